@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from aoshell.backends import Backend, LocalBackend, RemoteBackend
+from aoshell.errors import UsageError
 from aoshell.home.folders import Settings
 from aoshell.nodes.base import Node
 from aoshell.nodes.values import Limits, ProcessInfo
@@ -164,7 +165,7 @@ class _Front:
     asks = False
 
     def __init__(self, said: Callable[[str], None]) -> None:
-        self.feed = said
+        self.feed = self.note = said
 
     def opened(self, node: Node) -> None:
         del node
@@ -180,21 +181,40 @@ class _Front:
 class SessionOpening:
     """What `open` returns, for `async with`."""
 
-    def __init__(self, start: Start, settings: Settings, backend: Backend, front: _Front) -> None:
+    def __init__(
+        self, start: Start, settings: Settings, backend: Backend, front: _Front, state: str
+    ) -> None:
         self._start = start
         self._settings = settings
         self._backend = backend
         self._front = front
-        self._given: AoSession | None = None
+        self._state = state
+        self._open = AsyncExitStack()
 
     async def __aenter__(self) -> AoSession:
-        self._backend.warm()
-        start = self._backend.prepared(self._start, self._settings)
-        session = await open_session(
-            start, self._settings, self._backend.open, self._front, Patience.SETTLED
-        )
-        self._given = AoSession(session)
-        return self._given
+        async with AsyncExitStack() as opening:
+            settings = self._settings
+            if self._state:
+                settings = await self._loaded(opening)
+            self._backend.warm()
+            start = self._backend.prepared(self._start, settings)
+            session = await open_session(
+                start, settings, self._backend.open, self._front, Patience.SETTLED
+            )
+            given = AoSession(session)
+            opening.push_async_callback(given.close)
+            self._open = opening.pop_all()
+        return given
+
+    async def _loaded(self, opening: AsyncExitStack) -> Settings:
+        """A home that is gone with `opening`, with what the dump holds."""
+        from aoshell.states.throwaway import temporary_home
+        from aoshell.states.working import load, notes
+
+        home = opening.enter_context(temporary_home(self._settings))
+        for line in notes(await load(home, self._state, self._front.feed)):
+            self._front.feed(line)
+        return home
 
     async def __aexit__(
         self,
@@ -202,8 +222,7 @@ class SessionOpening:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        assert self._given is not None
-        await self._given.close()
+        await self._open.aclose()
 
 
 def open(
@@ -211,6 +230,7 @@ def open(
     *,
     node: str = "",
     home: Path | str | None = None,
+    state: Path | str = "",
     wallet: Path | str = "",
     module: str = "",
     limits: Limits | None = None,
@@ -222,19 +242,28 @@ def open(
         process: name, id or beginning of an id.
         node: URL or profile of a remote node; the built-in one by default.
         home: a folder to keep everything in, instead of the user's own.
+        state: a file of `aoshell dump` to begin with. The session has a home of its own then, which
+            is gone afterwards; the keys of `home` sign.
         wallet: a key's file, instead of the home's own.
         module: id, published name or file that a new process is made of.
         limits: what processes of the built-in node may use.
         said: called with what arrives besides answers, as the prompt shows it.
 
     Raises:
-        AoError: the node is unknown; on entering: the session cannot be opened.
+        AoError: the node is unknown, or `state` goes with a remote one; on entering: the session
+            cannot be opened.
     """
     settings = Settings.find() if home is None else _settings(Path(home).absolute())
     start = Start(process, module, wallet=str(wallet), named=True, record=record_session)
     if limits is not None:
         start = replace(start, limits=limits)
-    return SessionOpening(start, settings, _backend(node, settings, str(wallet)), _Front(said))
+    backend = _backend(node, settings, str(wallet))
+    if state and isinstance(backend, RemoteBackend):
+        raise UsageError(
+            f"state opens the built-in node, and node names another: {node}",
+            hint="leave one of them out",
+        )
+    return SessionOpening(start, settings, backend, _Front(said), str(state))
 
 
 def _settings(home: Path) -> Settings:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from aoshell.shell.start import Key, Start
 
 BOOK = "remote.db"  # facts about remote nodes, in the state folder
-OWN_GATEWAY = 2.0  # seconds in which a node of this machine shows that it is a gateway, too
 COLLECT = 20_000, 20, 20  # thresholds of the garbage collector; 700, 10, 10 by default
+OWN_GATEWAY = 10.0  # seconds in which a node of this machine, busy or not, shows what it is
 
 
 class Backend(Protocol):
@@ -37,8 +37,15 @@ class Backend(Protocol):
     def prepared(self, start: Start, settings: Settings) -> Start:
         """A start, completed for this node."""
 
-    async def open(self, settings: Settings, limits: Limits, key: Key) -> Node:
-        """Open the node. `key` returns the wallet once it is loaded."""
+    async def open(
+        self, settings: Settings, limits: Limits, key: Key, tell: Callable[[str], None]
+    ) -> Node:
+        """Open the node.
+
+        Args:
+            key: returns the wallet once it is loaded.
+            tell: shows what is waited for, where that takes long.
+        """
 
     def processes(self, settings: Settings, tell: Callable[[str], None]) -> Sequence[ProcessInfo]:
         """All processes, newest first; also while another shell has the node open.
@@ -92,7 +99,9 @@ class LocalBackend:
             return start
         return replace(start, elsewhere=lambda reference: _elsewhere(settings, reference))
 
-    async def open(self, settings: Settings, limits: Limits, key: Key) -> Node:
+    async def open(
+        self, settings: Settings, limits: Limits, key: Key, tell: Callable[[str], None]
+    ) -> Node:
         del key
         from aoshell.nodes.clients import client_name
         from aoshell.nodes.joined.carrying import Home
@@ -109,6 +118,7 @@ class LocalBackend:
             limits,
             client=client_name("python" if self._program else ""),
             threaded=self._program,
+            tell=tell,
         )
 
     def processes(self, settings: Settings, tell: Callable[[str], None]) -> Sequence[ProcessInfo]:
@@ -163,9 +173,11 @@ class RemoteBackend:
             startup=where.startup,
         )
 
-    async def open(self, settings: Settings, limits: Limits, key: Key) -> Node:
-        del limits  # a remote node has limits of its own
-        return remote_node(await _with_gateway(self._endpoints), settings, key, self._verify)
+    async def open(
+        self, settings: Settings, limits: Limits, key: Key, tell: Callable[[str], None]
+    ) -> Node:
+        del limits, tell  # a remote node has limits of its own, and is asked later
+        return remote_node(await _completed(self._endpoints), settings, key, self._verify)
 
     def processes(self, settings: Settings, tell: Callable[[str], None]) -> Sequence[ProcessInfo]:
         from aoshell import interrupts
@@ -230,40 +242,74 @@ def remote_node(endpoints: Endpoints, settings: Settings, key: Key, verify: str)
     return node
 
 
-async def _with_gateway(endpoints: Endpoints) -> Endpoints:
-    """The endpoints; of a node of this machine that is a gateway too, as `aoshell serve` is, with
-    itself as gateway and bundler where the user has named none."""
+async def _completed(endpoints: Endpoints) -> Endpoints:
+    """The endpoints; of a node of this machine with what it is besides.
+
+    Where it is a gateway too, as `aoshell serve` is, and the user has named none, it is gateway and
+    bundler. Where it is all units of a network, and the user has named no scheduler or authority,
+    its address is.
+    """
     import asyncio
     from contextlib import suppress
     from dataclasses import replace
-    from pathlib import Path
 
     from aoshell.errors import AoError
-    from aoshell.nodes.remote.arweave.gateway import Gateway
-    from aoshell.nodes.remote.http.client import Client
-    from aoshell.nodes.remote.http.progress import Waiting, disable_retries
     from aoshell.protocol.url import is_loopback
 
     units = {endpoints.mu, endpoints.cu, endpoints.su}
     here = endpoints.node or (endpoints.mu if len(units) == 1 else "")
-    if not (here and is_loopback(here)) or "gateway" in endpoints.sources:
+    if not (here and is_loopback(here)):
         return endpoints
-
-    async def looks_up() -> bool:
-        disable_retries()
-        asked = Gateway(Client(here, Waiting()), Path())
-        try:
-            async with asyncio.timeout(OWN_GATEWAY):
-                await asked.look()
-            return True
-        finally:
-            await asked.close()
-
-    with suppress(AoError, TimeoutError):
-        if await asyncio.create_task(looks_up()):
+    found = endpoints
+    if "gateway" not in endpoints.sources:
+        with suppress(AoError, TimeoutError):
+            await asyncio.create_task(_look_up(here))
             own = endpoints.sources.get("bundler") == "default"
-            return replace(endpoints, gateway=here, bundler=here if own else endpoints.bundler)
-    return endpoints
+            found = replace(found, gateway=here, bundler=here if own else found.bundler)
+    if endpoints.mu and not (endpoints.scheduler and endpoints.authority):
+        with suppress(AoError, TimeoutError):
+            address = await asyncio.create_task(_address_of(here))
+            scheduler, authority = found.scheduler or address, found.authority or address
+            found = replace(found, scheduler=scheduler, authority=authority)
+    return found
+
+
+async def _look_up(here: str) -> None:
+    """Ask a node of this machine as a gateway; call it in a task. Raises AoError, TimeoutError."""
+    import asyncio
+    from pathlib import Path
+
+    from aoshell.nodes.remote.arweave.gateway import Gateway
+    from aoshell.nodes.remote.http.client import Client
+    from aoshell.nodes.remote.http.progress import Waiting, disable_retries
+
+    disable_retries()
+    asked = Gateway(Client(here, Waiting()), Path())
+    try:
+        async with asyncio.timeout(OWN_GATEWAY):
+            await asked.look()
+    finally:
+        await asked.close()
+
+
+async def _address_of(here: str) -> str:
+    """The address that a network of this machine says it has, "" where it says none; as above."""
+    import asyncio
+
+    from aoshell.nodes.remote.http.client import Client
+    from aoshell.nodes.remote.http.progress import Waiting, disable_retries
+    from aoshell.protocol.encoding import has_id_form
+
+    disable_retries()
+    asked = Client(here, Waiting())
+    try:
+        async with asyncio.timeout(OWN_GATEWAY):
+            answer = await asked.get("schedule", "/")
+        said = answer.json("schedule") if answer.ok else None
+        found = said.get("address") if isinstance(said, dict) else None
+        return found if isinstance(found, str) and has_id_form(found) else ""
+    finally:
+        await asked.close()
 
 
 def _gateway(endpoints: Endpoints, settings: Settings, waiting: Waiting) -> Gateway:

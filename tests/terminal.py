@@ -11,7 +11,7 @@ import pyte
 from eventually import SECONDS
 
 # The line below the prompt.
-TOOLBAR = re.compile(r"(local|hyperbeam \S+)( · |$)|default · ")
+TOOLBAR = re.compile(r"(local|hyperbeam \S+)( · |$)|default(?: \(\S+\))? · ")
 
 
 class Terminal:

@@ -39,7 +39,7 @@ BELOW: dict[str, set[str]] = {
     "commandline": {"errors", "shell", "serve", "states", "testing"},
     "backends": {*LOWEST, "sandbox", "home", "nodes", "shell"},
     "api": {
-        *("errors", "protocol", "home", "nodes", "shell", "testing", "backends"),
+        *("errors", "protocol", "home", "nodes", "shell", "states", "testing", "backends"),
     },
     "cli": {
         *(*LOWEST, "attest", "check", "home", "nodes", "shell", "serve", "testing"),

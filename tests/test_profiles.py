@@ -48,6 +48,18 @@ def found(file: Path, *, env: Mapping[str, str] | None = None, **flags: str) -> 
     return resolve_endpoints(flags, env or {}, file)
 
 
+def test_one_url_of_this_machine_is_all_units(tmp_path: Path) -> None:
+    """As `aoshell serve` has them. A network elsewhere has units of its own."""
+    none, here = tmp_path / "none.toml", "http://127.0.0.1:4000"
+    for one in (found(none, mu=here), found(none, env={"MU_URL": here}, legacy="--legacy")):
+        assert (one.kind, one.mu, one.cu, one.su) == ("legacynet", here, here, here)
+        assert one.sources["cu"] == one.sources["mu"] and not one.bundler
+    with pytest.raises(UsageError, match="its CU is not set"):
+        found(none, mu=A)
+    with pytest.raises(UsageError, match="its SU is not set"):
+        found(none, mu=here, cu=here)
+
+
 def test_nothing_named_is_the_built_in_node(tmp_path: Path) -> None:
     none = tmp_path / "none.toml"
     nowhere = found(none)

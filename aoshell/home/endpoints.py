@@ -250,6 +250,8 @@ def _is_public(found: dict[str, _Value]) -> bool:
         for key, text in PUBLIC.items():
             found.setdefault(key, _Value(text, "default", "config"))
         return True
+    if _serves_all(found, mu):
+        found["cu"] = found["su"] = mu
     for key in ("cu", "su"):
         if key not in found:
             raise _value_error(
@@ -258,6 +260,13 @@ def _is_public(found: dict[str, _Value]) -> bool:
                 f"{FLAGS[key]} URL, {ENVIRONMENT[key]}, or {key} = … in a profile",
             )
     return False
+
+
+def _serves_all(found: Mapping[str, _Value], mu: _Value) -> bool:
+    """Whether one URL of this machine is all that is named, as `aoshell serve` has all units."""
+    from aoshell.protocol.url import is_loopback
+
+    return not ({"cu", "su"} & found.keys()) and is_loopback(mu.text)
 
 
 def _checked(key: str, value: _Value) -> _Value:

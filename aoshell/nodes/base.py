@@ -210,6 +210,14 @@ class LocalVerbs(Protocol):
             unique: refuse a name that another process has: each could be found by its id only.
         """
 
+    async def rename(self, process: str, name: str) -> ProcessInfo:
+        """Give a process another name on this node; what it calls itself does not change.
+
+        Raises:
+            NameTakenError: another process has it.
+            UsageError: nothing that can be shown is in it.
+        """
+
     async def delete(self, process: str) -> None:
         """Delete a process and its log."""
 
@@ -432,5 +440,14 @@ class Workbench(Protocol):
     async def mock(self, id: str, source: bytes, name: str) -> ProcessInfo:
         """A local process with the address of a foreign one, which runs `source`."""
 
-    async def trace(self, message: str) -> Sequence[Hop]:
-        """All messages with the same root as a message, causes first."""
+    async def find_messages(self, begin: str) -> Sequence[Receipt]:
+        """The messages of all processes whose ids begin so (6 characters or more), the newest
+        first; of many the newest 20."""
+
+    async def trace(self, message: str, process: str = "") -> Sequence[Hop]:
+        """All messages with the same root as a message, causes first.
+
+        Args:
+            process: in whose log the message is meant: a fork has the messages that the process
+                had which it is of. Else, and where it is not there, the first that has it.
+        """

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from aoshell.errors import AoError
 from aoshell.nodes.values import HttpMessage
 from aoshell.protocol.message import Tag, raw
-from aoshell.protocol.tabm import COMMITMENTS, in_order, normal_key
+from aoshell.protocol.tabm import COMMITMENTS, header_case, in_order, normal_key
 
 if TYPE_CHECKING:
     from aoshell.protocol.httpsig import Checked
@@ -70,15 +70,10 @@ def http_item(sent: HttpMessage, checked: Checked) -> HttpItem:
         target=texts.get("target", ""),
         anchor=raw(texts.get("anchor", "")),
         tags=tuple(
-            Tag(_header_case(key), texts[key])
+            Tag(header_case(key), texts[key])
             for key in in_order(texts)
             if normal_key(key) not in _FIELDS
         ),
         data=raw(texts.get("data", "")),
         sent=sent,
     )
-
-
-def _header_case(key: str) -> str:
-    words = (word for word in normal_key(key).split("-") if word)
-    return "-".join(word[:1].upper() + word[1:] for word in words)

@@ -160,3 +160,8 @@ def text(raw: bytes) -> str:
 def raw(text: str) -> bytes:
     """The bytes of `text`, the inverse of `text()`."""
     return text.encode("utf-8", "surrogateescape")
+
+
+def printable(text: str) -> str:
+    """Text for others to read: bytes that are no UTF-8 become U+FFFD."""
+    return raw(text).decode("utf-8", "replace")

@@ -41,6 +41,12 @@ def normal_key(key: str) -> str:
     return _UPPER.sub(lambda letter: letter[0].lower(), key)
 
 
+def header_case(key: str) -> str:
+    """A key as the name of a tag, as `dev_json_iface` of HyperBEAM writes it: `Some-Key`."""
+    words = (word for word in normal_key(key).split("-") if word)
+    return "-".join(word[:1].upper() + word[1:] for word in words)
+
+
 def in_order(keys: Iterable[str]) -> list[str]:
     """Keys sorted by their bytes. Python's order differs for bytes that are not UTF-8."""
     keys = list(keys)

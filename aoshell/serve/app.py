@@ -14,6 +14,7 @@ from aoshell.nodes.values import NotFoundError
 from aoshell.protocol.encoding import ProtocolError
 from aoshell.scarcity import to_ao_error
 from aoshell.serve.http import Request, RequestError, Response, Role, Stream, failure
+from aoshell.serve.load import Load, Share
 from aoshell.serve.safety import Guard
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -21,15 +22,11 @@ Event: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Event]]
 Send: TypeAlias = Callable[[Event], Awaitable[None]]
 
-LARGEST_BODY = 16 << 20  # bytes of a request; the units of the network take 10 MB
-LARGEST_BODIES = 256 << 20  # bytes of all requests under way
 MOST_HEADERS = 4096  # of a request
 LARGEST_HEAD = 1 << 20  # bytes of a request line with its headers
-MOST_REQUESTS = 256  # under way, of all connections; those that wait for a result are among them
 BODY_SECONDS = 60.0  # for a body to come
 ANSWER_SECONDS = 120.0  # for an answer to be made
 SENDING_SECONDS = 60.0  # for an answer to be taken
-LARGEST_ANSWERS = 256 << 20  # bytes of all large answers that are held; others wait
 _PIECE = 256 << 10  # bytes that are handed to a connection at once
 _NOTICED = 1.0  # seconds of work before it is looked whether the client is still there
 
@@ -59,6 +56,7 @@ class Application:
         guard: decides whether a request is looked at.
         tell: shows a person an error that no client caused.
         hidden: texts that no error shows to a client: folders of this machine.
+        load: what requests may use, of all applications that have it.
     """
 
     def __init__(
@@ -67,22 +65,22 @@ class Application:
         guard: Guard,
         tell: Callable[[AoError], None] = lambda _: None,
         hidden: Sequence[str] = (),
+        load: Load | None = None,
     ) -> None:
         self._roles = tuple(roles)
         self._guard = guard
         self._tell = tell
         self._hidden = tuple(hidden)
-        self._room = _Room(LARGEST_ANSWERS)
-        self._under_way = 0
-        self._held = 0  # bytes of bodies under way
+        self._load = load or Load()
+        self._looks = _Looks()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI 3)."""
         if scope["type"] != "http":
             return
         request = _head(scope)
-        reading, share = _Reading(request, receive, self._hold), _Share(self._room)
-        self._under_way += 1
+        reading, share = _Reading(request, receive, self._load), Share(self._load.answers)
+        self._load.requests += 1
         try:
             response = await self._respond(request, reading, share)
             if isinstance(response, Stream):
@@ -93,21 +91,20 @@ class Application:
             return  # the server closes the connection
         finally:
             share.give_back()
-            self._under_way -= 1
-            self._held -= reading.length
+            self._load.requests -= 1
+            self._load.bodies -= reading.length
 
     async def _respond(
-        self, request: Request, reading: _Reading, share: _Share
+        self, request: Request, reading: _Reading, share: Share
     ) -> Response | Stream:
         try:
             _check_head(request)
             if (response := self._guard.check(request)) is not None:
                 return response
-            if self._under_way > MOST_REQUESTS:
-                raise RequestError(503, f"{MOST_REQUESTS} requests are under way; try again soon")
+            self._load.check_requests()
             body = await reading.read()
             method = "GET" if request.method == "HEAD" else request.method
-            with _Patience(reading.gone):
+            with _Patience(reading.gone, self._looks):
                 return await self._made(replace(request, method=method, body=body), share)
         except RequestError as error:
             return self._failure(error.status, str(error))
@@ -122,7 +119,7 @@ class Application:
             self._tell(told)
             return self._failed(told)
 
-    async def _made(self, request: Request, share: _Share) -> Response | Stream:
+    async def _made(self, request: Request, share: Share) -> Response | Stream:
         """The answer. A large one has its share of the room.
 
         Nobody knows its length before it is made. So one that finds no room is dropped, and made
@@ -136,9 +133,8 @@ class Application:
         ):
             length = len(response.body)
             if request.method != "GET":  # what is no read is not done twice
-                raise RequestError(
-                    503, f"answers under way have {size(LARGEST_ANSWERS)}; try again soon"
-                )
+                most = size(self._load.answers.most)
+                raise RequestError(503, f"answers under way have {most}; try again soon")
             del response
             await share.wait(length)
             response = await self._ask(request)
@@ -159,13 +155,6 @@ class Application:
         for text in self._hidden:
             what = what.replace(text, "…")
         return failure(status, what)
-
-    def _hold(self, length: int) -> None:
-        self._held += length
-        if self._held > LARGEST_BODIES:
-            raise RequestError(
-                503, f"requests under way have {size(LARGEST_BODIES)}; try again soon"
-            )
 
     async def _send(self, request: Request, response: Response, send: Send, *, whole: bool) -> None:
         own = (*response.headers, ("content-length", str(len(response.body))))
@@ -252,17 +241,17 @@ class _Reading:
     """Reads the body of one request.
 
     Args:
-        hold: counts bytes of all requests; raises RequestError where they are too many.
+        load: counts bytes of all requests.
 
     Attributes:
         length: bytes that are counted.
         whole: there is no body, or it has been read to its end.
     """
 
-    def __init__(self, head: Request, receive: Receive, hold: Callable[[int], None]) -> None:
+    def __init__(self, head: Request, receive: Receive, load: Load) -> None:
         self._head = head
         self._receive = receive
-        self._hold = hold
+        self._load = load
         self.length = 0
         self.whole = not (head.header("content-length", "0") != "0" or head.header(_CHUNKED))
 
@@ -273,8 +262,9 @@ class _Reading:
             RequestError: it is too large, or takes too long.
             ClientGoneError: it breaks off.
         """
+        largest = self._load.bounds.body
         announced = self._head.header("content-length")
-        if announced.isdecimal() and int(announced[:20]) > LARGEST_BODY:
+        if announced.isdecimal() and int(announced[:20]) > largest:
             raise await self._too_large()
         parts = []
         try:
@@ -282,8 +272,8 @@ class _Reading:
                 while not self.whole:
                     part = await self._part()
                     self.length += len(part)
-                    self._hold(len(part))
-                    if self.length > LARGEST_BODY:
+                    self._load.hold(len(part))
+                    if self.length > largest:
                         raise await self._too_large()
                     parts.append(part)
         except TimeoutError:
@@ -310,33 +300,37 @@ class _Reading:
             async with asyncio.timeout(_DROPPING_SECONDS):
                 while not self.whole and dropped < _DROPPED:
                     dropped += len(await self._part())
-        return RequestError(413, f"the body is larger than {size(LARGEST_BODY)}")
+        return RequestError(413, f"the body is larger than {size(self._load.bounds.body)}")
 
 
 class _Patience:
     """Ends the work of its block with the client, or after `ANSWER_SECONDS`.
 
-    Nearly all work is done before the first look, so it costs a timer only.
+    Nearly all work is done before the first look.
 
     Args:
         gone: returns once the client has closed the connection.
+        looks: has `look` called within `_NOTICED`.
 
     Raises:
         ClientGoneError: it went.
         RequestError: 504, it took too long.
     """
 
-    def __init__(self, gone: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, gone: Callable[[], Awaitable[None]], looks: _Looks) -> None:
         self._gone = gone
+        self._looks = looks
         self._why: Exception | None = None
 
     def __enter__(self) -> None:
         self._task = asyncio.current_task()
         self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(_NOTICED, self._look)
+        self._timer: asyncio.TimerHandle | None = None
         self._leaving: asyncio.Future[None] | None = None
+        self._looks.begin(self, self._loop)
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """The work lasts: see whether the client is there, and end it in time."""
         late = RequestError(504, f"no answer could be made within {ANSWER_SECONDS:g} s")
         self._timer = self._loop.call_later(ANSWER_SECONDS - _NOTICED, self._end, late)
         self._leaving = asyncio.ensure_future(self._gone())
@@ -350,7 +344,9 @@ class _Patience:
             self._task.cancel()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._timer.cancel()
+        self._looks.end(self)
+        if self._timer is not None:
+            self._timer.cancel()
         if self._leaving is not None:
             self._leaving.cancel()
         if self._why is not None and self._task is not None:
@@ -359,47 +355,24 @@ class _Patience:
                 raise self._why from None
 
 
-class _Room:
-    """Bytes that may be held at once.
+class _Looks:
+    """One timer for all work that has begun: one for each would cost more than most of the work."""
 
-    Args:
-        most: one that is larger is let in alone.
-    """
+    def __init__(self) -> None:
+        self._begun: dict[_Patience, None] = {}
+        self._waits = False
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self.held = 0
-        self.freed = asyncio.Event()
+    def begin(self, work: _Patience, loop: asyncio.AbstractEventLoop) -> None:
+        self._begun[work] = None
+        if not self._waits:
+            self._waits = True
+            loop.call_later(_NOTICED, self._look)
 
-    def has(self, length: int) -> bool:
-        return not self.held or self.held + length <= self._most
+    def end(self, work: _Patience) -> None:
+        self._begun.pop(work, None)
 
-
-class _Share:
-    """What one answer has of the room."""
-
-    def __init__(self, room: _Room) -> None:
-        self._room = room
-        self._length = 0
-
-    def take(self, length: int) -> bool:
-        """Hold so many bytes, in place of what is held; whether there was room for them."""
-        self.give_back()
-        if not self._room.has(length):
-            return False
-        self._length = length
-        self._room.held += length
-        return True
-
-    async def wait(self, length: int) -> None:
-        """Hold so many bytes once there is room for them."""
-        while not self.take(length):
-            self._room.freed.clear()
-            await self._room.freed.wait()
-
-    def give_back(self) -> None:
-        """Hold nothing."""
-        if self._length:
-            self._room.held -= self._length
-            self._length = 0
-            self._room.freed.set()
+    def _look(self) -> None:
+        self._waits = False
+        begun, self._begun = self._begun, {}
+        for work in begun:
+            work.look()

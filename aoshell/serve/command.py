@@ -21,9 +21,11 @@ from aoshell.home.folders import Settings
 from aoshell.home.wallets import load_wallet
 from aoshell.nodes.values import Limits
 from aoshell.protocol.encoding import has_id_form
+from aoshell.serve.load import LARGEST_BODIES, LARGEST_BODY, MOST_DRY_RUNS, MOST_REQUESTS, Bounds
 from aoshell.serve.safety import ANY, is_loopback
 from aoshell.serve.serving import HOST, LAYOUT, PORT, ServeOptions, Serving, network_of
-from aoshell.shell.flags.arguments import state_file
+from aoshell.shell.flags.arguments import state_file, within
+from aoshell.shell.flags.limits import MEGABYTE, RANGES, Range
 from aoshell.shell.flags.parser import CommandParser
 from aoshell.shell.identities import Identities
 from aoshell.shell.serving import node_key
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 MISUSED = 2
 _LAST_PORT = 65535
 _LAYOUT_ROOM = max(map(max, LAYOUT.values()))  # ports behind the first one that --ports needs
+_BODY = Range("it", 0.001, LARGEST_BODIES / MEGABYTE)
+_COUNT, _FEW = Range("it", 1, 65_536, whole=True), Range("it", 1, 64, whole=True)
 _NAME = "serve"  # of the command, which a process may have, too
 _OPEN = (
     "whoever reaches this machine can send signed messages and ask this node to compute; the token"
@@ -54,8 +58,10 @@ class NodeSource(Protocol):
     def warm(self) -> None:
         """Start slow work that needs no event loop."""
 
-    async def open(self, settings: Settings, limits: Limits, key: Key) -> Node:
-        """Open the node."""
+    async def open(
+        self, settings: Settings, limits: Limits, key: Key, tell: Callable[[str], None]
+    ) -> Node:
+        """Open the node; `tell` shows what is waited for, where that takes long."""
 
 
 def main(
@@ -85,11 +91,12 @@ def main(
         home.make_folders()
         opening = source(home, given.fetch)
         opening.warm()
-        return interrupts.run(_run(opening, home, _options(given), as_json=given.json))
+        limits, options = _limits(given), _options(given)
+        return interrupts.run(_run(opening, home, limits, options, as_json=given.json))
 
 
 async def _run(
-    source: NodeSource, settings: Settings, options: ServeOptions, *, as_json: bool
+    source: NodeSource, settings: Settings, limits: Limits, options: ServeOptions, *, as_json: bool
 ) -> int:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
@@ -101,10 +108,10 @@ async def _run(
     own = interrupts.in_background(lambda: load_wallet(settings.wallet))
     own.add_done_callback(lambda done: done.cancelled() or done.exception())  # asked for by `as`
     identities = Identities(own, settings.identities)
-    node = await source.open(settings, Limits(), lambda: asyncio.shield(own))
+    node = await source.open(settings, limits, lambda: asyncio.shield(own), tell)
     try:
         following = asyncio.create_task(_show_notices(node, tell))
-        await network_of(node)  # before a key is made for it
+        await network_of(node, options.port)  # before a key is made for it
         key = await node_key(settings, tell)
         serving = await Serving.open(node, options, tell=tell, sign_as=identities.named, key=key)
         try:
@@ -165,7 +172,28 @@ def make_parser() -> CommandParser:
     state = "begin with what aoshell dump wrote, in a home that is gone afterwards"
     flag("--state", type=state_file, metavar="FILE", help=state)
     flag("--json", action="store_true", help="one object when it is ready (docs/json.md)")
+    _bounds(parser.add_argument_group("bounds").add_argument)
     return parser
+
+
+def _bounds(flag: Callable[..., object]) -> None:
+    own, of = Limits(), RANGES
+    computes = f"seconds that a message may compute ({own.seconds:g})"
+    flag("--timeout", type=within(of["seconds"]), default=own.seconds, metavar="S", help=computes)
+    heap, least = own.memory / MEGABYTE, f"heap of a process ({own.memory // MEGABYTE})"
+    flag("--memory", type=within(of["memory"]), default=heap, metavar="MB", help=least)
+    caused = f"messages that one message may cause ({own.pushes})"
+    flag("--pushes", type=within(of["pushes"]), default=own.pushes, metavar="N", help=caused)
+    fuel = "fuel of a message of a WASM process; 0 for no limit (0)"
+    flag("--gas", type=within(of["gas"]), default=own.gas, metavar="N", help=fuel)
+    body = f"body of a request ({LARGEST_BODY // MEGABYTE})"
+    flag("--body", type=within(_BODY), default=LARGEST_BODY / MEGABYTE, metavar="MB", help=body)
+    many = f"requests under way at once ({MOST_REQUESTS})"
+    flag("--requests", type=within(_COUNT), default=MOST_REQUESTS, metavar="N", help=many)
+    dry = f"dry runs at once ({MOST_DRY_RUNS}); others wait"
+    flag("--dry-runs", type=within(_FEW), default=MOST_DRY_RUNS, metavar="N", help=dry)
+    connected = "connections of a port (512, or a quarter of the open files that are allowed)"
+    flag("--connections", type=within(_COUNT), metavar="N", help=connected)
 
 
 def _given(arguments: Sequence[str]) -> argparse.Namespace:
@@ -174,6 +202,15 @@ def _given(arguments: Sequence[str]) -> argparse.Namespace:
     if given.ports and given.port > (last := _LAST_PORT - _LAYOUT_ROOM):
         parser.error(f"--ports needs {_LAYOUT_ROOM} ports behind --port, which is {last} at most")
     return given
+
+
+def _limits(given: argparse.Namespace) -> Limits:
+    return Limits(
+        seconds=given.timeout,
+        memory=int(given.memory * MEGABYTE),
+        pushes=int(given.pushes),
+        gas=int(given.gas),
+    )
 
 
 def _options(given: argparse.Namespace) -> ServeOptions:
@@ -185,6 +222,8 @@ def _options(given: argparse.Namespace) -> ServeOptions:
         origins=tuple(given.cors),
         authority=given.authority,
         fetch=given.fetch,
+        bounds=Bounds(int(given.body * MEGABYTE), int(given.requests), int(given.dry_runs)),
+        connections=int(given.connections) if given.connections else None,
     )
 
 

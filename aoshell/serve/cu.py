@@ -13,6 +13,7 @@ from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Message
 from aoshell.serve.http import JSON, Request, RequestError, Response, json_response
 from aoshell.serve.items import Checker, absent
+from aoshell.serve.kept import KeptAnswers
 from aoshell.serve.results import (
     ASC,
     DESC,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from aoshell.nodes.base import LocalVerbs, NetworkVerbs, Node
 
 RESULT_SECONDS = 60.0  # that a request waits for a result that is not computed yet
-MOST_DRY_RUNS = 4  # under way; others wait their turn
 MOST_RESULTS = 1000  # of one page
 LARGEST_PAGE = 16 << 20  # bytes of a page, which then ends early
 _DEFAULT_RESULTS = 25
@@ -38,20 +38,28 @@ _LAST_TICK = 1 << 53  # behind every cron message of a slot
 
 
 class ComputeUnit:
-    """Claims `/result/…`, `/results/…`, `/cron/…` and `/dry-run`.
+    """Claims `/result/…`, `/results/…`, `/cron/…`, `/state/…` and `/dry-run`.
 
     Args:
+        dry_runs: to be held while one computes.
         alone: it has a port of its own, and answers `GET /` too.
     """
 
     def __init__(
-        self, node: Node, network: NetworkVerbs, checker: Checker, *, alone: bool = False
+        self,
+        node: Node,
+        network: NetworkVerbs,
+        checker: Checker,
+        dry_runs: asyncio.Semaphore,
+        *,
+        alone: bool = False,
     ) -> None:
         self._node = node
         self._network = network
         self._checker = checker
         self._alone = alone
-        self._dry_runs = asyncio.Semaphore(MOST_DRY_RUNS)
+        self._dry_runs = dry_runs
+        self._kept = KeptAnswers()
 
     async def answer(self, request: Request) -> Response | None:
         segments = request.segments
@@ -63,6 +71,8 @@ class ComputeUnit:
             return await self._result(request, segments[1])
         if len(segments) == 2 and segments[0] in ("results", "cron"):
             return await self._results(request, segments[1], only_cron=segments[0] == "cron")
+        if len(segments) == 2 and segments[0] == "state":
+            return await self._state(segments[1])
         if self._alone and not segments:
             return json_response(
                 {"address": self._network.address, "timestamp": self._network.time}
@@ -71,6 +81,9 @@ class ComputeUnit:
 
     async def _result(self, request: Request, message: str) -> Response:
         process = _process_of(request)
+        key = process, message, self._network.cuts
+        if (kept := self._kept.get(key)) is not None:
+            return kept
         place = int(message) if message.isdecimal() and len(message) < 16 else message
         try:
             entry = await self._network.computed(process, place, RESULT_SECONDS)
@@ -81,7 +94,21 @@ class ComputeUnit:
         if entry is None:  # as a unit that is busy
             told = f'Evaluation of process "{process}" to "{message}" is in progress.'
             return json_response({"message": told}, 202)
-        return json_response(result_of(entry))
+        response = json_response(result_of(entry))
+        self._kept.put(key, response)
+        return response
+
+    async def _state(self, process: str) -> Response:
+        """Refuse: a worker's memory is no file that the loop could hand out."""
+        try:
+            await self._node.slots(process)
+        except NotFoundError:
+            raise absent(process) from None
+        raise RequestError(
+            501,
+            "this node does not hand out the memory of a process. Its log is at"
+            f" /{process}?process-id={process}; aoshell dump FILE writes the whole node",
+        )
 
     # Pages ------------------------------------------------------------------------------------
 

@@ -43,6 +43,7 @@ from aoshell.serve.safety import FOREIGN_DATA
 from aoshell.serve.su import asks_scheduler
 from aoshell.serve.uploads import Uploads
 
+QUERY = "query@1.0"  # the device that answers queries on a HyperBEAM node
 CLIENT = "gateway"  # who handed a transaction in, in the log
 
 LARGEST_QUERY = 1 << 20  # bytes of a GraphQL request
@@ -91,7 +92,8 @@ class Gateway:
     async def answer(self, request: Request) -> Response | None:
         """The answer; None where the request is for another role."""
         segments = tuple(map(unquote, request.segments))
-        if segments[-1:] == ("graphql",) and segments[:-1] in ((), ("~query@1.0",)):
+        of_node = len(segments) == 2 and request.device == QUERY
+        if segments[-1:] == ("graphql",) and (of_node or len(segments) == 1):
             return await self._graphql(request)
         if request.method == "POST" and segments in (("tx",), ("chunk",)):
             return await self._upload(request, segments)
@@ -148,6 +150,7 @@ class Gateway:
             (): _header,
             ("status",): self._status,
             ("data",): lambda stored, _: text_response(b64url(stored.message.data)),
+            ("offset",): lambda stored, _: _no_offset(stored),
         }
         if rest not in known:
             return None
@@ -263,6 +266,13 @@ def _data_response(data: bytes, type: str) -> Response:
 
 def _no_transaction(id: str) -> Response:
     return failure(404, f"no transaction {id} is on this node")
+
+
+def _no_offset(stored: Stored) -> Response:
+    """arweave-js asks this first, and then for the data by the id."""
+    id = stored.message.id
+    what = f"no weave is on this node, in which {id} had an offset: /{id} has its data"
+    return failure(404, what)
 
 
 def _header(stored: Stored, entry: Entry) -> Response:

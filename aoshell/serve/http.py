@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 JSON = "application/json"
 OCTETS = "application/octet-stream"
@@ -36,7 +36,7 @@ class Request:
         path: as sent, still percent-encoded; each byte is one character (Latin-1).
         query: as sent, without "?".
         headers: names in lower case and values, in order; each byte is one character (Latin-1).
-        body: unpacked from chunks, at most `app.LARGEST_BODY` bytes.
+        body: unpacked from chunks, at most `load.Bounds.body` bytes.
     """
 
     method: str
@@ -54,6 +54,16 @@ class Request:
         """What stands between the slashes of the path, still percent-encoded; () for "/"."""
         path = self.path.strip("/")
         return tuple(path.split("/")) if path else ()
+
+    @cached_property
+    def device(self) -> str:
+        """The device that the path begins with (`/~device@1.0/…`), in lower case; "" for none.
+
+        As HyperBEAM reads it: parameters may follow, and each character may be percent-encoded.
+        """
+        first = self.segments[0] if self.segments else ""
+        name = unquote(first.partition("&")[0], errors="replace").lower()
+        return name[1:] if name.startswith("~") else ""
 
     @cached_property
     def parameters(self) -> tuple[tuple[str, str], ...]:

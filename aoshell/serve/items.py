@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aoshell.nodes.base import NetworkVerbs
     from aoshell.nodes.transaction import Transaction
 
-_THREADS = 2  # that check signatures; what waits for them is bounded by `app.MOST_REQUESTS`
+_THREADS = 2  # that check signatures; what waits for them is bounded by `load.Bounds`
 REFUSED = ("message", "module", "usage")  # stages of errors that whoever sends can mend
 _T = TypeVar("_T")
 

@@ -13,6 +13,7 @@ from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Tag
 from aoshell.serve.http import Request, RequestError, Response, json_response, text_response
 from aoshell.serve.items import REFUSED, Checker, absent
+from aoshell.serve.traces import Traces
 
 if TYPE_CHECKING:
     from aoshell.nodes.base import NetworkVerbs
@@ -23,7 +24,7 @@ _ONLY_ONE = "You must set both process-id and assign to send an assignment, not 
 
 
 class MessengerUnit:
-    """Claims `POST /` and `/monitor/…`.
+    """Claims `POST /`, `/monitor/…`, `/push/…` and `GET /?debug`.
 
     Args:
         alone: it has a port of its own, and answers `GET /` too.
@@ -34,12 +35,14 @@ class MessengerUnit:
         network: NetworkVerbs,
         checker: Checker,
         submitting: Submitting,
+        traces: Traces,
         *,
         alone: bool = False,
     ) -> None:
         self._network = network
         self._checker = checker
         self._submitting = submitting
+        self._traces = traces
         self._alone = alone
 
     async def answer(self, request: Request) -> Response | None:
@@ -49,8 +52,13 @@ class MessengerUnit:
         if request.method in ("POST", "DELETE") and segments[:1] == ("monitor",):
             if len(segments) == 2:
                 return await self._monitor(request, segments[1])
-        elif request.method == "GET" and not segments and self._alone:
-            return text_response("ao messenger unit")
+        elif request.method == "POST" and segments[:1] == ("push",) and len(segments) == 3:
+            return await self._push(request, segments[1], segments[2])
+        elif request.method == "GET" and not segments:
+            if request.parameter("debug"):
+                return await self._traces.page(request)
+            if self._alone:
+                return text_response("ao messenger unit")
         return None
 
     async def _post(self, request: Request) -> Response:
@@ -80,6 +88,13 @@ class MessengerUnit:
         except NotFoundError:
             raise absent(process) from None
         return json_response({"message": "Processing Assignment", "id": receipt.id}, 202)
+
+    async def _push(self, request: Request, message: str, number: str) -> Response:
+        """Nobody need ask for it: what a result sends is pushed when the result is stored."""
+        if not (number.isascii() and number.isdecimal()):
+            raise RequestError(400, "'number' parameter must be a valid number")
+        await self._traces.push(request.parameter("process-id"), message, int(number[:9]))
+        return json_response({"message": "Processing Message Result", "id": message}, 202)
 
     async def _monitor(self, request: Request, process: str) -> Response:
         item = await self._checker.item(request.body)

@@ -15,7 +15,7 @@ from typing import Any
 
 from aoshell.bounded import jsontext
 from aoshell.nodes.values import LogEntry, Place
-from aoshell.protocol.message import Outgoing, Result, Tag
+from aoshell.protocol.message import Outgoing, Result, Tag, printable
 from aoshell.serve.http import RequestError
 
 LONGEST_CURSOR = 1024  # characters
@@ -32,14 +32,14 @@ def to_cu(result: Result) -> dict[str, Any]:
     """A result as compute units give it."""
     if not result.ok:
         return {
-            "Error": clean(result.error or result.outcome),
+            "Error": printable(result.error or result.outcome),
             "Messages": [],
             "Spawns": [],
             "Assignments": [],
             "Output": [],
             "GasUsed": result.gas,
         }
-    output: dict[str, Any] = {"data": clean(result.output), "prompt": clean(result.prompt)}
+    output: dict[str, Any] = {"data": printable(result.output), "prompt": printable(result.prompt)}
     if result.print:  # aos shows it in its feed
         output["print"] = True
     return {
@@ -47,7 +47,7 @@ def to_cu(result: Result) -> dict[str, Any]:
         "Messages": [_sent(one) for one in result.messages if not one.spawn],
         "Spawns": [_sent(one) for one in result.messages if one.spawn],
         "Assignments": [
-            {"Message": clean(id), "Processes": [clean(process) for process in processes]}
+            {"Message": printable(id), "Processes": [printable(process) for process in processes]}
             for id, processes in result.assignments
         ],
         "GasUsed": result.gas,
@@ -55,9 +55,9 @@ def to_cu(result: Result) -> dict[str, Any]:
 
 
 def _sent(sent: Outgoing) -> dict[str, Any]:
-    target = {} if sent.spawn else {"Target": clean(sent.target)}
+    target = {} if sent.spawn else {"Target": printable(sent.target)}
     return target | {
-        "Anchor": clean(sent.anchor),
+        "Anchor": printable(sent.anchor),
         "Tags": tags_in_json(sent.tags),
         "Data": sent.data.decode("utf-8", "replace"),
     }
@@ -65,7 +65,7 @@ def _sent(sent: Outgoing) -> dict[str, Any]:
 
 def tags_in_json(tags: Iterable[Tag]) -> list[dict[str, str]]:
     """Tags as the units and gateways of the network write them."""
-    return [{"name": clean(tag.name), "value": clean(tag.value)} for tag in tags]
+    return [{"name": printable(tag.name), "value": printable(tag.value)} for tag in tags]
 
 
 def tags_from_json(given: object) -> tuple[Tag, ...]:
@@ -82,11 +82,6 @@ def tags_from_json(given: object) -> tuple[Tag, ...]:
             case _:
                 raise RequestError(400, 'tags are a list of objects {"name": text, "value": text}')
     return tuple(tags)
-
-
-def clean(text: str) -> str:
-    """A text as clients can read it: bytes that are no UTF-8 become U+FFFD, as in a real unit."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ class Guard:
         given = [value for name, value in request.headers if name == "host"]
         if len(given) != 1:
             raise RequestError(400, "a request has one Host header")
-        name = _name_in(given[0])
+        name = name_in(given[0])
         if not (is_loopback(name) or name in self._names or self._is_address(name)):
             raise RequestError(
                 421,
@@ -93,7 +93,7 @@ class Guard:
         if ANY in self._origins or origin.lower() in self._origins:
             return True
         parts = urlsplit(origin)
-        return parts.scheme in ("http", "https") and is_loopback(_name_in(parts.netloc))
+        return parts.scheme in ("http", "https") and is_loopback(name_in(parts.netloc))
 
     def _preflight(self, request: Request) -> Response:
         wanted = request.header("access-control-request-headers")
@@ -117,7 +117,7 @@ def bears(request: Request, token: str) -> bool:
     )
 
 
-def _name_in(host: str) -> str:
+def name_in(host: str) -> str:
     """The name or address in a Host header or an origin, without its port."""
     host = host.strip().lower()
     if host.startswith("["):

@@ -50,8 +50,13 @@ class HttpServer:
         self.port = port
 
     @classmethod
-    async def open(cls, app: Application, host: str, port: int) -> HttpServer:
+    async def open(
+        cls, app: Application, host: str, port: int, connections: int | None = None
+    ) -> HttpServer:
         """Listen on an address.
+
+        Args:
+            connections: how many it takes, None for `MOST_CONNECTIONS`.
 
         Raises:
             AoError: stage "serve", when the port is taken or the address is not this machine's.
@@ -64,12 +69,13 @@ class HttpServer:
             log_config=None,
             access_log=False,
             date_header=False,
+            proxy_headers=False,
             server_header=False,
             timeout_keep_alive=round(IDLE_SECONDS),
             h11_max_incomplete_event_size=LARGEST_HEAD,
         )
         config.load()
-        state, crowd = ServerState(), _Crowd(most_connections())
+        state, crowd = ServerState(), _Crowd(most_connections(connections))
         loop, connection = asyncio.get_running_loop(), _connection_class(AutoHTTPProtocol)
         try:
             listening = await loop.create_server(
@@ -96,10 +102,11 @@ class HttpServer:
         await asyncio.sleep(0)  # in which they are told
 
 
-def most_connections() -> int:
+def most_connections(wanted: int | None = None) -> int:
     """How many connections a port takes. The node needs open files, too."""
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return MOST_CONNECTIONS if allowed < 0 else min(MOST_CONNECTIONS, allowed // 4)
+    most = wanted or MOST_CONNECTIONS
+    return most if allowed < 0 else min(most, allowed // 4)
 
 
 class _Crowd:
@@ -130,6 +137,39 @@ class _Crowd:
         self._all.pop(connection, None)
 
 
+class _Together:
+    """A transport that sends the head of an answer with the body: uvicorn writes them apart.
+
+    What is written first waits for the next write, or for the next step of the loop.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._first = b""
+        self._soon: asyncio.Handle | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if self._soon is None:
+            self._first, self._soon = data, self._loop.call_soon(self._send)
+        else:
+            self._first += data
+            self._send()
+
+    def _send(self) -> None:
+        if self._soon is not None:
+            self._soon.cancel()
+            data, self._first, self._soon = self._first, b"", None
+            self._transport.write(data)
+
+    def close(self) -> None:
+        self._send()
+        self._transport.close()
+
+
 class _Bounded(asyncio.Protocol):
     """A connection whose heads are bounded in time and size; put before a protocol of uvicorn."""
 
@@ -150,15 +190,15 @@ class _Bounded(asyncio.Protocol):
         return self.cycle is None or self.cycle.response_complete
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
+        assert isinstance(transport, asyncio.Transport)
+        together: Any = _Together(transport, self.loop)
+        super().connection_made(together)
         self._expect_head()
         self._crowd.add(self)
 
     def data_received(self, data: bytes) -> None:
         self._crowd.used(self)
         self._head += len(data)
-        if self._late is None:
-            self._expect_head()
         behind = getattr(self, "pipeline", [])  # of httptools, which parses on; h11 does not
         for at in range(0, len(data), _PARSED):
             super().data_received(data[at : at + _PARSED])
@@ -171,11 +211,21 @@ class _Bounded(asyncio.Protocol):
             self._head = 0
             self._stop_clock()
         elif self._head > LARGEST_HEAD:
-            self.transport.write(
-                b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-                b"content-length: 0\r\nconnection: close\r\n\r\n"
-            )
-            self.transport.close()
+            self._refuse(b"431 Request Header Fields Too Large")
+        elif self._late is None:
+            self._expect_head()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request."""
+        del msg
+        self._refuse(b"400 Bad Request")
+
+    def _refuse(self, status: bytes) -> None:
+        """Without a body, which an answer to HEAD must not have: the method may not be known."""
+        self.transport.write(
+            b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.close()
 
     def eof_received(self) -> bool:
         """Whether the connection stays open: a client that has sent all may wait for its answer.

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,10 +20,12 @@ from aoshell.serve.cu import ComputeUnit
 from aoshell.serve.gateway import Gateway
 from aoshell.serve.http import Role
 from aoshell.serve.items import Checker
+from aoshell.serve.load import Bounds, Load
 from aoshell.serve.mu import MessengerUnit, Submitting
 from aoshell.serve.page.role import Page
 from aoshell.serve.safety import Guard
 from aoshell.serve.su import SchedulerUnit
+from aoshell.serve.traces import Traces
 from aoshell.serve.workbench import SignAs, TokenWorkbench
 
 if TYPE_CHECKING:
@@ -55,6 +57,8 @@ class ServeOptions:
         origins: of pages that may ask besides those from loopback; "*" for all.
         authority: "auto", or an address; see `NetworkVerbs.submit`.
         fetch: modules that are not here may be fetched for clients.
+        bounds: of what requests use.
+        connections: of one port; None for `server.MOST_CONNECTIONS`.
     """
 
     port: int = PORT
@@ -64,6 +68,8 @@ class ServeOptions:
     origins: tuple[str, ...] = ()
     authority: str = "auto"
     fetch: bool = False
+    bounds: Bounds = field(default_factory=Bounds)
+    connections: int | None = None
 
 
 class Serving:
@@ -98,7 +104,7 @@ class Serving:
             AoError: stage "serve": it is no node that can be served, or a port cannot be opened.
         """
         info = await node.info()
-        network = await network_of(node)
+        network = await network_of(node, options.port)
         # In a thread: importing uvicorn takes half a second, in which a prompt may be drawn.
         server = await asyncio.to_thread(import_module, "aoshell.serve.server")
         token = secrets.token_urlsafe(_TOKEN)
@@ -114,20 +120,22 @@ class Serving:
             gateway = Gateway(network, checker, Path(info.endpoint) / INDEX)
             opening.push_async_callback(gateway.close)
             gateway.begin()
-            roles = _Roles(node, network, checker, options, key)
+            load = Load(options.bounds)
+            roles = _Roles(node, network, checker, options, key, load)
             workbench = TokenWorkbench(node, token, sign_as)
             page = Page(node, network)
             every: Sequence[Role] = (page, workbench, gateway, *roles.every())
-            app = Application(every, guard, tell, hidden)
-            first = await server.HttpServer.open(app, options.host, options.port)
+            app = Application(every, guard, tell, hidden, load)
+            most = options.connections
+            first = await server.HttpServer.open(app, options.host, options.port, most)
             opening.push_async_callback(first.close)
             opening.push_async_callback(page.close)  # its streams would have the port wait for them
             ports: dict[str, int] = {}
             for name, behind in LAYOUT.items() if options.ports else ():
-                alone = Application((roles.alone(name),), guard, tell, hidden)
+                alone = Application((roles.alone(name),), guard, tell, hidden, load)
                 for step in behind:
                     port = options.port and first.port + step
-                    single = await server.HttpServer.open(alone, options.host, port)
+                    single = await server.HttpServer.open(alone, options.host, port, most)
                     opening.push_async_callback(single.close)
                     ports.setdefault(name, single.port)
             facts = ServingFacts(
@@ -159,23 +167,30 @@ class _Roles:
         checker: Checker,
         options: ServeOptions,
         key: Wallet | None,
+        load: Load,
     ) -> None:
         self._node = node
         self._network = network
         self._checker = checker
         fetch = node.fetch if options.fetch else None
         self._submitting = Submitting(network, options.authority, fetch)
+        assert node.local is not None  # only a local node has `network`
+        self._traces = Traces(network, node.local.workbench.trace)
         self._key = key
+        self._dry_runs = load.dry_runs
 
     def every(self) -> Sequence[Role]:
         """All of them, for one port, in the order in which they are asked."""
         return (
-            MessengerUnit(self._network, self._checker, self._submitting),
-            ComputeUnit(self._node, self._network, self._checker),
+            MessengerUnit(self._network, self._checker, self._submitting, self._traces),
+            self._computing(),
             SchedulerUnit(self._network),
             Bundler(self._network, self._checker),
             *self._hyperbeam(),
         )
+
+    def _computing(self, *, alone: bool = False) -> ComputeUnit:
+        return ComputeUnit(self._node, self._network, self._checker, self._dry_runs, alone=alone)
 
     def _hyperbeam(self) -> Sequence[Role]:
         if self._key is None:
@@ -183,7 +198,15 @@ class _Roles:
         from aoshell.serve.hyper.call import Services
         from aoshell.serve.hyper.role import HyperBeam
 
-        behind = Services(self._node, self._network, self._checker, self._submitting, self._key)
+        behind = Services(
+            self._node,
+            self._network,
+            self._checker,
+            self._submitting,
+            self._key,
+            self._dry_runs,
+            self._computing(),
+        )
         return (HyperBeam(behind),)
 
     def alone(self, name: str) -> Role:
@@ -191,15 +214,24 @@ class _Roles:
         network, checker = self._network, self._checker
         roles: dict[str, Callable[[], Role]] = {
             "bundler": lambda: Bundler(network, checker),
-            "mu": lambda: MessengerUnit(network, checker, self._submitting, alone=True),
+            "mu": lambda: MessengerUnit(
+                network, checker, self._submitting, self._traces, alone=True
+            ),
             "su": lambda: SchedulerUnit(network, alone=True),
-            "cu": lambda: ComputeUnit(self._node, network, checker, alone=True),
+            "cu": lambda: self._computing(alone=True),
         }
         return roles[name]()
 
 
-async def network_of(node: Node) -> NetworkVerbs:
-    """What roles need of a node. Raises AoError, stage "serve", where it cannot be served."""
+async def network_of(node: Node, port: int = PORT) -> NetworkVerbs:
+    """What roles need of a node. Raises AoError, stage "serve", where it cannot be served.
+
+    Where another process carries it, that one would have to serve it: requests would cross the
+    socket of the home twice, and end with that process all the same.
+
+    Args:
+        port: that was asked for.
+    """
     if node.local is None:
         raise AoError(
             "only the built-in node can be served",
@@ -213,9 +245,11 @@ async def network_of(node: Node) -> NetworkVerbs:
         return network
     who = f"another aoshell ({carrier})" if carrier else "another aoshell"
     raise AoError(
-        f"{who} carries the node of this home, so it cannot be served from here",
+        f"{who} carries the node of this home, and only who carries it can serve it",
         stage="serve",
-        hint="type .serve in that one; if it serves already, give its URL to your clients",
+        hint=f"at its prompt type .serve {port}; if it is aoshell serve, give its URL to your"
+        " clients; if it is a script or a pipe, wait for its end. Or serve another home:"
+        f" AOSHELL_HOME=DIR aoshell serve --port {port}",
     )
 
 

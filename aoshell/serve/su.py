@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from aoshell.nodes.values import NotFoundError, Place, Scheduled, Span, Stored
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import b64url, has_id_form
-from aoshell.protocol.message import Message, Tag
+from aoshell.protocol.message import Message, Tag, printable
 from aoshell.serve.http import JSON, Request, RequestError, Response, json_response
 from aoshell.serve.items import absent
-from aoshell.serve.results import clean, tags_in_json
+from aoshell.serve.results import tags_in_json
 
 if TYPE_CHECKING:
     from aoshell.nodes.base import NetworkVerbs
@@ -214,7 +214,7 @@ def _message(stored: Stored) -> dict[str, Any]:
         "data": _text_of(message),
         "tags": tags_in_json(_tags_of(message, signed)),
         "signature": signature,
-        "anchor": clean(message.anchor) or None,
+        "anchor": printable(message.anchor) or None,
         "target": message.target or None,
     }
 

@@ -23,7 +23,7 @@ from aoshell.serve.safety import bears
 if TYPE_CHECKING:
     from aoshell.nodes.base import Node, Workbench
 
-DEVICE = "~aoshell@1.0"
+DEVICE = "aoshell@1.0"
 LONGEST_TEXT = 256  # characters of a name, and of what names a process
 SignAs: TypeAlias = Callable[[str], Awaitable[Wallet]]
 """The wallet of an identity of the home, which is made if it is new."""
@@ -58,7 +58,7 @@ class TokenWorkbench:
         }
 
     async def answer(self, request: Request) -> Response | None:
-        if request.segments[:1] != (DEVICE,):
+        if request.device != DEVICE:
             return None
         if not bears(request, self._token):
             refused = failure(401, "Authorization: Bearer and the token that the start printed")
@@ -66,9 +66,9 @@ class TokenWorkbench:
             return Response(refused.status, headers, refused.body)
         known = ", ".join(self._verbs)
         if len(request.segments) != 2 or request.segments[1] not in self._verbs:
-            raise RequestError(404, f"POST /{DEVICE}/VERB, with one of {known}")
+            raise RequestError(404, f"POST /~{DEVICE}/VERB, with one of {known}")
         if request.method != "POST":
-            raise RequestError(405, f"/{DEVICE}/{request.segments[1]} is asked by POST")
+            raise RequestError(405, f"/~{DEVICE}/{request.segments[1]} is asked by POST")
         try:
             return json_response(await self._verbs[request.segments[1]](_fields(request.body)))
         except AoError as error:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -22,7 +22,9 @@ from aoshell.errors import AoError
 from aoshell.nodes.base import Node
 from aoshell.nodes.values import Event
 from aoshell.protocol.message import Message, Result
+from aoshell.shell.sources import Sources
 from aoshell.shell.view.errors_view import failure_text
+from aoshell.shell.view.text import clean_line, width_of
 
 _PACE = 0.03  # seconds between two changes of the screen, at least
 _TURN = 0.008  # seconds of events before the keyboard gets its turn
@@ -68,15 +70,24 @@ class FeedView:
 
     Args:
         show: takes untrusted text of one or more lines.
+        name_of: gives the name of a process or identity by its id, "" where none is known.
 
     Attributes:
+        arrived: process and slot of the last result that was shown since a line was sent, and was
+            not caused by a line; None for none.
         where: which messages are shown, even if they printed nothing; None for all that printed
             something or failed.
     """
 
-    def __init__(self, node: Node, show: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        show: Callable[[str], None],
+        name_of: Callable[[str], Awaitable[str]],
+    ) -> None:
         self._node = node
         self._show = show
+        self._name_of = name_of
         self._lines: dict[str, Line] = {}
         self._answered: set[str] = set()
         self._roots: set[str] = set()
@@ -89,9 +100,10 @@ class FeedView:
         self._shown = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self.where: Where | None = None
+        self.arrived: tuple[str, int] | None = None
         self.attached = ""
         self.prompt = ""
-        self.sources: Mapping[str, str] = {}
+        self.texts = Sources(node)
 
     async def follow(self) -> None:
         """Run until cancelled or the node closes."""
@@ -123,6 +135,8 @@ class FeedView:
     def expect(self, message: str) -> Line:
         """Wait for the line that sends this message."""
         self._roots.add(message)
+        self.arrived = None
+        self._names = {id: name for id, name in self._names.items() if name}
         return self._lines.setdefault(message, Line(message))
 
     def concern(self, message: str) -> None:
@@ -136,7 +150,8 @@ class FeedView:
             self._answered.add(line.message)
         elif line.own and not answered:
             process, message, result = line.own
-            self._show_result(process, self._names.get(process, short_id(process)), message, result)
+            name, sender = self._known(process), self._known(message.from_)
+            self._show_result(process, name, sender, message, result)
         line.resumed.cancel()
 
     @contextmanager
@@ -155,6 +170,10 @@ class FeedView:
     def attach(self, process: str, name: str) -> None:
         """Set the process whose output is shown without its name."""
         self.attached = process
+        self._names[process] = name
+
+    def renamed(self, process: str, name: str) -> None:
+        """A process has another name from now on."""
         self._names[process] = name
 
     # What is shown, and when ----------------------------------------------------------------------
@@ -233,7 +252,12 @@ class FeedView:
             self.prompt = result.prompt
         if not self._answers_a_line(event.process, message, result) and self._concerns(event):
             name = "" if event.process == self.attached else await self._name(event.process)
-            self._show_result(event.process, name, message, result)
+            if not result.ok:
+                await self.texts.wanted(event.process, result.error)
+            sender = await self._name(message.from_) if self.where else ""
+            self._show_result(event.process, name, sender, message, result)
+            if event.root not in self._roots and (result.output.strip() or not result.ok):
+                self.arrived = event.process, result.slot
 
     def _is_known(self, process: str, message: Message, result: Result) -> bool:
         """Whether this result has passed already. A cron message has no id, so its time counts."""
@@ -265,16 +289,20 @@ class FeedView:
     def _concerns(self, event: Event) -> bool:
         return event.process == self.attached or event.root in self._roots
 
-    def _show_result(self, process: str, name: str, message: Message, result: Result) -> None:
+    def _show_result(
+        self, process: str, name: str, sender: str, message: Message, result: Result
+    ) -> None:
         """Show a result; the answer to a line that was given up names its slot."""
         parts = [result.output] if result.output.strip() else []
         if not result.ok:
-            parts.append(f"slot {result.slot} failed: {failure_text(result, self.sources)}")
+            parts.append(
+                f"slot {result.slot} failed: {failure_text(result, self.texts.of(process))}"
+            )
         if self.where:
             if not self.where(message):
                 return
             what = message.tag("Action") or message.tag("Type") or "a message"
-            parts.insert(0, f"{what} from {short_id(message.from_)}")
+            parts.insert(0, f"{what} from {sender}")
         if not parts:
             return
         lines = "\n".join(parts)
@@ -285,18 +313,26 @@ class FeedView:
             lines = _under(f"slot {result.slot}", lines)
         self._show_soon(lines)
 
-    async def _name(self, process: str) -> str:
-        if process not in self._names:
-            try:
-                info = await self._node.find(process)
-                self._names[process] = info.name or short_id(process)
-            except AoError:
-                self._names[process] = short_id(process)
-        return self._names[process]
+    async def _name(self, id: str) -> str:
+        if id not in self._names:
+            with suppress(AoError):
+                self._names[id] = await self._name_of(id)
+        return self._known(id)
+
+    def _known(self, id: str) -> str:
+        return named_id(id, self._names.get(id, ""))
 
 
 def _under(name: str, lines: str) -> str:
-    return "\n".join(f"{name} │ {line}" for line in lines.rstrip("\n").split("\n"))
+    """Lines below each other, with a name before the first of them."""
+    first, *others = lines.rstrip("\n").split("\n")
+    blank = " " * width_of(clean_line(name))
+    return "\n".join([f"{name} │ {first}", *(f"{blank} │ {line}" for line in others)])
+
+
+def named_id(id: str, name: str = "") -> str:
+    """An id as it is shown: `name (0syT1234…)` where a name is known."""
+    return f"{name} ({short_id(id)})" if name and name != id else short_id(id)
 
 
 def short_id(id: str) -> str:

@@ -1,4 +1,4 @@
-"""Hints: each of the first starts at a terminal shows one.
+"""What to type next: five lines at the very first start, and a hint at each of the next ones.
 
 A hint whose command stands in the history is never shown. The words of those shown are kept in a
 file of the home; without that file, all are shown again.
@@ -20,11 +20,24 @@ HINTS = {
     "trace": ".trace shows what your last line caused, .undo takes it back.",
     "record": ".record my_test.lua writes the session as a test for aoshell test.",
 }
+WELCOME = """\
+What you type is Lua; it runs in the process that the prompt names.
+  x = 6 * 7, then x     a global; the process keeps it, also when you leave
+  .load FILE            a Lua file; .watch FILE loads it again on every save
+  .spawn aos as bob     a second process; .send bob Action=Hi writes to it
+  .help                 all commands; Tab completes, Ctrl-D leaves"""
 _MOST = 1 << 20  # bytes of a file that are looked at
 
 
-def next_hint(settings: Settings) -> str:
-    """The hint of this start, "" where all were given."""
+def next_hint(settings: Settings, *, local: bool) -> str:
+    """The hint of this start, "" where all were given.
+
+    Args:
+        local: whether the node is the built-in one: there the first start shows `WELCOME`.
+    """
+    if local and not settings.hints.exists() and not _text(settings.history):
+        _keep(settings, {"help"})
+        return WELCOME
     gone = set(_text(settings.hints).split())
     if gone.issuperset(HINTS):
         return ""

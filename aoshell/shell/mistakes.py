@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from aoshell.errors import AoError
 from aoshell.lua import compiling
 from aoshell.lua.lexer import KEYWORDS, pieces
+from aoshell.lua.references import masked
 from aoshell.shell.outcome import LineAnswer
 from aoshell.shell.view.errors_view import TYPED, split_error
 
@@ -120,7 +121,7 @@ def _on_syntax(source: str, reason: str) -> str:
         for piece in pieces(source)
     ).split("\n")
     # A process tells where the text stops being a statement; as an expression it may go on longer.
-    for error in (reason, compiling.find_syntax_error(f"return {source}")):
+    for error in (reason, compiling.find_syntax_error(f"return {masked(source)}")):
         stop = _STOPPED.search(error)
         line = code[int(stop["line"]) - 1] if stop and int(stop["line"]) <= len(code) else ""
         for pattern, hint in _OTHERS:

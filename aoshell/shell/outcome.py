@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,17 +27,31 @@ _NO_SPAWN = "this process has no spawn: use Spawn(…), or .spawn MODULE [as NAM
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows for a person; cells are text, `right` names the columns set to the right."""
+    """Rows for a person; cells are text.
+
+    Attributes:
+        right: names of the columns set to the right: numbers, which are never cut.
+        wraps: whether the last column is sentences, which go on below where they have no room.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     right: frozenset[str] = frozenset()
+    wraps: bool = False
+
+    def marked(self, marks: Sequence[bool]) -> Table:
+        """The table with a column before all others, in which `>` marks some rows."""
+        rows = zip(marks, self.rows, strict=True)
+        return Table(
+            ("", *self.columns), tuple((">" * mark, *row) for mark, row in rows), self.right
+        )
 
     def without(self, column: str) -> Table:
         """The table with one column less."""
         at = self.columns.index(column)
         rows = tuple(row[:at] + row[at + 1 :] for row in self.rows)
-        return Table(self.columns[:at] + self.columns[at + 1 :], rows, self.right)
+        columns = self.columns[:at] + self.columns[at + 1 :]
+        return Table(columns, rows, self.right, self.wraps)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,10 @@ _NODE_KEY = "the key of this node"  # not the wallet: who restores the wallet me
 class ServedAs(Protocol):
     """Where a node is served, and what clients need to know of it."""
 
+    @property
+    def url(self) -> str:
+        """Of all roles."""
+
     def as_json(self) -> dict[str, Any]:
         """docs/json.md lists the fields."""
 

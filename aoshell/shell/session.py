@@ -16,16 +16,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from aoshell.bounded import jsontext
-from aoshell.errors import AoError
+from aoshell.errors import AoError, UnsupportedError
 from aoshell.nodes.base import Node
 from aoshell.nodes.values import ProcessInfo, Receipt, Signed, envelope
 from aoshell.protocol.message import Message, Result, Tag, raw
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.feed import FeedView, Line, short_id
+from aoshell.shell.feed import FeedView, Line, named_id, short_id
 from aoshell.shell.identities import OWN, Identities
 from aoshell.shell.journal import Journal, Past, Recorded
+from aoshell.shell.naming import Naming
 from aoshell.shell.outcome import Interrupted, LineAnswer
 from aoshell.shell.serving import Served, ServeNode
+from aoshell.shell.sources import Sources
 from aoshell.shell.view.errors_view import TYPED
 
 if TYPE_CHECKING:
@@ -71,7 +73,10 @@ class Front(Protocol):
         """Show what a line printed before it began to wait for another message."""
 
     def feed(self, text: str) -> None:
-        """Show text that is no answer: what arrived, and notes."""
+        """Show text that is no answer: what arrived."""
+
+    def note(self, text: str) -> None:
+        """Show sentences of the shell."""
 
     async def confirm(self, question: str) -> bool:
         """Ask yes or no; in a pipe the answer is no."""
@@ -90,8 +95,10 @@ class Session:
         serve: serves the node (`.serve`); None where it cannot.
 
     Attributes:
+        texts: of the files that processes run.
         served: the node over HTTP; None where it is not served.
         identities: the wallets that can sign, and the current one.
+        naming: names for ids, and ids for names.
         turn: lock of the line that runs; what runs behind the prompt waits for it.
         behind: what runs behind the prompt (`.watch`).
         visited: ids of the processes that lines and messages went to, in order.
@@ -99,6 +106,7 @@ class Session:
         attested: the last result of `.attest`; None before the first.
         attestation: of the attached node, for the toolbar: "attested 12:03", "FAIL", "".
         sent: the receipt of the last line; None before it has one.
+        last_sent: the newest receipt of this session; None before the first.
         sending: id of the message that the last line made, "" before that.
         computing: the receipt of the last line, until its own slot is computed; else None.
         suspended: the last line waits for another message.
@@ -126,11 +134,11 @@ class Session:
         self.node = node
         self.front = front
         self.patience = patience
-        self.feed = FeedView(node, front.feed)
+        self.feed = FeedView(node, front.feed, self._name_of)
         self.process: ProcessInfo | None = None
         self.network = network
         self.sent: Receipt | None = None
-        self.last_line = ""  # id of the newest Eval
+        self.last_sent: Receipt | None = None
         self.unanswered: dict[str, str] = {}  # ids of lines given up, by what `.result` takes
         self.sending = ""
         self.computing: Receipt | None = None
@@ -141,9 +149,10 @@ class Session:
         self.settling = False
         self.lacking: AoError | None = None
         self.try_again: Callable[[], Awaitable[None]] | None = None
-        self.sources: dict[str, str] = {}
+        self.texts = Sources(node)
         self.wallet_note = ""
         self.identities = Identities(wallet, wallets)
+        self.naming = Naming(node, self.identities)
         self.record = record
         self.serve = serve
         self.served: Served | None = None
@@ -154,7 +163,12 @@ class Session:
         self.attested: Trial | None = None
         self.attestation = ""
         self._following = asyncio.create_task(self.feed.follow())
-        self.feed.sources = self.sources
+        self.feed.texts = self.texts
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The texts of the files that the attached process runs, as far as they are known."""
+        return self.texts.of(self.process.id if self.process else "")
 
     @property
     def prompt(self) -> str:
@@ -203,10 +217,12 @@ class Session:
         item = await self._signed(code)
         return await self._exchange(self.attached.id, item, known)
 
-    async def _refuse_uncompilable(self, code: str, sources: Mapping[str, str] | None) -> None:
+    async def _refuse_uncompilable(
+        self, code: str, sources: Mapping[str, str] | None, process: ProcessInfo | None = None
+    ) -> None:
         """Raise AoError for Lua that the process cannot compile, where that is known."""
         remote = self.node.remote
-        if remote is None or not await remote.runs_luerl(self.attached.id):
+        if remote is None or not await remote.runs_luerl((process or self.attached).id):
             return
         from aoshell.shell import luerl
 
@@ -225,7 +241,7 @@ class Session:
         if self.remote:
             with suppress(AoError):  # then its later results are not shown
                 await self.node.watch(process)
-        return await self._exchange(process, item, self.sources)
+        return await self._exchange(process, item, self.texts.of(process))
 
     async def _exchange(self, process: str, item: Signed, sources: Mapping[str, str]) -> LineAnswer:
         self.sending, self.suspended = item.id, False
@@ -233,12 +249,14 @@ class Session:
         try:
             # Awaited as it is: a task of its own would cost what a process takes to answer.
             receipt = self.sent = self.computing = await self.node.send(process, item)
-            self.last_line = receipt.id
+            self.last_sent = receipt
             self.visited.setdefault(process)
             own = await self._own(receipt)
             self.computing = None
             self._keep_prompt(own)
             answered = True
+            if not own.ok:
+                sources = {**await self.texts.wanted(process, own.error), **sources}
             answer = LineAnswer(receipt, own, sources=sources, author=self.identity)
             if own.suspended and self.patience is not Patience.OWN:
                 self.front.partial(own)
@@ -320,16 +338,29 @@ class Session:
         await asyncio.wait({task})
         return True
 
-    async def dryrun(self, code: str) -> LineAnswer:
+    async def dryrun(
+        self,
+        code: str,
+        process: ProcessInfo | None = None,
+        slot: int | None = None,
+        *,
+        shown: str | None = None,
+    ) -> LineAnswer:
         """Evaluate Lua read-only, as the owner of the process; nothing changes.
 
-        While the process computes the last line, this is in the state before that.
+        While the process computes the last line, its newest state is that before the line.
+
+        Args:
+            process: None for the attached one.
+            slot: the state after it; None for the newest.
+            shown: what the user typed, for error messages; the code itself by default.
 
         Raises:
+            UnsupportedError: `slot`, and this node does not go back.
             AoError: of the node.
         """
-        process = self.attached
-        await self._refuse_uncompilable(code, None)
+        process = process or self.attached
+        await self._refuse_uncompilable(code, None, process)
         item = Message(
             "",
             process.owner,
@@ -338,29 +369,43 @@ class Session:
             (*envelope("Message"), EVAL, Tag("Read-Only", "true")),
             raw(code),
         )
-        return LineAnswer(None, await self._dried(process.id, item), sources={TYPED: code})
+        self.looked_back = self._computed_now(process.id) if slot is None else None
+        if self.looked_back is not None:
+            slot = self.looked_back - 1
+        if slot is None:
+            found = await self.node.dryrun(process.id, item)
+        elif self.node.local is None:
+            raise UnsupportedError(
+                "this node does not show earlier states", hint="leave out the slot: .dryrun CODE"
+            )
+        else:
+            found = await self.node.local.workbench.at(process.id, slot, item)
+        return LineAnswer(None, found, sources={TYPED: code if shown is None else shown})
 
-    async def _dried(self, process: str, item: Message) -> Result:
-        busy, node = self.computing, self.node.local
-        if node and busy and busy.process == process and busy.slot:
-            self.looked_back = busy.slot
-            return await node.workbench.at(process, busy.slot - 1, item)
-        self.looked_back = None
-        return await self.node.dryrun(process, item)
+    def _computed_now(self, process: str) -> int | None:
+        """The slot of the last line, while this process computes it; None where it does not."""
+        busy = self.computing if self.node.local else None
+        return busy.slot or None if busy and busy.process == process else None
 
-    async def query(self, code: str) -> object:
+    async def query(
+        self, code: str, process: ProcessInfo | None = None, slot: int | None = None
+    ) -> object:
         """The value of Lua code that returns JSON, evaluated read-only. JSON stands in it for the
         process's own module.
+
+        Args:
+            process, slot: as of `dryrun`.
 
         Raises:
             AoError: stage "query", when the process answers anything else.
         """
-        result = (await self.dryrun(_JSON + code)).own
+        process = process or self.attached
+        result = (await self.dryrun(_JSON + code, process, slot)).own
         if result.ok:
             with suppress(ValueError):
                 return jsontext.parse(result.output, strict=False)
         raise AoError(
-            f"{self.attached.name or short_id(self.attached.id)} cannot be asked: "
+            f"{named_id(process.id, process.name)} cannot be asked: "
             f"{result.error or result.output or result.outcome}",
             stage="query",
             hint="does it run the aos environment?",
@@ -370,12 +415,12 @@ class Session:
         """Make a process the one that lines go to."""
         self.process = info
         name = info.name or short_id(info.id)
-        self.feed.attach(info.id, name)
+        self.feed.attach(info.id, info.name)
         self.feed.prompt = info.prompt or f"{name}> "
         try:
             await self.node.watch(info.id)
         except AoError as error:
-            self.front.feed(f"what arrives at {name} is not shown: {error}")
+            self.front.note(f"what arrives at {name} is not shown: {error}")
 
     async def wallet(self) -> Wallet:
         """The wallet of the current identity; waits until it is loaded.
@@ -384,7 +429,7 @@ class Session:
             AoError: stage "wallet".
         """
         if self.wallet_note and not self.identities.ready:
-            self.front.feed(self.wallet_note)
+            self.front.note(self.wallet_note)
             self.wallet_note = ""
         return await self.identities.wallet()
 
@@ -405,6 +450,9 @@ class Session:
             f".attach {owner.id[:12]} and let the owner send it: "
             f'Send({{Target = "{process.id}", Action = "Eval", Data = "…"}})'
         )
+
+    async def _name_of(self, id: str) -> str:
+        return (await self.naming.of([id])).get(id, "")
 
     async def followed(self) -> None:
         """Wait until the events of the node end."""

@@ -26,7 +26,7 @@ from aoshell.shell.serving import ServeNode
 from aoshell.shell.session import Front, Patience, Recorder, Session
 
 Key = Callable[[], Awaitable[Wallet]]
-OpenNode = Callable[[Settings, Limits, Key], Awaitable[Node]]
+OpenNode = Callable[[Settings, Limits, Key, Callable[[str], None]], Awaitable[Node]]
 
 DEFAULT_NAME = "default"
 
@@ -112,7 +112,7 @@ async def open_session(
     # A thread: making a key takes a second, in which the prompt is there and answers keys.
     wallet = in_background(partial(_ready_wallet, wallet_file, not start.wallet))
     wallet.add_done_callback(lambda done: done.cancelled() or done.exception())
-    node = await open_node(settings, start.limits, lambda: asyncio.shield(wallet))
+    node = await open_node(settings, start.limits, lambda: asyncio.shield(wallet), front.feed)
     try:
         front.opened(node)
         session = Session(
@@ -132,10 +132,10 @@ async def open_session(
         # The subscription begins with the first step of its task.
         await asyncio.sleep(0)
         if start.place:
-            session.front.feed(start.place)
+            session.front.note(start.place)
         await (_attach_there if session.remote else _attach)(session, start)
-        if front.asks and (hint := next_hint(settings)):
-            front.feed(hint)
+        if front.asks and (hint := next_hint(settings, local=not session.remote)):
+            front.note(hint)
     except BaseException:
         await node.close()
         raise
@@ -156,7 +156,7 @@ async def _attach_there(session: Session, start: Start) -> None:
         session.lacking = error
         session.try_again = partial(_attach_there, session, start)
         if session.front.asks:
-            session.front.feed(str(error))
+            session.front.note(str(error))
 
 
 def _ready_wallet(path: Path, make: bool) -> Wallet:
@@ -185,9 +185,9 @@ async def _finish(session: Session, node: RemoteVerbs) -> None:
     finishing = asyncio.ensure_future(node.finish())
     await asyncio.wait({finishing}, timeout=_SILENT)
     if not finishing.done() and session.front.asks:  # a pipe is shown the stage
-        session.front.feed("waiting a moment until what was sent is delivered")
+        session.front.note("waiting a moment until what was sent is delivered")
     if left := await finishing:
-        session.front.feed(left)
+        session.front.note(left)
 
 
 async def _find_or_spawn(session: Session, start: Start) -> ProcessInfo:
@@ -290,9 +290,9 @@ async def _spawn(session: Session, start: Start) -> ProcessInfo:
         tags = (*tags_of(cron), *tags)
     data = _file(start.data) if start.data else b""
     info = await spawn(session, SpawnRequest(start.reference, start.module, data, tags))
-    session.front.feed(birth_notice(info))
+    session.front.note(birth_notice(info))
     if start.cron and session.remote:
-        session.front.feed("it ticks once the network runs it: .monitor")
+        session.front.note("it ticks once the network runs it: .monitor")
     return info
 
 

@@ -15,13 +15,12 @@ from typing import NoReturn
 from aoshell import interrupts
 from aoshell.errors import UsageError
 from aoshell.home.folders import Settings
-from aoshell.nodes.local.history.loading import Loaded
 from aoshell.nodes.local.log.store import Store
 from aoshell.shell.flags.arguments import state_file
 from aoshell.shell.flags.parser import CommandParser
 from aoshell.shell.view.streams import writer
 from aoshell.shell.view.text import format_size
-from aoshell.states.working import STREAM, dump, load, tell
+from aoshell.states.working import STREAM, dump, load, notes, tell
 
 MISUSED = 2
 _WITHOUT = "Wallets, keys and tokens are never in it."
@@ -77,20 +76,6 @@ def _load(settings: Settings, given: argparse.Namespace) -> int:
     for line in notes(found):
         tell(line)
     return 0
-
-
-def notes(found: Loaded) -> list[str]:
-    """What a person should know of what was loaded."""
-    lines = []
-    if found.waits:
-        lines.append(f"{found.waits:,} of its messages are computed when the node is opened")
-    if found.ahead and found.clock_taken:
-        lines.append(f"the clock is {found.ahead / 1000:,.0f} s ahead, as it was there")
-    elif found.ahead:
-        lines.append(
-            f"the clock there was {found.ahead / 1000:,.0f} s ahead; this home keeps its own"
-        )
-    return lines
 
 
 def _counted(told: dict[str, int]) -> str:

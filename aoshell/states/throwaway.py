@@ -1,4 +1,4 @@
-"""A home that is gone afterwards: `--state FILE`."""
+"""A home that is gone afterwards: `--state FILE`, `aoshell.open(state=…)`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from pathlib import Path
 from aoshell import interrupts
 from aoshell.errors import AoError
 from aoshell.home.folders import Settings, reason_of
-from aoshell.states.command import notes
-from aoshell.states.working import load, tell
+from aoshell.states.working import load, notes, tell
 
 # Waits until its input ends, as it does when we are gone, however we end; then removes the home.
 _GUARD = 'cat >/dev/null; rm -rf -- "$1"'
@@ -22,24 +21,36 @@ _GUARD = 'cat >/dev/null; rm -rf -- "$1"'
 def throw_away(settings: Settings, file: str) -> Iterator[Settings]:
     """A temporary home with what a dump holds, while the block runs.
 
-    The wallets of the user's home sign, where it has any; nothing of it changes.
-
     Args:
-        settings: of the user's home.
         file: "-" for standard input.
 
     Raises:
         AoError: the home cannot be made, or the file not be loaded.
+    """
+    with temporary_home(settings) as home:
+        for line in notes(interrupts.run(load(home, file))):
+            tell(line)
+        yield home
+
+
+@contextmanager
+def temporary_home(settings: Settings) -> Iterator[Settings]:
+    """A home while the block runs.
+
+    The wallets of the user's home sign, where it has any; nothing of it changes.
+
+    Args:
+        settings: of the user's home.
+
+    Raises:
+        AoError: it cannot be made.
     """
     folder = _make_folder()
     guard = _begin_guard(folder)
     try:
         keys = settings.state if settings.wallet.exists() else None
         state, cache = folder / "state", folder / "cache"
-        temporary = Settings(folder, state, settings.config, cache, keys)
-        for line in notes(interrupts.run(load(temporary, file))):
-            tell(line)
-        yield temporary
+        yield Settings(folder, state, settings.config, cache, keys)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         if guard is not None:

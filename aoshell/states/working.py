@@ -108,8 +108,11 @@ def _write_all(place: BinaryIO, data: Iterator[bytes]) -> int:
 # Loading ------------------------------------------------------------------------------------------
 
 
-async def load(settings: Settings, file: str) -> Loaded:
+async def load(settings: Settings, file: str, told: Callable[[str], None] | None = None) -> Loaded:
     """Take a dump into a home, whole or not at all.
+
+    Args:
+        told: is told where it takes long; None for whoever reads standard error.
 
     Raises:
         AoError: stage "state" or "store"; then nothing was taken.
@@ -124,7 +127,21 @@ async def load(settings: Settings, file: str) -> Loaded:
             hint="leave that one first, or try the file with --state FILE",
         ) from held
     with closing(opened) as store:
-        return await _shown("load", file, 0, partial(_read, store, file))
+        return await _shown("load", file, 0, partial(_read, store, file), told)
+
+
+def notes(found: Loaded) -> list[str]:
+    """What a person should know of what was loaded."""
+    lines = []
+    if found.waits:
+        lines.append(f"{found.waits:,} of its messages are computed when the node is opened")
+    if found.ahead and found.clock_taken:
+        lines.append(f"the clock is {found.ahead / 1000:,.0f} s ahead, as it was there")
+    elif found.ahead:
+        lines.append(
+            f"the clock there was {found.ahead / 1000:,.0f} s ahead; this home keeps its own"
+        )
+    return lines
 
 
 def _read(store: Store, file: str, progress: Progress) -> Loaded:
@@ -171,14 +188,20 @@ def _piped(pipe: int, go_on: Callable[[], None]) -> Iterator[bytes]:
 # Both ---------------------------------------------------------------------------------------------
 
 
-async def _shown(name: str, file: str, whole: int, work: Callable[[Progress], T]) -> T:
+async def _shown(
+    name: str,
+    file: str,
+    whole: int,
+    work: Callable[[Progress], T],
+    told: Callable[[str], None] | None = None,
+) -> T:
     """Do work in a thread; a person sees the progress of what takes long."""
     long = LongWork()
-    on_terminal = sys.stderr.isatty()
+    on_terminal = told is None and sys.stderr.isatty()
     if on_terminal:
         showing = asyncio.create_task(waiting.show(long, _rewrite))
     else:
-        showing = asyncio.create_task(waiting.report(long, tell))
+        showing = asyncio.create_task(waiting.report(long, told or tell))
     try:
         with long.seen(name, file, whole) as seen:
             return await run_in_thread(work, seen)

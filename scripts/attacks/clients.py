@@ -6,16 +6,16 @@ import contextlib
 import functools
 import json
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from ports import connected, free_port, until_open
+
 from attacks.attack import Attack, Bound
 from attacks.place import Moment, Place, Ran
 
-HOST = "127.0.0.1"
 HEAD = "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{more}\r\n"
 OPENING = 60.0  # seconds that the node has to be served
 BODY = 16 << 20
@@ -28,10 +28,10 @@ def _run(lines: Sequence[str], many: int, client: Client, place: Place) -> Ran:
     """Serve the node of a shell, and let many clients at it at once."""
     state = place.folder / "home" / "state"
     shutil.copy(state / "wallet.json", state / "node-key.json")
-    port = _free_port()
+    port = free_port()
 
     def attack(_pid: int) -> None:
-        _until_open(port)
+        until_open(port, OPENING)
         clients = [threading.Thread(target=_quietly, args=(client, port)) for _ in range(many)]
         for one in clients:
             one.start()
@@ -47,25 +47,6 @@ def _run(lines: Sequence[str], many: int, client: Client, place: Place) -> Ran:
     return ran
 
 
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind((HOST, 0))
-        port: int = found.getsockname()[1]
-        return port
-
-
-def _until_open(port: int) -> None:
-    end = time.monotonic() + OPENING
-    while time.monotonic() < end:
-        with contextlib.suppress(OSError), _connected(port):
-            return
-        time.sleep(0.1)
-
-
-def _connected(port: int) -> socket.socket:
-    return socket.create_connection((HOST, port), 10)
-
-
 def _quietly(client: Client, port: int) -> None:
     with contextlib.suppress(OSError):  # the node ends what goes too far
         client(port)
@@ -73,7 +54,7 @@ def _quietly(client: Client, port: int) -> None:
 
 def _asked(port: int, method: str, path: str, body: bytes = b"") -> bytes:
     """The whole answer to one request."""
-    with contextlib.suppress(OSError), _connected(port) as on:
+    with contextlib.suppress(OSError), connected(port) as on:
         more = f"Content-Length: {len(body)}\r\nConnection: close\r\n"
         on.sendall(HEAD.format(method=method, path=path, more=more).encode() + body)
         answer = b""
@@ -88,7 +69,7 @@ def _asked(port: int, method: str, path: str, body: bytes = b"") -> bytes:
 
 def _idle(port: int) -> None:
     """Ten connections that say nothing."""
-    on = [_connected(port) for _ in range(10)]
+    on = [connected(port) for _ in range(10)]
     time.sleep(2)
     for one in on:
         one.close()
@@ -96,7 +77,7 @@ def _idle(port: int) -> None:
 
 def _endless_head(port: int) -> None:
     """A head without an end."""
-    with _connected(port) as on:
+    with connected(port) as on:
         on.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n")
         while True:
             on.sendall(b"x-a: " + b"v" * 4000 + b"\r\n")
@@ -104,7 +85,7 @@ def _endless_head(port: int) -> None:
 
 def _dripping(port: int) -> None:
     """A head, a byte at a time."""
-    with _connected(port) as on:
+    with connected(port) as on:
         for byte in HEAD.format(method="GET", path="/" * 200, more="").encode():
             on.sendall(bytes([byte]))
             time.sleep(0.05)
@@ -121,7 +102,7 @@ def _larger_body(port: int) -> None:
 
 def _chunks(port: int) -> None:
     """A body of many small chunks without an end."""
-    with _connected(port) as on:
+    with connected(port) as on:
         more = "Transfer-Encoding: chunked\r\n"
         on.sendall(HEAD.format(method="POST", path="/", more=more).encode())
         while True:
@@ -130,11 +111,21 @@ def _chunks(port: int) -> None:
 
 def _takes_nothing(port: int) -> None:
     """Ask for the same page many times, and take no answer."""
-    with _connected(port) as on:
+    with connected(port) as on:
         request = HEAD.format(method="GET", path="/~meta@1.0/info", more="").encode()
         on.settimeout(3)
         while True:
             on.sendall(request * 100)
+
+
+def _listening(port: int) -> None:
+    """Be told of what changes, ten times over, and take nothing of it."""
+    on = [connected(port) for _ in range(10)]
+    for one in on:
+        one.sendall(HEAD.format(method="GET", path="/~aoshell@1.0/page/events", more="").encode())
+    time.sleep(3)
+    for one in on:
+        one.close()
 
 
 def _dry_runs(port: int) -> None:
@@ -169,6 +160,7 @@ ATTACKS = [
         ("client: 40 bodies of 16 MB and a byte", Bound(90, 800), (), 40, _larger_body),
         ("client: 20 bodies of one-byte chunks", Bound(150, 800), (), 20, _chunks),
         ("client: 50 that take no answer", Bound(90), (), 50, _takes_nothing),
+        ("client: 500 that listen to events and take none", Bound(60), (), 50, _listening),
         ("client: 20 dry runs that loop", Bound(120), _QUICK, 20, _dry_runs),
         ("client: JSON and GraphQL nested deep", Bound(90, 600), (), 4, _deep),
     )

@@ -64,7 +64,7 @@ def test_a_file_that_is_none(command: Command, good: Sample, kind: str, part: st
     for words in ([], ["--json"]):
         said = command(*report(command, f"--{part}", file, *words))
         assert (said.code, said.out) == (2, "")
-        assert said.err.startswith(f"usage: {file} ") and told in said.err
+        assert said.err.startswith(f"{file} ") and told in said.err
 
 
 WRONG: dict[str, tuple[str, Callable[[Amd], bytes], str]] = {
@@ -104,7 +104,7 @@ def test_a_file_of_another_kind(command: Command, amd: Amd, kind: str) -> None:
     file = command.file("wrong", make(amd))
     said = command(*report(command, f"--{part}", file))
     assert (said.code, said.out) == (2, "")
-    assert said.err.startswith(f"usage: {file} {told}"), said.err
+    assert said.err.startswith(f"{file} {told}"), said.err
 
 
 # --- incomplete or outdated: 3

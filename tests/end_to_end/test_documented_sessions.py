@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from eventually import SECONDS
 from terminal import Terminal
 
 ENTRY = "import sys; from aoshell.entry import main; sys.exit(main())"
+ANY_PROMPT = "> "  # on a page that leaves prompts out
 ROWS, COLUMNS = 400, 132
 
 
@@ -74,6 +76,9 @@ SETTINGS = {
             ".load main.lua",
         ),
         files=(("main.lua", MAIN),),
+    ),
+    ("docs/commands.md", "> return { Target = @token, Recipient = @alice }"): Setting(
+        "desk", before=(".spawn aos as token", ".as alice", ".as me")
     ),
     ("docs/commands.md", "> .as alice"): Setting("desk", before=(".load examples/token.lua",)),
     ("docs/testing.md", "$ aoshell test examples/testing"): Setting(
@@ -177,13 +182,17 @@ def prepared(folder: Path, environment: dict[str, str], *arguments: str) -> None
 def seen(terminal: Terminal, step: Step, text: str) -> None:
     """Wait until the screen shows what the step comes to, behind what was typed last."""
     wanted = pattern_of(step.shown)
-    last = step.typed.rpartition("\n")[2]
+    first, *more = step.typed.split("\n")
+    last = more[-1].strip() if more else first.strip()
+    prompt_of = PROMPT if step.prompt == ANY_PROMPT else re.compile(re.escape(step.prompt))
     end = time.monotonic() + SECONDS / 4
     while True:
         *said, prompt = terminal.said
-        typed = [number for number, line in enumerate(said) if typed_line(line) == last.strip()]
+        typed = [number for number, line in enumerate(said) if typed_line(line) == last]
+        begun = said[typed[-1] - len(more)] if typed else ""
         shown = "".join(f"{by_form(line)}\n" for line in said[typed[-1] + 1 :]) if typed else ""
-        if typed and PROMPT.match(prompt + " ") and wanted.fullmatch(shown):
+        is_done = typed and PROMPT.match(prompt + " ") and prompt_of.match(begun)
+        if is_done and wanted.fullmatch(shown):
             return
         if time.monotonic() > end:
             pytest.fail(f"the page says\n{text}\nand the screen\n" + "\n".join(terminal.said))

@@ -61,7 +61,7 @@ def test_tab_shows_what_the_process_has(terminal: Open) -> None:
 
 def test_the_line_below_follows_what_is_typed(terminal: Open) -> None:
     shell = terminal()
-    shell.shows(r"^local · default · wallet \S+ · slot 1 · inbox 1 · \d+\.\d ms$")
+    shell.shows(r"^local · default \(\S+…\) · wallet \S+ · slot 1 · inbox 1 · \d+\.\d ms$")
     shell.type("ao.send(")
     shell.shows(r"^ao\.send\(\{Target")
     shell.type("\x03")

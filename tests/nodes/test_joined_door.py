@@ -16,11 +16,12 @@ from joined_shells import ENDLESS, shell, two
 
 from aoshell import __version__
 from aoshell.errors import AoError
-from aoshell.nodes.joined import door, faults, reach, server
+from aoshell.nodes.joined import door, faults, reach, server, wire
 from aoshell.nodes.joined.carrying import Home
 from aoshell.nodes.joined.frames import FORMAT, Code, Hello, frames_of
 from aoshell.nodes.joined.node import HomeNode
 from aoshell.nodes.joined.verbs import CLOCK
+from aoshell.nodes.local.log.lock import lock_folder
 from aoshell.nodes.values import Limits
 from aoshell.protocol.wallet import Wallet
 from aoshell.sandbox.supervisor import Supervisor
@@ -113,6 +114,24 @@ async def test_without_a_socket_a_node_works_alone(
         with pytest.raises(AoError, match="cannot be joined") as silent:
             await HomeNode.open(Home(folder))
         assert str(os.getpid()) in str(silent.value)
+
+
+@in_loop
+async def test_who_is_waited_for_is_said_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "ANSWER_WITHIN", 0.02)
+    monkeypatch.setattr(wire, "PATIENCE", 0.2)
+    told: list[str] = []
+    lock = lock_folder(folder)
+    with contextlib.closing(lock), socket.socket(socket.AF_UNIX) as mute:
+        mute.bind(str(folder / "node.sock"))
+        mute.listen()
+        lock.note(str(folder / "node.sock"))
+        with pytest.raises(AoError, match="has not answered for 0 s"):
+            await HomeNode.open(Home(folder), tell=told.append)
+    (line,) = told
+    assert line.startswith(f"waiting for pid {os.getpid()}: it carries the node of this home")
 
 
 @in_loop

@@ -38,7 +38,7 @@ def little_parts():
     """Bounds that short tests reach."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parts, "PART", 200)
-        patch.setattr(parts, "LITTLE", 2000)
+        patch.setattr("aoshell.nodes.local.history.records.LITTLE", 2000)
         yield
 
 

@@ -342,7 +342,7 @@ def test_a_dump_that_goes_on_is_damaged(folder, small):
 def test_a_little_file_unpacks_to_a_bounded_size(folder, small, monkeypatch):
     bomb = [records(small)[0], {"name": ["x" * 3_000_000, ""]}]
     data = rewritten(bomb)
-    monkeypatch.setattr(parts, "LITTLE", 1 << 20)
+    monkeypatch.setattr("aoshell.nodes.local.history.records.LITTLE", 1 << 20)
     with pytest.raises(AoError, match="unpacks to more than a file of its size may"):
         load(folder, data)
     # What is written under the same bound can be read under it.

@@ -12,6 +12,7 @@ from local_home import database, opened
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.aliases import BUILT_IN
+from aoshell.nodes.local.history import records as history_records
 from aoshell.nodes.local.history import transfer
 from aoshell.nodes.local.log.rows import Logged, ProcessRow
 from aoshell.nodes.values import Span
@@ -46,7 +47,7 @@ async def test_what_is_exported_can_be_imported_however_well_it_packs(opening, m
     async with opening() as local:
         pid = await lived(local)
         await local.eval(pid, f"Long = [[{'x' * 4_000_000}]] return Long")
-        monkeypatch.setattr(transfer, "LITTLE", 1 << 20)
+        monkeypatch.setattr(history_records, "LITTLE", 1 << 20)
         data = await local.node.export(pid)
         assert len(data) > 80_000  # of 8 MB, more than a hundredth
         await local.node.delete(pid)
@@ -86,7 +87,7 @@ async def test_a_little_file_unpacks_to_a_bounded_size(opening, monkeypatch, bou
         pid = await lived(local)
         data = await local.node.export(pid)
         await local.node.delete(pid)
-        monkeypatch.setattr(transfer, bound, value)
+        monkeypatch.setattr(history_records if bound == "LITTLE" else transfer, bound, value)
         end = packed(zeros=3 << 20) if bound != "RECORD" else data
         with pytest.raises(AoError, match=why) as raised:
             await local.node.restore(end)
@@ -184,6 +185,26 @@ async def test_a_process_of_a_client_goes_round(opening, elsewhere):
         assert [e.assignment for e in after.entries] == [e.assignment for e in before.entries]
         assert [e.stored.client for e in after.entries] == [e.stored.client for e in before.entries]
         assert await other.node.verify_log(pid) == []
+
+
+@in_loop
+async def test_an_imported_process_goes_on_trusting_whom_it_has_trusted(opening, elsewhere):
+    """The address of the node that it was made on owns what is pushed to it, here as there."""
+    async with opening() as local:
+        pid = await local.spawn(name="moved")
+        ping = "Handlers.add('Ping', 'Ping', function(m) From = ao.isTrusted(m) end)"
+        await local.eval(pid, ping)
+        data, there = await local.node.export(pid), local.address
+    async with elsewhere() as other:
+        assert other.address != there
+        info = await other.node.restore(data)
+        assert info.authority == there
+        await other.eval(pid, "Send({Target = ao.id, Action = 'Ping'})")
+        assert await other.value(pid, "tostring(From)") == "true"
+        again = await other.node.export(pid)
+    async with opening() as local:
+        await local.node.delete(pid)
+        assert (await local.node.restore(again)).authority == ""
 
 
 @in_loop

@@ -235,6 +235,14 @@ async def test_a_trace_is_a_tree_across_processes(opening) -> None:
         assert kept.kept is not None and kept.cause == 0 and root.kept is None
         with pytest.raises(AoError, match="no message"):
             await local.node.workbench.trace("x" * 43)
+        # A fork has the same message.
+        twin = (await local.node.workbench.fork(process, None, "twin")).id
+        found = [
+            [hop.process for hop in await local.node.workbench.trace(receipt.id, of)]
+            for of in ("", process, twin, listener)
+        ]
+        own = [process, listener]
+        assert found == [own, own, [twin], own]
 
 
 @in_loop

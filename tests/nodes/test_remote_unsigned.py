@@ -241,7 +241,7 @@ async def typed(
     """
     shown: list[str] = []
 
-    async def opened(settings: Settings, _: object, key: Key) -> HyperBeamNode:
+    async def opened(settings: Settings, _: object, key: Key, __: object) -> HyperBeamNode:
         return opened_at(server, settings, key, level)
 
     async def all_lines() -> AsyncIterator[str]:

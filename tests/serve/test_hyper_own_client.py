@@ -15,7 +15,7 @@ from eventually import in_loop, until
 from hyper_home import MODULE
 from zygotes import SHARED
 
-from aoshell.backends import _with_gateway
+from aoshell.backends import _completed
 from aoshell.home.endpoints import resolve_endpoints
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.remote.arweave.gateway import Gateway
@@ -172,14 +172,14 @@ async def test_a_served_node_is_its_own_gateway(
 ) -> None:
     async with connected(tmp_path, other_wallet, wallet) as client:
         url, named = client.node.endpoint, Path("/nowhere")
-        found = await _with_gateway(resolve_endpoints({"node": url}, {}, named))
+        found = await _completed(resolve_endpoints({"node": url}, {}, named))
         assert (found.gateway, found.bundler) == (url, url)
         mine = resolve_endpoints({"node": url, "gateway": "https://g.example"}, {}, named)
-        assert await _with_gateway(mine) == mine
+        assert await _completed(mine) == mine
         findings = {one.name: one.ok for one in await client.node.doctor()}
         assert findings == {"node": True, "gateway": True}
     nobody = resolve_endpoints({"node": url}, {}, named)
-    assert await _with_gateway(nobody) == nobody
+    assert await _completed(nobody) == nobody
 
 
 @in_loop
@@ -192,3 +192,23 @@ async def test_head(tmp_path: Path, wallet: Wallet, other_wallet: Wallet) -> Non
             head, whole = await plain.head(path), await plain.get(path)
             assert (head.status_code, head.content, whole.headers["a"]) == (200, b"", "1")
             assert (await plain.head(path + "/none")).status_code == 404
+
+
+@in_loop
+async def test_monitoring(tmp_path: Path, wallet: Wallet, other_wallet: Wallet) -> None:
+    """`.monitor` and `.unmonitor` of our own client at our own server."""
+    async with connected(tmp_path, other_wallet, wallet) as client:
+        process = await client.spawn(*tags_of([("Cron-Interval", "5-minutes")]))
+
+        async def runs() -> bool:
+            address = re.sub("^http://", "", client.node.endpoint)
+            async with httpx.AsyncClient() as http:
+                stopped = await http.get(f"http://{address}/~cron@1.0/stop?task={process}")
+            return stopped.status_code == 200
+
+        await client.node.monitor(wallet, process, True)
+        await client.node.monitor(wallet, process, False)
+        assert not await runs()
+        await client.node.monitor(wallet, process, True)
+        assert await runs()
+        await client.node.monitor(wallet, process, False)  # what is stopped already is no error

@@ -110,8 +110,8 @@ async def test_what_is_not_here_is_named(
         for path, status, words in (
             (f"/{GONE}~process@1.0/now", 404, "is not on this node"),
             (f"/{GONE}/compute", 404, "is not on this node"),
-            ("/~cron@1.0/every?interval=1-second", 404, "~cron@1.0 is not on this node"),
-            ("/~relay@1.0/call", 404, "~relay@1.0 is not on this node"),
+            ("/~cron@1.0/once?cron-path=/x", 404, "~cron@1.0 has no key 'once'"),
+            ("/~relay@1.0/cast", 404, "~relay@1.0 has no key 'cast'"),
             (f"/{process}~node-process@1.0/schedule", 404, "~node-process@1.0"),
             (f"/{process}~process@1.0/compute&slot=x", 400, "no slot"),
             (f"/{process}~process@1.0/schedule?from=x", 400, "from is a number"),
@@ -419,3 +419,96 @@ async def test_what_waits_is_ended_with_its_client(
         with pytest.raises(asyncio.CancelledError):
             await task
         await home.node.cancel(process, 1)
+
+
+@in_loop
+async def test_cron_of_a_process(tmp_path: Path, wallet: Wallet, other_wallet: Wallet) -> None:
+    async with hyper_home(tmp_path, other_wallet, wallet) as home:
+        process = await home.spawn()
+
+        async def runs() -> bool:
+            return (await home.node.find(process)).monitored
+
+        every = f"/~cron@1.0/every?interval=30-seconds&cron-path=/{process}~process@1.0/now"
+        assert not await runs()
+        elsewhere = ("sec-fetch-site", "cross-site")
+        assert (await home.get(every, elsewhere)).status == 403 and not await runs()
+        allowed = (elsewhere, ("origin", "http://localhost:3000"))  # the guard has let it in
+        assert (await home.get(every, *allowed)).status == 200 and await runs()
+        assert await home.text(f"/~cron%401.0/stop?task={process}") and not await runs()
+        assert await home.text(every) == process and await runs()
+        assert (await home.get(f"/~cron@1.0/stop?task={process}", elsewhere)).status == 403
+        stopped = await home.said(f"/~cron@1.0/stop?task={process}")
+        assert stopped["body"]["task_id"] == process and not await runs()
+        at = "/~cron@1.0/every?interval=1-minute&cron-path="
+        for path, status, words in (
+            (f"/~cron@1.0/stop?task={process}", 400, "Task not found."),
+            (f"/~cron@1.0/stop?task={GONE}", 400, "Task not found."),
+            ("/~cron@1.0/stop", 400, "Task not found."),
+            (f"{at}/{GONE}/now", 404, "is not on this node"),
+            (f"{at}/{process}/slot", 400, "a task is that of a process"),
+            (f"{at}/{process}~meta@1.0/now", 400, "a task is that of a process"),
+            (f"{at}/~meta@1.0/info", 400, "a task is that of a process"),
+            (f"{at}/", 400, "a task is that of a process"),
+            ("/~cron@1.0/every?interval=1-minute", 400, "No cron path"),
+            (f"/~cron@1.0/every?interval=0-hours&cron-path=/{process}/now", 400, "interval is"),
+        ):
+            answer = await home.get(path)
+            assert (answer.status, words in answer.body.decode()) == (status, True), answer.body
+        assert not await runs()
+
+
+@in_loop
+async def test_a_relay_to_nobody_else(tmp_path: Path, wallet: Wallet, other_wallet: Wallet) -> None:
+    async with hyper_home(tmp_path, other_wallet, wallet) as home:
+        process = await home.spawn()
+        await home.push(process, "1+1")
+        host = ("host", "127.0.0.1:4000")
+
+        async def relay(path: str, *more: tuple[str, str]) -> Response:
+            return await home.get("/~relay@1.0/call", host, ("relay-path", path), *more)
+
+        for place in ("", "http://127.0.0.1:4000", "http://localhost:4000", "http://[::1]:4000"):
+            answer = await relay(f"{place}/result/1?process-id={process}")
+            assert json.loads(answer.body)["Output"]["data"] == "2", answer.body
+        tags = [{"name": "Action", "value": "Eval"}]
+        asked = json.dumps({"Data": "return 3", "Tags": tags, "Owner": wallet.address})
+        answer = await relay(
+            f"/dry-run?process-id={process}", ("relay-method", "POST"), ("relay-body", asked)
+        )
+        assert json.loads(answer.body)["Output"]["data"] == "3"
+        for path, status in (
+            ("http://127.0.0.1:4001/result/1", 403),
+            ("http://127.0.0.1/result/1", 403),
+            ("http://127.0.0.1:4000@evil.test/result/1", 403),
+            ("http://evil.test:4000/result/1", 403),
+            ("//evil.test/result/1", 403),
+            ("https://arweave.net/info", 403),
+            ("file:///etc/passwd", 404),
+            ("result/1", 403),
+            ("", 403),
+            ("/~aoshell@1.0/warp", 404),
+            ("/~relay@1.0/call", 404),
+            ("/graphql", 404),
+        ):
+            answer = await relay(path)
+            assert answer.status == status, (path, answer.body)
+        assert (await relay("/result/1", ("relay-method", "DELETE"))).status == 400
+
+
+@in_loop
+async def test_names_of_devices_may_be_percent_encoded(
+    tmp_path: Path, wallet: Wallet, other_wallet: Wallet
+) -> None:
+    async with hyper_home(tmp_path, other_wallet, wallet) as home:
+        process = await home.spawn()
+        for path in (
+            "/~meta%401.0/info/address",
+            "/%7Emeta%401%2E0/info/address",
+            "/%7emeta@1.0/info/address",
+        ):
+            assert await home.text(path) == home.key.address
+        assert await home.text(f"/{process}~process%401.0/slot/current") == "0"
+        for name in ("~query@1.0", "~query%401.0", "%7E%71uery%401.0", "~query@1.0&a=b"):
+            asked = Request("POST", f"/{name}/graphql", "", (), b"{}")
+            assert await home.role.answer(asked) is None  # it is the gateway's

@@ -12,6 +12,8 @@ from browser import Browser, Driver, driven, missing
 from eventually import in_loop
 from served_node import COUNTER, ServedNode, served
 
+from aoshell.nodes.glances import Use
+from aoshell.nodes.local.network.glances import LocalGlances
 from aoshell.nodes.local.node import LocalNode
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import tags_of
@@ -244,7 +246,10 @@ async def test_use_is_drawn(folder: Path, wallet: Wallet, driver: Driver) -> Non
         for _ in range(5):
             await on.eval(process, "Kept[#Kept + 1] = ('x'):rep(1e6)")
         await on.eval(process, "error('no')")
-        async with looking(on, driver, f"/#/p/{process}/use") as tab:
+        async with looking(on, driver) as tab:
+            # By another name of this machine: the policy names it.
+            named = on.serving.facts.url.replace("127.0.0.1", "localhost")
+            await tab.open(f"{named}/#/p/{process}/use")
             drawn = await tab.wait(
                 "const line = document.querySelector('.plot .curve');"
                 "return line && line.getAttribute('points')"
@@ -256,6 +261,25 @@ async def test_use_is_drawn(folder: Path, wallet: Wallet, driver: Driver) -> Non
             assert told.startswith("Memory behind each message: ") and "slot 7" in told
             await tab.run("document.querySelector('details').open = true")
             await rows(tab, 8)
+
+
+@in_loop
+async def test_gas_is_drawn_where_it_is_counted(
+    folder: Path, wallet: Wallet, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def use(*_: object) -> list[Use]:
+        return [Use(n, n, 1.0, 0, gas, 0) for n, gas in enumerate((5, 10, 0))]
+
+    monkeypatch.setattr(LocalGlances, "use", use)
+    async with served(folder, wallet) as on:
+        process = await on.spawn()
+        async with looking(on, driver, f"/#/p/{process}/use") as tab:
+            drawn = await tab.wait("return document.querySelectorAll('.plot .curve')[1]")
+            points = "return document.querySelectorAll('.plot .curve')[1].getAttribute('points')"
+            assert drawn and await tab.run(points) == "0.0,106.0 500.0,12.0 1000.0,200.0"
+            # Nothing used no memory: a line at the bottom.
+            points = points.replace("[1]", "[0]")
+            assert await tab.run(points) == "0.0,200.0 500.0,200.0 1000.0,200.0"
 
 
 @in_loop

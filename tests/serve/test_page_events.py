@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -257,22 +256,32 @@ async def test_a_client_that_goes_is_left(folder: Path, wallet: Wallet) -> None:
 
 
 @in_loop
-async def test_a_slow_reader_is_one_connection(
+async def test_a_slow_reader_is_closed_and_holds_up_nobody(
     folder: Path, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It takes nothing, while others are told everything; in the end it is closed."""
+    made, told_first = events._event, []
+
+    def first_is_large(*given: Any) -> bytes:
+        """Larger than what the two ends of a connection take in, for who comes first."""
+        told_first.append(True)
+        return (b":" + b" " * (32 << 20) if len(told_first) == 1 else b"") + made(*given)
+
+    monkeypatch.setattr(events, "_event", first_is_large)
     monkeypatch.setattr(events, "PACE", 0.0)
     monkeypatch.setattr("aoshell.serve.server.STALLED_SECONDS", 0.5)
     async with served(folder, wallet) as on:
-        process = await on.spawn(COUNTER, Name="n" * 200)
-        slow = socket.socket()
-        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-        slow.connect(("127.0.0.1", on.serving.facts.port))
-        slow.sendall(f"GET {EVENTS} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        process = await on.spawn(COUNTER)
+        await on.node.idle()
+        reader, writer = await asyncio.open_connection("127.0.0.1", on.serving.facts.port)
+        reader._transport.pause_reading()
+        writer.write(f"GET {EVENTS} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        await until(lambda: told_first)
         async with listening(on) as told:
-            await told.event()
-            for _ in range(20):
+            for _ in range(3):
                 await on.send(process, Action="Add")
-            while (await told.event())["processes"][0]["computed"] != "21":
+            while (await told.event())["processes"][0]["computed"] != "4":
                 pass
-        slow.close()
+        monkeypatch.setattr(events, "MOST_STREAMS", 1)
+        while (await on.client.head(EVENTS)).status_code == 503:  # it is there still
+            await asyncio.sleep(0.05)
+        writer.close()

@@ -12,8 +12,10 @@ from eventually import in_loop, until
 from aoshell.errors import AoError, UnsupportedError, UsageError
 from aoshell.nodes.values import NotFoundError
 from aoshell.serve import app as application
+from aoshell.serve import load
 from aoshell.serve.app import Application
 from aoshell.serve.http import Request, RequestError, Response
+from aoshell.serve.load import Bounds, Load
 from aoshell.serve.safety import Guard
 
 
@@ -45,33 +47,31 @@ async def test_head_is_get_without_a_body() -> None:
 
 
 @in_loop
-async def test_a_body_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(application, "LARGEST_BODY", 1 << 20)
-    echo = Echo()
+async def test_a_body_that_is_too_large_is_refused() -> None:
+    echo, small = Echo(), Load(Bounds(body=1 << 20))
     announced = [LOOPBACK, ("content-length", str((1 << 20) + 1))]
     waits = Sender([b"x"])
-    answer = await ask(
-        app(echo), "POST", headers=[*announced, ("expect", "100-continue")], sender=waits
-    )
+    waiting = [*announced, ("expect", "100-continue")]
+    answer = await ask(app(echo, load=small), "POST", headers=waiting, sender=waits)
     assert (answer.status, waits.read) == (413, 0)
     sends = Sender([b"x" * 1000] * 1100)  # what it sends is dropped, or it would see no answer
-    answer = await ask(app(echo), "POST", headers=announced, sender=sends)
+    answer = await ask(app(echo, load=small), "POST", headers=announced, sender=sends)
     assert (answer.status, sends.read) == (413, 1100)
     unannounced = Sender([b"x" * 1000] * 1100)
     head = [LOOPBACK, ("transfer-encoding", "chunked")]
-    answer = await ask(app(echo), "POST", headers=head, sender=unannounced)
+    answer = await ask(app(echo, load=small), "POST", headers=head, sender=unannounced)
     assert answer.status == 413 and "1 MB" in answer.json()["error"]
     assert not echo.asked
 
 
 @in_loop
 async def test_what_is_under_way_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(application, "MOST_REQUESTS", 3)
-    monkeypatch.setattr(application, "LARGEST_BODIES", 100)
+    monkeypatch.setattr(load, "LARGEST_BODIES", 100)
     go = asyncio.Event()
     echo = Echo(before=lambda _: go.wait())
-    one = app(echo)
-    waiting = [asyncio.ensure_future(ask(one, "POST", body=b"x" * 40)) for _ in range(2)]
+    shared = Load(Bounds(body=90, requests=3))
+    one, other = app(echo, load=shared), app(echo, load=shared)  # of two ports
+    waiting = [asyncio.ensure_future(ask(at, "POST", body=b"x" * 40)) for at in (one, other)]
     await until(lambda: len(echo.asked) == 2)
     assert (await ask(one, "POST", body=b"x" * 40)).status == 503  # bytes
     waiting.append(asyncio.ensure_future(ask(one)))
@@ -107,20 +107,20 @@ async def test_an_answer_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) ->
 
 @in_loop
 async def test_large_answers_wait_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(application, "LARGEST_ANSWERS", 3 << 20)
+    monkeypatch.setattr(load, "LARGEST_ANSWERS", 3 << 20)
     most = 0
     one = app(Echo(response=Response(200, (), b"x" * (2 << 20))))
 
     class Slow(Sender):
         async def send(self, event: object) -> None:
             nonlocal most
-            most = max(most, one._room.held)
+            most = max(most, one._load.answers.held)
             await asyncio.sleep(0)
             await Sender.send(self, event)
 
     answers = await asyncio.gather(*(ask(one, sender=Slow()) for _ in range(5)))
     assert [len(answer.body) for answer in answers] == [2 << 20] * 5
-    assert most == 2 << 20 and one._room.held == 0
+    assert most == 2 << 20 and one._load.answers.held == 0
     larger = Echo(response=Response(200, (), b"x" * (4 << 20)))
     assert len((await ask(app(larger))).body) == 4 << 20
 
@@ -148,7 +148,7 @@ class _Maker:
 
 @in_loop
 async def test_those_that_wait_for_room_hold_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(application, "LARGEST_ANSWERS", 3 << 20)
+    monkeypatch.setattr(load, "LARGEST_ANSWERS", 3 << 20)
     monkeypatch.setattr(_Counted, "most", 0)
     one = Application([_Maker()], Guard())
     go = asyncio.Event()
@@ -159,13 +159,13 @@ async def test_those_that_wait_for_room_hold_nothing(monkeypatch: pytest.MonkeyP
             await Sender.send(self, event)
 
     asking = [asyncio.ensure_future(ask(one, sender=Stalled())) for _ in range(40)]
-    await until(lambda: one._room.held == 3 << 20)
+    await until(lambda: one._load.answers.held == 3 << 20)
     assert (await ask(one, "POST", body=b"x")).status == 503
     await until(lambda: _Counted.alive == 3)
     go.set()
     answers = await asyncio.gather(*asking)
     assert {(answer.status, len(answer.body)) for answer in answers} == {(200, 1 << 20)}
-    assert _Counted.most <= 5 and _Counted.alive == one._room.held == 0
+    assert _Counted.most <= 5 and _Counted.alive == one._load.answers.held == 0
 
 
 @in_loop

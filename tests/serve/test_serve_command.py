@@ -20,10 +20,13 @@ from eventually import in_loop
 from served_node import AOS
 
 from aoshell.home.folders import Settings
+from aoshell.nodes.values import Limits
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
-from aoshell.serve.command import _given
+from aoshell.serve.command import _given, _limits, _options
+from aoshell.serve.load import Bounds
+from aoshell.serve.serving import ServeOptions
 
 ENTRY = "import sys; from aoshell.entry import main; sys.exit(main())"
 READY = 60.0  # seconds
@@ -126,6 +129,30 @@ def test_the_last_port() -> None:
     assert _given(["--port", "65528", "--ports"]).port == 65528
 
 
+def test_bounds_are_those_of_the_flags_else_the_usual_ones() -> None:
+    assert (_limits(_given([])), _options(_given([]))) == (Limits(), ServeOptions())
+    of_node = _given([*("--timeout", "2.5", "--memory", "64"), *("--pushes", "7", "--gas", "8")])
+    assert _limits(of_node) == Limits(2.5, 64 << 20, 7, 8)
+    of_requests = ["--body", "0.5", "--requests", "9", "--dry-runs", "1", "--connections", "10"]
+    wanted = ServeOptions(bounds=Bounds(512 << 10, 9, 1), connections=10)
+    assert _options(_given(of_requests)) == wanted
+
+
+@in_loop
+async def test_bounds_hold(wallet: Wallet) -> None:
+    process = definition(wallet)
+    endless = message(wallet, process.id, "while true do end")
+    async with (
+        running("--timeout", "0.2", "--body", "0.01") as (_, facts),
+        httpx.AsyncClient(base_url=facts["url"], timeout=60) as client,
+    ):
+        assert (await client.post("/", content=process.raw)).status_code == 202
+        assert (await client.post("/", content=endless.raw)).status_code == 202
+        answer = await client.get(f"/result/{endless.id}?process-id={process.id}")
+        assert "0.2 s" in answer.json()["Error"]
+        assert (await client.post("/", content=b"x" * 10_500)).status_code == 413
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -136,6 +163,10 @@ def test_the_last_port() -> None:
         ["--cors", "no-origin"],
         ["--cors"],
         ["--authority", "me"],
+        ["--timeout", "0"],
+        ["--requests", "0.5"],
+        ["--body", "257"],
+        ["--dry-runs", "65"],
         ["--nothing"],
         ["NAME"],
     ],
@@ -219,7 +250,29 @@ async def test_a_second_start_on_one_home_says_so() -> None:
     async with running() as (program, _):
         second = await start("serve", "--port", "0")
         _, err = await second.communicate()
-        assert second.returncode == 1 and str(program.pid) in err.decode()
+        assert second.returncode == 1 and f"(pid {program.pid}) carries" in err.decode()
+        assert "at its prompt type .serve 0; if it is aoshell serve, give its URL" in err.decode()
+
+
+@in_loop
+async def test_our_own_shell_speaks_to_its_units(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One URL is enough, as all units are there (conformance check 12, legacy mode)."""
+    async with running() as (_, facts):
+        monkeypatch.setenv("AOSHELL_HOME", str(tmp_path / "other"))
+        once = ("desk", "--mu-url", facts["url"])
+        lines = ("1+1", "error('boom')", ".send desk Action=Hi", "#Inbox", ".messages", ".doctor")
+        script = [part for line in lines for part in ("--run", line)]
+        shell = await start(*once, "--module", AOS, *script)
+        out, err = (text.decode() for text in await shell.communicate())
+        assert out.startswith("2\n") and "boom" in out + err, (out, err)
+        found = {words[0]: words[1:3] for words in map(str.split, out.splitlines()) if words}
+        for what in ("MU", "SU", "CU", "gateway"):
+            assert found[what] == [facts["url"], "ok"], out
+        again = await start(*once, "--run", "Name")
+        out, err = (text.decode() for text in await again.communicate())
+        assert (again.returncode, out) == (0, "desk\n"), err
 
 
 @in_loop

@@ -335,3 +335,11 @@ async def test_dry_runs_that_cannot_be(folder: Path, wallet: Wallet) -> None:
             assert (
                 await on.client.post(path, json={"Data": {"any": ["json"]}})
             ).status_code == status
+
+
+@in_loop
+async def test_the_memory_of_a_process_is_not_handed_out(folder: Path, wallet: Wallet) -> None:
+    async with served(folder, wallet) as on:
+        process = await on.spawn()
+        assert "aoshell dump" in (await on.get(f"/state/{process}", 501))["error"]
+        assert "is not on this node" in (await on.get(f"/state/{NOBODY}", 404))["error"]

@@ -248,3 +248,69 @@ async def test_who_sent_a_message_is_in_the_log(folder: Path, wallet: Wallet) ->
         await until(lambda: True)
         entries = await on.node.schedule(process, 0, 9)
         assert [entry.assignment and entry.assignment.client for entry in entries] == ["mu", "mu"]
+
+
+SENDS = f'Send({{Target = "{NOBODY}", Data = "a"}}) Send({{Target = "%s", Data = "b"}}) return 1'
+
+
+@in_loop
+async def test_what_a_message_caused(folder: Path, wallet: Wallet) -> None:
+    async with served(folder, wallet) as on:
+        other = await on.spawn()
+        process = await on.spawn()
+        message = await on.send(process, SENDS % other, Action="Eval")
+        await on.result(process, message)
+        await on.node.settled(message)
+        asked = f"/?debug=1&process={process}"
+        found = await on.get(f"{asked}&message={message}")
+        rows = [edge["node"] for edge in found["edges"]]
+        assert not found["pageInfo"]["hasNextPage"]
+        assert (rows[0]["messageId"], rows[0]["parentId"]) == (message, None)
+        assert (rows[0]["processId"], rows[0]["wallet"]) == (process, wallet.address)
+        (caused,) = [row for row in rows if row["processId"] == other]
+        assert (caused["parentId"], caused["type"]) == (message, "MESSAGE")
+        assert "error" not in caused
+        (lost,) = [row for row in rows if row.get("error")]
+        assert lost["processId"] == process and "no process with this id" in lost["error"]
+        first = await on.get(f"{asked}&message={message}&page-size=1")
+        assert first["pageInfo"]["hasNextPage"] and first["edges"] == found["edges"][:1]
+        second = await on.get(f"{asked}&message={message}&page-size=1&page=2")
+        assert second["edges"] == found["edges"][1:2]
+        mine = await on.get(f"{asked}&message={message}&wallet={wallet.address}")
+        assert [edge["node"] for edge in mine["edges"]] == [rows[0]]
+        spawned = await on.get(f"{asked}&spawn={process}")
+        assert spawned["edges"][0]["node"]["type"] == "SPAWN"
+        for wrong, status in (
+            ("/?debug=1", 422),
+            (f"/?debug=1&message={message}", 422),
+            (f"{asked}&message={message}&spawn={message}", 422),
+            (f"{asked}&message={message}&page=0", 422),
+            (f"{asked}&message={message}&page-size=x", 422),
+            (f"{asked}&message={NOBODY}", 404),
+            (f"/?debug=1&process={NOBODY}&message={message}", 404),
+        ):
+            assert "error" in await on.get(wrong, status), wrong
+
+
+@in_loop
+async def test_pushing_again(folder: Path, wallet: Wallet) -> None:
+    """The node has pushed already what a result sends; what it could not deliver is said."""
+    async with served(folder, wallet) as on:
+        other = await on.spawn()
+        process = await on.spawn()
+        message = await on.send(process, SENDS % other, Action="Eval")
+        await on.result(process, message)
+        await on.node.settled(message)
+        slots = await on.node.slots(other)
+        for path, status, said in (
+            (f"/push/{message}/1?process-id={process}", 202, "Processing Message Result"),
+            (f"/push/{message}/0?process-id={process}", 409, "no process with this id"),
+            (f"/push/{message}/2?process-id={process}", 404, "does not exist in the result"),
+            (f"/push/{message}/x?process-id={process}", 400, "valid number"),
+            (f"/push/{NOBODY}/0?process-id={process}", 404, "no result here"),
+            (f"/push/{message}/0?process-id={NOBODY}", 404, "is not on this node"),
+            (f"/push/{message}/0", 400, "no id of a process"),
+        ):
+            answer = await on.client.post(path)
+            assert (answer.status_code, said in answer.text) == (status, True), answer.text
+        assert await on.node.slots(other) == slots

@@ -87,6 +87,17 @@ async def test_what_is_large_passes() -> None:
     assert sum(name.startswith("x-") for name, _ in echo.asked[0].headers) == 128
 
 
+@pytest.mark.parametrize("line", [b"HEAD nowhere", b"HEAD / HTTP/9.x", b"HEAD  ", b"\0"])
+@in_loop
+async def test_what_is_no_request_gets_no_body(line: bytes) -> None:
+    async with serving(Echo()) as opened:
+        reader, writer = await connect(opened)
+        writer.write(line + b"\r\n\r\n")
+        head, _, body = (await whole(reader)).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400 ") and b"content-length: 0" in head and not body
+        writer.close()
+
+
 @in_loop
 async def test_a_head_is_bounded() -> None:
     async with serving(Echo()) as opened:

@@ -66,13 +66,17 @@ def test_what_is_typed_is_seen_by_clients(typing: Typing, wallet: Wallet) -> Non
 def test_it_is_shown_again_and_ended(typing: Typing) -> None:
     async def body(type: Typed) -> None:
         at = await facts(type)
-        assert await facts(type, ".serve") == at
-        assert "already" in (await type.reply(".serve 4999")).note
+        for again in (".serve", ".serve 4999"):
+            shown = await type.reply(again)
+            assert shown.value == at
+            assert shown.text == f"this node is served already, on {at['url']}"
+        assert at["token"] in (await type.reply(".serve show")).text
         assert "any more" in (await type.reply(".serve off")).text
         async with httpx.AsyncClient() as client:
             with pytest.raises(httpx.ConnectError):
                 await client.get(at["url"])
-        assert (await type.reply(".serve off")).text == "this node is not served"
+        for without in (".serve off", ".serve show"):
+            assert (await type.reply(without)).text == "this node is not served"
 
     typing(body)
 
@@ -91,7 +95,7 @@ def test_leaving_ends_it(typing: Typing) -> None:
 def test_ports_that_are_none(typing: Typing) -> None:
     async def body(type: Typed) -> None:
         for line in (".serve x", ".serve -1", ".serve 70000", ".serve 1 2"):
-            assert ".serve [PORT|off]" in await type.error(line)
+            assert ".serve [PORT|show|off]" in await type.error(line)
         at = await facts(type)
         await type(".serve off")
         blocker = await asyncio.start_server(lambda *_: None, "127.0.0.1", at["port"])

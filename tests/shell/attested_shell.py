@@ -122,7 +122,7 @@ async def opened(server: Guest, home: Settings) -> AsyncIterator[There]:
     """A session on the node, which is served."""
     async with serving(server):
 
-        async def node(_: Settings, __: Any, key: Any) -> Any:
+        async def node(_: Settings, __: Any, key: Any, ___: Any) -> Any:
             book, gateway = Book(home.state / "remote.db"), NoGateway()
             book.put(server.url, "module", MODULE, {"kind": "lua", "name": ""})
             return HyperBeamNode(server.url, book, gateway, key, Waiting())  # type: ignore

@@ -88,7 +88,7 @@ def play(
     """Run the prompt; `script` types. Returns what was printed."""
     output = Output()
 
-    async def opened(_: Settings, __: Limits, ___: Key) -> FakeNode:
+    async def opened(_: Settings, __: Limits, ___: Key, ____: object) -> FakeNode:
         await asyncio.sleep(slow)
         return node
 

@@ -2,8 +2,9 @@
 
 It evaluates a few lines that look like Lua: sums, `print("x")`, `error("x")`, `sleep(0.2)`,
 `receive()` (suspends until a message whose data is "wake"), `send(NAME, TEXT)` (NAME prints it),
-`lose()` (cannot be delivered), `slow` (never ends until cancelled), `lost_owner` (is put into the
-Inbox instead). Globals that commands ask for through JSON are canned too.
+`Balances` (20,000 entries), `lose()` (cannot be delivered), `slow` (never ends until cancelled),
+`lost_owner` (is put into the Inbox instead). Globals that commands ask for through JSON are canned
+too.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
@@ -310,6 +311,8 @@ def _evaluate(code: str) -> dict[str, object]:
         return {"suspended": True, "output": "asking"}
     if said := re.findall(r'print\("([^"]*)"\)', code):
         return {"output": "\n".join(word.replace("\\27", "\x1b") for word in said)}
+    if code == "Balances":
+        return {"output": "\n".join(f"entry {n}" for n in range(20_000))}
     if re.fullmatch(r"[\d+*()\s]+", code):
         return {"output": str(eval(code))}
     if "send(" in code:
@@ -333,8 +336,10 @@ class FakeBackend:
         del settings
         return start
 
-    async def open(self, settings: Settings, limits: Limits, key: Key) -> FakeNode:
-        del settings, key
+    async def open(
+        self, settings: Settings, limits: Limits, key: Key, tell: Callable[[str], None]
+    ) -> FakeNode:
+        del settings, key, tell
         self.node.limits = limits
         return self.node
 

@@ -37,6 +37,9 @@ class Screen:
     def feed(self, text: str) -> None:
         self.said.append(text)
 
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
     async def confirm(self, question: str) -> bool:
         self.said.append(question)
         return self.sure
@@ -56,7 +59,7 @@ def use(
     """Run `body` on an open session."""
 
     async def run() -> None:
-        async def opened(_: Settings, limits: Limits, __: Key) -> FakeNode:
+        async def opened(_: Settings, limits: Limits, __: Key, ___: object) -> FakeNode:
             node.limits = limits
             return node
 
@@ -103,7 +106,7 @@ def run_pipe(
     out: list[str] = []
     err: list[str] = []
 
-    async def opened(_: Settings, __: Limits, ___: Key) -> FakeNode:
+    async def opened(_: Settings, __: Limits, ___: Key, ____: object) -> FakeNode:
         return node
 
     renderer = Renderer(out.append, err.append, colour=False)

@@ -36,6 +36,9 @@ class Front:
     def feed(self, text: str) -> None:
         self.said.append(text)
 
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
     async def confirm(self, question: str) -> bool:
         del question
         return True

@@ -257,7 +257,7 @@ def test_trust(there: Any, home: Settings) -> None:
         assert printed(await run_line(session, ".trust")) == "no software is trusted yet\n"
         assert "no node was attested yet" in failed(await run_line(session, ".trust mine")).what
         for wrong in (".trust --covers-os", ".trust --covers", ".trust --covers mine"):
-            assert ".trust [--covers-os]" in failed(await run_line(session, wrong)).what
+            assert ".trust [--covers-os]" in failed(await run_line(session, wrong)).hint
         await at.attest()
         replied(await run_line(session, '.trust a "quoted" \\ name'))
         replied(await run_line(session, f".trust another {'ab' * 48}"))

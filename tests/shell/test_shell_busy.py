@@ -61,7 +61,7 @@ def test_a_line_that_waits_for_a_message_says_so(node: FakeNode, home: Settings)
 def test_reading_is_answered_beside_a_line(node: FakeNode, home: Settings) -> None:
     async def script(keyboard: Keyboard) -> None:
         await stuck(keyboard, node)
-        for line, answer in ((".ps", "default"), (".messages", "SLOT"), ("? .send", "TARGET")):
+        for line, answer in ((".ps", "default"), (".messages", "SLOT"), ("? .send", "PROCESS")):
             keyboard.type(f"{line}\r")
             await keyboard.see(f"{line}\n")
             await keyboard.see(answer)
@@ -189,26 +189,16 @@ def test_ctrl_c_twice_in_one_moment_ends_nothing_else(node: FakeNode, home: Sett
 def test_only_what_reads_is_taken_for_reading() -> None:
     always = {
         *("at", "check", "doctor", "dryrun", "handlers", "help", "history", "inbox", "inspect"),
-        *(
-            "json",
-            "log",
-            "messages",
-            "node",
-            "now",
-            "ps",
-            "queue",
-            "result",
-            "signature",
-            "trace",
-            "verify-log",
-        ),
-        *("wasm", "why"),
+        *("json", "log", "messages", "node", "now", "ps", "result", "signature", "trace"),
+        *("verify-log", "wasm", "why"),
     }
-    bare = {"as", "limits", "load-blueprint", "set", "snapshot", "trust", "verify", "waits"}
+    bare = {"as", "limits", "load-blueprint", "queue", "set", "snapshot", "trust", "verify"}
     assert always | bare <= set(registry())
-    for name in registry():
+    for name in set(registry()) - {"waits"}:
         assert only_reads(f".{name}") is (name in always | bare), name
         assert only_reads(f".{name} x") is (name in always), name
+    assert only_reads(".waits") and only_reads(".waits dropbox") and only_reads(" .waits token ")
+    assert not only_reads(".waits drop 3f") and not only_reads(".waits token drop 3f")
     assert not only_reads("messages") and not only_reads("x = 1") and not only_reads("")
 
 

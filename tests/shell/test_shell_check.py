@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import pytest
 from shell_typing import Typing, Use, typed
 
 from aoshell.home.folders import Settings
+from aoshell.lua.bundled import unbundle
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.code.bundle import bundle, unbundle
+from aoshell.shell.code.bundle import bundle
 from aoshell.shell.commands import registry
-from aoshell.shell.hints import HINTS, next_hint
+from aoshell.shell.commands.table import GROUPS
+from aoshell.shell.hints import HINTS, WELCOME, next_hint
 from aoshell.shell.journal import Past, Recorded
 from aoshell.shell.outcome import CommandOutput
+from aoshell.shell.session import Session
 from aoshell.testing.command import main
 from aoshell.testing.recording import record_session
 
@@ -83,8 +88,8 @@ def test_a_bundle_is_taken_apart(file: Path) -> None:
     [
         (".check", ".help check"),
         (".check --target legacy", ".help check"),
-        (".check --target mars desk", "no target mars"),
-        (".check desk --target", "no target"),
+        (".check --target mars desk", "--target takes legacy or hyperbeam, not 'mars'"),
+        (".check desk --target", "--target needs legacy or hyperbeam"),
         (".check --target legacy --target legacy desk", ".help check"),
         (".check nothing", "neither a file nor a process"),
         (".check nothing.lua", "no file nothing.lua"),
@@ -178,23 +183,53 @@ def test_every_command_has_help_and_docs() -> None:
     for name, known in registry().items():
         first = known.help.split("\n")[0]
         assert first and len(first) <= 100, name
-        assert f"`.{name}" in shown, f".{name} is not in docs/commands.md"
+        form = known.form.replace("|", "\\|")
+        assert f"`{form}`" in shown, f"{form} is not in docs/commands.md"
         assert f"`.{name}`" in values or f"`.{name} " in values, f".{name} is not in docs/json.md"
+
+
+def test_help_lists_all_commands_in_groups() -> None:
+    """It was one list of 60 forms, in the order of the alphabet."""
+    known = registry()["help"]
+    reply = asyncio.run(known.run(cast("Session", None), known.grammar.read("")))
+    blocks = [block.split("\n") for block in reply.text.split("\n\n")]
+    assert [block[0] for block in blocks[:-1]] == list(GROUPS)
+    listed = [line.split()[0] for block in blocks[:-1] for line in block[1:]]
+    assert sorted(listed) == sorted(f".{name}" for name in registry())
+    assert all(len(line) <= 88 for line in reply.text.split("\n")[:-2])
+
+
+def test_help_has_an_example_that_the_command_takes() -> None:
+    for name, known in registry().items():
+        example = known.row.example
+        assert example.split()[0] == f".{name}"
+        known.grammar.read(example.partition(" ")[2])
 
 
 def test_hints_go_away(home: Settings) -> None:
     home.hints.unlink()
     home.history.write_text("\n# 2026\n+.load x.lua\n")
-    said = [next_hint(home) for _ in range(8)]
+    said = [next_hint(home, local=True) for _ in range(8)]
     assert all(one.startswith("Hint: ") for one in said[:5]) and len(set(said[:5])) == 5
     assert said[5:] == ["", "", ""]
     assert max(map(len, said)) < 80  # one line of a screen
     assert not any(one.startswith("Hint: .load") for one in said)
     home.hints.write_text("\n".join(HINTS))
-    assert next_hint(home) == ""
+    assert next_hint(home, local=True) == ""
     home.hints.unlink()
     home.hints.mkdir()  # what cannot be written stops nobody
-    assert next_hint(home).startswith("Hint: ")
+    assert next_hint(home, local=True).startswith("Hint: ")
+
+
+def test_the_first_start_says_in_five_lines_what_to_type(home: Settings) -> None:
+    home.hints.unlink()
+    assert next_hint(home, local=False).startswith("Hint: ")
+    home.hints.unlink()
+    assert next_hint(home, local=True) == WELCOME
+    assert len(WELCOME.split("\n")) == 5 and max(map(len, WELCOME.split("\n"))) < 80
+    assert next_hint(home, local=True).startswith("Hint: ")  # once
+    named = re.findall(r"(?<![\w.])\.([a-z]+)", WELCOME)
+    assert set(named) <= set(registry())
 
 
 def test_costs(typing: Use) -> None:

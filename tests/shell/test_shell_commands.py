@@ -41,7 +41,7 @@ from aoshell.shell.view.tables import process_table
         (".exit a b", ".help exit"),
         (".attach \udcff", ""),
         (".limits nothing 1", ".help limits"),
-        (".inbox x", ".help inbox"),
+        (".inbox 0", ".help inbox"),
         (".delete default", ".attach another process first"),
     ],
 )
@@ -50,7 +50,8 @@ def test_a_mistyped_command_is_never_lua(
 ) -> None:
     async def body(session: Session, _: Screen) -> None:
         error = failed(await run_line(session, line))
-        assert isinstance(error, UsageError) and error.hint == hint
+        assert isinstance(error, UsageError)
+        assert error.hint == hint or f"; {hint} says more" in error.hint
         assert node.codes == []
 
     use(node, home, body)
@@ -63,10 +64,9 @@ def test_a_mistyped_command_is_never_lua(
             ".send -x hello",
             ".send --now A=b",
             ".attach -x",
-            ".messages --json",
             ".delete -x --yes",
+            ".tick -x",
         ),
-        ".tick -x",
     ],
 )
 def test_a_word_like_a_flag_is_told_to_be_none(home: Settings, line: str) -> None:

@@ -13,10 +13,11 @@ from shell_typing import Typing, Use
 
 from aoshell.shell import reference
 from aoshell.shell.commands import registry
+from aoshell.shell.commands.grammar import Grammar
 from aoshell.shell.prompt.completion import (
     LineCompleter,
     Lists,
-    expected_kinds,
+    Named,
     match_words,
     unknown_path,
     wanted_kinds,
@@ -87,15 +88,52 @@ def test_fields_and_texts_of_a_message_that_is_sent() -> None:
     assert "Send({ Target = x, Quantity = " in offered("Send({ Target = x, Q")
     assert offered('Send({ Action = "Tr') == ['Send({ Action = "Transfer"']
     assert offered('Handlers.add("x", "Mi') == ['Handlers.add("x", "Mint"']
-    targets = Lists({"TARGET": [("a" * 43, "alice")]})
-    assert offered('Send({ Target = "a', None, targets) == [f'Send({{ Target = "{"a" * 43}"']
+
+
+TOKEN = Named("token", "kMCQfoAJ…  aos", "k" + "M" * 42)
+MARKET = Named("market", "ztokjqen…  aos", "z" + "tok" * 14)
+NAMES = Lists({"TARGET": [MARKET, TOKEN, Named("", "", "Q" * 43), Named("my desk", "", "d" * 43)]})
+
+
+def test_ids_are_completed_by_their_names() -> None:
+    """`Target = "tok` gave the id of market, which happens to hold these letters."""
+    assert offered('Send({ Target = "tok', None, NAMES) == ["Send({ Target = @token"]
+    assert offered('Send({ Target = "zto', None, NAMES) == ["Send({ Target = @market"]
+    assert offered('Send({ Target = "my', None, NAMES) == ['Send({ Target = @"my desk"']
+    assert offered('Send({ Target = "QQ', None, NAMES) == [f'Send({{ Target = "{"Q" * 43}"']
+    twice = Lists({"TARGET": [TOKEN, Named("token", "", "u" * 43)]})
+    assert len(offered('Send({ Target = "tok', None, twice)) == 2
+    found = LineCompleter(names, NAMES).get_completions(
+        Document('Send({ Target = "tok"})', 20), CompleteEvent()
+    )
+    assert [one.text for one in found] == [TOKEN.id]  # the string is closed already
+
+
+def test_names_behind_an_at() -> None:
+    assert offered("Balances[@to", None, NAMES) == ["Balances[@token"]
+    assert offered('return @"my d', None, NAMES) == ['return @"my desk"']
+    assert len(offered("x = @", None, NAMES)) == 4
+    assert offered('x = "@to', None, NAMES) == offered("-- @to", None, NAMES) == []
+    assert offered(".dryrun Balances[@ma", None, NAMES) == [".dryrun Balances[@market"]
+    lists = Lists({"PROCESS": [TOKEN, MARKET], "TARGET": [TOKEN, MARKET, Named("me", "", "x")]})
+    assert offered(".attach @to", None, lists) == [".attach @token"]
+    assert offered(".send token Recipient=@m", None, lists) == [
+        ".send token Recipient=@market",
+        ".send token Recipient=@me",
+    ]
+    assert offered(".send token Acti", None, lists) == [".send token Action="]
+    assert offered(".send token Action=Tr", None, lists) == [".send token Action=Transfer"]
+    assert wanted_kinds("x = @") == ["TARGET"]
+    assert wanted_kinds(".send token Recipient=@") == ["TARGET"]
 
 
 def test_processes_stand_in_the_order_of_their_names() -> None:
     """Of 43 characters of an id, none says which process it is."""
-    targets = Lists({"TARGET": [("C" * 43, ""), ("A" * 43, "zoe"), ("b" * 43, "Bob"), ("z", "al")]})
+    known = [("", "C" * 43), ("zoe", "A" * 43), ("Bob", "b" * 43), ("al", "z" * 43)]
+    targets = Lists({"TARGET": [Named(name, "", id) for name, id in known]})
     found = offered('Send({ Target = "', None, targets)
-    assert [one[len('Send({ Target = "') :][0] for one in found] == ["z", "b", "A", "C"]
+    ends = [one.removeprefix("Send({ Target = ") for one in found]
+    assert ends == ["@al", "@Bob", "@zoe", f'"{"C" * 43}"']
 
 
 @pytest.mark.parametrize("before", ["-- Hand", "x = 3.", '"Hand', "zzz", "zzz."])
@@ -132,7 +170,7 @@ def test_commands_and_their_arguments(tmp_path: Path) -> None:
 
 
 def test_words_that_a_node_knows() -> None:
-    lists = Lists({"PROCESS": [("alpha", "id"), ("beta", "id")]})
+    lists = Lists({"PROCESS": [Named("alpha", "", "0" * 43), Named("beta", "", "1" * 43)]})
     assert offered(".attach al", None, lists) == [".attach alpha"]
     assert offered(".delete be", None, lists) == [".delete beta"]
     assert ".delete beta --yes" in offered(".delete beta --", None, lists)
@@ -146,24 +184,28 @@ def test_words_that_a_node_knows() -> None:
     ("usage", "before", "kinds"),
     [
         ("FILE", "", ["FILE"]),
-        ("FILE", "a", []),
+        ("FILE", "a", ["FILE"]),
         ("[drop ID]", "", ["drop"]),
         ("[drop ID]", "drop", ["ID"]),
         ("[on|off]", "", ["on", "off"]),
         ("[PROCESS] [--last N]", "", ["PROCESS", "--last"]),
         ("[PROCESS] [--last N]", "--last", ["N"]),
-        ("[PROCESS] [--last N]", "--last 3", ["PROCESS", "--last"]),
+        ("[PROCESS] [--last N]", "--last 3", ["PROCESS"]),
         ("[--target legacy|hyperbeam] FILE", "--target", ["legacy", "hyperbeam"]),
         ("[--target legacy|hyperbeam] FILE", "", ["FILE", "--target"]),
-        ("NAME|ID [--yes]", "a", ["--yes"]),
-        ("[PROCESS[@SLOT]] as NAME", "", ["PROCESS", "as"]),
-        ("FILE [as NAME] [--yes]", "a", ["as", "--yes"]),
-        ("FILE…", "a b c", ["FILE…"]),
+        ("PROCESS [--yes]", "a", ["--yes"]),
+        ("[PROCESS[@SLOT]] as NAME", "", ["PROCESS[@SLOT]", "as"]),
+        ("[PROCESS[@SLOT]] as NAME", "a", ["as"]),
+        ("FILE [as NAME] [--yes]", "a", ["FILE", "as", "--yes"]),
+        ("FILE…", "a b c", ["FILE"]),
+        ("PROCESS [NAME=VALUE…] [DATA]", "", ["PROCESS"]),
+        ("PROCESS [NAME=VALUE…] [DATA]", "a", ["NAME=VALUE", "DATA"]),
         ("", "", []),
     ],
 )
 def test_the_usage_says_what_is_expected(usage: str, before: str, kinds: list[str]) -> None:
-    assert expected_kinds(usage, before.split()) == kinds
+    text = f"{before} " if before else ""
+    assert [one.what for one in Grammar(usage).expected(text)] == kinds
 
 
 def test_every_command_can_be_completed() -> None:
@@ -287,8 +329,9 @@ def test_words_are_loaded(typing: Use) -> None:
         for before in (".attach ", ".restore ", 'Send({Target = "'):
             await load_words(typed.session, before, lists)
         assert lists.of("PROCESS")[0][0] == "desk"
-        assert [word for word, _ in lists.of("SNAPSHOT")] == ["first"]
-        assert lists.of("TARGET") == [(typed.session.attached.id, "desk")]
+        assert [one.name for one in lists.of("SNAPSHOT")] == ["first"]
+        assert [one.name for one in lists.of("TARGET")] == ["desk", "me"]
+        assert lists.of("TARGET")[0].about.startswith(f"{typed.session.attached.id[:8]}…  ")
 
     typing(body)
 

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from aoshell.errors import AoError
 from aoshell.home.configfile import line_of
 from aoshell.home.endpoints import resolve_endpoints
-from aoshell.nodes.values import NodeInfo
+from aoshell.nodes.values import NodeInfo, Receipt
+from aoshell.protocol.message import Result
+from aoshell.shell.outcome import LineAnswer
 from aoshell.shell.prompt.config import Preferences, load_preferences
 from aoshell.shell.prompt.pastes import FOLDED, Pastes
 from aoshell.shell.prompt.themes import COLOURS, THEMES, make_style
@@ -68,7 +70,7 @@ def test_errors_name_their_line_and_the_default_holds(
     assert place in found.problems[0] and what in found.problems[0]
     assert (found.editing, found.theme, found.toolbar, found.pager) == (
         "emacs",
-        "dark",
+        "auto",
         True,
         False,
     )
@@ -76,7 +78,7 @@ def test_errors_name_their_line_and_the_default_holds(
 
 def test_what_is_good_counts_beside_what_is_not(tmp_path: Path) -> None:
     found = load_preferences(written(tmp_path, '[shell]\nediting = "vi"\ntheme = "neon"\n'))
-    assert (found.editing, found.theme, len(found.problems)) == ("vi", "dark", 1)
+    assert (found.editing, found.theme, len(found.problems)) == ("vi", "auto", 1)
 
 
 def test_other_keys_at_the_top_are_still_refused(tmp_path: Path) -> None:
@@ -95,16 +97,92 @@ def test_themes_colour_everything() -> None:
         make_style(name, {"keyword": "#ff8800 bold", "toolbar": "bg:ansiblue"})
 
 
+BLACK, WHITE = "000000", "ffffff"
+GROUNDS = {
+    "dark": (BLACK, "1e1e1e", "282c34", "002b36"),  # the last: of Solarized
+    "light": (WHITE, "fafafa", "fdf6e3"),
+    "both": (BLACK, WHITE),
+    "plain": (BLACK, WHITE),
+}
+
+
+def luminance(colour: str) -> float:
+    """As WCAG 2.1 defines it, of RRGGBB."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_contrast_is_computed_as_wcag_does() -> None:
+    assert contrast(BLACK, WHITE) == pytest.approx(21)
+    assert contrast("777777", WHITE) == pytest.approx(4.48, abs=0.01)  # its well-known near miss
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_every_style_can_be_read(theme: str) -> None:
+    """The dark theme's colours were those of the terminal's palette, whatever these are."""
+    style = make_style(theme, {})
+    for name, classes in COLOURS.items():
+        for drawn in classes:
+            attrs = style.get_attrs_for_style_str(f"class:{drawn}")
+            for ground in GROUNDS[theme]:
+                front, back = attrs.color or "", attrs.bgcolor or ground
+                # Without a colour it is the terminal's own text, also where it is reversed.
+                assert not front or contrast(front, back) >= 4.5, (theme, name, ground)
+            if attrs.color:  # drawn as it is where a terminal has 256 colours
+                rgb = tuple(int(attrs.color[at : at + 2], 16) for at in (0, 2, 4))
+                assert set(rgb) <= {0, 95, 135, 175, 215, 255} or len(set(rgb)) == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "theme"),
+    [("15;0", "dark"), ("0;15", "light"), ("0;default;7", "light"), ("", "both"), ("x", "both")],
+)
+def test_the_ground_that_a_terminal_tells(
+    told: str, theme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLORFGBG", told)
+    shown = [
+        make_style(name, {}).get_attrs_for_style_str("class:toolbar") for name in ("auto", theme)
+    ]
+    assert shown[0] == shown[1]
+
+
 def test_the_toolbar_tells_what_is_known() -> None:
     assert line(ToolbarFacts(), "aos> ", 80) == ""
     node = NodeInfo("hyperbeam", "", "https://node.example")
     facts = ToolbarFacts(node, "desk", "w" * 43, "alice", 7, 1.25, 99)
     said = line(facts, "me@aos-2.0.4[Inbox:\x1b[31m3\x1b[0m]> ", 120, "INSERT")
     assert said == (
-        "INSERT · hyperbeam https://node.example · desk · alice wwwwwwww… · slot 7 · inbox 3"
+        "INSERT · hyperbeam https://node.example · desk · alice (wwwwwwww…) · slot 7 · inbox 3"
         " · 1.2 ms · 99 gas"
     )
     assert line(ToolbarFacts(process="a\x1b]0;x\x07b\n"), "> ", 80) == "a\\x1b]0;x\\x07b\\n"
+
+
+def test_the_slot_is_that_of_the_attached_process() -> None:
+    def answer(process: str, slot: int) -> LineAnswer:
+        result = Result(process, slot, 0, "ok", "", "", "", (), (), False, False, 0.0, 0)
+        return LineAnswer(Receipt("m", process, slot), result)
+
+    facts = ToolbarFacts()
+    facts.attach("p", "one")
+    facts.learn(answer("p", 7))
+    assert line(facts, "> ", 80).startswith("one · slot 7")
+    facts.learn(answer("q", 3))  # as `.send` to another one
+    facts.attach("p", "one")
+    assert facts.slot == 7
+    facts.attach("q", "two")
+    assert "slot" not in line(facts, "> ", 80)
+    facts.learn(answer("q", 4))
+    assert line(facts, "> ", 80).startswith("two · slot 4")
 
 
 @given(st.text(), st.integers(0, 40))

@@ -25,7 +25,7 @@ def test_enter_continues_what_is_open(node: FakeNode, home: Settings) -> None:
 
 def test_a_paste_is_taken_line_by_line(node: FakeNode, home: Settings) -> None:
     async def script(keyboard: Keyboard) -> None:
-        keyboard.type("\x1b[200~aos> 1+1\n[aos]> f(\n 1)\n.limits\n2+2\x1b[201~")
+        keyboard.type("\x1b[200~1+1\nf(\n 1)\n.limits\n2+2\x1b[201~")
         await keyboard.taken()
         assert node.codes == []
         keyboard.type("\r")

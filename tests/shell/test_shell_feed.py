@@ -53,8 +53,11 @@ class Following:
         self.events = Events()
         self.shown: list[str] = []
         node: Any = self.events
-        self.feed = FeedView(node, self.shown.append)
+        self.feed = FeedView(node, self.shown.append, self.name_of)
         self.feed.attach(MINE, "mine")
+
+    async def name_of(self, id: str) -> str:
+        raise AoError(f"there is no {id}", stage="find")
 
     @property
     def text(self) -> str:
@@ -146,7 +149,7 @@ def test_only_what_is_asked_for() -> None:
         assert on.text.split("\n") == [
             "slot 1 │ Debit-Notice from FFFFFFFF…",
             "slot 3 │ Credit-Notice from FFFFFFFF…",
-            "slot 3 │ loud",
+            "       │ loud",
             "P │ Credit-Notice from FFFFFFFF…",
         ]
 
@@ -224,7 +227,7 @@ def test_commands(typing: Use) -> None:
 )
 def test_bad_input(typing: Use, line: str) -> None:
     async def body(typed: Typing) -> None:
-        assert "usage: " in await typed.error(line)
+        assert "\n  → " in await typed.error(line)
         assert not typed.session.feed.paused and typed.session.feed.where is None
 
     typing(body)

@@ -44,6 +44,9 @@ def coloured(text: str) -> list[tuple[str, str]]:
         ('x = "open', 'string:"open'),
         (".load my.lua", "command:.load"),
         (".5", "number:.5"),
+        ('Send({Target = @my-token}) "@x"', 'reference:@my-token string:"@x"'),
+        ("@1..x -- @y", "reference:@1 comment:-- @y"),
+        (".send @token To=@me a@b", "command:.send reference:@token reference:@me"),
     ],
 )
 def test_colours(text: str, found: str) -> None:
@@ -74,7 +77,7 @@ def test_only_what_is_shown_is_coloured(monkeypatch: pytest.MonkeyPatch) -> None
             taken += 1
             yield piece
 
-    monkeypatch.setattr(highlight, "pieces", counted)
+    monkeypatch.setattr(highlight, "typed_pieces", counted)
     line = LineLexer().lex_document(Document("x = 1\n" * 1000))
     assert line(2) == line(0) and line(1) is line(1)
     assert taken < 20 and line(1000) == line(2000) == []

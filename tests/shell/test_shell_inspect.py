@@ -126,7 +126,7 @@ def test_a_script_learns_of_its_own_functions_only(typing: Use, line: str, outpu
         (".inspect", ".help inspect"),
         (".inspect T depth 0", ".help inspect"),
         (".inspect T depth 61", ".help inspect"),
-        (".inspect depth 2", "give one Lua expression"),
+        (".inspect depth 2", "no process 'depth'"),
         (".inspect 1 +", "give one Lua expression"),
         (".inspect x = 1", "give one Lua expression"),
         (".inspect nothing.at.all", "attempt to index a nil value (global 'nothing')"),

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from aoshell.lua import compiling
 from aoshell.lua.lexer import tokens
-from aoshell.shell.lines.multiline import Assembler, is_command, split_chunks, without_prompt
+from aoshell.shell.lines.multiline import Assembler, is_command, without_prompt
+from aoshell.shell.lines.pasted import split_chunks
 
 COMPLETE = [
     "1+1",
@@ -97,12 +98,12 @@ def test_pasted_prompts(line: str, rest: str) -> None:
 
 
 def test_lines_become_chunks() -> None:
-    text = "-- a script\n[aos]> x = {\n  1,\n}\n\n.load my file.lua\naos> f(\n[[\naos> kept]])\nx ="
+    text = "-- a script\nx = {\n  1,\n}\n\n.load my file.lua\nf(\n[[\nkept]])\nx ="
     lines, is_open = split_chunks(text)
     assert is_open and lines == [
         "x = {\n  1,\n}",
         ".load my file.lua",
-        "f(\n[[\naos> kept]])",
+        "f(\n[[\nkept]])",
         "x =",
     ]
     assert split_chunks("1\r\n2\r3") == (["1", "2", "3"], False)

@@ -14,9 +14,10 @@ from shell_typing import Typing, Use
 
 from aoshell.errors import AoError
 from aoshell.home.folders import Settings
+from aoshell.lua.bundled import unbundle
 from aoshell.lua.compiling import find_requires
 from aoshell.shell.code import program as rules
-from aoshell.shell.code.bundle import bundle, unbundle
+from aoshell.shell.code.bundle import bundle
 from aoshell.shell.code.program import find, read_program, tree_lines
 from aoshell.shell.outcome import CommandOutput
 from aoshell.testing import Node, open_node

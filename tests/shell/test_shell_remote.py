@@ -178,13 +178,13 @@ def test_verify_and_signature(there: FakeRemote, home: Settings) -> None:
         assert "are accepted" in printed(await run_line(session, ".verify off"))
         assert there.verify is Verify.OFF
         assert "are accepted" in printed(await run_line(session, ".verify"))
-        assert failed(await run_line(session, ".verify maybe")).hint == "off, on or attested"
+        assert "on or off or attested" in failed(await run_line(session, ".verify maybe")).what
         shown = printed(await run_line(session, ".verify on --new-key"))
         assert "are refused; its key is KKK" in shown
         assert there.verify is Verify.ON
         assert "its key is LLL" in printed(await run_line(session, ".verify --new-key"))
         assert there.verify is Verify.ON
-        assert failed(await run_line(session, ".verify on off")).hint == ".help verify"
+        assert ".help verify" in failed(await run_line(session, ".verify on off")).hint
         assert "no answer had" in printed(await run_line(session, ".signature"))
         there.last_failure = '"slot": 7\n"@signature-params": \x1b[1m'
         assert printed(await run_line(session, ".signature")).startswith('"slot": 7\n"@signature')
@@ -361,7 +361,7 @@ def test_spawn(node: FakeNode, there: FakeRemote, home: Settings, remote: bool) 
         assert "exists already" in failed(await run_line(session, f".spawn {module} as child")).what
         assert "no module" in failed(await run_line(session, ".spawn nothing")).what
         for line in (".spawn", ".spawn a b", ".spawn a as", ".spawn a as b c", ".spawn --yes"):
-            assert failed(await run_line(session, line)).hint == ".help spawn"
+            assert ".help spawn" in failed(await run_line(session, line)).hint
 
     use(used, home, body, screen=Screen(sure=True))
 

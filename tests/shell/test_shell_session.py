@@ -148,7 +148,7 @@ def test_what_arrives_is_told_after_the_answer(node: FakeNode, home: Settings) -
         said = screen.said[1:]
         assert said == []  # held until the answer is shown
         session.feed.release()
-        assert screen.said[1:] == ["pong │ New Message: one\nNew Message: two"]
+        assert screen.said[1:] == ["pong (PPPPPPPP…) │ New Message: one\nNew Message: two"]
         node.arrive("Q" * 43, "nobody here caused this")
         node.arrive(session.attached.id, "mine")
         node.arrive(session.attached.id, "bad", outcome="error", error="oops", output="")

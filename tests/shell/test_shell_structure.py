@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aoshell.shell.lines.multiline import split_chunks
+from aoshell.shell.lines.pasted import split_chunks
 from aoshell.shell.prompt.names import ProcessNames, find_definitions
 from aoshell.shell.prompt.structure import dedented, next_indent, read_context
 

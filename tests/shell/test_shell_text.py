@@ -7,16 +7,18 @@ import re
 import unicodedata
 from types import SimpleNamespace
 from typing import cast
-from unicodedata import combining
+from unicodedata import category
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aoshell.errors import AoError
 from aoshell.shell.commands import registry
 from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
 from aoshell.shell.view import text as shown
+from aoshell.shell.view.errors_view import show_source
 from aoshell.shell.view.render import Renderer
 from aoshell.shell.view.tables import table_lines
 from aoshell.shell.view.text import (
@@ -120,7 +122,7 @@ def test_a_cell_of_any_length_is_cut_by_one_look_at_it(
         return unicodedata.east_asian_width(character)
 
     monkeypatch.setattr(
-        shown, "unicodedata", SimpleNamespace(east_asian_width=counted, combining=combining)
+        shown, "unicodedata", SimpleNamespace(east_asian_width=counted, category=category)
     )
     lines = table_lines(Table(("A", "B", "C"), ((long, long, "1"), ("2", "", "3"))), columns)
     assert all(sum(map(len, line.split("…"))) < 3 * 16_384 for line in lines)
@@ -203,7 +205,8 @@ def test_rows_are_broken_each_for_itself() -> None:
 def test_help_fits_a_screen(columns: int, topic: str) -> None:
     shown: list[str] = []
     renderer = Renderer(shown.append, shown.append, colour=False, columns=lambda: columns)
-    reply = asyncio.run(registry()["help"].run(cast("Session", None), topic))
+    given = registry()["help"].grammar.read(topic)
+    reply = asyncio.run(registry()["help"].run(cast("Session", None), given))
     renderer.outcome(".help", reply)
     lines = "".join(shown).split("\n")
     assert all(len(line) <= columns or " " not in line.strip() for line in lines)
@@ -216,6 +219,120 @@ def test_what_is_no_prose_is_never_broken() -> None:
     renderer = Renderer(shown.append, shown.append, colour=False, columns=lambda: 20)
     renderer.outcome(".json x", CommandOutput(text="a long answer " * 9))
     assert shown == ["a long answer " * 9 + "\n"]
+
+
+COLUMNS = (20, 21, 33, 40, 60, 80, 100, 132, 200, 300)
+PEOPLE = Table(
+    ("NAME", "ID", "SLOTS", "STATE", "MEMORY", "WHAT"),
+    (
+        ("default", "x" * 43, "123456", "idle", "2.1 MB", "a market of 世界 and e\u0301"),
+        ("-", "y" * 43, "7", "live", "-", "-"),
+    ),
+    frozenset({"SLOTS", "MEMORY"}),
+)
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+def test_a_table_fits_and_cuts_no_number(columns: int) -> None:
+    """The widest column was cut, whatever it was: numbers, too."""
+    lines = table_lines(PEOPLE, columns)
+    assert all(width_of(line) <= columns for line in lines)
+    text = "\n".join(lines)
+    assert "123456" in text and "2.1 MB" in text
+    assert "xxxxxxxx" in text  # enough of an id to find the process
+
+
+def test_ids_are_cut_before_texts() -> None:
+    wide = sum((7, 43, 6, 5, 6, 22)) + 5 * 2
+    assert "x" * 43 in table_lines(PEOPLE, wide)[1]
+    tight = table_lines(PEOPLE, wide - 34)[1]
+    assert "xxxxxxxx… " in tight and "a market of 世界 and e\u0301" in tight
+    assert table_lines(PEOPLE, wide - 35)[1].endswith("…")
+
+
+def test_a_table_without_room_is_blocks_of_lines() -> None:
+    assert table_lines(PEOPLE, 20)[:7] == [
+        "NAME   default",
+        "ID     xxxxxxxxxxxx…",
+        "SLOTS  123456",
+        "STATE  idle",
+        "MEMORY 2.1 MB",
+        "WHAT   a market of …",
+        "",
+    ]
+
+
+def test_sentences_in_a_table_go_on_below() -> None:
+    """`.limits` cut what it said about a limit."""
+    table = Table(
+        ("LIMIT", "VALUE", "IS"),
+        (("gas", "0", "fuel of a message in WASM; 0 counts none"), ("network", "on", "tags")),
+        frozenset({"VALUE"}),
+        wraps=True,
+    )
+    assert table_lines(table, 40) == [
+        "LIMIT    VALUE  IS",
+        "gas          0  fuel of a message in",
+        "                WASM; 0 counts none",
+        "network     on  tags",
+    ]
+
+
+def test_widths_are_those_of_terminals() -> None:
+    from prompt_toolkit.utils import get_cwidth
+
+    for text in (
+        "世",
+        "e",
+        "é",
+        "e\u0301",
+        "\u200d",
+        "\ufe0f",
+        "한",
+        "\u1100\u1161",
+        "ｱ",
+        "\u0e33",
+    ):
+        assert width_of(text) == sum(map(get_cwidth, text)), ascii(text)
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+def test_sentences_of_the_shell_are_broken_between_words(columns: int) -> None:
+    """Notes and errors ran over the edge of the screen, in the middle of a word."""
+    shown: list[str] = []
+    renderer = Renderer(shown.append, shown.append, colour=False, columns=lambda: columns)
+    error = AoError(
+        "世界 belongs to NCvAbIXa…, so it does not evaluate what this wallet sends",
+        stage="session",
+        hint="start with --wallet of its owner, or choose another NAME; .ps lists what there is",
+    )
+    renderer.error(error)
+    lines = "".join(shown).removesuffix("\n").split("\n")
+    assert all(width_of(line) <= columns for line in lines)
+    assert " ".join("".join(shown).split()) == " ".join(str(error).split())
+    hint = next(at for at, line in enumerate(lines) if "→" in line)
+    assert all(line.startswith("    ") for line in lines[hint + 1 :])
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("before", ["x", "世界", "e\u0301"])
+def test_the_caret_is_on_the_screen_under_its_place(columns: int, before: str) -> None:
+    """The excerpt was as wide as 160 columns on every screen, and wrapped above the caret."""
+    code = f"y = '{before * 200}' " + "y() " * 5 + "= 1 -- " + before * 200
+    seen = show_source("[string \"aos\"]:1: unexpected symbol near '='", {'[string "aos"]': code})
+    shown: list[str] = []
+    renderer = Renderer(shown.append, shown.append, colour=False, columns=lambda: columns)
+    for text in (seen, "\n".join(f"market │ {line}" for line in seen.split("\n"))):
+        shown.clear()
+        renderer.feed(text)
+        line, caret = "".join(shown).removesuffix("\n").split("\n")
+        assert width_of(line) <= columns or columns < 40
+        under = ""
+        for character in line:
+            if width_of(under) == width_of(caret) - 1 and width_of(character):
+                break
+            under += character
+        assert character == "="
 
 
 def test_sizes() -> None:

@@ -56,7 +56,7 @@ def test_taking_back(typing: Use) -> None:
         assert await typed.value("return X") == "1"
         assert await typed.value(".snapshot") == {"one": 1}
         assert "no snapshot two" in await typed.error(".restore two")
-        assert ".restore NAME" in await typed.error(".restore")
+        assert ".restore SNAPSHOT" in await typed.error(".restore")
         assert "keeps its definition" in await typed.error(".undo 0")
 
     typing(body)
@@ -144,16 +144,17 @@ def test_traces_and_logs(typing: Use, tmp_path: Path) -> None:
     script.write_text(PEER)
 
     async def body(typed: Typing) -> None:
-        assert "no line" in await typed.error(".trace")
+        assert (await typed.text(".trace")).startswith("desk (")
         address = "q" * 43
         await typed(f".mock {address} {script} as peer")
         note = f'Send({{Target = "{address}", Action = "Note", Data = "a"}})'
         await typed(f'{note} {note} Send({{Target = "nowhere", Action = "Lost"}})')
         lines = (await typed.text(".trace")).split("\n")
+        lines = [re.sub(r" \(\S+…\)", "", line) for line in lines]
         assert lines[0].startswith("desk #1 Eval · ")
         assert [line[:13] for line in lines[1:3]] == ["├─ peer #1 No", "├─ peer #2 No"]
         assert lines[3].startswith("└─ ✗ Lost to nowhere: ")
-        assert await typed.text(".trace 1") == "\n".join(lines)
+        assert await typed.text(".trace 1") == await typed.text(".trace")
         hops = await typed.value(".trace")
         assert [hop["cause"] for hop in hops] == [-1, 0, 0, 0]
         log = await typed.text(".log 1")

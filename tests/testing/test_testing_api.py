@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from aoshell import api
 from aoshell.errors import AoError
 from aoshell.nodes.values import Limits
+from aoshell.states.working import dump
 from aoshell.testing import EvalFailed
 
 
@@ -45,6 +47,37 @@ def test_a_session(home: Path, wallet) -> None:
             assert await session.value("N") == 1
 
     asyncio.run(run())
+
+
+def test_a_session_that_begins_with_a_dump(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wallet
+) -> None:
+    places = tmp_path / "temporary"
+    places.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(places))
+    file, said = tmp_path / "bank.dump", []
+
+    async def run() -> None:
+        async with api.open("bank", home=home) as session:
+            await session.eval("N = 1")
+        await dump(api._settings(home), str(file))
+        async with api.open("bank", home=home, state=file, said=said.append) as session:
+            await session.eval("N = N + 1")
+            assert await session.value("{N, Owner}") == [2, wallet.address]
+            assert len(list(places.glob("aoshell-state-*"))) == 1
+        assert not list(places.glob("aoshell-state-*"))
+        async with api.open("bank", home=home) as session:
+            assert await session.value("N") == 1
+        for wrong in (home / "nothing.dump", home / "state" / "wallet.json"):
+            with pytest.raises(AoError):
+                async with api.open("bank", home=home, state=wrong):
+                    raise AssertionError("that is no dump")
+        assert not list(places.glob("aoshell-state-*"))
+        with pytest.raises(AoError, match="names another"):
+            api.open("bank", home=home, state=file, node="http://127.0.0.1:9")
+
+    asyncio.run(run())
+    assert not said
 
 
 def test_two_programs_share_a_home(home: Path) -> None:

@@ -52,6 +52,7 @@ class HomeNode:
         *,
         client: str = "",
         threaded: bool = False,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> HomeNode:
         """Carry the node of a home, or join the process that does.
 
@@ -60,12 +61,13 @@ class HomeNode:
                 hold, and a notice says which of these differ.
             client: what the log calls this shell (`nodes.clients`); "" for its terminal.
             threaded: carry it in a thread of its own: this loop may block.
+            tell: shows who is waited for, where the carrier does not answer at once.
 
         Raises:
             AoError: the home cannot be used, or its carrier does not answer.
         """
         reach = Reach(home, limits or Limits(), client or client_name(), threaded)
-        await reach.open()
+        await reach.open(tell)
         return cls(reach)
 
     def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
@@ -209,6 +211,9 @@ class HomeNode:
     async def restore(self, data: bytes, name: str = "", *, unique: bool = False) -> ProcessInfo:
         return await self._reach.call(verbs.RESTORE, data, name, unique)
 
+    async def rename(self, process: str, name: str) -> ProcessInfo:
+        return await self._reach.call(verbs.RENAME, process, name)
+
     async def delete(self, process: str) -> None:
         await self._reach.call(verbs.DELETE, process)
 
@@ -252,5 +257,8 @@ class HomeWorkbench:
     async def mock(self, id: str, source: bytes, name: str) -> ProcessInfo:
         return await self._reach.call(verbs.MOCK, id, source, name)
 
-    async def trace(self, message: str) -> Sequence[Hop]:
-        return await self._reach.call(verbs.TRACE, message)
+    async def find_messages(self, begin: str) -> Sequence[Receipt]:
+        return await self._reach.call(verbs.FIND_MESSAGES, begin)
+
+    async def trace(self, message: str, process: str = "") -> Sequence[Hop]:
+        return await self._reach.call(verbs.TRACE, message, process)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import fields, replace
 from functools import partial
@@ -69,6 +69,7 @@ class Reach:
         self._closed = False
         self._events = Events(client)
         self._hears = False
+        self._tell_waiting: Callable[[str], None] = lambda _: None
         self._watched: dict[str, int] = {}  # processes, and the last slot that was told
         self._roots: dict[str, None] = {}
         self._sent: dict[tuple[str, int | str], str] = {}
@@ -115,10 +116,16 @@ class Reach:
 
     # Beginning and end --------------------------------------------------------------------------
 
-    async def open(self) -> None:
-        """Carry the node or join whoever does. Raises AoError."""
+    async def open(self, tell: Callable[[str], None] = lambda _: None) -> None:
+        """Carry the node or join whoever does. Raises AoError.
+
+        Args:
+            tell: shows who is waited for.
+        """
         wanted = self._limits
+        self._tell_waiting = tell
         await self._reach(first=True)
+        self._tell_waiting = lambda _: None
         if self._wire is not None and self._carrier is None:
             self._tell_limits(wanted, self._wire)
 
@@ -184,6 +191,8 @@ class Reach:
             else:
                 if silent > ANSWER_WITHIN and is_stopped(held.pid):
                     raise StoppedError(self._home.folder, held.pid)
+            if silent > ANSWER_WITHIN:
+                self.waits_for(held.pid)
             if held.socket is None and silent > WITHOUT_SOCKET:
                 raise faults.unjoinable(self._home.folder, held.pid)
             if silent > PATIENCE:
@@ -383,6 +392,14 @@ class Reach:
         del count
         self._begin(self._look_up(dict(self._watched)))
 
+    def waits_for(self, pid: int) -> None:
+        """The carrier has not answered yet, and is waited for; told once."""
+        tell, self._tell_waiting = self._tell_waiting, lambda _: None
+        tell(
+            f"waiting for pid {pid or 'unknown'}: it carries the node of this home, and does not"
+            f" answer ({PATIENCE:g} s at most, Ctrl-C leaves)"
+        )
+
     def stuck(self, error: AoError) -> None:
         """The carrier is stopped, and somebody waits for it."""
         self._events.notice(str(error))
@@ -403,7 +420,7 @@ class Reach:
                     self._events.notice("later results are not shown: .messages")
         for root in list(self._roots):
             with suppress(AoError):
-                for hop in await self.call(verbs.TRACE, root):
+                for hop in await self.call(verbs.TRACE, root, ""):
                     self._tell(hop.process, [hop.entry] if hop.entry else [])
 
     def _tell(self, process: str, entries: Iterable[LogEntry]) -> None:

@@ -312,28 +312,27 @@ class Guest(asyncio.Protocol):
 
     async def _give_value(self, number: int, verb: Verb[Any], value: Any) -> None:
         if verb.many:
-            value = await self._give_parts(number, verb, value)
+            await self._give_parts(number, verb, value)
+            value = []
         text, blobs = pack(verb.answer, (self._node.newest, value))
         for frame in frames_of(Code.ANSWER, number, text, blobs):
             await self._writable.wait()
             self._write(frame)
 
-    async def _give_parts(self, number: int, verb: Verb[Any], items: Sequence[Any]) -> list[Any]:
-        """Send all items but the last ones, which are returned."""
+    async def _give_parts(self, number: int, verb: Verb[Any], items: Sequence[Any]) -> None:
+        """Send all items."""
         form = form_of(verb.gives)
         texts: list[bytes] = []
         blobs: Blobs = []
-        size, begun = 0, 0
-        for at, item in enumerate(items):
+        size = 0
+        for left, item in zip(range(len(items) - 1, -1, -1), items, strict=True):
             known = len(blobs)
             texts.append(as_text(form.write(item, blobs)))
             size += len(texts[-1]) + sum(map(len, blobs[known:]))
-            if size < PART:
-                continue
-            await self._writable.wait()
-            self.give(Code.PART, number, b"[" + b",".join(texts) + b"]", blobs)
-            texts, blobs, size, begun = [], [], 0, at + 1
-        return list(items[begun:])
+            if size >= PART or not left:
+                await self._writable.wait()
+                self.give(Code.PART, number, b"[" + b",".join(texts) + b"]", blobs)
+                texts, blobs, size = [], [], 0
 
     def _give_error(self, number: int, error: AoError) -> None:
         self.give(Code.ERROR, number, *pack(faults.ErrorForm, faults.error_form(error)))

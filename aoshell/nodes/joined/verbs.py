@@ -143,6 +143,7 @@ UNDELIVERED = _many("undelivered", tuple[str | None], Undelivered)
 VERIFY_LOG = _many("verify_log", _TEXT, str)
 EXPORT = Verb[bytes]("export", _TEXT, bytes)
 RESTORE = _once("restore", tuple[bytes, str, bool], ProcessInfo, bench=False)
+RENAME = Verb[ProcessInfo]("rename", _TEXTS, ProcessInfo)
 DELETE = Verb[None]("delete", _TEXT, None, again=False)
 
 FORK = _once("fork", tuple[str, int | None, str], ProcessInfo)
@@ -156,14 +157,15 @@ PAUSE = Verb[None]("pause", tuple[str, bool], None, bench=True)
 QUEUED = _many("queued", _TEXT, Undelivered, bench=True)
 STEP = Verb[None]("step", _AT, None, bench=True, again=False)
 MOCK = _once("mock", tuple[str, bytes, str], ProcessInfo)
-TRACE = _many("trace", _TEXT, Hop, bench=True)
+TRACE = _many("trace", _TEXTS, Hop, bench=True)
+FIND_MESSAGES = _many("find_messages", _TEXT, Receipt, bench=True)
 
 VERBS: Mapping[str, Verb[Any]] = {
     verb.name: verb
     for verb in (
         *(SPAWN, SEND, RESULT, RESULTS, DRYRUN, SLOTS, SCHEDULE, UPLOAD, FETCH, INFO, PROCESSES),
         *(FIND, KNOWS, SETTLED, IDLE, CLOCK, WATCH, NOW, CANCEL, SET_LIMITS, UNDELIVERED),
-        *(VERIFY_LOG, EXPORT, RESTORE, DELETE, FORK, UNDO, AT, MARK, MARKS, WARP, TICK, PAUSE),
-        *(QUEUED, STEP, MOCK, TRACE),
+        *(VERIFY_LOG, EXPORT, RESTORE, RENAME, DELETE, FORK, UNDO, AT, MARK, MARKS, WARP, TICK),
+        *(PAUSE, QUEUED, STEP, MOCK, TRACE, FIND_MESSAGES),
     )
 }

@@ -50,6 +50,9 @@ class Owner(Protocol):
     def lost(self, wire: Wire) -> None:
         """The carrier is gone."""
 
+    def waits_for(self, pid: int) -> None:
+        """The carrier has not said hello yet."""
+
     def stuck(self, error: AoError) -> None:
         """The carrier is stopped, and somebody waits for it."""
 
@@ -131,6 +134,8 @@ class Wire(asyncio.Protocol):
                     raise faults.StoppedError(self._folder, self.pid)
                 if not self._welcome.done() and self._loop.time() > end:
                     raise faults.silent(self._folder, self.pid, PATIENCE)
+                if not self._welcome.done():
+                    self._owner.waits_for(self.pid)
             self.welcome = self._welcome.result()
             self.newest, self.limits = self.welcome.newest, self.welcome.limits
         except BaseException:
@@ -314,6 +319,9 @@ class _Nobody:
 
     def lost(self, wire: Wire) -> None:
         del wire
+
+    def waits_for(self, pid: int) -> None:
+        del pid
 
     def stuck(self, error: AoError) -> None:
         del error

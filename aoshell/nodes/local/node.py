@@ -19,7 +19,7 @@ from aoshell.nodes.local.history import transfer
 from aoshell.nodes.local.history.longwork import run_in_thread
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.lock import HomeLock, lock_folder
-from aoshell.nodes.local.log.rows import Computed, ProcessRow
+from aoshell.nodes.local.log.rows import Batch, Computed, ProcessRow
 from aoshell.nodes.local.log.scheduler import block_height
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.network.states import States
@@ -42,7 +42,7 @@ from aoshell.nodes.values import (
     envelope,
 )
 from aoshell.protocol.ans104 import DataItem
-from aoshell.protocol.message import Message, Result, Tag
+from aoshell.protocol.message import Message, Result, Tag, printable
 from aoshell.protocol.wallet import Wallet
 from aoshell.sandbox.supervisor import Supervisor
 
@@ -354,9 +354,24 @@ class LocalNode:
         await engine.others.wait("import")
         engine.flush()
         row = await transfer.import_process(
-            engine.store, engine.adding, engine.work, data, form.printable(name), unique=unique
+            *(engine.store, engine.adding, engine.work, data, engine.address),
+            printable(name),
+            unique=unique,
         )
         return self._engine.describe(row)
+
+    async def rename(self, process: str, name: str) -> ProcessInfo:
+        row = self._engine.processes.look_up(process)
+        name = printable(name)
+        if not name:
+            raise UsageError("a process cannot be called nothing", hint=".rename PROCESS as NAME")
+        if name != row.name:
+            self._check_free(name)
+        renamed = row._replace(name=name)
+        self._engine.admit(Batch(renamed=[(name, row.number)]), [])
+        self._engine.processes.keep(renamed)
+        self._engine.events.deed(row, f"named it {name} (.rename)")
+        return self._engine.describe(renamed)
 
     async def delete(self, process: str) -> None:
         row = self._engine.processes.look_up(process)

@@ -12,6 +12,7 @@ from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.values import Limits, NotFoundError
 from aoshell.protocol.encoding import has_id_form
+from aoshell.protocol.message import printable
 
 
 class ProcessRows:
@@ -82,7 +83,7 @@ class ProcessRows:
         row = ProcessRow(
             number=self._scheduler.new_process(process_id if network else ""),
             id=process_id,
-            name=form.printable(name or form.widen(form.find_tag(tags, "Name"))),
+            name=printable(name or form.widen(form.find_tag(tags, "Name"))),
             owner=owner,
             module=module,
             environment=self._modules.environment,

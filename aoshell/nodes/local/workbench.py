@@ -19,12 +19,14 @@ from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.replay import Replay
 from aoshell.nodes.local.tracing import trace
 from aoshell.nodes.local.workers.jobs import make_message_frame
-from aoshell.nodes.values import Hop, ProcessInfo, Undelivered
+from aoshell.nodes.values import Hop, ProcessInfo, Receipt, Undelivered
 from aoshell.protocol.encoding import b64url, has_id_form
-from aoshell.protocol.message import Message, Result
+from aoshell.protocol.message import Message, Result, printable
 
 HOPS = 2000  # messages that one trace shows
 LARGEST_TRACE = 256 << 20  # bytes of these messages and their results
+FOUND = 20  # messages whose ids begin alike that are told of
+SHORTEST = 6  # characters of an id that are looked for
 
 
 class LocalWorkbench:
@@ -57,9 +59,7 @@ class LocalWorkbench:
         ):
             entries = await run_in_thread(partial(renamed, now), seen)
         # Its first messages have the chain that they had, and no assignments: these name the other.
-        made = row._replace(
-            id=twin, name=form.printable(name), created=self._engine.clock(), chain=""
-        )
+        made = row._replace(id=twin, name=printable(name), created=self._engine.clock(), chain="")
         return self._engine.describe(await self._engine.adding.add(made, entries))
 
     def _twin(self, row: ProcessRow, slot: int, name: str) -> str:
@@ -174,10 +174,11 @@ class LocalWorkbench:
         await engine.settling.wait_for_result(row.number, 0)
         return self._engine.describe(row)
 
-    async def trace(self, message: str) -> Sequence[Hop]:
+    async def trace(self, message: str, process: str = "") -> Sequence[Hop]:
         engine = self._engine
         engine.flush()
-        found = engine.store.by_id(message)
+        own = engine.processes.find(process) if process else None
+        found = engine.store.by_id(message, own.number if own else 0)
         if found is None:
             raise AoError(
                 f"no message {message} is on this node", stage="trace", hint=".messages lists ids"
@@ -185,6 +186,14 @@ class LocalWorkbench:
         return trace(engine, found.root, HOPS, LARGEST_TRACE).hops
 
     # ------------------------------------------------------------------------------------------
+
+    async def find_messages(self, begin: str) -> Sequence[Receipt]:
+        engine = self._engine
+        engine.flush()
+        if len(begin) < SHORTEST:
+            return ()
+        found = engine.store.find_messages(begin, FOUND)
+        return [Receipt(id, process, slot) for id, process, slot in found]
 
     def _free(self, name: str) -> None:
         """Raise UsageError where a process has that name already."""

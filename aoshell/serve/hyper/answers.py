@@ -17,14 +17,13 @@ from aoshell.errors import AoError
 from aoshell.protocol import signing, wire
 from aoshell.protocol.commitment import CURRENT, Commitment, write_commitments
 from aoshell.protocol.jsonform import from_json
-from aoshell.protocol.message import raw
+from aoshell.protocol.message import printable, raw
 from aoshell.protocol.structured import Atom, read_types, write_types
 from aoshell.protocol.tabm import COMMITMENTS, TYPES, Tabm, normal_key
 from aoshell.protocol.wallet import Wallet
 from aoshell.serve.http import JSON, TEXT, Response
 from aoshell.serve.hyper.messages import in_map
 from aoshell.serve.hyper.results import is_plain
-from aoshell.serve.results import clean
 from aoshell.serve.safety import FOREIGN_DATA
 
 # Bytes of header fields before signatures, beyond which a message comes as JSON: Node.js reads no
@@ -157,9 +156,9 @@ def _to_tabm(said: Mapping[str, Any]) -> Tabm:
 def _clean(value: Any) -> Any:
     """A value whose texts JSON can hold."""
     if isinstance(value, str):
-        return clean(value)
+        return printable(value)
     if isinstance(value, Mapping):
-        return {clean(key): _clean(inner) for key, inner in value.items()}
+        return {printable(key): _clean(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [_clean(inner) for inner in value]
     return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -18,11 +18,11 @@ from aoshell.serve.hyper.path import Segment, find_parameter
 from aoshell.serve.items import Checker
 
 if TYPE_CHECKING:
+    from aoshell.serve.cu import ComputeUnit
     from aoshell.serve.mu import Submitting
 
 CLIENT = "hyperbeam"  # who handed a message in, in the log
 SMALL = 1 << 15  # bytes of a message that is looked at in the loop: a thread would take longer
-MOST_DRY_RUNS = 4  # under way; others wait their turn
 
 _JSON = ("application/json", "json@1.0")
 _HTTPSIG = ("httpsig@1.0", "*/*", "")
@@ -35,6 +35,8 @@ class Services:
 
     Attributes:
         key: the node's RSA key, which signs answers.
+        dry_runs: to be held while a dry run, or a look at a state, computes.
+        units: the compute unit, to which `~relay@1.0` leads.
     """
 
     node: Node
@@ -42,7 +44,8 @@ class Services:
     checker: Checker
     submitting: Submitting
     key: Wallet
-    dry_runs: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_DRY_RUNS))
+    dry_runs: asyncio.Semaphore
+    units: ComputeUnit
 
 
 class Call:

@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 
 JSON_DEVICE, MESSAGE_DEVICE = "json@1.0", "message@1.0"
 META, PROCESS, SCHEDULER = "meta@1.0", "process@1.0", "scheduler@1.0"
+CRON, RELAY = "cron@1.0", "relay@1.0"
 DEVICES = (
     META,
     PROCESS,
     SCHEDULER,
     "push@1.0",
     "query@1.0",
+    CRON,
+    RELAY,
     JSON_DEVICE,
     "httpsig@1.0",
     MESSAGE_DEVICE,

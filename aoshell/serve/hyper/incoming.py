@@ -26,7 +26,7 @@ from aoshell.protocol.digest import check_digest
 from aoshell.protocol.encoding import ProtocolError
 from aoshell.protocol.httpsig import Checked, Received, SignatureStatus
 from aoshell.protocol.message import by_lower_name, text
-from aoshell.protocol.tabm import Tabm
+from aoshell.protocol.tabm import Tabm, normal_key
 from aoshell.protocol.wire import TYPE
 from aoshell.serve.http import OCTETS, Request, RequestError
 from aoshell.serve.items import read_item
@@ -50,12 +50,16 @@ def has_item(request: Request) -> bool:
 def asked_in(request: Request) -> Mapping[str, str]:
     """What the message in a request says, by names in lower case; not verified. Raises nothing.
 
-    Headers count where the request itself is the message.
+    Headers count where the request itself is the message, and texts that its body has.
     """
-    if not has_item(request) or not request.body:
+    if not request.body:
         return {}
     try:
-        return by_lower_name(DataItem.parse(request.body).tags)
+        if has_item(request):
+            return by_lower_name(DataItem.parse(request.body).tags)
+        headers = [(name, _as_text(value)) for name, value in request.headers]
+        said = httpsig.receive(headers, request.body).tabm
+        return {normal_key(key): one for key, one in said.items() if isinstance(one, str)}
     except ProtocolError:
         return {}
 

@@ -59,7 +59,7 @@ async def _told(process: str, entry: LogEntry, call: Call) -> dict[str, Any]:
             await call.services.node.settled(message.id)
     local = call.services.node.local
     assert local is not None
-    hops = await local.workbench.trace(message.id)
+    hops = await local.workbench.trace(message.id, process)
     own = next((n for n, hop in enumerate(hops) if _is(hop, process, placed.slot)), None)
     if own is None:
         return said

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from aoshell.nodes.values import LogEntry
-from aoshell.protocol.message import Outgoing, Result, Tag
+from aoshell.protocol.message import Outgoing, Result, Tag, printable
 from aoshell.protocol.tabm import COMMITMENTS, LINK, TYPES, normal_key
-from aoshell.serve.results import clean, to_cu
+from aoshell.serve.results import to_cu
 
 # Keys that say how a message travels. A process that sends one of them cannot forge that.
 _CODEC = frozenset((COMMITMENTS, TYPES, "priv", "ao-body-key", "ao-data-key"))
@@ -40,14 +40,14 @@ def to_outbox(messages: Iterable[Outgoing]) -> dict[str, dict[str, str]]:
 
 def _sent(sent: Outgoing) -> dict[str, str]:
     said = to_keys(sent.tags)
-    said |= {"target": clean(sent.target)} if sent.target else {}
-    said |= {"anchor": clean(sent.anchor)} if sent.anchor else {}
+    said |= {"target": printable(sent.target)} if sent.target else {}
+    said |= {"anchor": printable(sent.anchor)} if sent.anchor else {}
     return said | {"data": sent.data.decode("utf-8", "replace")}
 
 
 def to_keys(tags: Iterable[Tag]) -> dict[str, str]:
     """Tags as keys of a message, in lower case; of equal names the last counts."""
-    keys = {normal_key(clean(tag.name)): clean(tag.value) for tag in tags}
+    keys = {normal_key(printable(tag.name)): printable(tag.value) for tag in tags}
     return {key: value for key, value in keys.items() if is_plain(key)}
 
 

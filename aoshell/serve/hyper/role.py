@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 
 from aoshell.nodes.values import NotFoundError
 from aoshell.protocol.encoding import has_id_form
+from aoshell.serve.gateway import QUERY
 from aoshell.serve.http import Request, RequestError, Response, asks_message
 from aoshell.serve.hyper.answers import RESULT, Codec, write_answer
 from aoshell.serve.hyper.call import Call, Services
@@ -14,11 +14,8 @@ from aoshell.serve.hyper.found import AnswerError, Found, Serialized, follow
 from aoshell.serve.hyper.path import Segment, parse_path, with_tilde
 from aoshell.serve.hyper.roots import begin
 from aoshell.serve.hyper.schedule import Assigned
+from aoshell.serve.kept import KeptAnswers
 
-KEPT = 1024  # answers
-LARGEST_KEPT = 1 << 20  # bytes of one that is kept
-MOST_KEPT = 32 << 20  # bytes of all that are kept
-_QUERY = "~query@1.0"  # the device that the gateway answers for
 _ROOT = frozenset(("push", "schedule"))  # keys of the node itself
 
 
@@ -31,7 +28,7 @@ class HyperBeam:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._kept = _Answers()
+        self._kept = KeptAnswers()
 
     async def answer(self, request: Request) -> Response | None:
         if request.method not in ("GET", "POST"):
@@ -65,7 +62,8 @@ class HyperBeam:
     ) -> Response:
         """The answer with what is behind the last thing that has a mark; it is kept under that."""
         key = (found.mark, rest, codec)
-        if (kept := self._kept.get(key)) is not None:
+        stays = found.mark is not None
+        if stays and (kept := self._kept.get(key)) is not None:
             return kept
         for segment in rest:
             found = await follow(found, segment, call)
@@ -77,7 +75,8 @@ class HyperBeam:
             # aoconnect reads the id of a new process there.
             more = (("process", found.process), ("slot", str(found.slot)))
         response = await self._written(value, codec, 200, more)
-        self._kept.put(key, response)
+        if stays:
+            self._kept.put(key, response)
         return response
 
     async def _written(
@@ -92,7 +91,7 @@ class HyperBeam:
 def _claims(request: Request, parts: tuple[str, ...]) -> bool:
     first = with_tilde(parts[0])
     if "~" in first:
-        return first != _QUERY
+        return request.device != QUERY
     if first.partition("&")[0] in _ROOT:
         return request.method == "POST" or first.startswith("schedule")
     if not has_id_form(first.partition("&")[0]):
@@ -100,34 +99,3 @@ def _claims(request: Request, parts: tuple[str, ...]) -> bool:
     if len(parts) > 1:
         return not (parts[1] == "latest" and request.has_parameter("process-id"))
     return asks_message(request)
-
-
-class _Answers:
-    """Answers that stay what they are, by what they depend on. The oldest are dropped."""
-
-    def __init__(self) -> None:
-        self._all: OrderedDict[object, Response] = OrderedDict()
-        self._bytes = 0
-
-    def get(self, key: tuple[object, object, Codec]) -> Response | None:
-        if key[0] is None:
-            return None
-        found = self._all.get(key)
-        if found is not None:
-            self._all.move_to_end(key)
-        return found
-
-    def put(self, key: tuple[object, object, Codec], response: Response) -> None:
-        if key[0] is None or len(response.body) > LARGEST_KEPT:
-            return
-        if (old := self._all.pop(key, None)) is not None:  # two asked at once
-            self._bytes -= _size(old)
-        self._all[key] = response
-        self._bytes += _size(response)
-        while len(self._all) > KEPT or self._bytes > MOST_KEPT:
-            _, dropped = self._all.popitem(last=False)
-            self._bytes -= _size(dropped)
-
-
-def _size(response: Response) -> int:
-    return len(response.body) + sum(len(name) + len(value) for name, value in response.headers)

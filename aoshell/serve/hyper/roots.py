@@ -10,12 +10,15 @@ from aoshell.nodes.values import NotFoundError
 from aoshell.protocol.encoding import has_id_form
 from aoshell.serve.http import RequestError
 from aoshell.serve.hyper.call import Call
+from aoshell.serve.hyper.cron import Cron
 from aoshell.serve.hyper.found import (
+    CRON,
     DEVICES,
     JSON_DEVICE,
     MESSAGE_DEVICE,
     META,
     PROCESS,
+    RELAY,
     SCHEDULER,
     Found,
     Plain,
@@ -28,6 +31,7 @@ from aoshell.serve.hyper.found import (
 from aoshell.serve.hyper.messages import signed_map
 from aoshell.serve.hyper.path import Segment
 from aoshell.serve.hyper.process import Process
+from aoshell.serve.hyper.relay import Relay
 from aoshell.serve.hyper.schedule import Schedule, schedule_message
 from aoshell.serve.items import absent
 
@@ -48,6 +52,10 @@ async def begin(segment: Segment, call: Call) -> Found:
         return await scheduler.step(segment, call) if segment.key else scheduler
     if device == META:
         return await Meta().step(segment, call) if segment.key else Meta()
+    if device == CRON and not segment.key:
+        return Cron()
+    if device == RELAY and not segment.key:
+        return Relay()
     if device:
         return await follow(Plain(info_of(call)), segment, call)
     if segment.name == "push" and call.writes:

@@ -7,14 +7,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from aoshell.nodes.values import NotFoundError, Place, Scheduled, Span
-from aoshell.protocol.message import Tag
+from aoshell.protocol.message import Tag, printable
+from aoshell.protocol.tabm import header_case
 from aoshell.serve.http import JSON, RequestError
 from aoshell.serve.hyper.call import Call
 from aoshell.serve.hyper.found import Found, Plain, missing
 from aoshell.serve.hyper.messages import signed_map
 from aoshell.serve.hyper.path import Segment
 from aoshell.serve.items import absent
-from aoshell.serve.results import clean, tags_in_json
+from aoshell.serve.results import tags_in_json
 
 MOST_SLOTS = 1000  # of one page
 LARGEST_PAGE = 16 << 20  # bytes of a page, which then ends early
@@ -203,7 +204,7 @@ def _slot_of(one: Scheduled) -> int:
 def _node(one: Scheduled, address: str) -> dict[str, Any]:
     message = one.stored.message
     placed = {name: str(value) for name, value in assignment(one).items()}
-    pairs = [Tag("Ao-Types", _TYPES), *(Tag(_header_case(k), v) for k, v in placed.items())]
+    pairs = [Tag("Ao-Types", _TYPES), *(Tag(header_case(k), v) for k, v in placed.items())]
     return {
         "assignment": {
             **_texts("", "", one.assignment.id, address, ""),
@@ -218,23 +219,18 @@ def _node(one: Scheduled, address: str) -> dict[str, Any]:
                 message.owner,
                 "" if message.tag("Type") == "Process" else message.target,
             ),
-            "From": clean(message.from_),
-            "Tags": tags_in_json(Tag(_header_case(tag.name), tag.value) for tag in message.tags),
+            "From": printable(message.from_),
+            "Tags": tags_in_json(Tag(header_case(tag.name), tag.value) for tag in message.tags),
         },
     }
 
 
 def _texts(anchor: str, data: str, id_: str, owner: str, target: str) -> dict[str, str]:
     return {
-        "Anchor": clean(anchor),
+        "Anchor": printable(anchor),
         "Data": data,
         "Id": id_,
         "Owner": owner,
         "Signature": "",
-        "Target": clean(target),
+        "Target": printable(target),
     }
-
-
-def _header_case(name: str) -> str:
-    """A name as nodes write it in JSON."""
-    return "-".join(part[:1].upper() + part[1:] for part in name.lower().split("-"))

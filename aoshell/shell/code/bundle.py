@@ -26,17 +26,6 @@ from aoshell.lua.compiling import find_syntax_error
 from aoshell.protocol.message import raw, text
 from aoshell.shell.code.program import File, Program, read_program
 
-# The first line of a chunk, and of those in older logs: file("x.y", [[@x/y.lua]], [[…]]).
-_HEAD = re.compile(
-    rb"^local (?:file, main = load|function file\(name, chunk, source)", re.MULTILINE
-)
-_CALL = re.compile(
-    rb"""^(?:return\ )?(?:file|main)\((?:nil|"(?P<name>[^"]*)"|\{(?P<names>(?:"[^"]*"(?:,\ )?)*)\}),
-    \ \[(?P<one>=*)\[\n@(?P<file>.*?)\](?P=one)\],
-    (?:\ (?:true|false|\[(?P<by>=*)\[\n@.*?\](?P=by)\],\ \d+),)?
-    \ \[(?P<two>=*)\[\n(?P<source>.*?)\](?P=two)\]\)$""",
-    re.DOTALL | re.MULTILINE | re.VERBOSE,
-)
 _ALONE = b"""local function file(name, chunk, source)
   local run, problem = load(source, chunk, "t")
   if not run then error(problem, 0) end
@@ -48,8 +37,6 @@ _ALONE = b"""local function file(name, chunk, source)
 end
 """
 
-_NAME = re.compile(rb'"([^"]*)"')
-_ESCAPE = re.compile(rb"\\(\d{3})")
 _BOUND = re.compile(rb'MyModule = "([\w-]{43})"\n')
 
 
@@ -113,24 +100,6 @@ def unbind_module(code: bytes) -> tuple[str, bytes] | None:
     """The module and the program in code that `bind_module` made, None for other code."""
     found = _BOUND.match(code)
     return (text(found[1]), code[found.end() :]) if found else None
-
-
-def unbundle(source: bytes) -> list[tuple[list[str], str, bytes]]:
-    """The files of a chunk that `bundle` made, in order: names of the module, path, text."""
-    head = _HEAD.search(source)
-    if head is None:
-        return []
-    return [
-        (_names(found), text(found["file"]), found["source"])
-        for found in _CALL.finditer(source, head.end())
-    ]
-
-
-def _names(call: re.Match[bytes]) -> list[str]:
-    if call["name"]:
-        return [text(call["name"])]
-    escaped = _NAME.findall(call["names"] or b"")
-    return [text(_ESCAPE.sub(lambda code: bytes([int(code[1])]), name)) for name in escaped]
 
 
 def refuse_unloadable(bundled: ProgramBundle) -> None:

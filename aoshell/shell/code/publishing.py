@@ -26,7 +26,7 @@ async def publish_code(session: Session, data: bytes, name: str, sure: bool) -> 
     assert node is not None  # who calls has looked
     publication = await node.publication(await session.wallet(), data, name)
     lasts = "and permanent" if publication.permanent else "for as long as the node keeps it"
-    session.front.feed(
+    session.front.note(
         f"{publication.item.id}, public {lasts}:\n"
         f"  size         {format_size(publication.size)}\n"
         f"  destination  {publication.destination}\n"

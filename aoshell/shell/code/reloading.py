@@ -153,7 +153,7 @@ class Reloader:
                 async with turn:
                     told = await self.load(file)
                 self._session.feed.release()
-                self._session.front.feed(told)
+                self._session.front.note(told)
 
     async def _handlers(self, sources: Mapping[str, str]) -> Handlers | None:
         """The handlers; None if the process cannot be asked."""

@@ -65,7 +65,7 @@ async def _spawn_there(session: Session, wanted: SpawnRequest) -> ProcessInfo:
     node = session.node
     module, about = await _module_there(session, wanted.module)
     tags = (*session.network, *_tags(wanted, module))
-    session.front.feed(_announcement(await node.info(), wanted.name, f"{module} {about}", tags))
+    session.front.note(_announcement(await node.info(), wanted.name, f"{module} {about}", tags))
     if not wanted.sure and session.front.asks:
         named = f" {wanted.name}" if wanted.name else ""
         if not await session.front.confirm(f"Make the process{named} there? [y/N] "):
@@ -171,7 +171,7 @@ def _program(session: Session, path: Path) -> bytes:
     program = bundle(path)
     refuse_unloadable(program)
     for note in program.program.notes:
-        session.front.feed(note)
+        session.front.note(note)
     return program.source
 
 

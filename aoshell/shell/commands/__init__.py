@@ -1,7 +1,7 @@
 """Dot commands: a registry, which one module a group fills.
 
-A command takes the session and the text after its name, and returns a `CommandOutput`. It never
-prints. To add one: docs/architecture.md.
+A command takes the session and its arguments, and returns a `CommandOutput`. It never prints.
+`table` says which arguments each takes, `grammar` reads them. To add one: docs/architecture.md.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from aoshell.errors import UsageError
-from aoshell.nodes.values import NotFoundError, ProcessInfo
-from aoshell.protocol.encoding import brief, has_id_form
+from aoshell.shell.commands.grammar import Given, Grammar, MisfitError, grammar
+from aoshell.shell.commands.table import TABLE, Row
 from aoshell.shell.outcome import CommandOutput
 
 if TYPE_CHECKING:
     from aoshell.shell.session import Session
 
-Run = Callable[["Session", str], Awaitable[CommandOutput]]
+Run = Callable[["Session", Given], Awaitable[CommandOutput]]
 
 _GROUPS = (
     *("attest", "blueprints", "checks", "code", "doctor", "editor", "identities", "inspect"),
@@ -36,32 +36,35 @@ class Command:
 
     Attributes:
         name: without the dot.
-        usage: its arguments, as help writes them.
+        row: of the table: group, arguments, example.
         help: the first line is the summary.
-        file: whether its argument is a file's name, for completion.
-        complete: its arguments for completion, where that needs another name for them than
-            `usage` has: kinds that `shell.prompt.words` knows, or the words themselves.
     """
 
     name: str
-    usage: str
+    row: Row
     help: str
     run: Run
-    file: bool = False
-    complete: str = ""
+
+    @property
+    def form(self) -> str:
+        """The command with its arguments, as help writes it."""
+        return f".{self.name} {self.row.usage}".rstrip()
+
+    @property
+    def grammar(self) -> Grammar:
+        """Of its arguments."""
+        return grammar(self.row.usage)
 
 
 _REGISTRY: dict[str, Command] = {}
 
 
-def command(
-    name: str, usage: str = "", *, file: bool = False, complete: str = ""
-) -> Callable[[Run], Run]:
-    """Register a coroutine function; its docstring is its help."""
+def command(name: str) -> Callable[[Run], Run]:
+    """Register a coroutine function for a command of the table; its docstring is its help."""
 
     def register(run: Run) -> Run:
         paragraph = re.sub(r"\n[ ]+", "\n", run.__doc__ or "").strip()
-        _REGISTRY[name] = Command(name, usage, paragraph, run, file, complete)
+        _REGISTRY[name] = Command(name, TABLE[name], paragraph, run)
         return run
 
     return register
@@ -79,7 +82,8 @@ async def run_command(session: Session, line: str) -> CommandOutput:
     """Carry out a dot command. With `--help` alone it is described.
 
     Raises:
-        UsageError: there is no such command; the hint names the nearest.
+        UsageError: there is no such command, and the hint names the nearest; or its arguments are
+            wrong.
         AoError: of the command.
     """
     name, _, rest = line.strip()[1:].partition(" ")
@@ -89,33 +93,27 @@ async def run_command(session: Session, line: str) -> CommandOutput:
     if rest.strip() == "--help":
         found, rest = registry()["help"], name
     try:
-        return await found.run(session, rest.strip())
+        return await found.run(session, _arguments(found, rest.strip()))
     except UnicodeEncodeError:
         raise UsageError(f"the text after .{name} is not UTF-8") from None
 
 
-async def find_process(session: Session, reference: str) -> ProcessInfo:
-    """The process that a word of a dot command names, as `Node.find`.
-
-    Raises:
-        UsageError: the word looks like a flag, and there is no process of that name.
-        AoError: there is none, or that is not known.
-    """
+def _arguments(known: Command, text: str) -> Given:
     try:
-        return await session.node.find(reference)
-    except NotFoundError as error:
-        if not reference.startswith("-") or has_id_form(reference):
-            raise
-        raise UsageError(
-            f"{brief(reference)} is no flag of this command, and no process here has that name",
-            hint=".ps lists those there are; .help COMMAND describes a command",
-        ) from error
+        return known.grammar.read(text)
+    except MisfitError as error:
+        raise usage_error(known.name, str(error)) from None
 
 
-def usage_error(name: str) -> UsageError:
-    """The error for wrong arguments: how the command is used."""
+def usage_error(name: str, what: str) -> UsageError:
+    """The error for wrong arguments.
+
+    Args:
+        what: is wrong with them.
+    """
     known = registry()[name]
-    return UsageError(f".{known.name} {known.usage}".rstrip(), hint=f".help {name}")
+    like = f", as in {known.row.example}" if known.row.usage else ""
+    return UsageError(f".{name}: {what}", hint=f"usage: {known.form}{like}; .help {name} says more")
 
 
 def unknown_command(name: str) -> UsageError:

@@ -15,6 +15,7 @@ from aoshell.protocol.url import unprotected
 from aoshell.shell.attestation.holding import format_time, hold_to_pin
 from aoshell.shell.attestation.pins import LIFETIME, AttestationPins, Passed, Trusted
 from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands.grammar import Given
 from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
 from aoshell.shell.view.tables import table_lines
@@ -30,8 +31,8 @@ _COVERS_OS = "--covers-os"
 _TRUST = "once you know what that is: .trust NAME, then .attest"
 
 
-@command("attest", "[NODE|FILE] [--save FILE] [--kind KIND] [--offline]", file=True)
-async def attest(session: Session, rest: str) -> CommandOutput:
+@command("attest")
+async def attest(session: Session, given: Given) -> CommandOutput:
     """Say whether a node is what it says it is: genuine hardware, software that you trust, its key.
 
     Without NODE it is the attached one. FILE is evidence that was kept, or a report. --save keeps
@@ -39,7 +40,7 @@ async def attest(session: Session, rest: str) -> CommandOutput:
     takes evidence of this kind only (snp, tpm, generate, report). --offline asks AMD for nothing.
     aoshell attest has more flags; docs/attest.md explains the verdict.
     """
-    return await run_attest(session, rest)
+    return await run_attest(session, given.text)
 
 
 async def run_attest(
@@ -98,14 +99,14 @@ def _arguments(rest: str) -> tuple[str, str, str, bool]:
         elif word == "--offline":
             offline = True
         elif not word or word.startswith("--"):
-            raise usage_error("attest")
+            raise usage_error("attest", f"{word or 'nothing'} is no node and no file")
         else:
             targets.append(word)
     kind = given["--kind"]
     if kind not in ("", *KIND_NAMES):
         raise UsageError(f"{kind} is no kind of evidence", hint=f"--kind {', '.join(KIND_NAMES)}")
     if len(targets) > 1:
-        raise usage_error("attest")
+        raise usage_error("attest", "more than one NODE or FILE")
     return (targets[0] if targets else ""), given["--save"], kind, offline
 
 
@@ -113,7 +114,7 @@ def _words(name: str, rest: str) -> list[str]:
     try:
         return shlex.split(rest)
     except ValueError:
-        raise usage_error(name) from None
+        raise usage_error(name, "a quote is not closed") from None
 
 
 async def _evidence(session: Session, target: str, kind: str) -> Evidence:
@@ -153,8 +154,8 @@ def _remember(session: Session, trial: Trial, pins: AttestationPins) -> tuple[st
     return changes
 
 
-@command("trust", "[--covers-os] [NAME [MEASUREMENT]]")
-async def trust(session: Session, rest: str) -> CommandOutput:
+@command("trust")
+async def trust(session: Session, given: Given) -> CommandOutput:
     """Name the software of the node that was attested last, as one that you trust; list the names.
 
     Name it only if you have built it yourself, or trust who reviewed it: genuine hardware runs any
@@ -168,13 +169,12 @@ async def trust(session: Session, rest: str) -> CommandOutput:
 
     settings = Settings.find()
     trusted = load_user_policy(settings, "").trusted
-    if not rest:
+    covers_os = given.has(_COVERS_OS)
+    if not given.plain and not covers_os:
         return _list_trusted(trusted)
-    first, _, others = rest.partition(" ")
-    covers_os = first == _COVERS_OS
-    name, measurement = _named(others.strip() if covers_os else rest)
-    if not name or name.startswith("--"):
-        raise usage_error("trust")
+    name, measurement = _named(given.plain)
+    if not name:
+        raise usage_error("trust", "NAME is missing")
     own = Trusted(settings)
     if any(one.name == name for one in trusted) and all(one.name != name for one in own.images()):
         raise UsageError(f"the policy file has the name {name} already", hint="choose another")
@@ -227,15 +227,13 @@ def _attested(session: Session) -> Image:
     return found
 
 
-@command("nodes", "--tee URL…")
-async def nodes(session: Session, rest: str) -> CommandOutput:
-    """Ask several nodes which of them offer evidence of what they run on.
+@command("nodes")
+async def nodes(session: Session, given: Given) -> CommandOutput:
+    """Ask nodes which of them offer evidence of what they run on.
 
     The evidence is not checked: .attest URL does that.
     """
-    words = _words("nodes", rest)
-    if len(words) < 2 or words[0] != "--tee":
-        raise usage_error("nodes")
+    words = _words("nodes", given.text)
     found = await _offers(session, list(dict.fromkeys(words[1:])))
     rows = tuple(
         (str(one["node"]), "offered" if one["offered"] else "-", str(one["what"])) for one in found

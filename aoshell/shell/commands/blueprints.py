@@ -17,6 +17,7 @@ from aoshell.errors import AoError, UnsupportedError
 from aoshell.protocol.message import text
 from aoshell.shell.code.bundle import bundle, refuse_unloadable
 from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.processes import local_verbs
 from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
@@ -36,44 +37,36 @@ def _folders() -> tuple[Path, BlueprintPins]:
     return settings.config / "blueprints", BlueprintPins(settings.state / "blueprints.json")
 
 
-@command("load-blueprint", "[NAME|FILE] [--show] [--yes]", file=True)
-async def load_blueprint(session: Session, rest: str) -> CommandOutput:
+@command("load-blueprint")
+async def load_blueprint(session: Session, given: Given) -> CommandOutput:
     """Load ready-made handlers into the attached process; without a name, list all blueprints.
 
     A NAME is a file in blueprints/ of the config folder, or token, chatroom, voting or staking. The
     handlers are shown first; --show shows the whole text and loads nothing. If a name stands for
     another program than when it was loaded last, it asks first; a script says --yes.
     """
-    given, flags = _arguments(rest)
-    if flags and not given:
-        raise usage_error("load-blueprint")
+    reference = given["BLUEPRINT|FILE"]
+    shows, sure = given.has("--show"), given.has("--yes")
+    if (shows or sure) and not reference:
+        raise usage_error("load-blueprint", "BLUEPRINT or FILE is missing")
     folder, pins = _folders()
-    if not given:
+    if not reference:
         return _listed(folder, pins)
-    name, path = _found(given, folder)
+    name, path = _found(reference, folder)
     program = bundle(path)
     refuse_unloadable(program)
     facts = BlueprintFacts.of(program.source)
     origin = "comes with aoshell" if path.parent == SHIPPED else str(path)
     value = {"name": name, "origin": origin, **asdict(facts)}
-    if "--show" in flags:
+    if shows:
         return CommandOutput(value, text="\n".join(program.files.values()).rstrip("\n"))
     session.front.feed("\n".join((_summary(name, origin, facts), *program.program.notes)))
-    await _agree(session, name, pins.get(name), facts, "--yes" in flags)
+    await _agree(session, name, pins.get(name), facts, sure)
     session.journal.files[facts.hash] = path
     answer = await session.evaluate(text(program.source), program.files, shown="")
     if answer.ok:
         pins.put(name, facts)
     return CommandOutput(value, answer=answer, ok=answer.ok)
-
-
-def _arguments(rest: str) -> tuple[str, set[str]]:
-    """A name or file, which may hold blanks, and the flags behind it."""
-    flags: set[str] = set()
-    while (last := rest.rpartition(" ")[2]) in ("--show", "--yes"):
-        flags.add(last)
-        rest = rest.removesuffix(last).rstrip()
-    return rest, flags
 
 
 def _found(reference: str, folder: Path) -> tuple[str, Path]:
@@ -123,14 +116,12 @@ def _listed(folder: Path, pins: BlueprintPins) -> CommandOutput:
 
 
 @command("update")
-async def update(session: Session, rest: str) -> CommandOutput:
+async def update(session: Session, _: Given) -> CommandOutput:
     """Move the attached process to the newest environment, by a message in its log.
 
     Its state and handlers stay. What scripts took from the environment before (functions, .bint,
     .crypto) stays as it was.
     """
-    if rest:
-        raise usage_error("update")
     local_verbs(session)
     from aoshell.sandbox import environment
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -10,22 +9,23 @@ from dataclasses import asdict
 from aoshell.check.checker import check_bundle
 from aoshell.check.finding import TARGETS, Finding
 from aoshell.errors import AoError, UsageError
+from aoshell.lua.bundled import unbundle
 from aoshell.lua.compiling import find_syntax_error
 from aoshell.lua.lexer import BREAK
 from aoshell.nodes.values import ProcessInfo
 from aoshell.protocol.message import raw, text
-from aoshell.shell.code.bundle import bundle, unbundle
+from aoshell.shell.code.bundle import bundle
 from aoshell.shell.code.files import path_of_argument
-from aoshell.shell.commands import command, find_process, usage_error
+from aoshell.shell.commands import command
+from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.messages import computed_entries
+from aoshell.shell.commands.places import find_process
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 
-_TARGET = re.compile(r"(?:^|\s)--target(?:[ =]+(\S+))?(?=\s|\Z)")
 
-
-@command("check", "[--target legacy|hyperbeam] FILE|PROCESS", file=True)
-async def check(session: Session, rest: str) -> CommandOutput:
+@command("check")
+async def check(session: Session, given: Given) -> CommandOutput:
     """Show what works here and would fail on a network, with file and line; runs nothing.
 
     A FILE is checked with the local files that it requires; a PROCESS with the files that were
@@ -33,8 +33,8 @@ async def check(session: Session, rest: str) -> CommandOutput:
     hyperbeam is hyper-aos; without --target both are checked. Errors make a script fail, warnings
     and notes do not.
     """
-    targets, name = _wanted(rest)
-    sources, modules, notes = await _sources(session, name)
+    targets = (given["--target"],) if given.has("--target") else TARGETS
+    sources, modules, notes = await _sources(session, given["FILE|PROCESS"])
     found: dict[Finding, list[str]] = {}
     for target in targets:
         for one in check_bundle(sources, target, files=modules):
@@ -50,19 +50,6 @@ async def check(session: Session, rest: str) -> CommandOutput:
     summary = counts or f"nothing found for {' or '.join(targets)}"
     text = "\n".join([*lines, summary])
     return CommandOutput(value, text=text, note="\n".join(notes), ok=not count["error"])
-
-
-def _wanted(rest: str) -> tuple[tuple[str, ...], str]:
-    """The targets and what is to be checked."""
-    given = [found[1] for found in _TARGET.finditer(rest)]
-    name = _TARGET.sub(" ", rest).strip()
-    if not name or len(given) > 1:
-        raise usage_error("check")
-    if given and given[0] not in TARGETS:
-        raise UsageError(
-            f"there is no target {given[0] or 'without a name'}", hint=f"{' or '.join(TARGETS)}"
-        )
-    return (given[0],) if given else TARGETS, name
 
 
 _Sources = tuple[Mapping[str, bytes], Mapping[str, str], tuple[str, ...]]

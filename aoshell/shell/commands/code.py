@@ -10,26 +10,27 @@ from aoshell.shell.code.bundle import ProgramBundle, bundle, refuse_unloadable
 from aoshell.shell.code.files import path_of_argument, read_file
 from aoshell.shell.code.loading import load_file, notes_of
 from aoshell.shell.code.publishing import ENVIRONMENT, publish_code, publish_environment
-from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands import command
+from aoshell.shell.commands.grammar import Given
+from aoshell.shell.commands.places import find_state
 from aoshell.shell.commands.processes import record_deed
-from aoshell.shell.outcome import CommandOutput
+from aoshell.shell.commands.table import STATE
+from aoshell.shell.outcome import CommandOutput, LineAnswer
 from aoshell.shell.session import Session
 
 
-@command("load", "FILE", file=True)
-async def load(session: Session, rest: str) -> CommandOutput:
+@command("load")
+async def load(session: Session, given: Given) -> CommandOutput:
     """Evaluate a Lua file and the local files it requires.
 
     On a node that keeps modules it is stored as one, too, and MyModule names it:
     spawn(MyModule) makes a process of it.
     """
-    if not rest:
-        raise usage_error("load")
-    return await load_file(session, path_of_argument(rest))
+    return await load_file(session, path_of_argument(given["FILE"]))
 
 
-@command("publish", "FILE|--environment [as NAME] [--yes]", file=True)
-async def publish(session: Session, rest: str) -> CommandOutput:
+@command("publish")
+async def publish(session: Session, given: Given) -> CommandOutput:
     """Store a file as a module and show its id; evaluates nothing.
 
     Lua is bundled with the local files that it requires; WASM is stored as it is. A module with a
@@ -38,22 +39,16 @@ async def publish(session: Session, rest: str) -> CommandOutput:
     script says --yes. --environment gives a HyperBEAM node of this machine the aos-compatible
     environment, of which new processes there are made.
     """
-    sure = rest.endswith(" --yes")
-    rest = rest.removesuffix(" --yes").rstrip()
-    if rest == ENVIRONMENT:
+    sure, file = given.has("--yes"), given["FILE|--environment"]
+    if file == ENVIRONMENT:
         return await _environment(session, sure)
-    file, separator, name = rest.rpartition(" as ")
-    if not separator:
-        file, name = rest, ""
-    if not file or rest.split()[-1] == "as":
-        raise usage_error("publish")
-    path = path_of_argument(file.strip())
+    path = path_of_argument(file)
     program = _program(path)
     if isinstance(program, ProgramBundle):
         refuse_unloadable(program)
     data = program.source if isinstance(program, ProgramBundle) else program
     store = publish_code if session.remote else _stored_here
-    module = await store(session, data, name.strip(), sure)
+    module = await store(session, data, given["NAME"], sure)
     session.journal.files[module.id] = path.absolute()
     if not session.remote:
         record_deed(session, "publish", source=module.id, name=module.name)
@@ -74,13 +69,18 @@ async def _stored_here(session: Session, data: bytes, name: str, _: bool) -> Mod
     return await session.node.upload(data, name)
 
 
-@command("dryrun", "CODE")
-async def dryrun(session: Session, rest: str) -> CommandOutput:
+@command("dryrun")
+async def dryrun(session: Session, given: Given) -> CommandOutput:
     """Evaluate Lua read-only: nothing changes."""
-    if not rest:
-        raise usage_error("dryrun")
-    answer = await session.dryrun(rest)
+    answer = await read_only(session, given)
     return CommandOutput(answer=answer, ok=answer.ok)
+
+
+async def read_only(session: Session, given: Given) -> LineAnswer:
+    """The answer to CODE in the state that is given, the attached process where none is."""
+    state, code = await find_state(session, given[STATE]), given["CODE"]
+    asked = await session.naming.in_lua(code)
+    return await session.dryrun(asked, state.process, state.slot, shown=code)
 
 
 def _program(path: Path) -> ProgramBundle | bytes:

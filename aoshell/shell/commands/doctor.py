@@ -9,7 +9,8 @@ from dataclasses import asdict
 from aoshell.errors import AoError
 from aoshell.nodes.base import LocalVerbs
 from aoshell.nodes.values import EndpointFinding
-from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands import command
+from aoshell.shell.commands.grammar import Given
 from aoshell.shell.feed import short_id
 from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
@@ -17,14 +18,12 @@ from aoshell.shell.view.tables import table_lines
 
 
 @command("doctor")
-async def doctor(session: Session, rest: str) -> CommandOutput:
+async def doctor(session: Session, _: Given) -> CommandOutput:
     """Say what is wrong with this node and what to do about it.
 
     Of the built-in node: its folder, its disk, its database, whether the attached process answers,
     and what waits or was not delivered. Of a remote one: each endpoint. Nothing changes.
     """
-    if rest:
-        raise usage_error("doctor")
     local = session.node.local
     if local:
         found = [one async for one in _examined(session, local)]

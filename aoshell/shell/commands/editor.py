@@ -1,11 +1,12 @@
-"""Code of several lines: .editor and .pad; and .names, the names that completion offers."""
+"""What needs a terminal: .editor and .pad for code of several lines, .more, .names."""
 
 from __future__ import annotations
 
 from typing import Protocol, cast
 
 from aoshell.errors import UnsupportedError
-from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands import command
+from aoshell.shell.commands.grammar import Given
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 
@@ -18,6 +19,9 @@ class _Screen(Protocol):
 
     async def pad(self) -> str:
         """What the user wrote in an editor; "" where that is nothing new."""
+
+    async def more(self) -> bool:
+        """Show the last answer that was cut; False where none was."""
 
     async def learn_names(self) -> int:
         """Read the names of the attached process; how many it has."""
@@ -33,44 +37,49 @@ def _screen(session: Session) -> _Screen:
 
 
 @command("editor")
-async def editor(session: Session, rest: str) -> CommandOutput:
+async def editor(session: Session, _: Given) -> CommandOutput:
     """Write code of several lines, evaluated when it is done.
 
     Enter always begins the next line. .done evaluates, .cancel discards, .delete takes back the
     line above, .print shows all lines so far.
     """
-    if rest:
-        raise usage_error("editor")
     return await _evaluated(session, await _screen(session).compose())
 
 
 @command("pad")
-async def pad(session: Session, rest: str) -> CommandOutput:
+async def pad(session: Session, _: Given) -> CommandOutput:
     """Write code in $EDITOR; it is evaluated when you leave the editor.
 
     The editor begins with what you wrote last in this session. Code that is empty, or that you did
     not change, is not evaluated.
     """
-    if rest:
-        raise usage_error("pad")
     return await _evaluated(session, await _screen(session).pad())
 
 
 async def _evaluated(session: Session, code: str) -> CommandOutput:
     if not code.strip():
         return CommandOutput({"evaluated": False}, note="nothing was evaluated")
-    answer = await session.evaluate(code)
+    answer = await session.evaluate(await session.naming.in_lua(code), shown=code)
     return CommandOutput(answer=answer, ok=answer.ok)
 
 
+@command("more")
+async def more(session: Session, _: Given) -> CommandOutput:
+    """Show the whole of the last answer that was cut, in $PAGER or less.
+
+    An answer of more than two screens stops after one. `pager = true` in the config file shows all
+    that is longer than the screen in the pager.
+    """
+    found = await _screen(session).more()
+    return CommandOutput({"shown": found}, note="" if found else "no answer was cut")
+
+
 @command("names")
-async def names(session: Session, rest: str) -> CommandOutput:
+async def names(session: Session, _: Given) -> CommandOutput:
     """Read the names of the attached process, for completion.
 
     On the built-in node this happens after each line. A process on a remote node is asked only by
     this command, with a dry run, which changes nothing.
     """
-    if rest:
-        raise usage_error("names")
     count = await _screen(session).learn_names()
     return CommandOutput({"names": count}, text=f"{count} names")

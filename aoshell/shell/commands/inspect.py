@@ -4,44 +4,59 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands.grammar import Given
+from aoshell.shell.commands.places import find_state
+from aoshell.shell.commands.table import STATE
 from aoshell.shell.commands.trees import DEEPEST, draw_tree, json_value, read_tree
+from aoshell.shell.naming import ID
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 from aoshell.shell.view.text import clean
 
 _DEPTH = 2
-_WANTED = re.compile(r"(?P<value>.*?)(?:\s+depth\s+(?P<depth>\d+))?", re.DOTALL)
+_IDS = re.compile(rf'(?P<id>{ID.pattern})"?\]?', re.ASCII)
 
 
-@command("inspect", "VALUE [depth N]")
-async def inspect(session: Session, rest: str) -> CommandOutput:
+@command("inspect")
+async def inspect(session: Session, given: Given) -> CommandOutput:
     """Show the value of a Lua expression as a tree, folded below two levels.
 
     `…` marks what is folded: .inspect VALUE depth 4 unfolds more, .inspect VALUE.field goes there.
     Functions say where they were written. It only reads: no metamethod runs, and nothing changes.
     """
-    found = _WANTED.fullmatch(rest)
-    depth = int(found["depth"] or _DEPTH) if found else 0
-    if not found or not found["value"] or not 1 <= depth <= DEEPEST:
-        raise usage_error("inspect")
-    tree = await read_tree(session, found["value"], depth, whole=False)
-    return CommandOutput(asdict(tree), text="\n".join(draw_tree(tree, found["value"])))
+    value, depth = given["VALUE"], given.number("N", _DEPTH)
+    if not 1 <= depth <= DEEPEST:
+        raise usage_error("inspect", f"a depth is a number from 1 to {DEEPEST}")
+    state = await find_state(session, given[STATE])
+    tree = await read_tree(session, state, value, depth, whole=False)
+    drawn = "\n".join(draw_tree(tree, value))
+    names = await session.naming.of(ID.findall(drawn))
+    return CommandOutput(asdict(tree), text=_named(drawn, names))
 
 
-@command("json", "VALUE")
-async def json_(session: Session, rest: str) -> CommandOutput:
+def _named(drawn: str, names: Mapping[str, str]) -> str:
+    """A tree with the names that are known of the ids in it, behind them."""
+    return _IDS.sub(lambda found: found[0] + _behind(names.get(found["id"], "")), drawn)
+
+
+def _behind(name: str) -> str:
+    return f" ({name})" if name else ""
+
+
+@command("json")
+async def json_(session: Session, given: Given) -> CommandOutput:
     """Show the value of a Lua expression as JSON, whole.
 
     What JSON lacks (functions, circles, infinite numbers) is null, and a note says so. It only
     reads: no metamethod runs, and nothing changes.
     """
-    if not rest:
-        raise usage_error("json")
     lost: list[str] = []
-    found = json_value(await read_tree(session, rest, whole=True), rest, lost)
+    value, state = given["VALUE"], await find_state(session, given[STATE])
+    found = json_value(await read_tree(session, state, value, whole=True), value, lost)
     shown = json.dumps(found, indent=2, ensure_ascii=False)
     if clean(shown, colour=False) != shown:  # what the screen escapes would not be JSON any more
         shown = json.dumps(found, indent=2)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.values import LogEntry, ProcessInfo, Receipt, Undelivered
+from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Message, Result
 from aoshell.shell.code.bundle import short_string
-from aoshell.shell.commands import command, find_process, usage_error
-from aoshell.shell.feed import short_id
+from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands.grammar import Given
+from aoshell.shell.commands.places import State, find_place, find_state, process_or_attached
+from aoshell.shell.commands.table import PLACE, STATE
+from aoshell.shell.feed import named_id, short_id
 from aoshell.shell.outcome import CommandOutput, LineAnswer, Table
 from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import split_error, without_colours
@@ -54,23 +59,25 @@ end
 return JSON.encode({count = last, rows = rows})"""
 
 
-@command("inbox", "[N]")
-async def inbox(session: Session, rest: str) -> CommandOutput:
+@command("inbox")
+async def inbox(session: Session, given: Given) -> CommandOutput:
     """Show the last N messages of the Inbox (10 by default).
 
     It only reads: no metamethod of the process runs, and nothing changes."""
-    count = _number(rest, "inbox") if rest else _SHOWN
-    answer = await session.query(_INBOX % (count, _PREVIEW * 4))
+    count = _number(given, "N", _SHOWN, "inbox")
+    state = await find_state(session, given[STATE])
+    answer = await session.query(_INBOX % (count, _PREVIEW * 4), state.process, state.slot)
     found = answer if isinstance(answer, dict) else {}
     # Lua of HyperBEAM has one kind of number, which JSON writes as 1.0.
     rows = [row | {key: int(row[key]) for key in ("n", "size")} for row in found.get("rows") or ()]
-    names, all_ = await session.identities.addresses(), int(found.get("count", 0))
+    all_ = int(found.get("count", 0))
+    names = await session.naming.of(row["from"] for row in rows)
     table = Table(
         ("#", "FROM", "ACTION", "BYTES", "DATA"),
         tuple(
             (
                 str(row["n"]),
-                names.get(row["from"]) or short_id(row["from"]),
+                named_id(row["from"], names.get(row["from"], "")),
                 row["action"] or "-",
                 str(row["size"]),
                 _preview(row["data"]),
@@ -80,36 +87,34 @@ async def inbox(session: Session, rest: str) -> CommandOutput:
         frozenset({"#", "BYTES"}),
     )
     hidden = all_ - len(rows)
-    note = f"{hidden} older: .inbox {all_}" if hidden > 0 else ""
+    place = f"{given[STATE]} " if given[STATE] else ""
+    note = f"{hidden} older: .inbox {place}{all_}" if hidden > 0 else ""
     return CommandOutput({"count": all_, "rows": rows}, table=table, note=note)
 
 
-@command("messages", "[PROCESS] [--last N]")
-async def messages(session: Session, rest: str) -> CommandOutput:
+@command("messages")
+async def messages(session: Session, given: Given) -> CommandOutput:
     """Show the last messages of a process (20 by default), and what each cost.
 
     MS is compute time, MEMORY the heap afterwards, GAS the fuel of WASM. Messages that could not be
     delivered follow, with the reason. A HyperBEAM node does not tell its compute time: REQUEST MS
     is how long this request for the result took. CLIENT is the shell that sent it, by its terminal
     and process id, where the node is on this computer."""
-    words, last = rest.split(), _LAST
-    if "--last" in words:
-        at = words.index("--last")
-        last = _number(" ".join(words[at + 1 : at + 2]), "messages")
-        del words[at : at + 2]
-    if len(words) > 1:
-        raise usage_error("messages")
-    process = await find_process(session, words[0]) if words else session.attached
-    entries = await _entries(session, process, last)
+    last = _number(given, "--last", _LAST, "messages")
+    state = await find_state(session, given[STATE])
+    process = state.process
+    entries = await _entries(session, state, last)
     kept: tuple[Undelivered, ...] = ()
     if node := session.node.local:
         kept = tuple(await node.undelivered(process.id))[-last:]
-    names = await session.identities.addresses()
+    shown = [message.from_ for message, _ in entries]
+    shown += [id for one in kept for id in (one.message.from_, one.message.target)]
+    names = await session.naming.of(shown)
     rows = tuple(_row(message, result, names) for message, result in entries)
     time = "REQUEST MS" if session.remote else "MS"
     table = Table(
         ("SLOT", "ACTION", "FROM", "CLIENT", "OUTCOME", time, "MEMORY", "GAS", "ID"),
-        (*rows, *(_kept_row(one) for one in kept)),
+        (*rows, *(_kept_row(one, names) for one in kept)),
         frozenset({"SLOT", time, "MEMORY", "GAS"}),
     )
     costs = [("MEMORY", "memory"), ("GAS", "gas")]
@@ -123,35 +128,47 @@ async def messages(session: Session, rest: str) -> CommandOutput:
     return CommandOutput({"slots": value, "kept": [_kept_value(one) for one in kept]}, table=table)
 
 
-@command("result", "ID|SLOT")
-async def result(session: Session, rest: str) -> CommandOutput:
-    """Show the result of a message of the attached process; waits until it is computed."""
-    if not rest or len(rest.split()) > 1:
-        raise usage_error("result")
-    process = session.attached.id
-    place = int(rest) if rest.isdecimal() else rest
-    with session.feed.shown_by(session.unanswered.get(rest, "")):
-        found = await session.node.result(process, place)
-    slot = None if found.slot < 0 else found.slot
-    receipt = Receipt("" if rest.isdecimal() else rest, process, slot)
-    answer = LineAnswer(receipt, found, sources=session.sources)
+@command("result")
+async def result(session: Session, given: Given) -> CommandOutput:
+    """Show the result of a message; waits until it is computed.
+
+    Without an argument it is that of the last line."""
+    receipt = await _receipt(session, given[PLACE])
+    with session.feed.shown_by(session.unanswered.get(str(receipt.place), "")):
+        found = await session.node.result(receipt.process, receipt.place)
+    receipt = replace(receipt, slot=None if found.slot < 0 else found.slot)
+    sources = await session.texts.wanted(receipt.process, found.error)
+    answer = LineAnswer(receipt, found, sources=sources)
     return CommandOutput(answer=answer, ok=answer.ok)
 
 
-@command("waits", "[drop ID]")
-async def waits(session: Session, rest: str) -> CommandOutput:
+async def _receipt(session: Session, reference: str) -> Receipt:
+    """The message of a place; a remote node is asked for an id as it is."""
+    if not reference and session.last_sent:
+        return session.last_sent
+    if session.remote and has_id_form(reference):
+        return Receipt(reference, session.attached.id, None)
+    place = await find_place(session, reference)
+    return Receipt("", place.process.id, place.slot)
+
+
+@command("waits")
+async def waits(session: Session, given: Given) -> CommandOutput:
     """List what waits for a message (receive, spawn).
 
     `.waits drop ID` gives one up; the beginning of an id is enough."""
-    words = rest.split()
-    if words[:1] == ["drop"] and len(words) == 2:
-        name = short_string(_resolved(words[1], await _waiting(session))).decode()
+    process = await process_or_attached(session, given["PROCESS"])
+    if given["ID"]:
+        if process.id != session.attached.id:
+            raise UsageError(
+                "what waits is dropped in the attached process only",
+                hint=f".attach {process.name or process.id[:8]} first",
+            )
+        name = short_string(_resolved(given["ID"], await _waiting(session, process))).decode()
         dropped = f'return require(".process").drop({name})'
         answer = await session.evaluate(dropped)
         return CommandOutput(answer=answer, ok=answer.ok)
-    if words:
-        raise usage_error("waits")
-    rows = await _waiting(session)
+    rows = await _waiting(session, process)
     table = Table(
         ("ID", "ACTION", "WAITS FOR"),
         tuple(
@@ -162,8 +179,8 @@ async def waits(session: Session, rest: str) -> CommandOutput:
     return CommandOutput(rows, table=table) if rows else CommandOutput([], text="nothing waits")
 
 
-async def _waiting(session: Session) -> list[dict[str, object]]:
-    found = await session.query('return JSON.encode(require(".process").waits())')
+async def _waiting(session: Session, process: ProcessInfo) -> list[dict[str, object]]:
+    found = await session.query('return JSON.encode(require(".process").waits())', process)
     return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
 
 
@@ -182,9 +199,11 @@ def _resolved(begin: str, rows: list[dict[str, object]]) -> str:
 
 
 async def _entries(
-    session: Session, process: ProcessInfo, last: int
+    session: Session, state: State, last: int
 ) -> list[tuple[Message, Result | None]]:
-    total = await session.node.slots(process.id)
+    """The last messages of a process, up to a slot."""
+    process = state.process
+    total = await session.node.slots(process.id) if state.slot is None else state.slot + 1
     first = max(0, total - last)
     scheduled = await session.node.schedule(process.id, first, total - 1) if total else ()
     computed = {
@@ -234,7 +253,7 @@ def _row(message: Message, result: Result | None, names: dict[str, str]) -> tupl
     return (
         _slot(message),
         message.tag("Action", "-"),
-        names.get(message.from_) or short_id(message.from_),
+        named_id(message.from_, names.get(message.from_, "")),
         _client(message) or "-",
         outcome,
         f"{result.milliseconds:.1f}" if result else "-",
@@ -244,13 +263,14 @@ def _row(message: Message, result: Result | None, names: dict[str, str]) -> tupl
     )
 
 
-def _kept_row(kept: Undelivered) -> tuple[str, ...]:
+def _kept_row(kept: Undelivered, names: dict[str, str]) -> tuple[str, ...]:
+    target = named_id(kept.message.target, names.get(kept.message.target, ""))
     return (
         str(kept.slot),
         kept.message.tag("Action", "-"),
-        short_id(kept.message.from_),
+        named_id(kept.message.from_, names.get(kept.message.from_, "")),
         "-",
-        f"not delivered to {short_id(kept.message.target)}: {kept.reason}",
+        f"not delivered to {target}: {kept.reason}",
         "-",
         "-",
         "-",
@@ -299,7 +319,8 @@ def _preview(text: str) -> str:
     return line if len(line) <= _PREVIEW and line == text else line[: _PREVIEW - 1] + "…"
 
 
-def _number(word: str, name: str) -> int:
-    if not word.isdecimal() or int(word) < 1:
-        raise UsageError(f"{word or 'nothing'} is not a number of messages", hint=f".help {name}")
-    return int(word)
+def _number(given: Given, part: str, otherwise: int, name: str) -> int:
+    number = given.number(part, otherwise)
+    if number < 1:
+        raise usage_error(name, f"{number} is no number of messages")
+    return number

@@ -6,19 +6,19 @@ from dataclasses import asdict, replace
 
 from aoshell.errors import UsageError
 from aoshell.nodes.values import Limits, Verify
-from aoshell.shell.commands import command, find_process, usage_error
+from aoshell.shell.commands import command
+from aoshell.shell.commands.grammar import Given
+from aoshell.shell.commands.places import process_or_attached
 from aoshell.shell.commands.processes import local_verbs
-from aoshell.shell.feed import short_id
+from aoshell.shell.feed import named_id
 from aoshell.shell.flags.limits import MEGABYTE, RANGES
 from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
 
 
 @command("node")
-async def node(session: Session, rest: str) -> CommandOutput:
+async def node(session: Session, _: Given) -> CommandOutput:
     """Show which node this is: its kind, address and endpoint, and which answers are accepted."""
-    if rest:
-        raise usage_error("node")
     info = await session.node.info()
     facts = {"kind": info.kind, "address": info.address, "endpoint": info.endpoint}
     facts |= {name: value for name, value in info.details.items() if value}
@@ -34,8 +34,8 @@ def _unsigned(session: Session) -> str:
     return f"{'taken' if level is Verify.OFF else 'refused'} (.verify {level.value})"
 
 
-@command("limits", "[NAME VALUE]", complete="seconds|memory|pushes|gas|workers|network on|off")
-async def limits(session: Session, rest: str) -> CommandOutput:
+@command("limits")
+async def limits(session: Session, given: Given) -> CommandOutput:
     """Show what a process may use, or change it for all messages from now on.
 
     seconds: compute time of a message. memory: megabytes of heap of a process.
@@ -45,11 +45,8 @@ async def limits(session: Session, rest: str) -> CommandOutput:
     network: on or off, whether the network's limits on tags hold.
     """
     node = local_verbs(session)
-    words = rest.split()
-    if words:
-        if len(words) != 2:
-            raise usage_error("limits")
-        await node.set_limits(with_limit(node.limits, *words))
+    if given["LIMIT"]:
+        await node.set_limits(with_limit(node.limits, given["LIMIT"], given["AMOUNT"]))
     now = node.limits
     rows = (
         ("seconds", f"{now.seconds:g}", "compute time of a message"),
@@ -60,19 +57,19 @@ async def limits(session: Session, rest: str) -> CommandOutput:
         ("network", "on" if now.network else "off", "limits of the network on tags"),
     )
     return CommandOutput(
-        asdict(now), table=Table(("LIMIT", "VALUE", "IS"), rows, frozenset({"VALUE"}))
+        asdict(now), table=Table(("LIMIT", "VALUE", "IS"), rows, frozenset({"VALUE"}), wraps=True)
     )
 
 
-@command("verify-log", "[PROCESS]")
-async def verify_log(session: Session, rest: str) -> CommandOutput:
+@command("verify-log")
+async def verify_log(session: Session, given: Given) -> CommandOutput:
     """Compute a log again in a fresh worker, and compare.
 
     Each difference from the recorded results is a line.
     """
-    process = await find_process(session, rest) if rest else session.attached
+    process = await process_or_attached(session, given["PROCESS"])
     differences = list(await local_verbs(session).verify_log(process.id))
-    name = process.name or short_id(process.id)
+    name = named_id(process.id, process.name)
     report = "\n".join(differences) or f"the log of {name} gives the recorded results"
     value = {"process": process.id, "differences": differences}
     return CommandOutput(value, text=report, ok=not differences)

@@ -12,7 +12,9 @@ from aoshell.nodes.values import NotFoundError, ProcessInfo
 from aoshell.shell.code.files import read_file, write_new_file
 from aoshell.shell.code.spawning import SpawnRequest
 from aoshell.shell.code.spawning import spawn as make
-from aoshell.shell.commands import command, find_process, usage_error
+from aoshell.shell.commands import command
+from aoshell.shell.commands.grammar import Given
+from aoshell.shell.commands.places import find_process, process_or_attached
 from aoshell.shell.feed import short_id
 from aoshell.shell.journal import Deed
 from aoshell.shell.outcome import CommandOutput
@@ -43,27 +45,25 @@ def record_deed(session: Session, verb: str, description: str = "", **about: Any
 
 
 @command("ps")
-async def ps(session: Session, rest: str) -> CommandOutput:
+async def ps(session: Session, _: Given) -> CommandOutput:
     """List the processes of this node, newest first.
 
-    TAIL is the number of slots after the newest checkpoint, which a restart computes again.
-    On a remote node these are the processes that this home knows there.
+    > marks the attached one. TAIL is the number of slots after the newest checkpoint, which a
+    restart computes again. On a remote node these are the processes that this home knows there.
     """
-    if rest:
-        raise usage_error("ps")
     processes = await session.node.processes()
     table = (remote_table if session.remote else process_table)(processes)
+    here = [session.process is not None and info.id == session.process.id for info in processes]
+    table = table.marked(here)
     return CommandOutput([process_value(info) for info in processes], table=table)
 
 
-@command("attach", "NAME|ID", complete="PROCESS")
-async def attach(session: Session, rest: str) -> CommandOutput:
+@command("attach")
+async def attach(session: Session, given: Given) -> CommandOutput:
     """Send the lines that follow to another process.
 
     Six characters of an id are enough."""
-    if not rest:
-        raise usage_error("attach")
-    info = await find_process(session, rest)
+    info = await find_process(session, given["PROCESS"])
     await session.attach(info)
     wallet = await session.wallet()
     value = {"id": info.id, "name": info.name, "owner": info.owner}
@@ -78,23 +78,17 @@ async def attach(session: Session, rest: str) -> CommandOutput:
     )
 
 
-@command("spawn", "MODULE|ID [as NAME] [--yes]")
-async def spawn(session: Session, rest: str) -> CommandOutput:
+@command("spawn")
+async def spawn(session: Session, given: Given) -> CommandOutput:
     """Make a process of a module, and show its id; .attach sends lines to it.
 
     MODULE is an id, or a name that a module was published under; on the built-in node it may be a
     file, too. On a remote node a process is public and permanent, so it asks first.
     """
-    words = rest.split()
-    sure = words[-1:] == ["--yes"]
-    words = words[: len(words) - sure]
-    words = words[1:] if words[:1] == ["--"] else words  # as on the command line, before an id
-    name = words[2] if len(words) == 3 and words[1] == "as" else ""
-    if len(words) != (3 if name else 1):
-        raise usage_error("spawn")
+    name, module = given["NAME"], given["MODULE"]
     if name and await _taken(session, name):
         raise UsageError(f"{name} exists already", hint="choose a new name")
-    info = await make(session, SpawnRequest(name, words[0], sure=sure))
+    info = await make(session, SpawnRequest(name, module, sure=given.has("--yes")))
     value = {"id": info.id, "name": info.name, "module": info.module}
     return CommandOutput(value, text=info.id, note=ready_note(info))
 
@@ -115,54 +109,58 @@ async def _taken(session: Session, name: str) -> bool:
     return True
 
 
-@command("export", "FILE", file=True)
-async def export(session: Session, rest: str) -> CommandOutput:
+@command("rename")
+async def rename(session: Session, given: Given) -> CommandOutput:
+    """Give a process another name on this node, the attached one or another.
+
+    What it calls itself, in its prompt and to others, does not change: that is its own `Name`.
+    """
+    process = await process_or_attached(session, given["PROCESS"])
+    info = await local_verbs(session).rename(process.id, given["NAME"])
+    record_deed(session, "", f".rename of {process.name or process.id}")
+    session.feed.renamed(info.id, info.name)
+    if session.process and session.process.id == info.id:
+        session.process = info
+    text = f"{process.name or short_id(process.id)} is {info.name} now"
+    return CommandOutput({"id": info.id, "name": info.name}, text=text)
+
+
+@command("export")
+async def export(session: Session, given: Given) -> CommandOutput:
     """Write the attached process to a file, for .import.
 
     The file holds its log, its results and the modules that it runs."""
-    if not rest:
-        raise usage_error("export")
     data = await local_verbs(session).export(session.attached.id)
-    path = Path(rest).expanduser()
+    path = Path(given["FILE"]).expanduser()
     await asyncio.to_thread(write_new_file, path, data, "export")  # a disk may take its time
     return CommandOutput(
         {"file": str(path), "bytes": len(data)}, text=f"{path}: {format_size(len(data))}"
     )
 
 
-@command("import", "FILE [as NAME]", file=True)
-async def import_(session: Session, rest: str) -> CommandOutput:
+@command("import")
+async def import_(session: Session, given: Given) -> CommandOutput:
     """Take in a process that .export wrote.
 
     It keeps its name, unless `as NAME` gives it another. A name that is taken is refused."""
-    path, separator, name = rest.rpartition(" as ")
-    if not separator:
-        path, name = rest, ""
-    if not path or rest.split()[-1] == "as":
-        raise usage_error("import")
-    file = Path(path.strip()).expanduser()
-    info = await local_verbs(session).restore(read_file(file, _LARGEST), name.strip(), unique=True)
+    file, name = Path(given["FILE"]).expanduser(), given["NAME"]
+    info = await local_verbs(session).restore(read_file(file, _LARGEST), name, unique=True)
     record_deed(session, "import", process=info.id, file=file.absolute())
     return CommandOutput(process_value(info), text=info.id, note=ready_note(info))
 
 
-@command("delete", "NAME|ID [--yes]", complete="PROCESS [--yes]")
-async def delete(session: Session, rest: str) -> CommandOutput:
+@command("delete")
+async def delete(session: Session, given: Given) -> CommandOutput:
     """Delete a process and its log, for good.
 
     It asks first; a script says --yes."""
-    words = rest.split()
-    sure = "--yes" in words
-    names = [word for word in words if word != "--yes"]
-    if len(names) != 1:
-        raise usage_error("delete")
-    info = await find_process(session, names[0])
+    info = await find_process(session, given["PROCESS"])
     if info.id == session.attached.id:
         raise UsageError(
             f"{info.name or short_id(info.id)} is attached", hint=".attach another process first"
         )
     question = f"Delete {info.name or info.id} and its {info.slots} messages for good? [y/N] "
-    if not sure and not await session.front.confirm(question):
+    if not given.has("--yes") and not await session.front.confirm(question):
         raise AoError("nothing was deleted", stage="delete", hint="--yes deletes without asking")
     await local_verbs(session).delete(info.id)
     record_deed(session, "", f".delete of {info.name or info.id}")

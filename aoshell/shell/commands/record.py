@@ -9,7 +9,8 @@ from aoshell.errors import AoError, UnsupportedError
 from aoshell.nodes.values import LogEntry, Module, ProcessInfo
 from aoshell.protocol.message import raw, text
 from aoshell.shell.code.files import path_of_argument, write_new_file
-from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands import command
+from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.messages import computed_entries
 from aoshell.shell.commands.processes import local_verbs
 from aoshell.shell.identities import OWN
@@ -21,8 +22,8 @@ MOST = 10_000  # messages of all processes that a record may have
 _ADDRESS = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])")
 
 
-@command("record", "FILE", file=True)
-async def record(session: Session, rest: str) -> CommandOutput:
+@command("record")
+async def record(session: Session, given: Given) -> CommandOutput:
     """Write what you did in this session as a Lua test, for aoshell test.
 
     The test makes anew the processes that your lines and messages went to, and those that sent them
@@ -31,12 +32,10 @@ async def record(session: Session, rest: str) -> CommandOutput:
     changed since. What a test cannot repeat is listed. FILE must be new; aoshell test finds names
     like my_test.lua.
     """
-    if not rest:
-        raise usage_error("record")
     local_verbs(session)
     if session.record is None:
         raise UnsupportedError("this session cannot be recorded", hint="start it with aoshell NAME")
-    path = path_of_argument(rest)
+    path = path_of_argument(given["FILE"])
     gathered = await _gathered(session)
     past = Past(
         [entry for entries in gathered.values() for entry in entries],

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 
-from aoshell.errors import UnsupportedError, UsageError
+from aoshell.errors import UnsupportedError
 from aoshell.nodes.base import RemoteVerbs
 from aoshell.nodes.values import Verify
 from aoshell.shell.attestation.holding import use_pin
-from aoshell.shell.commands import command, find_process, usage_error
-from aoshell.shell.feed import short_id
+from aoshell.shell.commands import command
+from aoshell.shell.commands.grammar import Given
+from aoshell.shell.commands.places import process_or_attached
+from aoshell.shell.feed import named_id
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 
@@ -36,8 +38,8 @@ _TAKEN = {
 }
 
 
-@command("verify", "[on|off|attested] [--new-key]")
-async def verify(session: Session, rest: str) -> CommandOutput:
+@command("verify")
+async def verify(session: Session, given: Given) -> CommandOutput:
     """Refuse answers that the node does not sign, or accept them again.
 
     A bad signature is always refused. With on, each answer must be signed by the node's own key;
@@ -45,14 +47,7 @@ async def verify(session: Session, rest: str) -> CommandOutput:
     not shown then. The node's key is remembered; another one is refused until --new-key.
     """
     node = remote_verbs(session, ".verify-log checks a log of this one")
-    words = rest.split()
-    renew = NEW_KEY in words
-    levels = [word for word in words if word != NEW_KEY]
-    if len(levels) > 1:
-        raise usage_error("verify")
-    level = levels[0] if levels else ""
-    if level and level not in [each.value for each in Verify]:
-        raise UsageError(f"verify cannot be {level}", hint="off, on or attested")
+    level, renew = given["on|off|attested"], given.has(NEW_KEY)
     taken = f"; its key is {await node.new_key()} from now on" if renew else ""
     if level == Verify.ATTESTED.value:
         use_pin(session, node)
@@ -60,58 +55,51 @@ async def verify(session: Session, rest: str) -> CommandOutput:
         node.verify = Verify(level)
     # What was refused when the shell opened may be taken now.
     lacks = session.process is None and session.lacking and session.lacking.stage == "verify"
-    if words and lacks and session.try_again:
+    if (level or renew) and lacks and session.try_again:
         await session.try_again()
     return CommandOutput({"verify": node.verify.value}, text=_TAKEN[node.verify] + taken)
 
 
 @command("signature")
-async def signature(session: Session, rest: str) -> CommandOutput:
+async def signature(session: Session, _: Given) -> CommandOutput:
     """Show what the last answer with a bad signature should have signed, as it was rebuilt."""
-    if rest:
-        raise usage_error("signature")
     base = remote_verbs(session).last_failure
     return CommandOutput({"base": base}, text=base or "no answer had a bad signature so far")
 
 
-@command("monitor", "[PROCESS]")
-async def monitor(session: Session, rest: str) -> CommandOutput:
+@command("monitor")
+async def monitor(session: Session, given: Given) -> CommandOutput:
     """Have the network run the cron messages of a process."""
-    return await _monitor(session, rest, True)
+    return await _monitor(session, given["PROCESS"], True)
 
 
-@command("unmonitor", "[PROCESS]")
-async def unmonitor(session: Session, rest: str) -> CommandOutput:
+@command("unmonitor")
+async def unmonitor(session: Session, given: Given) -> CommandOutput:
     """Have the network stop the cron messages of a process."""
-    return await _monitor(session, rest, False)
+    return await _monitor(session, given["PROCESS"], False)
 
 
-async def _monitor(session: Session, rest: str, on: bool) -> CommandOutput:
+async def _monitor(session: Session, reference: str, on: bool) -> CommandOutput:
     cron = session.node.cron
     if cron is None:
         raise UnsupportedError(
             "this node runs cron messages by itself",
             hint="--cron 5-minutes makes a process that ticks; aoshell --legacy has monitors",
         )
-    process = await find_process(session, rest) if rest else session.attached
+    process = await process_or_attached(session, reference)
     await cron.monitor(await session.wallet(), process.id, on)
     state = "is monitored" if on else "is not monitored any more"
     value = {"process": process.id, "monitored": on}
-    return CommandOutput(value, text=f"{process.name or short_id(process.id)} {state}")
+    return CommandOutput(value, text=f"{named_id(process.id, process.name)} {state}")
 
 
-@command("deliver", "SLOT [--again]")
-async def deliver(session: Session, rest: str) -> CommandOutput:
+@command("deliver")
+async def deliver(session: Session, given: Given) -> CommandOutput:
     """Have a HyperBEAM node deliver what a slot sends, whose delivery was broken off.
 
     What has arrived already, or may have, is not sent twice, unless --again says so."""
     node = remote_verbs(session, "this node delivers by itself")
-    words = rest.split()
-    again = "--again" in words
-    slots = [word for word in words if word != "--again"]
-    if len(slots) != 1 or not slots[0].isdecimal():
-        raise usage_error("deliver")
-    process, slot = session.attached.id, int(slots[0])
+    process, slot, again = session.attached.id, int(given["SLOT"]), given.has("--again")
     for message in await session.node.schedule(process, slot, slot):
         session.feed.concern(message.id)
     sent = await node.deliver(process, slot, again=again)
@@ -122,19 +110,21 @@ async def deliver(session: Session, rest: str) -> CommandOutput:
     )
 
 
-@command("now", "[KEY]")
-async def now(session: Session, rest: str) -> CommandOutput:
+@command("now")
+async def now(session: Session, given: Given) -> CommandOutput:
     """Read the state of the attached process, or one key of it; nothing changes.
 
-    KEY may lead further down: balances/ADDRESS."""
+    KEY may lead further down: balances/ADDRESS, balances/@alice."""
     state = session.node.state
     if state is None:
         raise UnsupportedError(
             "this node does not show the state of a process", hint=".dryrun CODE reads it by Lua"
         )
-    found = await state.now(session.attached.id, rest)
+    parts = [await session.naming.in_word(part) for part in given["KEY"].split("/")]
+    key = "/".join(parts)
+    found = await state.now(session.attached.id, key)
     if isinstance(found, str):
-        note = "" if found else f"there is nothing at {rest or 'the top'}; .now shows all keys"
+        note = "" if found else f"there is nothing at {key or 'the top'}; .now shows all keys"
         return CommandOutput(found, text=found, note=note)
     shown = json.dumps(found, indent=2, default=str, ensure_ascii=False)
     return CommandOutput(json.loads(shown), text=shown)

@@ -4,47 +4,61 @@ from __future__ import annotations
 
 from aoshell.errors import UnsupportedError
 from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands.grammar import Given
 from aoshell.shell.outcome import CommandOutput
+from aoshell.shell.serving import Served
 from aoshell.shell.session import Session
 
 DEFAULT_PORT = 4000
 MOST = 65535
+_NOT_SERVED = "this node is not served"
 
 
-@command("serve", "[PORT|off]")
-async def serve(session: Session, rest: str) -> CommandOutput:
+@command("serve")
+async def serve(session: Session, given: Given) -> CommandOutput:
     """Serve this node over HTTP: to aos, aoconnect, browsers, curl.
 
-    On this machine only, until the shell ends or .serve off. It shows what to paste; without PORT
-    it is 4000, or what is served already is shown again. aoshell serve does the same without a
-    prompt, and has flags.
+    On this machine only, until the shell ends or .serve off. It shows what to paste, as .serve show
+    does later. Without PORT it is 4000. aoshell serve does the same without a prompt, with flags.
     """
-    if rest == "off":
+    port = given["PORT|show|off"]
+    if port == "off":
         return await _off(session)
-    if rest and not (rest.isascii() and rest.isdecimal() and int(rest[:6]) <= MOST):
-        raise usage_error("serve")
-    if session.served is None:
-        if session.serve is None:
-            raise UnsupportedError(
-                "this session cannot serve its node", hint="start it with aoshell NAME"
-            )
-        session.served = await session.serve(
-            session.node,
-            int(rest or DEFAULT_PORT),
-            lambda error: session.front.feed(str(error)),
-            session.identities.named,
-            session.front.feed,
+    known = session.served is not None
+    if port == "show" and not known:
+        return CommandOutput(None, text=_NOT_SERVED)
+    if port not in ("", "show"):
+        _check_port(port)
+    served = session.served = session.served or await _served(session, port)
+    facts = served.facts
+    if known and port != "show":
+        text = f"this node is served already, on {facts.url}"
+        return CommandOutput(facts.as_json(), text=text, note=".serve show, .serve off")
+    return CommandOutput(facts.as_json(), text=facts.as_text())
+
+
+def _check_port(text: str) -> None:
+    if int(text[:6]) > MOST:
+        raise usage_error("serve", f"a port is a number up to {MOST}")
+
+
+async def _served(session: Session, port: str) -> Served:
+    if session.serve is None:
+        raise UnsupportedError(
+            "this session cannot serve its node", hint="start it with aoshell NAME"
         )
-        note = ""
-    else:
-        note = "it is served already; .serve off ends that" if rest else ""
-    facts = session.served.facts
-    return CommandOutput(facts.as_json(), text=facts.as_text(), note=note)
+    return await session.serve(
+        session.node,
+        int(port or DEFAULT_PORT),
+        lambda error: session.front.note(str(error)),
+        session.identities.named,
+        session.front.note,
+    )
 
 
 async def _off(session: Session) -> CommandOutput:
     served, session.served = session.served, None
     if served is None:
-        return CommandOutput(None, text="this node is not served")
+        return CommandOutput(None, text=_NOT_SERVED)
     await served.close()
     return CommandOutput(None, text="this node is not served any more")

@@ -7,7 +7,8 @@ from typing import Protocol, cast
 
 from aoshell.errors import UnsupportedError
 from aoshell.shell.code.files import path_of_argument
-from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands import command
+from aoshell.shell.commands.grammar import Given
 from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
 
@@ -40,33 +41,31 @@ def _prompt(session: Session) -> _Prompt:
     return cast(_Prompt, session.front)
 
 
-@command("set", "[NAME VALUE]", complete="SETTING CHOICE")
-async def set_(session: Session, rest: str) -> CommandOutput:
+@command("set")
+async def set_(session: Session, given: Given) -> CommandOutput:
     """Show the settings of the prompt, or change one for this session.
 
     config.toml changes it for all that follow: [shell] has these names.
     """
     front = _prompt(session)
-    note = ""
-    if rest:
-        name, _, value = rest.partition(" ")
-        if not value.strip():
-            raise usage_error("set")
-        line = front.change(name, value.strip())
+    note, name = "", given["SETTING"]
+    if name:
+        line = front.change(name, given["CHOICE"])
         note = f"for this session; in [shell] of config.toml it would be: {line}"
     found = front.settings()
-    if rest:
+    if name:
         found = [one for one in found if one[0] == name]
     table = Table(("SETTING", "VALUE", "MAY BE"), tuple(found))
     return CommandOutput({name: value for name, value, _ in found}, table=table, note=note)
 
 
-@command("history", "[WORD…]")
-async def history(session: Session, rest: str) -> CommandOutput:
+@command("history")
+async def history(session: Session, given: Given) -> CommandOutput:
     """Show the newest lines that were typed, in all sessions; with words, those that have them.
 
     Ctrl-R searches in the same lines, and puts one back.
     """
+    rest = given["WORD…"]
     found = _prompt(session).past(rest, MOST * 5 if rest else MOST)
     found.reverse()
     text = "\n".join(line.replace("\n", "\n    ") for line in found)
@@ -74,14 +73,12 @@ async def history(session: Session, rest: str) -> CommandOutput:
     return CommandOutput(found, text=text or nothing, rows=True)
 
 
-@command("source", "FILE", file=True)
-async def source(session: Session, rest: str) -> CommandOutput:
+@command("source")
+async def source(session: Session, given: Given) -> CommandOutput:
     """Run the lines of a file, Lua and dot commands, as if they were typed here.
 
     In the file, .source takes in another one, from the folder of the file. .load evaluates a
     file of Lua as one program, which is what scripts want.
     """
     del session
-    if not rest:
-        raise usage_error("source")
-    return CommandOutput(source=path_of_argument(rest))
+    return CommandOutput(source=path_of_argument(given["FILE"]))

@@ -2,32 +2,53 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from difflib import get_close_matches
 from textwrap import fill
 
 from aoshell.errors import UsageError
 from aoshell.shell import reference
-from aoshell.shell.commands import Command, command, registry, unknown_command, usage_error
+from aoshell.shell.commands import Command, command, registry, unknown_command
+from aoshell.shell.commands.grammar import Given
+from aoshell.shell.commands.table import GROUPS
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 
-_WIDEST = 44  # columns of the commands' forms, in the list of all
+_ROOM = 60  # columns of a summary in the list of all
 _WIDTH = 96
+_PAUSE = re.compile(r"[,;:] | \(|\. ")
+_BELOW = (
+    ".help COMMAND says all of one, with an example; .help Send describes a function of a process.",
+    "Every other line is Lua, evaluated in the attached process.",
+)
 
 
-@command("help", "[COMMAND|FUNCTION]")
-async def help_(_: Session, rest: str) -> CommandOutput:
+@command("help")
+async def help_(_: Session, given: Given) -> CommandOutput:
     """Describe the commands, or a function of a process: .help send, .help ao.send, .help ao."""
-    if rest:
-        return _help_on(rest)
-    forms = {name: _form(known) for name, known in registry().items()}
-    width = min(_WIDEST, max(map(len, forms.values())))
-    lines = [
-        f"{forms[name]:{width}}  {known.help.splitlines()[0]}" for name, known in registry().items()
-    ]
-    lines += ["", "Every other line is Lua, evaluated in the attached process."]
+    if topic := given["COMMAND|FUNCTION"]:
+        return _help_on(topic)
+    lines = [line for group in GROUPS for line in ("", group, *_lines_of(group))]
+    lines += ["", *_BELOW]
     value = [_value(known) for known in registry().values()]
-    return CommandOutput(value, text="\n".join(lines), prose=True)
+    return CommandOutput(value, text="\n".join(lines[1:]), prose=True)
+
+
+def _lines_of(group: str) -> Iterator[str]:
+    """The commands of a group, a line for each."""
+    width = max(map(len, registry()))
+    for name, known in registry().items():
+        if known.row.group == group:
+            yield f"  .{name:{width}}  {_brief(known.help.split(chr(10), 1)[0])}"
+
+
+def _brief(summary: str) -> str:
+    """A summary that fits its line; a longer one without what follows a comma or the like."""
+    if len(summary) <= _ROOM:
+        return summary.removesuffix(".")
+    pause = _PAUSE.search(summary)
+    return summary[: pause.start()] if pause else summary.removesuffix(".")
 
 
 def _help_on(name: str) -> CommandOutput:
@@ -37,7 +58,8 @@ def _help_on(name: str) -> CommandOutput:
     inside = [f"{name}.{one}" for one in sorted(reference.below(name))]
     if not known and not entry and not inside:
         raise _unknown(name)
-    parts = [f"{_form(known)}\n\n{known.help}"] if known else []
+    parts = [f"{known.form}\n\n{known.help}"] if known else []
+    parts += [f"Example: {known.row.example}"] if known and known.row.usage else []
     parts += [f"{entry.signature}\n\n{fill(entry.help, _WIDTH)}"] if entry else []
     parts += ["\n".join(map(_summary, inside))] if inside else []
     value: dict[str, object] = {"name": name}
@@ -61,16 +83,10 @@ def _unknown(name: str) -> UsageError:
 
 
 @command("exit")
-async def exit_(_: Session, rest: str) -> CommandOutput:
+async def exit_(_: Session, __: Given) -> CommandOutput:
     """Leave; the processes stay where they are."""
-    if rest:
-        raise usage_error("exit")
     return CommandOutput(leave=True)
 
 
-def _form(known: Command) -> str:
-    return f".{known.name} {known.usage}".rstrip()
-
-
 def _value(known: Command) -> dict[str, str]:
-    return {"name": f".{known.name}", "usage": known.usage, "help": known.help}
+    return {"name": f".{known.name}", "usage": known.row.usage, "help": known.help}

@@ -10,8 +10,10 @@ from statistics import median
 
 from aoshell.errors import UsageError
 from aoshell.lua import compiling
+from aoshell.lua.references import masked
 from aoshell.protocol.message import Result
-from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands import command
+from aoshell.shell.commands.grammar import Given
 from aoshell.shell.flags.limits import MEGABYTE
 from aoshell.shell.outcome import CommandOutput, LineAnswer, Table
 from aoshell.shell.session import Session
@@ -51,16 +53,14 @@ def _results(answer: LineAnswer) -> tuple[Result, ...]:
     return (answer.own, answer.later) if answer.later else (answer.own,)
 
 
-@command("time", "[--keep] CODE")
-async def time_(session: Session, rest: str) -> CommandOutput:
+@command("time")
+async def time_(session: Session, given: Given) -> CommandOutput:
     """Evaluate Lua and say how long that took, read-only.
 
     With --keep it is a line like any other: what it does stays.
     """
-    code, keep = _kept(rest)
-    if not code:
-        raise usage_error("time")
-    run = await _run(session, code, keep)
+    keep = given.has(KEEP)
+    run = await _run(session, given["CODE"], keep)
     value = {
         "kept": keep,
         "ms": round(run.computing, 3),
@@ -79,17 +79,15 @@ def _told(session: Session, run: Run) -> str:
     return " · ".join(parts)
 
 
-@command("bench", "[--keep] CODE [N]")
-async def bench(session: Session, rest: str) -> CommandOutput:
+@command("bench")
+async def bench(session: Session, given: Given) -> CommandOutput:
     """Evaluate Lua N times (100), read-only, and say how long it takes and how that varies.
 
     With --keep each run is a message that stays in the log, and begins where the one before ended.
     The first run is not counted. Where the text as a whole is Lua, the last number belongs to it.
     """
-    text, keep = _kept(rest)
-    code, count = split_count(text)
-    if not code:
-        raise usage_error("bench")
+    keep = given.has(KEEP)
+    code, count = split_count(given.plain)
     runs: list[Run] = []
     for number in range(_WARM + count):
         run = await _run(session, code, keep)
@@ -111,21 +109,18 @@ def split_count(text: str) -> tuple[str, int]:
         UsageError: the number is not one that `.bench` takes.
     """
     head, _, last = text.rpartition(" ")
-    if not last.isdecimal() or not head.strip() or not compiling.check_line(text).error:
+    if not last.isdecimal() or not head.strip() or not compiling.check_line(masked(text)).error:
         return text, RUNS
     if not (last.isascii() and 1 <= int(last[:9]) <= MOST_RUNS):
         raise UsageError(f"it cannot run {last} times", hint=f"1 to {MOST_RUNS:,}")
     return head.strip(), int(last)
 
 
-def _kept(rest: str) -> tuple[str, bool]:
-    word, _, behind = rest.partition(" ")
-    return (behind.strip(), True) if word == KEEP else (rest, False)
-
-
 async def _run(session: Session, code: str, keep: bool) -> Run:
+    asked = await session.naming.in_lua(code)
     begin = time.perf_counter()
-    answer = await (session.evaluate(code) if keep else session.dryrun(code))
+    evaluate = session.evaluate if keep else session.dryrun
+    answer = await evaluate(asked, shown=code)
     return Run(answer, (time.perf_counter() - begin) * 1000)
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from aoshell.errors import UsageError
 from aoshell.nodes.values import Hop, LogEntry
+from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Message, Outgoing, Result, Tag, text
-from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands import command
+from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.messages import message_value
+from aoshell.shell.commands.places import find_place
+from aoshell.shell.commands.table import PLACE
 from aoshell.shell.commands.workbench import workbench_of
-from aoshell.shell.feed import short_id
+from aoshell.shell.feed import named_id
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import split_error, without_colours
@@ -20,32 +24,27 @@ _WIDTH = 60  # columns of what a hop printed
 _LOOKED_AT = 4096  # characters of it that are put into one line
 
 
-@command("trace", "[SLOT|MESSAGE]")
-async def trace(session: Session, rest: str) -> CommandOutput:
-    """Show all that a line caused, as a tree across processes.
+@command("trace")
+async def trace(session: Session, given: Given) -> CommandOutput:
+    """Show all that a message caused, as a tree across processes.
 
-    Without an argument, of the last line; else of a slot of the attached process, or of any message
-    by its id.
+    Without an argument it is the last line, or what arrived since then. What a fork has copied is
+    shown in the log of the fork.
     """
-    if len(rest.split()) > 1:
-        raise usage_error("trace")
-    hops = await workbench_of(session).trace(await _message(session, rest))
-    names = {info.id: info.name for info in await session.node.processes()}
+    hops = await workbench_of(session).trace(*await _message(session, given[PLACE]))
+    shown = [hop.process for hop in hops]
+    shown += [hop.kept.message.target for hop in hops if hop.kept]
+    names = await session.naming.of(shown)
     return CommandOutput([_value(hop) for hop in hops], text="\n".join(_tree(hops, names)))
 
 
-async def _message(session: Session, rest: str) -> str:
-    if not rest:
-        last = session.last_line
-        if not last:
-            raise UsageError("no line was sent yet", hint=".trace SLOT or .trace MESSAGE")
-        return last
-    if not rest.isdecimal():
-        return rest
-    found = await session.node.schedule(session.attached.id, int(rest), int(rest))
-    if not found:
-        raise UsageError(f"there is no slot {rest}", hint=".messages lists slots")
-    return found[0].id
+async def _message(session: Session, reference: str) -> tuple[str, str]:
+    """The message that is meant, and the process in whose log."""
+    if not reference and session.last_sent and not session.feed.arrived:
+        return session.last_sent.id, session.last_sent.process
+    place = await find_place(session, reference)
+    id, slot = place.process.id, place.slot
+    return (await session.node.schedule(id, slot, slot))[0].id, id
 
 
 def _tree(hops: Sequence[Hop], names: dict[str, str]) -> list[str]:
@@ -72,10 +71,11 @@ def _line(hop: Hop, names: dict[str, str]) -> str:
     if hop.kept is not None:
         message = hop.kept.message
         what = message.tag("Action") or message.tag("Type") or "message"
-        return f"✗ {what} to {short_id(message.target) or 'nobody'}: {hop.kept.reason}"
+        target = named_id(message.target, names.get(message.target, "")) or "nobody"
+        return f"✗ {what} to {target}: {hop.kept.reason}"
     assert hop.entry is not None
     message, result = hop.entry.message, hop.entry.result
-    name = names.get(hop.process) or short_id(hop.process)
+    name = named_id(hop.process, names.get(hop.process, ""))
     slot = message.assignment.slot if message.assignment else "?"
     step = f"{name} #{slot} {message.tag('Action') or message.tag('Type') or '-'}"
     if result is None:
@@ -104,57 +104,81 @@ def _value(hop: Hop) -> dict[str, object]:
     return value | message_value(hop.entry.message, hop.entry.result)
 
 
-@command("log", "SLOT")
-async def log(session: Session, rest: str) -> CommandOutput:
-    """Show all of a slot of the attached process: the message, its result, and what that cost."""
-    if not rest.isdecimal():
-        raise usage_error("log")
-    process, slot = session.attached.id, int(rest)
+@command("log")
+async def log(session: Session, given: Given) -> CommandOutput:
+    """Show all of a slot: the message, its result, and what that cost.
+
+    Without an argument it is the last thing that happened, as for .why.
+    """
+    place = await find_place(session, given[PLACE])
+    process, slot = place.process.id, place.slot
     messages = await session.node.schedule(process, slot, slot)
-    if not messages:
-        raise UsageError(f"there is no slot {slot}", hint=".messages lists slots")
     result = await session.node.result(process, slot)
     entry = LogEntry(messages[0], result)
-    lines = _shown(messages[0], result, " for the request" if session.remote else "")
+    names = await session.naming.of(_ids(messages[0], result))
+    lines = _Slot(names, session.remote).lines(messages[0], result)
+    lines.insert(0, f"{named_id(process, place.process.name)} slot {slot}")
     return CommandOutput(_whole(entry), text="\n".join(lines))
 
 
-def _shown(message: Message, result: Result, what: str) -> list[str]:
-    """A slot in lines.
+def _ids(message: Message, result: Result) -> Iterator[str]:
+    """The ids that a slot names."""
+    yield from (message.from_, message.owner)
+    tags = [*message.tags, *(tag for sent in result.messages for tag in sent.tags)]
+    yield from (tag.value for tag in tags if has_id_form(tag.value))
+    yield from (sent.target for sent in result.messages)
 
-    Args:
-        what: is measured, where it is not compute time.
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """Shows a slot in lines.
+
+    Attributes:
+        names: of ids.
+        remote: what is measured is the time for the request.
     """
-    placed = message.assignment
-    lines = [f"message {message.id}", f"  from    {message.from_}"]
-    if message.owner != message.from_:
-        lines.append(f"  owner   {message.owner}")
-    if placed:
-        lines.append(
-            f"  placed  slot {placed.slot}, {placed.timestamp} ms, block {placed.block_height}"
-        )
-    lines += [f"  caused by {message.pushed_for}"] if message.pushed_for else []
-    lines += _tags(message.tags) + _data(message.data)
-    cost = [f"{result.milliseconds:.1f} ms{what}"] if result.milliseconds or not what else []
-    cost += [f"{format_size(result.memory)} of memory"] if result.memory else []
-    cost += [f"{result.gas} gas"] if result.gas else []
-    lines.append(", ".join([f"result {result.outcome}", *cost]))
-    lines += [
-        f"  {line}" for line in (result.output or result.error).rstrip("\n").split("\n") if line
-    ]
-    for sent in result.messages:
-        lines += _outgoing(sent)
-    return lines
 
+    names: Mapping[str, str]
+    remote: bool
 
-def _outgoing(sent: Outgoing) -> list[str]:
-    kind = "spawns" if sent.spawn else f"sends to {sent.target or 'nobody'}"
-    return [f"{kind}", *_tags(sent.tags), *_data(sent.data)]
+    def lines(self, message: Message, result: Result) -> list[str]:
+        """The message, what it cost, and what it sent."""
+        placed = message.assignment
+        lines = [f"message {message.id}", f"  from    {self._id(message.from_)}"]
+        if message.owner != message.from_:
+            lines.append(f"  owner   {self._id(message.owner)}")
+        if placed:
+            lines.append(
+                f"  placed  slot {placed.slot}, {placed.timestamp} ms, block {placed.block_height}"
+            )
+        lines += [f"  caused by {message.pushed_for}"] if message.pushed_for else []
+        lines += self._tags(message.tags) + _data(message.data)
+        lines.append(", ".join([f"result {result.outcome}", *self._costs(result)]))
+        lines += [
+            f"  {line}" for line in (result.output or result.error).rstrip("\n").split("\n") if line
+        ]
+        for sent in result.messages:
+            lines += self._outgoing(sent)
+        return lines
 
+    def _costs(self, result: Result) -> list[str]:
+        what = " for the request" if self.remote else ""
+        cost = [f"{result.milliseconds:.1f} ms{what}"] if result.milliseconds or not what else []
+        cost += [f"{format_size(result.memory)} of memory"] if result.memory else []
+        return cost + ([f"{result.gas} gas"] if result.gas else [])
 
-def _tags(tags: Sequence[Tag]) -> list[str]:
-    width = max((len(tag.name) for tag in tags), default=0)
-    return [f"  {tag.name:{width}}  {tag.value}" for tag in tags]
+    def _outgoing(self, sent: Outgoing) -> list[str]:
+        kind = "spawns" if sent.spawn else f"sends to {self._id(sent.target) or 'nobody'}"
+        return [kind, *self._tags(sent.tags), *_data(sent.data)]
+
+    def _tags(self, tags: Sequence[Tag]) -> list[str]:
+        width = max((len(tag.name) for tag in tags), default=0)
+        return [f"  {tag.name:{width}}  {self._id(tag.value)}" for tag in tags]
+
+    def _id(self, id: str) -> str:
+        """A whole id with its name, where one is known; other text as it is."""
+        name = self.names.get(id, "")
+        return f"{id} ({name})" if name else id
 
 
 def _data(data: bytes) -> list[str]:

@@ -15,6 +15,7 @@ from aoshell.errors import AoError, UsageError
 from aoshell.lua.compiling import find_syntax_error
 from aoshell.protocol.message import text
 from aoshell.shell.code.bundle import short_string
+from aoshell.shell.commands.places import State
 from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import split_error
 
@@ -50,9 +51,9 @@ class Tree:
 
 
 async def read_tree(
-    session: Session, expression: str, depth: int = DEEPEST, *, whole: bool
+    session: Session, state: State, expression: str, depth: int = DEEPEST, *, whole: bool
 ) -> Tree:
-    """Reads the value of a Lua expression in the attached process, and changes nothing.
+    """Reads the value of a Lua expression in a process, and changes nothing.
 
     Args:
         depth: levels of tables that are looked into.
@@ -62,6 +63,7 @@ async def read_tree(
         UsageError: it is not one expression.
         AoError: stage "query": it fails, or the process cannot be asked.
     """
+    expression = await session.naming.in_lua(expression)
     if problem := find_syntax_error(f"return {expression}\n"):
         raise UsageError(
             re.sub(r"^\S*?:\d+: ", "", problem), hint="give one Lua expression: Inbox[1].Tags"
@@ -69,7 +71,8 @@ async def read_tree(
     width, wide = (0, 1 << 30) if whole else (_CUT, _WIDE)
     walker = _WALKER.read_text(encoding="utf-8")
     call = f"{depth}, {width}, {wide}, {_lua(expression)}"
-    result = (await session.dryrun(f"{walker}\nreturn walk({call})")).own
+    code = f"{walker}\nreturn walk({call})"
+    result = (await session.dryrun(code, state.process, state.slot)).own
     if not result.ok:
         raise AoError(
             split_error(result.error)[1] or f"reading it ended in {result.outcome}", stage="query"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
 from aoshell.shell.code.files import read_file
-from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands import command
+from aoshell.shell.commands.grammar import Given
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 from aoshell.shell.view.text import format_size
@@ -23,17 +24,15 @@ KINDS = {
 }
 
 
-@command("wasm", "FILE|ID", file=True)
-async def wasm(session: Session, rest: str) -> CommandOutput:
+@command("wasm")
+async def wasm(session: Session, given: Given) -> CommandOutput:
     """Describe a WASM module (kind, imports, exports, memory, format) without running it.
 
     ID may be the name that a module was published under.
     """
-    if not rest:
-        raise usage_error("wasm")
     from aoshell.sandbox.wasm.binary import describe_module
 
-    about = describe_module(await _data(session, rest))
+    about = describe_module(await _data(session, given["FILE|ID"]))
     lines = [
         f"kind      {KINDS.get(about.kind) or f'none: {about.problem}'}",
         f"format    {about.format}",

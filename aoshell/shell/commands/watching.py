@@ -11,20 +11,22 @@ from aoshell.errors import UsageError
 from aoshell.shell.code.files import path_of_argument, read_file
 from aoshell.shell.code.reloading import Reloader
 from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands.grammar import Given
 from aoshell.shell.feed import Where
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 
 
-@command("live", "[--where NAME=VALUE …]")
-async def live(session: Session, rest: str) -> CommandOutput:
-    """Show what arrives at the attached process and what your lines cause elsewhere, as it comes.
+@command("live")
+async def live(session: Session, given: Given) -> CommandOutput:
+    """Show what arrives at the attached process, and what your lines cause elsewhere, as it comes.
 
     A session begins like this. After .pause, what came meanwhile is shown first. --where shows only
     the messages that have all of these tags, also those that print nothing; * in a VALUE stands for
-    anything: .live --where Action=*-Notice. Without --where all are shown again.
+    anything, @NAME for an id: .live --where Action=*-Notice From=@token. Without --where all are
+    shown again.
     """
-    where = _where(rest)
+    where = await _where(session, given.text)
     feed = session.feed
     missed = feed.resume()
     feed.where = where
@@ -34,42 +36,40 @@ async def live(session: Session, rest: str) -> CommandOutput:
 
 
 @command("pause")
-async def pause(session: Session, rest: str) -> CommandOutput:
+async def pause(session: Session, _: Given) -> CommandOutput:
     """Show only answers; .live shows what came meanwhile, the newest 1,000 of it."""
-    if rest:
-        raise usage_error("pause")
     session.feed.pause()
     return CommandOutput({"paused": True}, note="what arrives is kept for .live")
 
 
-def _where(rest: str) -> Where | None:
+async def _where(session: Session, rest: str) -> Where | None:
     try:
         words = shlex.split(rest)
     except ValueError:
-        raise usage_error("live") from None
+        raise usage_error("live", "a quote is not closed") from None
     pairs = [word.partition("=") for word in words if word != "--where"]
-    if words and (words[0] != "--where" or not pairs):
-        raise usage_error("live")
     for name, equals, value in pairs:
         if not name or not equals:
             wrong = f"{name}{equals}{value}"
             raise UsageError(f"{wrong} is no NAME=VALUE", hint=".live --where Action=Transfer")
-    return Where(tuple((name, value) for name, _, value in pairs)) if pairs else None
+    if not pairs:
+        return None
+    named = [(name, await session.naming.in_word(value)) for name, _, value in pairs]
+    return Where(tuple(named))
 
 
-@command("watch", "FILE… | off", file=True, complete="FILE…")
-async def watch(session: Session, rest: str) -> CommandOutput:
+@command("watch")
+async def watch(session: Session, given: Given) -> CommandOutput:
     """Load files as .load does, now and whenever they, or files that they require, are saved.
 
     It lists the handlers that this changes. At a terminal it goes on behind the prompt until .watch
     off, or Ctrl-C on an empty line; in a script until Ctrl-C.
     """
-    if rest == "off":
+    named = given["FILE…|off"]
+    if named == "off":
         ended = await session.end_behind()
         return CommandOutput({"watching": []}, text="nothing is watched" + " any more" * ended)
-    files = _files(rest)
-    if not files:
-        raise usage_error("watch")
+    files = _files(named)
     value = {"process": session.attached.id, "watching": [str(file) for file in files]}
     for file in files:
         read_file(file)
@@ -90,4 +90,4 @@ def _files(rest: str) -> list[Path]:
     try:
         return [path_of_argument(word) for word in shlex.split(rest)]
     except ValueError:
-        raise usage_error("watch") from None
+        raise usage_error("watch", "a quote is not closed") from None

@@ -10,8 +10,12 @@ from typing import Any
 from aoshell.bounded import jsontext
 from aoshell.errors import AoError, UsageError
 from aoshell.protocol.message import Message, Result, Tag
-from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands import command
+from aoshell.shell.commands.grammar import Given
+from aoshell.shell.commands.places import find_place, find_state
+from aoshell.shell.commands.table import PLACE, STATE
 from aoshell.shell.commands.workbench import workbench_of
+from aoshell.shell.feed import named_id
 from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import split_error
@@ -51,15 +55,14 @@ return JSON.encode(list)
 
 
 @command("handlers")
-async def handlers(session: Session, rest: str) -> CommandOutput:
-    """List the handlers of the attached process in the order in which they are asked.
+async def handlers(session: Session, given: Given) -> CommandOutput:
+    """List the handlers of a process, in the order in which they are asked.
 
     HITS is how often each ran since it was put up; a run whose message failed is undone and does
     not count. LEFT is how many runs it still has, where it has not got all.
     """
-    if rest:
-        raise usage_error("handlers")
-    found = await session.query(_HANDLERS)
+    state = await find_state(session, given[STATE])
+    found = await session.query(_HANDLERS, state.process, state.slot)
     assert isinstance(found, list)
     rows = tuple(
         (
@@ -77,17 +80,18 @@ async def handlers(session: Session, rest: str) -> CommandOutput:
     )
 
 
-@command("why", "SLOT|MESSAGE")
-async def why(session: Session, rest: str) -> CommandOutput:
+@command("why")
+async def why(session: Session, given: Given) -> CommandOutput:
     """Show which handlers a message was offered to, and what they answered.
 
+    Without an argument it is the last thing that happened: what arrived since your last line; else,
+    of all that this line caused, the newest message that failed, else the newest.
     The message is handled once more in the state before it; the result is discarded. It shows why
     a sender was not trusted, where a pattern did not fit, and what went into the Inbox.
     """
-    if not rest or len(rest.split()) > 1:
-        raise usage_error("why")
-    process = session.attached.id
-    recorded = await session.node.result(process, int(rest) if rest.isdecimal() else rest)
+    place = await find_place(session, given[PLACE])
+    process = place.process.id
+    recorded = await session.node.result(process, place.slot)
     if recorded.slot < 1:
         raise UsageError(
             "slot 0 is the definition of the process: there were no handlers before it",
@@ -96,7 +100,11 @@ async def why(session: Session, rest: str) -> CommandOutput:
     message = (await session.node.schedule(process, recorded.slot, recorded.slot))[0]
     found = await workbench_of(session).at(process, recorded.slot - 1, _asked(message))
     facts = _facts(found)
-    return CommandOutput(facts, text="\n".join(_explanation(message, facts, recorded)))
+    names = await session.naming.of([message.from_])
+    sender = named_id(facts["from"], names.get(facts["from"], ""))
+    head = f"{named_id(process, place.process.name)} slot {recorded.slot}"
+    lines = [f"{head}: {message.tag('Action') or 'a message without Action'} from {sender}"]
+    return CommandOutput(facts, text="\n".join([*lines, *_explanation(facts, recorded)]))
 
 
 def _asked(message: Message) -> Message:
@@ -120,9 +128,8 @@ def _facts(found: Result) -> dict[str, Any]:
     )
 
 
-def _explanation(message: Message, facts: Mapping[str, Any], recorded: Result) -> list[str]:
-    action = message.tag("Action") or "a message without Action"
-    lines = [f"slot {recorded.slot}: {action} from {facts['from']}"]
+def _explanation(facts: Mapping[str, Any], recorded: Result) -> list[str]:
+    lines: list[str] = []
     if facts.get("refused"):
         return lines + _refusal(facts)
     asked = facts.get("asked") or []

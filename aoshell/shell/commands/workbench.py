@@ -8,16 +8,18 @@ from pathlib import Path
 
 from aoshell.errors import UsageError
 from aoshell.nodes.base import Workbench
-from aoshell.nodes.values import ProcessInfo, envelope
-from aoshell.protocol.message import Message, Tag, raw
+from aoshell.nodes.values import ProcessInfo
 from aoshell.shell.code.bundle import bundle, refuse_unloadable
-from aoshell.shell.commands import command, find_process, usage_error
+from aoshell.shell.commands import command
+from aoshell.shell.commands.code import read_only
+from aoshell.shell.commands.grammar import Given
+from aoshell.shell.commands.places import find_state, process_or_attached
 from aoshell.shell.commands.processes import local_verbs, ready_note, record_deed
-from aoshell.shell.feed import short_id
+from aoshell.shell.commands.table import STATE
+from aoshell.shell.feed import named_id
 from aoshell.shell.journal import Deed
-from aoshell.shell.outcome import CommandOutput, LineAnswer, Table
-from aoshell.shell.session import EVAL, Session
-from aoshell.shell.view.errors_view import TYPED
+from aoshell.shell.outcome import CommandOutput, Table
+from aoshell.shell.session import Session
 from aoshell.shell.view.values import process_value
 
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
@@ -35,32 +37,28 @@ def workbench_of(session: Session) -> Workbench:
     return local_verbs(session).workbench
 
 
-@command("fork", "[PROCESS[@SLOT]] as NAME")
-async def fork(session: Session, rest: str) -> CommandOutput:
+@command("fork")
+async def fork(session: Session, given: Given) -> CommandOutput:
     """Make a process with the state that another has now, or had after a slot.
 
     It has an id of its own and goes on by itself.
     """
-    head, separator, name = f" {rest}".rpartition(" as ")
-    if not separator or not name.strip() or len(head.split()) > 1:
-        raise usage_error("fork")
-    reference, _, slot = head.strip().partition("@")
-    process = await find_process(session, reference) if reference else session.attached
-    at = _slot(slot) if slot else None
-    info = await workbench_of(session).fork(process.id, at, name.strip())
-    number = -1 if at is None else at
+    name, state = given["NAME"], await find_state(session, given[STATE])
+    process = state.process
+    info = await workbench_of(session).fork(process.id, state.slot, name)
+    number = -1 if state.slot is None else state.slot
     record_deed(session, "fork", process=info.id, source=process.id, name=info.name, number=number)
     return CommandOutput(process_value(info), text=info.id, note=ready_note(info))
 
 
-@command("undo", "[SLOT]")
-async def undo(session: Session, rest: str) -> CommandOutput:
+@command("undo")
+async def undo(session: Session, given: Given) -> CommandOutput:
     """Take back the last slot of the attached process, or SLOT and all after it.
 
     What these messages sent to other processes stays there. A copy of the process before is kept.
     """
     process = session.attached
-    slot = _slot(rest) if rest else await session.node.slots(process.id) - 1
+    slot = given.number("SLOT", await session.node.slots(process.id) - 1)
     return await _undone(session, process, slot)
 
 
@@ -68,7 +66,7 @@ async def _undone(session: Session, process: ProcessInfo, slot: int) -> CommandO
     before = await session.node.slots(process.id)
     others = await _senders(session, process.id, slot) if 0 < slot < before else []
     path = await workbench_of(session).undo(process.id, slot)
-    record_deed(session, "", f"what .undo took back of {process.name or short_id(process.id)}")
+    record_deed(session, "", f"what .undo took back of {process.name or process.id}")
     await session.attach(await session.node.find(process.id))
     slots = f"slots {slot} to {before - 1} were" if before - slot > 1 else f"slot {slot} was"
     value = {"process": process.id, "slot": slot, "taken_back": before - slot, "kept": path}
@@ -91,29 +89,20 @@ def _is_other(client: str) -> bool:
     return bool(client) and client.rpartition(":")[2] != str(os.getpid())
 
 
-@command("at", "SLOT CODE")
-async def at(session: Session, rest: str) -> CommandOutput:
+@command("at")
+async def at(session: Session, given: Given) -> CommandOutput:
     """Evaluate Lua read-only in the state after a slot."""
-    slot, _, code = rest.partition(" ")
-    if not code.strip():
-        raise usage_error("at")
-    process = session.attached
-    tags = (*envelope("Message"), EVAL, Tag("Read-Only", "true"))
-    asked = Message("", process.owner, process.owner, process.id, tags, raw(code))
-    found = await workbench_of(session).at(process.id, _slot(slot), asked)
-    answer = LineAnswer(None, found, sources={TYPED: code})
+    answer = await read_only(session, given)
     return CommandOutput(answer=answer, ok=answer.ok)
 
 
-@command("snapshot", "[NAME]")
-async def snapshot(session: Session, rest: str) -> CommandOutput:
+@command("snapshot")
+async def snapshot(session: Session, given: Given) -> CommandOutput:
     """Remember the state of the attached process under a name, or list these names."""
     process, on = session.attached, workbench_of(session)
-    if len(rest.split()) > 1:
-        raise usage_error("snapshot")
-    if rest:
-        slot = await on.mark(process.id, rest)
-        return CommandOutput({"name": rest, "slot": slot}, text=f"{rest} is slot {slot}")
+    if name := given["NAME"]:
+        slot = await on.mark(process.id, name)
+        return CommandOutput({"name": name, "slot": slot}, text=f"{name} is slot {slot}")
     marks = await on.marks(process.id)
     rows = tuple((name, str(slot)) for name, slot in marks.items())
     table = Table(("NAME", "SLOT"), rows, frozenset({"SLOT"}))
@@ -124,17 +113,16 @@ async def snapshot(session: Session, rest: str) -> CommandOutput:
     )
 
 
-@command("restore", "NAME", complete="SNAPSHOT")
-async def restore(session: Session, rest: str) -> CommandOutput:
+@command("restore")
+async def restore(session: Session, given: Given) -> CommandOutput:
     """Go back to a state that .snapshot remembered; later slots are taken back, as by .undo."""
     process = session.attached
     marks = await workbench_of(session).marks(process.id)
-    if not rest:
-        raise usage_error("restore")
-    if rest not in marks:
+    name = given["SNAPSHOT"]
+    if name not in marks:
         hint = f"there is {', '.join(marks)}" if marks else ".snapshot NAME makes one"
-        raise UsageError(f"there is no snapshot {rest}", hint=hint)
-    slot = marks[rest]
+        raise UsageError(f"there is no snapshot {name}", hint=hint)
+    slot = marks[name]
     if slot == await session.node.slots(process.id) - 1:
         return CommandOutput(
             {"process": process.id, "slot": slot}, text=f"it is at slot {slot} already"
@@ -142,44 +130,44 @@ async def restore(session: Session, rest: str) -> CommandOutput:
     return await _undone(session, process, slot + 1)
 
 
-@command("warp", "DURATION")
-async def warp(session: Session, rest: str) -> CommandOutput:
+@command("warp")
+async def warp(session: Session, given: Given) -> CommandOutput:
     """Set the clock of this node forward: .warp 1h30m. Cron messages that become due are sent.
 
     The clock stays ahead, also after a restart: time never goes back.
     """
-    ahead = await workbench_of(session).warp(parse_duration(rest))
-    record_deed(session, "advance", number=parse_duration(rest))
+    span = parse_duration(given["DURATION"])
+    ahead = await workbench_of(session).warp(span)
+    record_deed(session, "advance", number=span)
     return CommandOutput({"ahead_ms": ahead}, text=f"the clock is {duration_text(ahead)} ahead")
 
 
-@command("tick", "[PROCESS]")
-async def tick(session: Session, rest: str) -> CommandOutput:
+@command("tick")
+async def tick(session: Session, given: Given) -> CommandOutput:
     """Send the cron messages of a process now, due or not."""
-    process = await find_process(session, rest) if rest else session.attached
+    process = await process_or_attached(session, given["PROCESS"])
     count = await workbench_of(session).tick(process.id)
     sent = "1 cron message was sent" if count == 1 else f"{count} cron messages were sent"
     return CommandOutput({"process": process.id, "ticks": count}, text=sent)
 
 
-@command("queue", "[on|off]")
-async def queue(session: Session, rest: str) -> CommandOutput:
+@command("queue")
+async def queue(session: Session, given: Given) -> CommandOutput:
     """Hold and list what other processes send to the attached one; lines still run.
 
     .step delivers them one by one, in any order; .queue off delivers all of them.
     """
     process, on = session.attached, workbench_of(session)
-    if rest not in ("", "on", "off"):
-        raise usage_error("queue")
-    if rest:
-        record_deed(session, "pause" if rest == "on" else "resume", process=process.id)
-        await on.pause(process.id, rest == "on")
+    if wanted := given["on|off"]:
+        record_deed(session, "pause" if wanted == "on" else "resume", process=process.id)
+        await on.pause(process.id, wanted == "on")
     waiting = await on.queued(process.id)
+    names = await session.naming.of(one.process for one in waiting)
     rows = tuple(
         (
             str(number),
             one.message.tag("Action", "-"),
-            short_id(one.process),
+            named_id(one.process, names.get(one.process, "")),
             str(one.slot),
             str(len(one.message.data)),
         )
@@ -191,34 +179,29 @@ async def queue(session: Session, rest: str) -> CommandOutput:
         {"n": n, "action": one.message.tag("Action"), "from": one.process, "id": one.message.id}
         for n, one in enumerate(waiting, 1)
     ]
-    return CommandOutput(value, table=table) if rows else CommandOutput(value, text=_EMPTY[rest])
+    return CommandOutput(value, table=table) if rows else CommandOutput(value, text=_EMPTY[wanted])
 
 
-@command("step", "[N]")
-async def step(session: Session, rest: str) -> CommandOutput:
+@command("step")
+async def step(session: Session, given: Given) -> CommandOutput:
     """Deliver the first message of the queue, or the N-th."""
-    number, order = 1 if not rest else _slot(rest), local_verbs(session).newest
+    number, order = given.number("N", 1), local_verbs(session).newest
     await workbench_of(session).step(session.attached.id, number - 1)
     session.journal.deeds.append(Deed(order, "step", process=session.attached.id, number=number))
     left = len(await workbench_of(session).queued(session.attached.id))
     return CommandOutput({"left": left}, text=f"delivered; {left} left")
 
 
-@command("mock", "ID FILE [as NAME]", file=True)
-async def mock(session: Session, rest: str) -> CommandOutput:
+@command("mock")
+async def mock(session: Session, given: Given) -> CommandOutput:
     """Put a stand-in at an address that is not on this node: a process that FILE scripts."""
-    words = rest.split()
-    name = words[3] if len(words) == 4 and words[2] == "as" else ""
-    if len(words) != (4 if name else 2):
-        raise usage_error("mock")
-    file = Path(words[1]).expanduser()
+    id, name = given["ID"], given["NAME"]
+    file = Path(given["FILE"]).expanduser()
     program = bundle(file)
     refuse_unloadable(program)
     for note in program.program.notes:
-        session.front.feed(note)
-    info = await workbench_of(session).mock(
-        words[0], program.source, name or f"mock {words[0][:8]}"
-    )
+        session.front.note(note)
+    info = await workbench_of(session).mock(id, program.source, name or f"mock {id[:8]}")
     session.journal.files[info.module] = file.absolute()
     return CommandOutput(process_value(info), text=f"{info.name} stands in for {info.id}")
 
@@ -238,9 +221,3 @@ def duration_text(milliseconds: int) -> str:
         count, left = divmod(left, _UNITS[unit])
         parts += [f"{count}{unit}"] if count else []
     return "".join(parts[:2]) or "0s"
-
-
-def _slot(word: str) -> int:
-    if not word.isdecimal():
-        raise UsageError(f"{word} is not a number", hint=".messages lists slots")
-    return int(word)

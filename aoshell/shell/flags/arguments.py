@@ -10,7 +10,7 @@ from typing import NoReturn
 from aoshell import __version__
 from aoshell.errors import UsageError
 from aoshell.shell.flags import aos
-from aoshell.shell.flags.limits import RANGES
+from aoshell.shell.flags.limits import RANGES, Range
 from aoshell.shell.flags.options import Options
 from aoshell.shell.flags.parser import CommandParser, Hidden
 
@@ -169,10 +169,9 @@ def _what_to_do(flag: Callable[..., object]) -> None:
     flag("--no-startup", action="store_true", help="a prompt without the lines of startup.aos")
     wallet = "an Arweave key (JWK) instead of the home's own"
     flag("--wallet", type=file, metavar="FILE", help=wallet)
-    flag(
-        "--timeout", type=_within("seconds"), metavar="S", help="seconds that a message may compute"
-    )
-    flag("--memory", type=_within("memory"), metavar="MB", help="heap of a process")
+    seconds = "seconds that a message may compute"
+    flag("--timeout", type=within(RANGES["seconds"]), metavar="S", help=seconds)
+    flag("--memory", type=within(RANGES["memory"]), metavar="MB", help="heap of a process")
     flag("--help", "-h", action="help", help="show this")
     flag("--version", action="version", version=f"aoshell {__version__}", help="show it")
 
@@ -235,10 +234,12 @@ def named(text: str) -> str:
     return text
 
 
-def _within(name: str) -> Callable[[str], float]:
+def within(numbers: Range) -> Callable[[str], float]:
+    """Reads a number of a range, for argparse."""
+
     def number(text: str) -> float:
         try:
-            return RANGES[name].number(text)
+            return numbers.number(text)
         except UsageError as error:
             raise argparse.ArgumentTypeError(f"{error.what}: {error.hint}") from None
 

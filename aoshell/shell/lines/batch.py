@@ -46,7 +46,7 @@ class BatchFront:
 
     def __init__(self, renderer: Renderer, show: Callable[[str], None] | None = None) -> None:
         self._renderer = renderer
-        self._show = show or renderer.feed
+        self._show, self._note = show or renderer.feed, show or renderer.note
         self._looking: asyncio.TimerHandle | None = None
         self._reporting: asyncio.Task[None] | None = None
 
@@ -65,6 +65,9 @@ class BatchFront:
 
     def feed(self, text: str) -> None:
         self._show(text)
+
+    def note(self, text: str) -> None:
+        self._note(text)
 
     def close(self) -> None:
         """End the reports."""

@@ -6,6 +6,7 @@ import re
 
 from aoshell.lua import compiling
 from aoshell.lua.lexer import pieces, tokens
+from aoshell.lua.references import masked
 from aoshell.shell.lines.meant import read_expression
 
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
@@ -29,15 +30,24 @@ def is_command(line: str) -> bool:
 
 def is_complete(chunk: str) -> bool:
     """Whether Enter sends this; otherwise it begins another line."""
-    code = read_expression(chunk) or chunk
-    return is_command(chunk) or compiling.check_line(code).complete
+    return is_command(chunk) or check(chunk).complete
+
+
+def check(chunk: str) -> compiling.CompileResult:
+    """The compiler's verdict on Lua as it is typed, in which `@name` stands for an id."""
+    return compiling.check_line(masked(read_expression(chunk) or chunk))
+
+
+def prompt_of(line: str) -> str:
+    """The prompt, without its colours, that was copied with a line; "" where there is none."""
+    prompt = _PROMPT.match(_SGR.sub("", line))
+    return prompt[0] if prompt else ""
 
 
 def without_prompt(line: str) -> str:
     """A line without a prompt, coloured or not, that was copied with it."""
-    plain = _SGR.sub("", line)
-    prompt = _PROMPT.match(plain)
-    return plain[prompt.end() :] if prompt else line
+    prompt = prompt_of(line)
+    return _SGR.sub("", line)[len(prompt) :] if prompt else line
 
 
 class Depth:
@@ -115,33 +125,3 @@ class Assembler:
         chunk = "\n".join(self._lines)
         self._lines.clear()
         return chunk if chunk.strip() else None
-
-
-def split_chunks(text: str) -> tuple[list[str], bool]:
-    """The chunks of a text of several lines, and whether the last one is incomplete.
-
-    A text that is one Lua program is one chunk, so that its `local`s hold to its end.
-    """
-    lines = re.split(r"\r\n|\r|\n", text)
-    if len(lines) > 1 and _is_program(lines):
-        return ["\n".join(lines)], False
-    assembler = Assembler()
-    found = [chunk for line in lines if (chunk := assembler.add(line)) is not None]
-    last = assembler.rest()
-    return (found, False) if last is None else ([*found, last], True)
-
-
-def _is_program(lines: list[str]) -> bool:
-    """Whether lines are one valid Lua program, and no transcript of a session."""
-    if any(is_command(line) and _is_known(line) for line in lines) or _PROMPT.match(lines[0]):
-        return False
-    text = "\n".join(lines)
-    verdict = compiling.check_line(text)
-    return verdict.complete and not verdict.error and any(tokens(text))
-
-
-def _is_known(line: str) -> bool:
-    """Whether a line names a dot command; in Lua, a line may begin with a field, too."""
-    from aoshell.shell.commands import registry
-
-    return line.strip()[1:].partition(" ")[0] in registry()

@@ -33,10 +33,9 @@ async def run_line(session: Session, line: str) -> Outcome:
                 from aoshell.shell.commands import run_command
 
                 outcome = _with_lines(await run_command(session, line))
-            elif code := read_expression(line):
-                outcome = await session.evaluate(code, shown=line)
             else:
-                outcome = await session.evaluate(line)
+                code = await session.naming.in_lua(read_expression(line) or line)
+                outcome = await session.evaluate(code, shown=line)
             outcome = await _advised(session, outcome)
         except AoError as error:
             outcome = LineFailure(error)

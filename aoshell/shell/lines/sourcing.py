@@ -7,7 +7,8 @@ from pathlib import Path
 from aoshell.errors import AoError, UsageError
 from aoshell.protocol.message import text
 from aoshell.shell.code.files import path_of_argument, read_text
-from aoshell.shell.lines.multiline import is_command, split_chunks
+from aoshell.shell.lines.multiline import is_command
+from aoshell.shell.lines.pasted import split_chunks
 
 LARGEST = 1 << 20  # bytes of a file of lines
 MOST = 10_000  # lines of a file and of those that it names

@@ -31,6 +31,7 @@ from aoshell.scarcity import error_of_context
 from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput, Interrupted, Outcome
 from aoshell.shell.prompt import config
+from aoshell.shell.prompt.answers import Answers
 from aoshell.shell.prompt.beside import Beside, may_read
 from aoshell.shell.prompt.busy import BusyLine
 from aoshell.shell.prompt.config import Preferences
@@ -39,7 +40,7 @@ from aoshell.shell.prompt.history import LONGEST, LineHistory
 from aoshell.shell.prompt.keys import make_bindings
 from aoshell.shell.prompt.picker import Picker
 from aoshell.shell.prompt.queued import Queued
-from aoshell.shell.prompt.screen import Screen
+from aoshell.shell.prompt.screen import Marking, Screen
 from aoshell.shell.session import Session
 from aoshell.shell.view.render import Renderer, not_run
 from aoshell.shell.view.streams import Write
@@ -64,6 +65,7 @@ class Prompt:
     Attributes:
         stage: what the shell waits for a node to do, "" for nothing.
         lexer: colours what is typed; None until it is loaded.
+        marks: marks in it what is wrong; None until it is loaded.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Prompt:
         self._unlearned: list[tuple[Session, str, Outcome]] = []
         self.stage = ""
         self.lexer: Lexer | None = None
+        self.marks: Marking | None = None
         self._history = LineHistory(history)
         self._buffer = buffer = Buffer(history=self._history, multiline=True)
         buffer.on_text_changed += lambda _: self._suggest()
@@ -105,16 +108,24 @@ class Prompt:
         self._screen = Screen(self, buffer, picker, keys, vi=vi, input=input, output=output)
         self._app = self._screen.app
         self.renderer = self._renderer(self.write, colour)
+        self._answers = Answers(
+            self._screen,
+            lambda write: self._renderer(write, colour),
+            paged=lambda: self._preferences.pager,
+        )
 
     # --- what a session needs
 
     asks = True
 
     def partial(self, result: Result) -> None:
-        self.renderer.partial(result)
+        self._answers.partial(result)
 
     def feed(self, text: str) -> None:
         self.renderer.feed(text)
+
+    def note(self, text: str) -> None:
+        self.renderer.note(text)
 
     def opened(self, node: Node) -> None:
         if node.remote:
@@ -168,6 +179,10 @@ class Prompt:
         self._screen.edit_as(vi=self._preferences.editing == "vi")
         self._app.style = self._style()
         return line
+
+    async def more(self) -> bool:
+        """Show the last long answer in the pager; False where none was cut."""
+        return await self._answers.more()
 
     async def learn_names(self) -> int:
         """Read the names of the attached process; returns how many globals it has."""
@@ -239,7 +254,7 @@ class Prompt:
             outcome = await self._watched(session, line)
             if isinstance(outcome, Interrupted) and self._queue.held:
                 outcome = replace(outcome, lines=True)
-            await self._show(line, outcome)
+            await self._answers.show(line, outcome)
             self._list_held()
             session.feed.release()
             if isinstance(outcome, CommandOutput) and outcome.leave:
@@ -248,23 +263,6 @@ class Prompt:
                 self._queue.put_first(outcome.then)
             self._learn(session, line, outcome)
             self._rest()
-
-    async def _show(self, line: str, outcome: Outcome) -> None:
-        if not self._preferences.pager:
-            self.renderer.outcome(line, outcome)
-            return
-        parts: list[str] = []
-        self._renderer(parts.append, self.renderer.colour).outcome(line, outcome)
-        text = "".join(parts)
-        if text.count("\n") < self._screen.rows:
-            self.write(text)
-            return
-        from aoshell.shell.prompt.programs import page_text
-
-        with self._screen.lent():
-            shown = await page_text(text)
-        if not shown:
-            self.write(text)
 
     async def _watched(self, session: Session, line: str) -> Outcome:
         """Run a line, and show meanwhile what is waited for."""
@@ -304,14 +302,21 @@ class Prompt:
     async def _load_rest(self) -> None:
         """Import what the first line does not need, while it is typed."""
 
-        def load() -> tuple[Lexer, type[Helpers], BaseStyle]:
+        def load() -> tuple[Lexer, type[Helpers], Marking, BaseStyle]:
             from aoshell.shell.prompt.helpers import Helpers
             from aoshell.shell.prompt.highlight import LineLexer
+            from aoshell.shell.prompt.marks import LuaMarks
 
-            return LineLexer(), Helpers, self._style()
+            marks = LuaMarks(lambda: self._preferences.marks and self._entry.prefix is None)
+            return LineLexer(), Helpers, marks, self._style()
 
-        self.lexer, helpers, self._app.style = await asyncio.to_thread(load)
-        self._helpers = helpers(self._buffer, self._app.invalidate, lambda: not self._busy)
+        self.lexer, helpers, self.marks, self._app.style = await asyncio.to_thread(load)
+        self._helpers = helpers(
+            self._buffer,
+            self._app.invalidate,
+            lambda: not self._busy,
+            opens=lambda: self._preferences.menu,
+        )
         for passed in self._unlearned:
             self._helpers.learn(*passed)
         self._unlearned.clear()
@@ -367,11 +372,11 @@ class Prompt:
         while may_read(self._queue.first):
             self._beside.run(self._queue.take()[0])
 
-    def answer(self, line: str, outcome: Outcome, note: str) -> None:
+    async def answer(self, line: str, outcome: Outcome, note: str) -> None:
         self.write(self._echo(line))
         if note:
             self.renderer.note(note)
-        self.renderer.outcome(line, outcome)
+        await self._answers.show(line, outcome)
 
     def queue(self, line: str) -> None:
         self._queue.add([line], drawn=False)

@@ -16,7 +16,7 @@ from aoshell.shell.session import Session
 class Screenful(Protocol):
     """Where answers go."""
 
-    def answer(self, line: str, outcome: Outcome, note: str) -> None:
+    async def answer(self, line: str, outcome: Outcome, note: str) -> None:
         """Show a line with its prompt, a note unless it is "", and the outcome."""
 
     def queue(self, line: str) -> None:
@@ -56,7 +56,7 @@ class Beside:
         outcome = await run_beside(session, command)
         slot = session.looked_back
         note = "" if slot is None else f"as it was before slot {slot}, which is being computed:"
-        self._screen.answer(line, outcome, note)
+        await self._screen.answer(line, outcome, note)
 
 
 def may_read(line: str) -> bool:

@@ -7,22 +7,27 @@ worth reading.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
 from prompt_toolkit.document import Document
 
 from aoshell.lua.lexer import KEYWORDS
+from aoshell.lua.references import reference_to
 from aoshell.shell import reference
 from aoshell.shell.commands import Command, registry
+from aoshell.shell.commands.grammar import KINDS
+from aoshell.shell.commands.table import STATE
 from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.prompt.names import ProcessNames, join_path
 from aoshell.shell.prompt.structure import LOOKED_AT, Context, is_name, read_context
 
-ASKED = frozenset(
-    {"PROCESS", "TARGET", "SNAPSHOT", "IDENTITY", "SETTING", "CHOICE"}
-)  # kinds of words that the node knows
+# Words that the node and the prompt know.
+ASKED = frozenset({"PROCESS", "TARGET", "SNAPSHOT", "IDENTITY", "SETTING", "CHOICE"})
+_LISTS = {STATE: "PROCESS"}  # kinds that are written as another one begins
 MOST = 300  # completions that are offered at once
 
 _KINDS = {
@@ -33,8 +38,10 @@ _KINDS = {
     "b": "boolean",
     "v": "set here",
 }
-_VALUED = re.compile(r"\[(--[\w-]+) ([^\]]+)\]")  # a flag that takes a value, in a usage
-_TARGETS = frozenset({"Target", "Process"})  # fields whose texts are ids of processes
+_TARGETS = frozenset({"Target", "Process", "Recipient"})  # fields whose texts are ids
+_REFERENCE = re.compile(r"""@(?:\w+(?:-\w+)*-?)?\Z|@"[^"\r\n]*\Z|@'[^'\r\n]*\Z""", re.ASCII)
+_SENDING = frozenset({"send", "reply", "forward"})  # functions whose argument is a message
+_ENDING = frozenset(")}];=")  # behind these nothing is written that a menu could offer
 _FIELDS = ("Target", "Action", "Data", "Tags")
 # The fields that a message has in a handler, besides its tags.
 MESSAGE = {
@@ -50,14 +57,28 @@ MESSAGE = {
 _MESSAGES = frozenset({"msg", "m", "message"})  # the usual names of a handler's argument
 
 
+class Named(NamedTuple):
+    """Something that has a name, or only an id.
+
+    Attributes:
+        name: "" for none.
+        about: for the menu.
+        id: of a process or identity.
+    """
+
+    name: str
+    about: str = ""
+    id: str = ""
+
+
 @dataclass(slots=True)
 class Lists:
-    """Words for commands as they were last read, by the kind that usages name."""
+    """What the node and the home know by name, as it was last read, by the kinds of arguments."""
 
-    known: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    known: dict[str, list[Named]] = field(default_factory=dict)
 
-    def of(self, kind: str) -> list[tuple[str, str]]:
-        """Words and their descriptions."""
+    def of(self, kind: str) -> list[Named]:
+        """All of a kind."""
         return self.known.get(kind, [])
 
 
@@ -82,7 +103,7 @@ class LineCompleter(Completer):
         if line == "." or is_command(line):
             yield from self._command(line, event)
         else:
-            yield from self._lua(before)
+            yield from self._lua(before, document.text_after_cursor)
 
     # --- commands
 
@@ -91,7 +112,7 @@ class LineCompleter(Completer):
         if not space:
             found = {known.name: known for known in registry().values()}
             for word in match_words(name[1:], found):
-                ending = " " if found[word].usage else ""
+                ending = " " if found[word].row.usage else ""
                 summary = found[word].help.split("\n", 1)[0]
                 yield Completion(f".{word}{ending}", -len(name), f".{word}", summary)
             return
@@ -100,36 +121,63 @@ class LineCompleter(Completer):
             yield from self._argument(known, rest.lstrip(), event)
 
     def _argument(self, known: Command, rest: str, event: CompleteEvent) -> Iterator[Completion]:
-        words = rest.split(" ")
-        if (known.complete or known.usage) == "FILE":
-            words = [rest]  # its name may have spaces
         offered: dict[str, str] = {}
-        for kind in _kinds(known, words):
-            if kind in ("FILE", "FILE…"):
-                yield from self._paths.get_completions(Document(words[-1]), event)
+        word = rest[rest.rfind(" ") + 1 :]
+        expected = known.grammar.expected(rest)
+        for kind, start in expected:
+            if kind in ("FILE", "MODULE"):
+                yield from self._paths.get_completions(Document(rest[start:]), event)
             elif kind in ("CODE", "VALUE"):
-                yield from self._lua(rest)
-                return
+                # Lua may follow the name of a process, but then it begins nowhere earlier.
+                if start == min(at for one, at in expected if one == kind):
+                    yield from self._lua(rest[start:])
             elif kind == "COMMAND":
                 offered |= {one.name: one.help.split("\n", 1)[0] for one in registry().values()}
             elif kind == "FUNCTION":
                 offered |= {name: one.summary for name, one in reference.entries().items()}
-            elif kind.isupper():
-                offered |= dict(self._lists.of(kind))
+            elif kind == "NAME=VALUE":
+                yield from self._tag(word)
+            elif kind in KINDS:
+                offered |= dict.fromkeys(KINDS[kind].words, "")
+                yield from self._named(word, self._lists.of(_LISTS.get(kind, kind)))
             else:
                 offered[kind] = ""
-        for word in match_words(words[-1], offered):
-            yield Completion(word, -len(words[-1]), word, offered[word])
+        for found in match_words(word, offered):
+            yield Completion(found, -len(word), found, offered[found])
+
+    def _named(self, word: str, known: list[Named]) -> Iterator[Completion]:
+        """Names, also behind an `@`. What has none is offered by the beginning of its id."""
+        typed = word.removeprefix("@").lstrip("\"'")
+        for one in match_named(typed, known):
+            name = one.name or one.id[:12]
+            written = reference_to(name) if word != typed or " " in name else name
+            yield Completion(written, -len(word), name, one.about)
+
+    def _tag(self, word: str) -> Iterator[Completion]:
+        """The tag of a message: its name, a known action, or `@` and a name."""
+        name, equals, value = word.partition("=")
+        names = self._names()
+        if not equals:
+            for tag in match_words(name, sorted(names.tags | {"Action"})):
+                yield Completion(f"{tag}=", -len(word), f"{tag}=", "tag")
+        elif name == "Action":
+            for action in match_words(value, sorted(names.actions)):
+                yield Completion(action, -len(value), action, "Action")
+        elif value.startswith("@"):
+            yield from self._named(value, self._lists.of("TARGET"))
 
     # --- Lua
 
-    def _lua(self, before: str) -> Iterator[Completion]:
+    def _lua(self, before: str, after: str = "") -> Iterator[Completion]:
+        if begun := begun_reference(before):
+            yield from self._named(begun, self._lists.of("TARGET"))
+            return
         where = read_context(before[-LOOKED_AT:])
         if where.comment:
             return
         names = self._names()
         if where.quote:
-            yield from self._quoted(where, names)
+            yield from self._quoted(where, names, after)
         elif where.separator:
             yield from self._fields(where, names)
         else:
@@ -167,20 +215,33 @@ class LineCompleter(Completer):
             meta = "field of the message" if kind == "=" else _meta(word, kind, names)
             yield Completion(text, -len(where.word), word, meta)
 
-    def _quoted(self, where: Context, names: ProcessNames) -> Iterator[Completion]:
+    def _quoted(self, where: Context, names: ProcessNames, after: str) -> Iterator[Completion]:
         call = where.call
         key = call.key if call else ""
         offered: dict[str, str] = {}
         if key == "Action" or (call and call.name.startswith("Handlers.") and not key):
             offered = dict.fromkeys(sorted(names.actions), "Action")
-        elif key in _TARGETS:
-            offered = dict(self._lists.of("TARGET"))
-        end = where.quote if len(where.quote) == 1 else ""
-        found = match_words(where.word, offered)
-        if key in _TARGETS:  # by name, which says more than an id; those without one stand last
-            found.sort(key=lambda id: (not offered[id], _order(offered[id])))
-        for word in found:
+        closed = len(where.quote) > 1 or after.startswith(where.quote)
+        end = "" if closed else where.quote
+        if key in _TARGETS:
+            yield from self._targets(where.word, end)
+        for word in match_words(where.word, offered):
             yield Completion(word + end, -len(where.word), word, offered[word])
+
+    def _targets(self, word: str, end: str) -> Iterator[Completion]:
+        """The string of an id, by the name of who has it: `@name` takes the place of the string.
+
+        Args:
+            end: the quote that would close the string; "" where it is closed, so that it stays.
+        """
+        known = self._lists.of("TARGET")
+        count = Counter(one.name for one in known)
+        for one in match_named(word, known):
+            if end and one.name and count[one.name] == 1:
+                text, start = reference_to(one.name), len(word) + len(end)
+            else:
+                text, start = one.id + end, len(word)
+            yield Completion(text, -start, one.name or one.id[:12], one.about)
 
 
 def known_fields(where: Context, names: ProcessNames) -> dict[str, str]:
@@ -199,12 +260,40 @@ def known_fields(where: Context, names: ProcessNames) -> dict[str, str]:
     return found
 
 
+def opens_by_itself(before: str) -> bool:
+    """Whether the menu may open by itself here: behind the dot or colon of a name, and where the
+    fields of a message are written, or the process or action it goes to."""
+    if is_command(before) or before[-1:] in _ENDING:
+        return False
+    where = read_context(before[-LOOKED_AT:])
+    if where.comment:
+        return False
+    if where.separator:
+        return not where.quote and bool(where.path[0])
+    call = where.call
+    if not call or call is not where.frames[-1] or call.opener != "{":
+        return False
+    sends = call.name.rpartition(".")[2].lower() in _SENDING
+    if where.quote:
+        return sends and (call.key == "Action" or call.key in _TARGETS)
+    return sends and not call.key
+
+
 def is_message(path: tuple[str, ...], names: ProcessNames) -> bool:
     """Whether a path leads to a message, or to its tags."""
     root = path[:-1] if path[-1] == "Tags" else path
     return root == ("Inbox", "[]") or (
         len(root) == 1 and root[0] in _MESSAGES and root[0] not in names.at(())
     )
+
+
+def begun_reference(before: str) -> str:
+    """The `@` and the beginning of a name at the end of Lua, "" where none is begun."""
+    found = _REFERENCE.search(before[-LOOKED_AT:])
+    if not found:
+        return ""
+    where = read_context(before[-LOOKED_AT:][: found.start()])
+    return "" if where.quote or where.comment else found[0]
 
 
 def unknown_path(before: str, names: ProcessNames) -> tuple[str, ...]:
@@ -221,42 +310,15 @@ def wanted_kinds(before: str) -> list[str]:
     line = before.lstrip()
     if not is_command(line):
         call = read_context(before[-LOOKED_AT:]).call
-        return ["TARGET"] if call and call.key in _TARGETS else []
+        wanted = begun_reference(before) or (call and call.key in _TARGETS)
+        return ["TARGET"] if wanted else []
     name, space, rest = line.partition(" ")
     known = registry().get(name[1:]) if space else None
-    kinds = _kinds(known, rest.lstrip().split(" ")) if known else []
+    expected = known.grammar.expected(rest.lstrip()) if known else []
+    kinds = dict.fromkeys(_LISTS.get(kind, kind) for kind, _ in expected)
+    if "@" in rest.rpartition(" ")[2]:
+        kinds["TARGET"] = None
     return [kind for kind in kinds if kind in ASKED]
-
-
-def _kinds(known: Command, words: list[str]) -> list[str]:
-    return expected_kinds(known.complete or known.usage, [word for word in words[:-1] if word])
-
-
-def expected_kinds(usage: str, before: Sequence[str]) -> list[str]:
-    """The kinds of words that may follow some arguments of a command, by its usage.
-
-    Of `[drop ID]` it is ["drop"] at first, and ["ID"] then; flags may stand anywhere.
-    """
-    valued: dict[str, str] = dict(_VALUED.findall(usage))
-    if before and before[-1] in valued:
-        return valued[before[-1]].split("|")
-    parts = _VALUED.sub("", usage).replace("[@SLOT]", "").split()
-    words = [part.strip("[]") for part in parts if "--" not in part]
-    flags = [*valued, *(part.strip("[]") for part in parts if "--" in part)]
-    given = [
-        word
-        for at, word in enumerate(before)
-        if not word.startswith("--") and (not at or before[at - 1] not in valued)
-    ]
-    place = len(given)
-    if words and place >= len(words) and words[-1].endswith("…"):
-        place = len(words) - 1
-    here = words[place].split("|") if place < len(words) else []
-    # What is written in brackets may be left out: then the word behind it may stand here.
-    left_out = place + 1 < len(words) and f"[{words[place]}" in usage
-    if left_out and f"[{words[place]} " not in usage and words[place + 1].islower():
-        here.append(words[place + 1])
-    return here + flags
 
 
 def match_words(word: str, offered: Iterable[str]) -> list[str]:
@@ -268,6 +330,19 @@ def match_words(word: str, offered: Iterable[str]) -> list[str]:
         found = [name for name in offered if name.lower().startswith(lower)]
         found = found or [name for name in offered if _in_order(lower, name.lower())]
     return sorted(found, key=_order)[:MOST]
+
+
+def match_named(word: str, known: Iterable[Named]) -> list[Named]:
+    """Those whose names a word fits, as `match_words`; then those whose ids begin with it.
+
+    No letter within an id counts: ids are random.
+    """
+    by_name: dict[str, list[Named]] = {}
+    for one in known:
+        by_name.setdefault(one.name, []).append(one)
+    found = [one for name in match_words(word, filter(None, by_name)) for one in by_name[name]]
+    others = (one for name in by_name for one in by_name[name] if one.id.startswith(word))
+    return [*found, *(one for one in others if one not in found)][:MOST]
 
 
 def _in_order(letters: str, name: str) -> bool:

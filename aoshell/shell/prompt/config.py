@@ -2,8 +2,10 @@
 
     [shell]
     editing = "vi"          # or "emacs"
-    theme = "light"         # or "dark", "plain"
+    theme = "light"         # or "dark", "both", "plain"; "auto" asks the terminal's environment
     toolbar = false
+    menu = false            # the menu opens with Tab only
+    marks = false           # wrong Lua is not marked while it is typed
     pager = true            # what is longer than the screen goes through $PAGER
     colours = { keyword = "ansiblue bold" }
 
@@ -19,13 +21,15 @@ from typing import Any
 
 from aoshell.errors import AoError, UsageError
 from aoshell.home.configfile import line_of, read_config
-from aoshell.shell.prompt.themes import COLOURS, THEMES, colour_problem
+from aoshell.shell.prompt.themes import AUTO, COLOURS, THEMES, colour_problem
 
 CHOICES: dict[str, tuple[object, ...]] = {
     "editing": ("emacs", "vi"),
-    "theme": tuple(THEMES),
+    "theme": (AUTO, *THEMES),
     "toolbar": (True, False),
     "pager": (True, False),
+    "menu": (True, False),
+    "marks": (True, False),
 }
 
 
@@ -39,14 +43,18 @@ class Preferences:
     Attributes:
         colours: changes to the theme, by the names of `themes.COLOURS`.
         problems: entries that do not count, and why, as sentences.
+        menu: it opens by itself, too.
+        marks: wrong Lua is marked while it is typed.
     """
 
     editing: str = "emacs"
-    theme: str = "dark"
+    theme: str = AUTO
     toolbar: bool = True
     pager: bool = False
     colours: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    menu: bool = True
+    marks: bool = True
 
 
 def load_preferences(path: Path) -> Preferences:

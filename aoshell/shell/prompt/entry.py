@@ -8,13 +8,12 @@ from typing import Protocol
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.document import Document
 
-from aoshell.shell.lines.multiline import split_chunks
-from aoshell.shell.prompt.keys import KeyTarget
+from aoshell.shell.lines.pasted import COMPOSING, split_chunks, without_answers
+from aoshell.shell.prompt.keys import Ahead, KeyTarget
 from aoshell.shell.prompt.pastes import Pastes
 from aoshell.shell.prompt.structure import dedented, next_indent
 
 _VERBS = (".done", ".cancel", ".delete", ".print")
-_COMPOSING = "… "
 
 
 class Owner(Protocol):
@@ -59,7 +58,7 @@ class PromptInput(KeyTarget):
         """The question that is being answered, None where a line is typed."""
         if self._waiting is None:
             return None
-        return self._question or _COMPOSING
+        return self._question or COMPOSING
 
     async def ask(self, question: str) -> str:
         """Ask a question. Returns the next line; "" where the user gives up."""
@@ -87,7 +86,7 @@ class PromptInput(KeyTarget):
 
     # --- keys
 
-    def enter(self, *, ahead: bool) -> None:
+    def enter(self, ahead: Ahead) -> None:
         buffer = self._buffer
         state, buffer.complete_state = buffer.complete_state, None
         if state and state.current_completion and not ahead:
@@ -95,15 +94,26 @@ class PromptInput(KeyTarget):
         if self._waiting and self._question:
             self._answer(buffer.text)
         elif self._waiting:
-            self._composed(ahead=ahead)
+            self._composed(ahead=bool(ahead))
+        elif rest := ahead.take():
+            # A paste that the terminal has not marked. Where it ends with Enter, it is run.
+            # What was typed before the terminal was raw ends its lines with \n.
+            ended = rest[-1] in "\r\n"
+            self.paste("\n" + (rest[:-1] if ended else rest))
+            if ended:
+                self._send(ahead=True)
         else:
-            self._dedent(ahead=ahead)
-            lines, is_open = split_chunks(self._pastes.unfold(buffer.text))
-            if is_open or not buffer.document.on_last_line:
-                self.newline(ahead=ahead)
-            else:
-                self._owner.accept(lines)
-                self._pastes.clear()
+            self._send(ahead=bool(ahead))
+
+    def _send(self, *, ahead: bool) -> None:
+        """Send what is typed, or begin the next line where it is not complete."""
+        self._dedent(ahead=ahead)
+        lines, is_open = split_chunks(self._pastes.unfold(self._buffer.text))
+        if is_open or not self._buffer.document.on_last_line:
+            self.newline(ahead=ahead)
+        else:
+            self._owner.accept(lines)
+            self._pastes.clear()
 
     def newline(self, *, ahead: bool) -> None:
         self._dedent(ahead=ahead)
@@ -114,6 +124,11 @@ class PromptInput(KeyTarget):
         self._owner.tab()
 
     def paste(self, text: str) -> None:
+        if not self._waiting and not self._buffer.text:
+            text, gone = without_answers(text)
+            if gone:
+                lines = "1 line of an answer was" if gone == 1 else f"{gone} lines of answers were"
+                self._owner.write(f"{lines} left out of the paste.\n")
         self._buffer.insert_text(self._pastes.fold(text))
 
     def interrupt(self) -> None:

@@ -13,7 +13,8 @@ from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.key_binding.vi_state import InputMode
 
 from aoshell.errors import AoError
-from aoshell.shell.feed import short_id
+from aoshell.nodes.values import ProcessInfo
+from aoshell.shell.feed import named_id
 from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.outcome import Outcome
 from aoshell.shell.prompt import toolbar
@@ -36,14 +37,20 @@ class Helpers:
     Args:
         invalidate: has the screen drawn again.
         idle: whether no line runs.
+        opens: whether the menu opens by itself.
     """
 
     def __init__(
-        self, buffer: Buffer, invalidate: Callable[[], None], idle: Callable[[], bool]
+        self,
+        buffer: Buffer,
+        invalidate: Callable[[], None],
+        idle: Callable[[], bool],
+        *,
+        opens: Callable[[], bool],
     ) -> None:
         self._buffer, self._invalidate = buffer, invalidate
         self._names = Keeper(idle)
-        self._offering = Offering(buffer, self._names)
+        self._offering = Offering(buffer, self._names, opens=opens)
         self._facts = toolbar.ToolbarFacts()
         self._asking: asyncio.Task[None] | None = None
         self._typed: tuple[str, int, int] | None = None
@@ -69,6 +76,8 @@ class Helpers:
 
     def learn(self, session: Session, line: str, outcome: Outcome) -> None:
         """Learn from a line and its outcome."""
+        if session.process:
+            self._attach(session.process)
         self._facts.learn(outcome)
         if outcome.ok and not is_command(line):
             self._names.of(session).learn(line)
@@ -89,10 +98,13 @@ class Helpers:
         if text:
             return kind, text
         if session and session.process:
-            self._facts.process = session.process.name or short_id(session.process.id)
+            self._attach(session.process)
             self._facts.identity = session.identity
             self._facts.attestation = session.attestation
         return "toolbar", toolbar.line(self._facts, prompt, columns, _mode())
+
+    def _attach(self, process: ProcessInfo) -> None:
+        self._facts.attach(process.id, named_id(process.id, process.name))
 
     def signature(self, session: Session | None, columns: int) -> tuple[str, str]:
         """The signature of the call that is being typed."""

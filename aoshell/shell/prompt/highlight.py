@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 from prompt_toolkit.document import Document
@@ -9,12 +10,15 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.lexers import Lexer
 
 from aoshell.check.known import BASIC, LUA
-from aoshell.lua.lexer import Token, pieces
+from aoshell.lua.lexer import Token
+from aoshell.lua.references import typed_pieces
 from aoshell.shell.lines.multiline import is_command
 
 _CONSTANTS = frozenset(("true", "false", "nil"))
-_COLOURED = frozenset(("string", "number", "comment"))
+_COLOURED = frozenset(("string", "number", "comment", "reference"))
 _BUILTIN = "class:lua.builtin"
+_REFERENCE = "class:lua.reference"
+_NAME = re.compile(r"(?<![^\s=/])@[\w-]+", re.ASCII)  # in a dot command
 _BUILTINS = BASIC | {f"{library}.{name}" for library, names in LUA.items() for name in names}
 _OPEN_LIBRARIES = frozenset(("bit32", "debug", "io", "package"))  # of which any field counts
 
@@ -25,9 +29,7 @@ class LineLexer(Lexer):
     def lex_document(self, document: Document) -> Callable[[int], StyleAndTextTuples]:
         """Colours line by line, as far down as they are asked for."""
         if is_command(document.text):
-            name, space, rest = document.lines[0].partition(" ")
-            command: StyleAndTextTuples = [("class:command", name), ("", space + rest)]
-            return lambda number: [("", document.lines[number])] if number else command
+            return lambda number: _command_line(document.lines[number], first=not number)
         rest_of_lines, coloured = _lines(document.text), list[StyleAndTextTuples]()
 
         def line(number: int) -> StyleAndTextTuples:
@@ -38,10 +40,21 @@ class LineLexer(Lexer):
         return line
 
 
+def _command_line(line: str, *, first: bool) -> StyleAndTextTuples:
+    """A line of a dot command, with its `@name`s."""
+    name, space, rest = line.partition(" ") if first else ("", "", line)
+    coloured: StyleAndTextTuples = [("class:command", name), ("", space)] if first else []
+    at = 0
+    for found in _NAME.finditer(rest):
+        coloured += [("", rest[at : found.start()]), (_REFERENCE, found[0])]
+        at = found.end()
+    return [*coloured, ("", rest[at:])]
+
+
 def _lines(text: str) -> Iterator[StyleAndTextTuples]:
     """The lines of a text of Lua, in coloured pieces."""
     line: StyleAndTextTuples = []
-    for piece in pieces(text):
+    for piece in typed_pieces(text):
         style = _style(piece, line)
         first, *others = piece.text.split("\n")
         line.append((style, first))

@@ -24,13 +24,13 @@ class _Later:
 
     def __init__(self) -> None:
         self._front: asyncio.Future[Front] = asyncio.get_running_loop().create_future()
-        self._kept: list[str] = []
+        self._kept: list[tuple[bool, str]] = []  # whether it is a sentence of the shell
         self._node: Node | None = None
 
     def become(self, front: Front) -> None:
         self._front.set_result(front)
-        for text in self._kept:
-            front.feed(text)
+        for is_note, text in self._kept:
+            (front.note if is_note else front.feed)(text)
         if self._node:
             front.opened(self._node)
 
@@ -46,7 +46,13 @@ class _Later:
         if self._front.done():
             self._front.result().feed(text)
         else:
-            self._kept.append(text)
+            self._kept.append((False, text))
+
+    def note(self, text: str) -> None:
+        if self._front.done():
+            self._front.result().note(text)
+        else:
+            self._kept.append((True, text))
 
     def partial(self, result: Result) -> None:
         self._front.result().partial(result)

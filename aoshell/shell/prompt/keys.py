@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import select
 from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Sequence
 
 from prompt_toolkit.application import get_app
-from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.buffer import Buffer, CompletionState
 from prompt_toolkit.filters import Condition, emacs_mode, has_completions, has_focus, has_selection
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.key_binding.bindings.auto_suggest import load_auto_suggest_bindings
 from prompt_toolkit.key_binding.key_bindings import KeyBindingsBase, merge_key_bindings
+from prompt_toolkit.key_binding.key_processor import KeyPress
 from prompt_toolkit.keys import Keys
 
 from aoshell.shell.prompt.picker import Picker
@@ -17,20 +21,53 @@ from aoshell.shell.prompt.picker import bindings as picker_bindings
 from aoshell.shell.prompt.structure import INDENT
 
 
+class Ahead:
+    """The keys that are there already behind the one that is handled: typed ahead, or pasted by a
+    terminal that does not mark pastes.
+
+    Args:
+        queue: keys that were read.
+        more: reads those that wait.
+    """
+
+    def __init__(self, queue: deque[KeyPress], more: Callable[[], Sequence[KeyPress]]) -> None:
+        self._queue, self._more = queue, more
+
+    def __bool__(self) -> bool:
+        return bool(self._queue)
+
+    def take(self) -> str:
+        """Take out the text at the front, "" where another key stands there."""
+        taken: list[str] = []
+        while True:
+            while self._queue and _is_text(self._queue[0]):
+                taken.append(self._queue.popleft().data)
+            if self._queue or not taken:
+                return "".join(taken)
+            # A terminal is read in blocks: one paste may be in several.
+            self._queue.extend(self._more())
+            if not self._queue:
+                return "".join(taken)
+
+
+def _is_text(key: KeyPress) -> bool:
+    return key.data in ("\r", "\n", "\t") or (len(key.key) == 1 and key.data.isprintable())
+
+
 class KeyTarget(ABC):
     """What the keys act on."""
 
     @abstractmethod
-    def enter(self, *, ahead: bool) -> None:
-        """Send the line, or begin the next one where it is not complete.
+    def enter(self, ahead: Ahead) -> None:
+        """Send the line, or begin the next one where it is not complete."""
+
+    @abstractmethod
+    def newline(self, *, ahead: bool) -> None:
+        """Begin the next line.
 
         Args:
             ahead: more keys are there already: they were pasted, with their own indentation.
         """
-
-    @abstractmethod
-    def newline(self, *, ahead: bool) -> None:
-        """Begin the next line."""
 
     @abstractmethod
     def complete(self) -> None:
@@ -77,7 +114,7 @@ def _line(target: KeyTarget, buffer: Buffer) -> KeyBindings:
 
     @keys.add("enter", filter=here)
     def _enter(event: KeyPressEvent) -> None:
-        target.enter(ahead=bool(event.key_processor.input_queue))
+        target.enter(Ahead(event.key_processor.input_queue, _waiting))
 
     @keys.add("escape", "enter", filter=here)
     def _newline(event: KeyPressEvent) -> None:
@@ -109,6 +146,13 @@ def _line(target: KeyTarget, buffer: Buffer) -> KeyBindings:
     return keys
 
 
+def _waiting() -> list[KeyPress]:
+    """Keys that wait in the terminal."""
+    reader = get_app().input
+    ready = select.select([reader.fileno()], [], [], 0)[0] if not reader.closed else []
+    return reader.read_keys() if ready else []
+
+
 def _marked(buffer: Buffer) -> KeyBindings:
     """Keys after Ctrl-Space, which sets a mark: they drop the mark and then do as usual.
 
@@ -126,9 +170,14 @@ def _marked(buffer: Buffer) -> KeyBindings:
     return keys
 
 
+class ByItself(CompletionState):
+    """A menu that opened by itself: keys do as without it, until Tab goes into it."""
+
+
 def _menu(buffer: Buffer) -> KeyBindings:
     keys = KeyBindings()
-    here = has_focus(buffer) & has_completions
+    opened = Condition(lambda: isinstance(buffer.complete_state, ByItself))
+    here = has_focus(buffer) & has_completions & ~opened
 
     @keys.add("s-tab", filter=here)
     def _back(_: KeyPressEvent) -> None:
@@ -138,4 +187,15 @@ def _menu(buffer: Buffer) -> KeyBindings:
     def _close(_: KeyPressEvent) -> None:
         buffer.cancel_completion()
 
+    # Not eager: with other keys behind it, Escape means something else.
+    @keys.add("escape", filter=has_focus(buffer) & opened & emacs_mode)
+    def _leave(_: KeyPressEvent) -> None:
+        buffer.complete_state = None
+
+    def _without(event: KeyPressEvent) -> None:
+        buffer.complete_state = None
+        event.key_processor.feed_multiple(event.key_sequence, first=True)
+
+    for key in ("up", "down", "c-p", "c-n"):
+        keys.add(key, filter=has_focus(buffer) & opened)(_without)
     return keys

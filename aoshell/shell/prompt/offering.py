@@ -1,5 +1,8 @@
 """What Tab does: complete as far as it is clear, then offer what there is in a menu.
 
+Behind `.` and `:`, and for the fields of a message that is sent, the menu opens by itself where the
+user wants that. Until Tab goes into it, no key does anything else for it.
+
 Known words are offered at once. Words that have to be read are waited for up to `PATIENCE`; what a
 slower node answers is there at the next Tab. Typing never waits.
 """
@@ -7,8 +10,10 @@ slower node answers is there at the next Tab. Typing never waits.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
+from prompt_toolkit.application import get_app
 from prompt_toolkit.buffer import Buffer, CompletionState
 from prompt_toolkit.completion import (
     CompleteEvent,
@@ -18,7 +23,14 @@ from prompt_toolkit.completion import (
 )
 from prompt_toolkit.document import Document
 
-from aoshell.shell.prompt.completion import LineCompleter, Lists, unknown_path, wanted_kinds
+from aoshell.shell.prompt.completion import (
+    LineCompleter,
+    Lists,
+    opens_by_itself,
+    unknown_path,
+    wanted_kinds,
+)
+from aoshell.shell.prompt.keys import ByItself
 from aoshell.shell.prompt.names import Keeper
 from aoshell.shell.prompt.words import load_words
 from aoshell.shell.session import Session
@@ -31,10 +43,11 @@ class Offering:
 
     Args:
         names: of the processes.
+        opens: whether the menu opens by itself.
     """
 
-    def __init__(self, buffer: Buffer, names: Keeper) -> None:
-        self._buffer, self._names = buffer, names
+    def __init__(self, buffer: Buffer, names: Keeper, *, opens: Callable[[], bool]) -> None:
+        self._buffer, self._names, self._opens = buffer, names, opens
         self._lists = Lists()
         self._session: Session | None = None
         self._completer: Completer = LineCompleter(lambda: names.of(self._session), self._lists)
@@ -46,9 +59,7 @@ class Offering:
         """Complete, open the menu, or go on in it."""
         self._session = session
         buffer = self._buffer
-        if buffer.complete_state:
-            self._follows = False
-            buffer.complete_next()
+        if buffer.complete_state and not self._go_in():
             return
         offered = self._offer()
         if session and (reading := self._to_read(session, buffer.document.text_before_cursor)):
@@ -56,13 +67,27 @@ class Offering:
             if not offered:
                 self._keep(asyncio.create_task(self._once(reading, buffer.document)))
 
+    def _go_in(self) -> bool:
+        """Go on in the open menu; False where there is more to complete first."""
+        buffer, state = self._buffer, self._buffer.complete_state
+        if isinstance(state, ByItself):
+            found = state.completions
+            if len(found) == 1 or get_common_complete_suffix(buffer.document, found):
+                buffer.complete_state = None
+                return True
+            buffer.complete_state = CompletionState(buffer.document, found)
+        self._follows = False
+        buffer.complete_next()
+        return False
+
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._reading.add(task)
         task.add_done_callback(self._reading.discard)
 
     def close(self) -> None:
-        """The line is over."""
+        """The line is over. What it makes, the next Tab is to know."""
         self._follows = False
+        self._lists.known.clear()
 
     def _offer(self) -> bool:
         """Complete what is clear, and open a menu for the rest. Returns whether anything fits."""
@@ -84,8 +109,10 @@ class Offering:
         return list(self._completer.get_completions(self._buffer.document, asked))
 
     def _typed(self) -> None:
-        """Keep the menu open while a word of it is typed on."""
+        """Keep the menu open while a word of it is typed on, or open it."""
         if not self._follows:
+            if self._opens():
+                self._open()
             return
         before = self._buffer.document.char_before_cursor
         found = self._found() if before.isalnum() or before in "_-" else []
@@ -93,6 +120,17 @@ class Offering:
         self._buffer.complete_state = (
             CompletionState(self._buffer.document, found) if found else None
         )
+
+    def _open(self) -> None:
+        """Open the menu where it does so by itself."""
+        buffer = self._buffer
+        before = buffer.document.text_before_cursor
+        # With more keys behind it, this one is of a paste.
+        if get_app().key_processor.input_queue or not opens_by_itself(before):
+            return
+        found = self._found()
+        if found and not (len(found) == 1 and _is_typed(found[0], before)):
+            buffer.complete_state = ByItself(buffer.document, found)
 
     def _to_read(self, session: Session, before: str) -> asyncio.Task[None] | None:
         path = unknown_path(before, self._names.of(session))
@@ -108,6 +146,9 @@ class Offering:
             await asyncio.wait_for(asyncio.shield(reading), PATIENCE)
             if self._buffer.document == document and not self._buffer.complete_state:
                 self._offer()
-                from prompt_toolkit.application import get_app
-
                 get_app().invalidate()
+
+
+def _is_typed(found: Completion, before: str) -> bool:
+    """Whether a completion would add nothing."""
+    return -found.start_position > 0 and before.endswith(found.text)

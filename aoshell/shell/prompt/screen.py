@@ -4,12 +4,14 @@ of Ctrl-R, and one line below. All but the prompt come and go.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
 from prompt_toolkit.application import Application
 from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.document import Document
 from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.filters import Condition, has_focus
 from prompt_toolkit.formatted_text import ANSI, StyleAndTextTuples, to_formatted_text
@@ -31,6 +33,7 @@ from prompt_toolkit.layout import (
 from prompt_toolkit.layout.processors import (
     AppendAutoSuggestion,
     ConditionalProcessor,
+    DynamicProcessor,
     HighlightMatchingBracketProcessor,
     Processor,
     Transformation,
@@ -47,16 +50,26 @@ _MENU = 8  # rows of the menu
 _ESCAPE = 0.1  # seconds after which Escape is a key of its own
 
 
+class Marking(Processor):
+    """Marks places in what is typed."""
+
+    @abstractmethod
+    def marks(self, document: Document) -> bool:
+        """Whether anything is marked in a document."""
+
+
 class View(Protocol):
     """What the screen shows.
 
     Attributes:
         stage: what the shell waits for, "" for nothing.
         lexer: colours what is typed.
+        marks: marks in it what is wrong.
     """
 
     stage: str
     lexer: Lexer | None
+    marks: Marking | None
 
     def prefix(self) -> str:
         """The prompt, with colours; "" while a line runs."""
@@ -148,12 +161,13 @@ class Screen:
 
     def finish(self) -> None:
         """Leave the line on the screen without menu and toolbar, and go on below it."""
-        brackets = _has_brackets_marked(self._buffer)
+        marking, document = self._view.marks, self._buffer.document
+        marked = _has_brackets_marked(self._buffer) or bool(marking and marking.marks(document))
         self._buffer.complete_state = None
         self._buffer.suggestion = None
         self._finishing = True
         try:
-            self._renderer.finish(self.app, self._window, again=brackets)
+            self._renderer.finish(self.app, self._window, again=marked)
         finally:
             self._finishing = False
 
@@ -200,6 +214,10 @@ class Screen:
             input_processors=[
                 ConditionalProcessor(
                     HighlightMatchingBracketProcessor(), Condition(lambda: not self._finishing)
+                ),
+                ConditionalProcessor(
+                    DynamicProcessor(lambda: self._view.marks),
+                    typed & Condition(lambda: not self._finishing),
                 ),
                 ConditionalProcessor(AppendAutoSuggestion("class:auto-suggestion"), typed),
                 ShowHidden(),

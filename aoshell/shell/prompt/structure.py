@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from aoshell.lua.lexer import KEYWORDS, Token, pieces, tokens
 
@@ -73,8 +74,9 @@ class Context:
         return None
 
 
+@lru_cache(maxsize=4)
 def read_context(before: str) -> Context:
-    """Read what surrounds the end of a text."""
+    """Read what surrounds the end of a text. All that helps with one key asks for the same text."""
     text = _end_of(before)
     found = list(pieces(text))
     quote, silent, word = "", False, ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,9 @@ COLOURS: dict[str, tuple[str, ...]] = {
     "number": ("lua.number",),
     "comment": ("lua.comment",),
     "builtin": ("lua.builtin",),
+    "name": ("lua.reference",),
+    "wrong": ("lua.wrong",),
+    "open": ("lua.open",),
     "toolbar": ("toolbar",),
     "signature": ("signature",),
     "suggestion": ("auto-suggestion",),
@@ -25,17 +29,21 @@ COLOURS: dict[str, tuple[str, ...]] = {
     "hidden": ("hidden",),
 }
 
-# The terminal's own palette, which its user can read.
+# Colours of the 256 that all terminals draw alike; the sixteen of its own palette may be anything.
+# Each holds a contrast of 4.5:1 (WCAG 2.1, 1.4.3) on the grounds that its theme is for.
 _DARK = {
-    "keyword": "ansimagenta",
-    "constant": "ansicyan",
-    "string": "ansigreen",
-    "number": "ansicyan",
-    "comment": "ansibrightblack",
-    "builtin": "ansiblue",
-    "toolbar": "ansibrightblack",
-    "signature": "ansicyan",
-    "suggestion": "ansibrightblack",
+    "keyword": "#d787d7",
+    "constant": "#5fd7d7",
+    "string": "#87d787",
+    "number": "#5fd7d7",
+    "comment": "#949494",
+    "builtin": "#87afff",
+    "name": "#d7af5f",
+    "wrong": "#ff8787 underline",
+    "open": "underline",
+    "toolbar": "#949494",
+    "signature": "#5fd7d7",
+    "suggestion": "#949494",
     "bracket": "bold underline",
     "menu": "",
     "chosen": "reverse",
@@ -43,21 +51,50 @@ _DARK = {
 }
 _LIGHT = {
     **_DARK,
-    "constant": "ansiblue",
-    "string": "#006000",
-    "number": "ansiblue",
-    "comment": "#707070",
-    "toolbar": "#606060",
-    "signature": "ansiblue",
-    "suggestion": "#909090",
+    "keyword": "#8700af",
+    "constant": "#005faf",
+    "string": "#005f00",
+    "number": "#005faf",
+    "comment": "#626262",
+    "builtin": "#0000d7",
+    "name": "#875f00",
+    "wrong": "#d70000 underline",
+    "toolbar": "#626262",
+    "signature": "#005faf",
+    "suggestion": "#626262",
+}
+# Of the 256, only these six hold it on black and on white.
+_BOTH = {
+    **_DARK,
+    "keyword": "#875fd7",
+    "constant": "#af5f5f",
+    "string": "#00875f",
+    "number": "#af5f5f",
+    "comment": "#767676",
+    "builtin": "#5f5fff",
+    "name": "#d700af",
+    "wrong": "#d700af underline",
+    "toolbar": "#767676",
+    "signature": "#5f5fff",
+    "suggestion": "#767676",
 }
 _PLAIN = {
     **dict.fromkeys(COLOURS, ""),
+    "wrong": "underline",
+    "open": "underline",
     "bracket": "bold",
     "chosen": "reverse",
     "hidden": "reverse",
 }
-THEMES: dict[str, dict[str, str]] = {"dark": _DARK, "light": _LIGHT, "plain": _PLAIN}
+THEMES: dict[str, dict[str, str]] = {
+    "dark": _DARK,
+    "light": _LIGHT,
+    "both": _BOTH,
+    "plain": _PLAIN,
+}
+AUTO = "auto"
+"""Not a theme: that of the terminal's ground where the terminal tells it, else "both"."""
+_LIGHT_GROUNDS = frozenset({"7", "15"})
 
 # prompt_toolkit's menus are grey boxes; these stand on the terminal's own ground.
 _FIXED = {
@@ -72,15 +109,24 @@ def make_style(theme: str, changes: Mapping[str, str]) -> BaseStyle:
     """The style of a theme with changes to it.
 
     Args:
-        theme: one of `THEMES`.
+        theme: one of `THEMES`, or `AUTO`.
         changes: colours by the names of `COLOURS`, as `colour_problem` finds nothing wrong with.
     """
     from prompt_toolkit.styles import Style
 
     rules = dict(_FIXED)
-    for name, colour in {**THEMES[theme], **changes}.items():
+    chosen = _told_by_terminal() if theme == AUTO else theme
+    for name, colour in {**THEMES[chosen], **changes}.items():
         rules |= dict.fromkeys(COLOURS[name], f"noinherit {colour}")
     return Style.from_dict(rules)
+
+
+def _told_by_terminal() -> str:
+    """The theme for the ground that COLORFGBG names, as in "15;0" (rxvt, konsole and others)."""
+    _, semicolon, ground = os.environ.get("COLORFGBG", "").rpartition(";")
+    if not semicolon or not ground.isdecimal():
+        return "both"
+    return "light" if ground in _LIGHT_GROUNDS else "dark"
 
 
 def colour_problem(colour: object) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aoshell.nodes.values import NodeInfo
 from aoshell.shell import reference
-from aoshell.shell.feed import short_id
+from aoshell.shell.feed import named_id, short_id
 from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.outcome import CommandOutput, LineAnswer, Outcome
 from aoshell.shell.prompt.names import ProcessNames
@@ -23,6 +23,8 @@ class ToolbarFacts:
     """What the toolbar shows; "" and None are not known, and left out.
 
     Attributes:
+        id: of the process.
+        slot: of the last line that it has got since it was attached.
         wallet: its address.
         identity: the name it was chosen by.
         milliseconds, gas: of the last line.
@@ -37,16 +39,23 @@ class ToolbarFacts:
     milliseconds: float | None = None
     gas: int = 0
     attestation: str = ""
+    id: str = ""
+
+    def attach(self, id: str, name: str) -> None:
+        """Learn which process lines go to."""
+        if id != self.id:
+            self.slot = None
+        self.id, self.process = id, name
 
     def learn(self, outcome: Outcome) -> None:
-        """Learn from the outcome of a line."""
+        """Learn from the outcome of a line; only the slots of the attached process count."""
         answer = outcome.answer if isinstance(outcome, CommandOutput) else outcome
         if not isinstance(answer, LineAnswer):
             return
         results = (answer.own, answer.later) if answer.later else (answer.own,)
         self.milliseconds = sum(result.milliseconds for result in results)
         self.gas = sum(result.gas for result in results)
-        if answer.receipt and answer.last.slot >= 0:
+        if answer.receipt and answer.last.process == self.id and answer.last.slot >= 0:
             self.slot = answer.last.slot
 
 
@@ -59,7 +68,8 @@ def line(facts: ToolbarFacts, prompt: str, columns: int, mode: str = "") -> str:
     """
     words = [mode, _node(facts.node), facts.attestation, facts.process]
     if facts.wallet:
-        words.append(f"{facts.identity or 'wallet'} {short_id(facts.wallet)}")
+        own = f"wallet {short_id(facts.wallet)}"
+        words.append(named_id(facts.wallet, facts.identity) if facts.identity else own)
     if facts.slot is not None:
         words.append(f"slot {facts.slot}")
     if inbox := _INBOX.search(clean(prompt, colour=False)):
@@ -68,7 +78,13 @@ def line(facts: ToolbarFacts, prompt: str, columns: int, mode: str = "") -> str:
         words.append(f"{facts.milliseconds:.1f} ms")
     if facts.gas:
         words.append(f"{facts.gas} gas")
-    return cut(clean_line(_DOT.join(word for word in words if word)), columns - 1)
+    shown = ""
+    for word in filter(None, map(clean_line, words)):
+        more = f"{shown}{_DOT}{word}" if shown else word
+        if shown and width_of(more) > columns - 1:
+            break  # nothing is shown by half
+        shown = more
+    return cut(shown, columns - 1)
 
 
 def cut(text: str, columns: int) -> str:

@@ -1,4 +1,4 @@
-"""Words for dot commands that only the node knows: processes, snapshots, identities."""
+"""Names for completion that only the node and the home know: processes, snapshots, identities."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
 from aoshell.shell.feed import short_id
-from aoshell.shell.prompt.completion import Lists, wanted_kinds
+from aoshell.shell.prompt.completion import Lists, Named, wanted_kinds
 
 if TYPE_CHECKING:
     from aoshell.shell.session import Session
-
-Words = list[tuple[str, str]]
 
 
 async def load_words(session: Session, before: str, lists: Lists) -> None:
@@ -23,30 +21,33 @@ async def load_words(session: Session, before: str, lists: Lists) -> None:
             lists.known[kind] = await _LOADERS[kind](session)
 
 
-async def _processes(session: Session) -> Words:
+async def _processes(session: Session) -> list[Named]:
     return [
-        (info.name or info.id[:12], short_id(info.id)) for info in await session.node.processes()
+        Named(info.name, f"{short_id(info.id)}  {short_id(info.module)}", info.id)
+        for info in await session.node.processes()
     ]
 
 
-async def _targets(session: Session) -> Words:
-    return [(info.id, info.name) for info in await session.node.processes()]
+async def _targets(session: Session) -> list[Named]:
+    addresses = await session.identities.addresses()
+    people = [Named(name, f"{short_id(one)}  identity", one) for one, name in addresses.items()]
+    return [*await _processes(session), *people]
 
 
-async def _snapshots(session: Session) -> Words:
+async def _snapshots(session: Session) -> list[Named]:
     node = session.node.local
     if node is None:
         return []
     marks = await node.workbench.marks(session.attached.id)
-    return [(name, f"slot {slot}") for name, slot in marks.items()]
+    return [Named(name, f"slot {slot}") for name, slot in marks.items()]
 
 
-async def _identities(session: Session) -> Words:
-    return [(name, "") for name in session.identities.names()]
+async def _identities(session: Session) -> list[Named]:
+    return [Named(name) for name in session.identities.names()]
 
 
-async def _settings(session: Session) -> Words:
-    return [(name, value) for name, value, _ in _rows(session)]
+async def _settings(session: Session) -> list[Named]:
+    return [Named(name, value) for name, value, _ in _rows(session)]
 
 
 def _rows(session: Session) -> Sequence[tuple[str, str, str]]:
@@ -54,12 +55,12 @@ def _rows(session: Session) -> Sequence[tuple[str, str, str]]:
     return rows
 
 
-async def _choices(session: Session) -> Words:
+async def _choices(session: Session) -> list[Named]:
     words = ((word, name) for name, _, allowed in _rows(session) for word in allowed.split(" or "))
-    return [(word, f"of {name}") for word, name in words if " " not in word]
+    return [Named(word, f"of {name}") for word, name in words if " " not in word]
 
 
-_LOADERS: dict[str, Callable[[Session], Awaitable[Words]]] = {
+_LOADERS: dict[str, Callable[[Session], Awaitable[list[Named]]]] = {
     "PROCESS": _processes,
     "TARGET": _targets,
     "SNAPSHOT": _snapshots,

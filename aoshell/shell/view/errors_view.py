@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Mapping
 
 from aoshell.lua import compiling
-from aoshell.lua.lexer import BREAK, tokens
+from aoshell.lua.lexer import BREAK, Token, tokens
 from aoshell.protocol.message import Result
+from aoshell.shell.view.text import width_of
 
 TYPED = '[string "aos"]'
 """The name under which a process compiles what was typed."""
@@ -62,6 +64,29 @@ def show_source(error: str, sources: Mapping[str, str]) -> str:
     return ""
 
 
+def names_a_file(error: str) -> bool:
+    """Whether an error names a line of a file, and not only of what was typed."""
+    _, reason = split_error(error)
+    return any(place["chunk"][0] != "[" for place in _PLACE.finditer(reason))
+
+
+def place_of(error: str, source: str) -> int | None:
+    """The offset in a source at which an error of Lua's compiler is; None where that is not known.
+
+    Args:
+        error: a message that names a line of it.
+    """
+    place = _PLACE.search(error)
+    lines = BREAK.split(source)
+    if not place or not 1 <= int(place["line"]) <= len(lines):
+        return None
+    number = int(place["line"])
+    column = _column(error[place.start("what") :], lines, number)
+    if column is None or column < 0:
+        return None
+    return sum(len(line) + 1 for line in lines[: number - 1]) + column
+
+
 def _source(chunk: str, sources: Mapping[str, str]) -> str | None:
     if chunk in sources:
         return sources[chunk]
@@ -95,15 +120,26 @@ def _column(what: str, lines: list[str], number: int) -> int | None:
 
 def _stop(lines: list[str], number: int, token: str) -> int:
     """Where the parser stopped: the first place of the token up to which the text is an error."""
-    line, before = lines[number - 1], "\n".join(lines[: number - 1])
+    line, before = lines[number - 1], "".join(f"{line}\n" for line in lines[: number - 1])
     token = token.split("\n", 1)[0]
-    places = [match.start() for match in re.finditer(re.escape(token), line)]
-    for start in places:
-        head = f"{before}\n{line[: start + len(token)]}" if before else line[: start + len(token)]
-        error = compiling.find_syntax_error(head)
-        if error and not error.endswith("near <eof>"):
-            return start
-    return places[-1] if places else len(line) - len(line.lstrip())
+    source, begin = before + line, len(before)
+    # Tokens, for the same characters may stand in a string before it, too.
+    places = [one.start for one in tokens(source) if one.start >= begin and _is(one, token)]
+
+    def stops(place: int) -> bool:
+        error = compiling.find_syntax_error(source[: place + len(token)])
+        return bool(error) and not error.endswith("near <eof>")
+
+    # Whatever follows an error, it stays one.
+    at = bisect_left(places, True, key=stops)
+    if at < len(places):
+        return places[at] - begin
+    return line.rfind(token) if token in line else len(line) - len(line.lstrip())
+
+
+def _is(token: Token, text: str) -> bool:
+    """Whether Lua's message, which may shorten a token, means this one."""
+    return token.text == text or (token.kind == "string" and token.text.startswith(text))
 
 
 def _drawn(number: int, line: str, column: int) -> str:
@@ -113,7 +149,7 @@ def _drawn(number: int, line: str, column: int) -> str:
     if column < 0:
         return f"  {number} │ {_even(shown)}"
     gutter, blank = f"  {number} │ ", " " * len(f"  {number} ") + "│ "
-    width = len(_even(shown[: column - start]))
+    width = width_of(_even(shown[: column - start]))
     return f"{gutter}{_even(shown)}\n{blank}{' ' * width}^"
 
 

@@ -22,7 +22,7 @@ from aoshell.shell.outcome import (
 from aoshell.shell.view.errors_view import failure_text
 from aoshell.shell.view.streams import Write
 from aoshell.shell.view.tables import process_table, remote_table, table_lines
-from aoshell.shell.view.text import clean, wrapped, wrapped_rows
+from aoshell.shell.view.text import clean, fitted_excerpts, wrapped, wrapped_rows, wrapped_sentences
 from aoshell.shell.view.values import UNEVALUATED, outcome_value, process_value
 
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
@@ -85,11 +85,12 @@ class Renderer:
         self._untrusted(self._out, text)
 
     def note(self, text: str) -> None:
-        """Show a sentence of the shell."""
-        self._untrusted(self._err, text)
+        """Show sentences of the shell."""
+        columns = self._columns()
+        self._untrusted(self._err, wrapped_sentences(text, columns) if columns else text)
 
     def error(self, error: AoError) -> None:
-        self._untrusted(self._err, str(error))
+        self.note(str(error))
 
     def processes(self, processes: Iterable[ProcessInfo], *, remote: bool = False) -> None:
         """Show the processes for `--list`."""
@@ -145,6 +146,8 @@ class Renderer:
     def _untrusted(self, write: Write, text: str) -> None:
         if text:
             shown = clean(text, colour=self.colour)
+            if columns := self._columns():
+                shown = fitted_excerpts(shown, columns)
             write(shown if shown.endswith("\n") else shown + "\n")
 
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from aoshell.protocol.encoding import has_id_form
 from aoshell.shell.outcome import Table
-from aoshell.shell.view.text import clean_line, columns_of, format_size, format_time, width_of
+from aoshell.shell.view.text import (
+    clean_line,
+    columns_of,
+    format_size,
+    format_time,
+    width_of,
+    wrapped_rows,
+)
 
 if TYPE_CHECKING:
     from aoshell.nodes.values import ProcessInfo
 
 _GAP = 2  # columns between two cells of a table
+_SHORT = 9  # columns of a text that is cut, at least: eight characters of an id and the mark
 _WIDEST = 16_384  # columns of a cell without a screen: rows are filled up to the widest cell
 
 
@@ -19,18 +28,71 @@ def table_lines(table: Table, columns: int = 0) -> list[str]:
     """A table as aligned text, its header first.
 
     Args:
-        columns: of the screen; the widest columns are cut until the rest fits. 0 without a screen:
-            then only cells wider than `_WIDEST` are cut.
+        columns: of the screen. Ids are cut first, then texts; numbers never are. What is too narrow
+            for all columns shows a line for each cell. 0 without a screen: then only cells wider
+            than `_WIDEST` are cut.
     """
     rows = [table.columns, *(tuple(clean_line(value) for value in row) for row in table.rows)]
     most = columns or _WIDEST
     widths = [min(most, max(width_of(row[i]) for row in rows)) for i in range(len(table.columns))]
-    excess = sum(widths) + _GAP * (len(widths) - 1) - columns if columns else 0
-    for _ in range(max(0, excess)):
-        widest = widths.index(max(widths))
-        widths[widest] -= 1
+    if columns:
+        fitting = _fitted(table, rows, widths, columns - _GAP * (len(widths) - 1))
+        if fitting is None:
+            return _one_below_the_other(rows, columns, wraps=table.wraps)
+        widths = fitting
     right = [name in table.right for name in table.columns]
+    if table.wraps and columns:
+        rows = [part for row in rows for part in _wrapped(row, widths[-1])]
     return [_aligned(row, widths, right) for row in rows]
+
+
+def _wrapped(row: tuple[str, ...], width: int) -> Iterator[tuple[str, ...]]:
+    """A row, and rows below it for what its last cell has no room for."""
+    first, *others = wrapped_rows(row[-1], width).split("\n")
+    yield (*row[:-1], first)
+    for part in others:
+        yield (*("" for _ in row[:-1]), part)
+
+
+def _fitted(
+    table: Table, rows: list[tuple[str, ...]], widths: list[int], room: int
+) -> list[int] | None:
+    """Widths that fit; None where numbers, and enough of the texts, do not."""
+    fitted = list(widths)
+    texts = [i for i, name in enumerate(table.columns) if name not in table.right]
+    ids = [i for i in texts if any(has_id_form(row[i]) for row in rows)]
+    # An id is known by its beginning. Of texts, the widest are cut.
+    for cut in (ids, texts):
+        while sum(fitted) > room:
+            widest = max(cut, key=lambda i: fitted[i], default=None)
+            if widest is None or fitted[widest] <= min(widths[widest], _SHORT):
+                break
+            others = max((fitted[i] for i in cut if fitted[i] < fitted[widest]), default=0)
+            excess = sum(fitted) - room
+            fitted[widest] -= max(1, min(excess, fitted[widest] - max(others, _SHORT)))
+    if sum(fitted) <= room:
+        return fitted
+    if len(widths) > 1 and len(rows) > 1:
+        return None
+    return [max(1, room // len(widths))] * len(widths)
+
+
+def _one_below_the_other(rows: list[tuple[str, ...]], columns: int, *, wraps: bool) -> list[str]:
+    """A table as a block of lines for each row."""
+    header, *others = rows
+    width = min(max(map(width_of, header)), max(1, columns // 2))
+    room = max(1, columns - width - 1)
+    lines: list[str] = []
+    for row in others:
+        lines += [""] if lines else []
+        for name, value in zip(header, row, strict=True):
+            label = _cut(name, width)
+            fill = " " * (width - width_of(label))
+            last = wraps and name == header[-1]
+            parts = wrapped_rows(value, room).split("\n") if last else [_cut(value, room)]
+            lines.append(f"{label}{fill} {parts[0]}".rstrip())
+            lines += [" " * (width + 1) + part for part in parts[1:]]
+    return lines
 
 
 def process_table(processes: Iterable[ProcessInfo]) -> Table:

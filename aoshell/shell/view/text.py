@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from contextlib import suppress
-from itertools import groupby, islice
+from itertools import groupby, islice, takewhile
 
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
 _RESET = "\x1b[0m"
@@ -22,6 +22,16 @@ _LONGEST_PROMPT = 200
 _LIST_ROOM = 30  # columns of a list's last column; with less it stands below the first
 _LIST_GAPS = 2  # of a line; behind them a gap is part of the text
 _LIST_GAP = re.compile(r"\S {2,}(?=\S)")
+_BELOW = 4  # columns before a cell that stands below its row
+_LEAD = re.compile(r"\s*(?:→ )?")
+_WORD = re.compile(r"( *)([^ ]+)")
+_GUTTER = re.compile(r"\s*\d* │ ")
+# A source line and a caret under it, behind a gutter; the feed puts a name before both.
+_EXCERPT = re.compile(
+    r"^(?P<gutter>.*?\d │ )(?P<code>.*)\n(?P<blank>.*?│ )(?P<pad> *)\^$", re.MULTILINE
+)
+_NARROWEST = 4  # columns for text behind a gutter or an indentation, at least
+_NO_COLUMN = frozenset({"Mn", "Me", "Cf"})  # categories of Unicode: marks, and what formats
 
 
 def clean(untrusted: str, *, colour: bool) -> str:
@@ -55,17 +65,28 @@ def wrapped(prose: str, columns: int) -> str:
     lines: list[str] = []
     for is_paragraph, group in groupby(prose.split("\n"), _is_of_a_paragraph):
         found = list(group)
-        if is_paragraph and any(len(line) > columns for line in found):
+        if is_paragraph and any(_width(line) > columns for line in found):
             found = [" ".join(found)]
         for line in found:
-            lines += [line] if len(line) <= columns else _broken(line, columns)
+            lines += [line] if _width(line) <= columns else _broken(line, columns)
     return "\n".join(lines)
 
 
 def wrapped_rows(text: str, columns: int) -> str:
     """Text whose lines stand for themselves, broken as `wrapped()` does. In the row of a table its
     last cell goes on below itself."""
-    lines = (_broken(line, columns) if len(line) > columns else [line] for line in text.split("\n"))
+    lines = (
+        _broken(line, columns) if _width(line) > columns else [line] for line in text.split("\n")
+    )
+    return "\n".join(part for line in lines for part in line)
+
+
+def wrapped_sentences(text: str, columns: int) -> str:
+    """Sentences of the shell, broken between words; a line with a gutter is code, and stays."""
+    lines = (
+        [line] if _GUTTER.match(line) or _width(line) <= columns else _filled(line, columns)
+        for line in text.split("\n")
+    )
     return "\n".join(part for line in lines for part in line)
 
 
@@ -74,25 +95,40 @@ def _is_of_a_paragraph(line: str) -> bool:
 
 
 def _broken(line: str, columns: int) -> list[str]:
-    from textwrap import wrap
-
     gaps = [*islice(_LIST_GAP.finditer(line), _LIST_GAPS)]
     gap = gaps[-1] if gaps else None
-    indent = " " * (gap.end() if gap else len(line) - len(line.lstrip()))
-    if gap and columns - gap.end() < _LIST_ROOM:
-        indent = " " * 4
-        line = line[: gap.start() + 1] + "\n" + indent + line[gap.end() :]
-    return [
-        part
-        for whole in line.split("\n")
-        for part in wrap(
-            whole,
-            columns,
-            subsequent_indent=indent,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-    ]
+    if gap is None:
+        return _filled(line, columns)
+    indent = _width(line[: gap.end()])
+    if columns - indent >= _LIST_ROOM:
+        return _filled(line, columns, indent)
+    below = " " * _BELOW + line[gap.end() :]
+    return [*_filled(line[: gap.start() + 1], columns, _BELOW), *_filled(below, columns, _BELOW)]
+
+
+def _filled(line: str, columns: int, indent: int | None = None) -> list[str]:
+    """A line, broken between words. A word that is wider than the screen stays whole.
+
+    Args:
+        indent: of the lines below; that of the text in the line by default.
+    """
+    lead = _LEAD.match(line)
+    begin = lead[0] if lead else ""
+    under = " " * min(width_of(begin) if indent is None else indent, columns - _NARROWEST)
+    lines, now, used = list[str](), begin, width_of(begin)
+    for gap, word in _WORD.findall(line[len(begin) :]):
+        width = _width(word)
+        if used + len(gap) + width > columns and now.strip(" →"):
+            lines.append(now)
+            now, used = under + word, len(under) + width
+        else:
+            now, used = now + gap + word, used + len(gap) + width
+    return [*lines, now]
+
+
+def _width(text: str) -> int:
+    """The columns of a text that may have colours."""
+    return width_of(_SGR.sub("", text) if "\x1b" in text else text)
 
 
 def width_of(line: str) -> int:
@@ -102,8 +138,53 @@ def width_of(line: str) -> int:
 
 def columns_of(character: str) -> int:
     """The columns that a character takes on a terminal."""
-    wide = unicodedata.east_asian_width(character) in "WF"
-    return 1 + wide - (unicodedata.combining(character) != 0)
+    if character.isascii():
+        return 1
+    if unicodedata.category(character) in _NO_COLUMN or "\u1160" <= character <= "\u11ff":
+        return character == "\u00ad"
+    return 1 + (unicodedata.east_asian_width(character) in "WF")
+
+
+def fitted_excerpts(text: str, columns: int) -> str:
+    """A text whose source lines with a caret are scrolled, so that the caret is on the screen."""
+    return _EXCERPT.sub(lambda found: _scrolled(found, columns), text)
+
+
+def _scrolled(found: re.Match[str], columns: int) -> str:
+    gutter, code, caret = found["gutter"], found["code"], width_of(found["pad"])
+    room = columns - width_of(gutter)
+    if width_of(gutter) != width_of(found["blank"]) or width_of(code) <= room or room < _NARROWEST:
+        return found[0]
+    start = max(0, min(caret - room * 2 // 3, width_of(code) - room))
+    shown, at = "", 0
+    for character in code:
+        wide = columns_of(character)
+        if start <= at and at + wide <= start + room and (wide or shown):
+            shown += character
+        elif at < start < at + wide:
+            shown += " " * (at + wide - start)  # half of it is cut
+        at += wide
+    if start > 0:
+        shown = _replaced(shown, 0)
+    if at > start + room:
+        shown = _replaced(shown, -1)
+    return f"{gutter}{shown}\n{found['blank']}{' ' * (caret - start)}^"
+
+
+def _replaced(text: str, at: int) -> str:
+    """A text with an ellipsis in place of its first or last character, and of its marks."""
+    found = (_first if at == 0 else _last)(text)
+    mark = "…" + " " * (width_of(found) - 1)
+    return mark + text[len(found) :] if at == 0 else text[: -len(found)] + mark
+
+
+def _first(text: str) -> str:
+    return text[0] + "".join(takewhile(lambda one: not columns_of(one), text[1:]))
+
+
+def _last(text: str) -> str:
+    marks = "".join(takewhile(lambda one: not columns_of(one), reversed(text)))
+    return text[-1 - len(marks) :]
 
 
 def format_time(milliseconds: int) -> str:

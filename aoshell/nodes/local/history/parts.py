@@ -20,7 +20,7 @@ from typing import Any
 
 from aoshell.bounded import jsontext, zipped
 from aoshell.bounded.sizes import size
-from aoshell.nodes.local.history.records import LONGEST, demand
+from aoshell.nodes.local.history.records import LONGEST, demand, most_unpacked
 
 VERSION = 1
 MAGIC = b"aoshell state %d\n"
@@ -30,7 +30,6 @@ LEVEL = 1  # of compression; higher ones take longer and save a thirtieth
 PART = 1 << 20  # bytes of records from which on a part is full
 LARGEST_PART = LONGEST + 2 * PART  # bytes of one part, packed or not
 LARGEST = 256 << 30  # bytes of all records
-LITTLE, RATIO = 128 << 20, 100  # what a small file may unpack to: bytes, or times its size
 
 _BEGINNING = re.compile(rb"aoshell state ([0-9]{1,9})\n")
 _HEAD = struct.Struct(">cI32s")
@@ -97,11 +96,11 @@ class _Sizes:
 
     def fit(self, unpacked: int, packed: int) -> bool:
         """Whether one more part may unpack to so much."""
-        return self._unpacked + unpacked <= max(LITTLE, RATIO * (self._packed + packed))
+        return self._unpacked + unpacked <= most_unpacked(self._packed + packed)
 
     def room(self, packed: int) -> int:
         """What one more part of that size may unpack to, bytes."""
-        most = min(LARGEST, max(LITTLE, RATIO * (self._packed + packed)))
+        most = min(LARGEST, most_unpacked(self._packed + packed))
         return min(LARGEST_PART, most - self._unpacked)
 
     def add(self, unpacked: int, packed: int) -> None:

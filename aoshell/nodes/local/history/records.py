@@ -20,6 +20,7 @@ from aoshell.sandbox import environment
 from aoshell.sandbox.frames import is_count, is_text
 
 LONGEST = 192 << 20  # bytes of one record
+LITTLE, RATIO = 128 << 20, 100  # what a small file may unpack to: bytes, or times its size
 OUTCOMES = ("ok", "error", *STOPPED)
 KINDS = ("lua", "wasm", "environment")  # of modules
 
@@ -31,6 +32,11 @@ def demand(condition: bool, what: str) -> None:
     """Raise ValueError where a file has what this program does not write."""
     if not condition:
         raise ValueError(what)
+
+
+def most_unpacked(packed: int) -> int:
+    """Bytes to which so many may unpack."""
+    return max(LITTLE, RATIO * packed)
 
 
 # Written ------------------------------------------------------------------------------------------

@@ -19,17 +19,18 @@ from typing import Any
 from aoshell.bounded import jsontext, zipped
 from aoshell.bounded.sizes import size
 from aoshell.errors import AoError
+from aoshell.nodes.local.authority import AUTO, fixed_authority
 from aoshell.nodes.local.history import records
 from aoshell.nodes.local.history.adding import Adding
 from aoshell.nodes.local.history.longwork import LongWork, Progress, run_in_thread
-from aoshell.nodes.local.history.records import DAMAGED, LONGEST, demand
+from aoshell.nodes.local.history.records import DAMAGED, LONGEST, demand, most_unpacked
+from aoshell.nodes.local.log.form import TAGS, load_wire
 from aoshell.nodes.local.log.rows import Computed, Logged, ProcessRow
 from aoshell.nodes.local.log.store import Store
 
 MAGIC = b"aoshell process 1\n"
 
 LARGEST = 1 << 30  # bytes of all records of a file, `RECORD` more for each
-LITTLE, RATIO = 128 << 20, 100  # what a small file may unpack to: bytes, or times its size
 RECORD = 1 << 10  # bytes that a record takes in memory besides its own
 PIECE = 1 << 20  # bytes that are unpacked at a time
 
@@ -53,7 +54,8 @@ def export_process(store: Store, row: ProcessRow, progress: Progress) -> Iterato
         yield part
     end = pack.flush(zlib.Z_SYNC_FLUSH)
     yield end
-    if taken > LITTLE and (lacks := taken // (RATIO - 2) - packed - len(end)) > 0:
+    lacks = taken // (records.RATIO - 2) - packed - len(end)
+    if taken > records.LITTLE and lacks > 0:
         line = _line({"filler": b64encode(shake_256().digest(lacks)).decode()})
         if taken + len(line) + RECORD > LARGEST:
             raise _too_large(row, LARGEST)
@@ -115,13 +117,18 @@ async def import_process(
     adding: Adding,
     work: LongWork,
     data: bytes,
+    node: str,
     name: str = "",
     *,
     unique: bool = False,
 ) -> ProcessRow:
     """Add the process that `export_process` wrote.
 
+    It goes on trusting whom it has trusted: where the node that it comes from owned what was pushed
+    to it, the definition names that one, and its address stays the owner.
+
     Args:
+        node: address of this one.
         name: that the process gets; "" keeps its own.
         unique: refuse a name that another process has.
 
@@ -136,7 +143,8 @@ async def import_process(
     except DAMAGED as error:
         raise _damaged(error) from error
     adding.check_new(row.id)
-    row = row._replace(name=name or row.name)
+    authority = row.authority or fixed_authority(AUTO, node, load_wire(entries[0][0].body)[TAGS:])
+    row = row._replace(name=name or row.name, authority="" if authority == node else authority)
     if unique and row.name and store.processes_named(row.name):
         raise AoError(
             f"a process called {row.name} is on this node already",
@@ -184,7 +192,7 @@ def _records_of(data: bytes) -> Iterator[bytes]:
     """The records of a file, each a line of JSON. Raises ValueError."""
     view = memoryview(data)[len(MAGIC) :]
     pieces = (bytes(view[at : at + PIECE]) for at in range(0, len(view), PIECE))
-    most, taken = min(LARGEST, max(LITTLE, RATIO * len(view))), 0
+    most, taken = min(LARGEST, most_unpacked(len(view))), 0
     try:
         for line in zipped.unpacked_lines(pieces, most, LONGEST):
             taken += len(line) + RECORD

@@ -47,11 +47,6 @@ def widen(text: str) -> str:
     return text.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
-def printable(text: str) -> str:
-    """Text to show and to store: bytes that are no UTF-8 become U+FFFD."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
 def from_message(message: Message) -> Wire:
     """A message as a wire list."""
     wire = [

@@ -278,12 +278,22 @@ class Reader:
         row = self.select_one("SELECT id FROM log WHERE seq = ?", seq)
         return row[0] if row else ""
 
-    def by_id(self, message_id: str) -> Logged | None:
-        """A scheduled message by its id."""
+    def by_id(self, message_id: str, process: int = 0) -> Logged | None:
+        """A scheduled message by its id: the first, or that of a process where it has it."""
         row = self.select_one(
-            f"SELECT {LOGGED} FROM log WHERE id = ? ORDER BY seq LIMIT 1", message_id
+            f"SELECT {LOGGED} FROM log WHERE id = ? ORDER BY process != ?, seq LIMIT 1",
+            message_id,
+            process,
         )
         return Logged(*row) if row else None
+
+    def find_messages(self, begin: str, most: int) -> list[tuple[str, str, int]]:
+        """The messages whose ids begin so: id, id of the process, slot; the newest first."""
+        return self.select(
+            "SELECT log.id, processes.id, slot FROM log JOIN processes ON number = process"
+            " WHERE log.id >= ? AND log.id < ? || char(127) ORDER BY seq DESC LIMIT ?",
+            *(begin, begin, most),
+        )
 
     def signed_in(self, process: int, message_id: str) -> Logged | None:
         """The signed message of that id in a process's log; old logs may hold it twice."""

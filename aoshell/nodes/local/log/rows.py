@@ -129,6 +129,7 @@ class Batch:
     cron: list[tuple[str, int]] = field(default_factory=list)  # (cron, process number)
     uploads: list[Upload] = field(default_factory=list)
     monitored: list[tuple[bool, int]] = field(default_factory=list)  # (on, process number)
+    renamed: list[tuple[str, int]] = field(default_factory=list)  # (name, process number)
     facts: dict[str, int | str] = field(default_factory=dict)  # small ones about the node
     modules: list[tuple[str, str, bytes, int]] = field(default_factory=list)  # columns of `modules`
     names: list[tuple[str, str]] = field(default_factory=list)  # of modules, with their ids

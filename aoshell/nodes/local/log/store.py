@@ -150,6 +150,8 @@ class Store(Reader):
             db.executemany("INSERT OR REPLACE INTO names VALUES (?,?)", batch.names)
         if batch.monitored:
             db.executemany("UPDATE processes SET monitored = ? WHERE number = ?", batch.monitored)
+        if batch.renamed:
+            db.executemany("UPDATE processes SET name = ? WHERE number = ?", batch.renamed)
         for key, value in batch.facts.items():
             self._set_meta(key, value)
         if batch.computed_to is not None:

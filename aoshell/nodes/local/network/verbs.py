@@ -169,6 +169,8 @@ class LocalNetwork:
         found = find_scheduled(self._engine.store, row.number, place)
         if found is None:
             return None
+        if found[1] is not None:
+            return form.load_entry(row.id, *found)
         try:
             async with asyncio.timeout(seconds):
                 await self._engine.settling.wait_for_result(row.number, found[0].slot)

@@ -11,7 +11,7 @@ from aoshell.nodes.remote.hyperbeam.delivering import Delivering, targeted
 from aoshell.nodes.remote.hyperbeam.fates import Fate, State, title
 from aoshell.nodes.remote.hyperbeam.looking import Place
 from aoshell.nodes.remote.hyperbeam.owed import NOWHERE
-from aoshell.protocol.message import Result
+from aoshell.protocol.message import Message, Result
 
 LISTED = 3  # messages that are named
 LOOK = 20.0  # seconds for a look at what one message of an earlier shell came to
@@ -44,7 +44,7 @@ class Redelivering(Delivering):
             return 0
         (message,) = await self.schedule(process, slot, slot)
         if message.id not in self._deliveries:
-            found = await self._whereabouts(process, slot, result)
+            found = await self._whereabouts(Place(process, slot), result, message)
             here = [one for one in found if one.state in (State.ARRIVED, State.UNKNOWN)]
             if here and not again:
                 raise AoError(
@@ -95,7 +95,7 @@ class Redelivering(Delivering):
                 return _UNSENT.format(message)
             slot = found
         result = await self._result_once(process, slot)
-        whereabouts = await self._whereabouts(process, slot, result)
+        whereabouts = await self._whereabouts(Place(process, slot), result)
         by_state = {state: [one for one in whereabouts if one.state is state] for state in State}
         for doubtful in by_state[State.UNKNOWN][:1]:
             return _DOUBT.format(slot, doubtful.reason)
@@ -110,14 +110,21 @@ class Redelivering(Delivering):
             return f"slot {slot}: {_listed(nowhere)}: not delivered: {nowhere[0].reason}"
         return ""
 
-    async def _whereabouts(self, process: str, slot: int, result: Result) -> Sequence[Fate]:
-        """Where the messages of a slot are, but for those to wallets known here."""
+    async def _whereabouts(
+        self, place: Place, result: Result, message: Message | None = None
+    ) -> Sequence[Fate]:
+        """Where the messages of a slot are, but for those to wallets known here.
+
+        Args:
+            message: of that slot, where it was asked for already.
+        """
         sent = [one for one in targeted(result) if one.target not in self._wallets]
         if not sent:
             return ()
-        (message,) = await self.schedule(process, slot, slot)
+        if message is None:
+            (message,) = await self.schedule(place.process, place.slot, place.slot)
         since = message.assignment.timestamp if message.assignment else 0
-        return await self._looked_for(Place(process, slot), sent, "it is not there", since)
+        return await self._looked_for(place, sent, "it is not there", since)
 
 
 def _listed(found: Sequence[Fate]) -> str:

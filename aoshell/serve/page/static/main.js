@@ -192,6 +192,7 @@ class Process {
     this.draw();
     this.following.ask();
     if (one) this.inner.change(one);
+    else this.inner.again(); // gone, or older than those that are listed: nobody tells of it
   }
 
   cut() {

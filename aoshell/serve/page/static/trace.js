@@ -73,7 +73,7 @@ export class Trace {
         level ? el("span", { "aria-hidden": "true" }, "↳ ") : null,
         el("span", { class: "unseen" }, `level ${level + 1}: `),
         hop.at === undefined ? label : link(["p", hop.process, "m", hop.at], {}, label, ` ${hop.at}`)),
-      el("td", {}, hop.kept ? el("span", {}, "to ", quoted(brief(hop.target))) : quoted(name)),
+      el("td", { class: "where" }, hop.kept ? el("span", {}, "to ", quoted(brief(hop.target))) : quoted(name)),
       hop.kept
         ? el("td", { class: "bad" }, "not delivered: ", quoted(hop.kept))
         : el("td", { class: `short ${outcomeClass(hop.outcome)}` }, outcome(hop.outcome)),

@@ -66,7 +66,7 @@ function parts({ parts: found, slots }) {
     counts
       ? plot("Gas", found, GAS, number)
       : el("section", { class: "card" }, el("h2", {}, "Gas"),
-          el("p", { class: "muted" }, "Not counted: gas is of WASM processes.")),
+          el("p", { class: "muted" }, "None was counted: Lua processes count no gas.")),
     plot("Compute time", found, MS, milliseconds),
     asTable(found, counts),
   ];

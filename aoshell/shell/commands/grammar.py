@@ -1,0 +1,389 @@
+"""The grammar of arguments: a usage, as help writes it, reads what is typed.
+
+It also says what may follow, for completion, and what is wrong.
+
+usage   one part after another
+part    [part …]       may be left out
+        a|b            one of these
+        word, --word   as it stands
+        [--flag KIND]  a flag, which may stand anywhere; in front of Lua only, where there is Lua
+        KIND           one word of that kind (`KINDS`); some kinds go on to the end of the line
+        KIND…          one or more of it
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import NamedTuple
+
+from aoshell.lua.compiling import check_line
+from aoshell.lua.lexer import KEYWORDS
+from aoshell.lua.references import masked
+from aoshell.protocol.encoding import brief, has_id_form
+
+_TOKEN = re.compile(r"\[@SLOT\]|\[|\]|[^\s\[\]]+(?:\[@SLOT\])?")
+_WORD = re.compile(r"""(?:"[^"]*+"|'[^']*+'|\S)++""")  # quotes keep blanks together
+_DIGITS = re.compile(r"[0-9]+\Z")
+_PLACE = re.compile(r"\S+(?:@[0-9]+|…)\Z|[\w-]{43}\Z", re.ASCII)  # can be no Lua before Lua
+_TAG = re.compile(r"[A-Za-z][\w.-]*=", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of argument.
+
+    Attributes:
+        noun: what it is, for messages.
+        long: it may have blanks in it.
+        form: what one word of it looks like; None for any word.
+        lua: it is Lua.
+        words: that it can be, where these are always the same.
+    """
+
+    noun: str
+    long: bool = False
+    form: re.Pattern[str] | None = None
+    lua: bool = False
+    words: tuple[str, ...] = ()
+
+
+KINDS: Mapping[str, Kind] = {
+    "AMOUNT": Kind("a number, or on or off", words=("on", "off")),
+    "BLUEPRINT": Kind("the name of a blueprint"),
+    "CHOICE": Kind("a value", long=True),
+    "CODE": Kind("Lua", long=True, lua=True),
+    "COMMAND": Kind("a command"),
+    "DATA": Kind("text", long=True),
+    "DURATION": Kind("a time like 90s, 1h30m or 2d", long=True),
+    "FILE": Kind("a file", long=True),
+    "FUNCTION": Kind("a function of a process"),
+    "ID": Kind("an id"),
+    "IDENTITY": Kind("the name of an identity"),
+    "KEY": Kind("a key, or a path of keys"),
+    "KIND": Kind("a kind of evidence", words=("snp", "tpm", "generate", "report")),
+    "LIMIT": Kind(
+        "the name of a limit", words=("seconds", "memory", "pushes", "gas", "workers", "network")
+    ),
+    "MEASUREMENT": Kind("96 hexadecimal digits"),
+    "MESSAGE": Kind("the id of a message, or its beginning"),
+    "MODULE": Kind("a module: its name or id, or a file"),
+    "N": Kind("a number", form=_DIGITS),
+    "NAME": Kind("a name"),
+    "NAME=VALUE": Kind("a tag", long=True, form=_TAG),
+    "NODE": Kind("the URL of a node"),
+    "PORT": Kind("the number of a port", form=_DIGITS),
+    "PROCESS": Kind("a process: its name, or the beginning of its id"),
+    "PROCESS[@SLOT]": Kind("a process, with a slot or without: token, token@7"),
+    "SETTING": Kind("the name of a setting"),
+    "SLOT": Kind("the number of a slot", form=_DIGITS),
+    "SNAPSHOT": Kind("the name of a snapshot"),
+    "URL": Kind("a URL"),
+    "WORD": Kind("a word"),
+    "VALUE": Kind("a Lua expression", long=True, lua=True),
+}
+
+
+class Given(Mapping[str, str]):
+    """Arguments as they were typed, by their parts of the usage; "" for what was left out.
+
+    Attributes:
+        text: all of them as they were typed.
+        plain: the same without flags.
+    """
+
+    def __init__(self, values: Mapping[str, str], text: str, plain: str) -> None:
+        self._values = dict(values)
+        self.text, self.plain = text, plain
+
+    def __getitem__(self, part: str) -> str:
+        return self._values.get(part, "")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def has(self, part: str) -> bool:
+        """Whether it was given; of a flag, and of a word that stands as it is."""
+        return part in self._values
+
+    def number(self, part: str, otherwise: int) -> int:
+        """A kind that is made of digits."""
+        return int(self[part]) if self[part] else otherwise
+
+
+class MisfitError(Exception):
+    """What is typed does not follow the usage; the text says where."""
+
+
+class Expected(NamedTuple):
+    """Something that may stand where a text ends.
+
+    Attributes:
+        what: a kind, a flag, or a word as it stands.
+        start: offset at which it begins.
+    """
+
+    what: str
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One of some alternatives, or `inner`, which may be left out."""
+
+    key: str = ""
+    options: tuple[str, ...] = ()
+    many: bool = False
+    inner: tuple[_Part, ...] = ()
+
+    @property
+    def kind(self) -> Kind:
+        """Of the first alternative that is one."""
+        return next((KINDS[one] for one in self.options if one in KINDS), Kind(""))
+
+    @property
+    def long(self) -> bool:
+        return self.many or any(one in KINDS and KINDS[one].long for one in self.options)
+
+    def accepts(self, word: str) -> bool:
+        """Whether a word can be this, or begin it."""
+        return any(_accepts(one, word) for one in self.options)
+
+    @property
+    def first(self) -> _Part:
+        return self.inner[0].first if self.inner else self
+
+    @property
+    def special(self) -> bool:
+        """Whether only some words can be this."""
+        return all(one not in KINDS or KINDS[one].form for one in self.options)
+
+
+def _accepts(option: str, word: str) -> bool:
+    if option not in KINDS:
+        return word == option
+    form = KINDS[option].form
+    return form.match(word) is not None if form else True
+
+
+class Grammar:
+    """The arguments of one command.
+
+    Args:
+        usage: as the module describes.
+    """
+
+    def __init__(self, usage: str) -> None:
+        self.usage = usage
+        self._flags: dict[str, tuple[str, ...]] = {}
+        self._parts = self._read(_TOKEN.findall(usage))
+        # Behind Lua begins, what looks like a flag is a comment.
+        self._leads = any(part.kind.lua for part in self._parts)
+
+    def _read(self, tokens: list[str]) -> tuple[_Part, ...]:
+        """The parts that tokens make, up to the bracket that closes them; they are used up."""
+        found: list[_Part] = []
+        while tokens and (token := tokens.pop(0)) != "]":
+            if token != "[":
+                found.append(_part(token))
+                continue
+            inner = self._read(tokens)
+            head, *values = inner
+            is_flag = head.key.startswith("--") and not any(one.many for one in values)
+            if is_flag:
+                self._flags[head.key] = values[0].options if values else ()
+            else:
+                found.append(_Part(inner=inner))
+        return tuple(found)
+
+    def read(self, text: str) -> Given:
+        """The arguments of a text.
+
+        Raises:
+            MisfitError: it does not follow the usage.
+        """
+        words, flags = self._split(text, whole=True)
+        reading = _Reading(text, words, whole=True)
+        values = reading.match(self._parts, 0, {})
+        if values is None:
+            raise MisfitError(reading.misfit())
+        begin = words[0].start() if words else len(text)
+        plain = text[begin:] if self._leads else " ".join(one[0] for one in words)
+        return Given({**flags, **values}, text, plain)
+
+    def expected(self, text: str) -> list[Expected]:
+        """What may stand at the end of a text, where the next word begins or one is begun."""
+        begun = len(text) if not text or text[-1].isspace() else _last_word(text)
+        words, flags = self._split(text[:begun], whole=False)
+        for name, values in self._flags.items():
+            if values and flags.get(name) == "":
+                return [Expected(one, begun) for one in values]
+        reading = _Reading(text[:begun], words, whole=False)
+        reading.match(self._parts, 0, {})
+        found = [Expected(what, len(text[:begun]) if at < 0 else at) for what, at in reading.due]
+        return found + [Expected(name, begun) for name in self._flags if name not in flags]
+
+    def _split(self, text: str, *, whole: bool) -> tuple[list[re.Match[str]], dict[str, str]]:
+        """The words that are no flags, and the flags by name; "" is a value that is to come.
+
+        Raises:
+            MisfitError: there is no such flag, or it lacks its value.
+        """
+        words, flags = list(_WORD.finditer(text)), dict[str, str]()
+        if not self._flags:
+            return words, flags
+        left: list[re.Match[str]] = []
+        while words:
+            word = words.pop(0)
+            name, equals, value = word[0].partition("=")
+            if name == "--" and not equals and not left:
+                return left + words, flags
+            values = self._flags.get(name)
+            if values is None:
+                is_flag = name.startswith("--") and not self._leads
+                if whole and is_flag and not self._is_word(word[0]):
+                    raise MisfitError(f"there is no flag {brief(name)}")
+                left.append(word)
+                if self._leads:
+                    return left + words, flags
+            elif whole and name in flags:
+                raise MisfitError(f"{name} stands there twice")
+            elif not values:
+                flags[name] = name
+            elif equals or words:
+                flags[name] = value if equals else words.pop(0)[0]
+                if whole and not any(_accepts(one, flags[name]) for one in values):
+                    raise MisfitError(f"{name} takes {_listed(values)}, not {brief(flags[name])}")
+            elif whole:
+                raise MisfitError(f"{name} needs {_listed(values)}")
+            else:
+                flags[name] = ""
+        return left, flags
+
+    def _is_word(self, word: str) -> bool:
+        """Whether a word with dashes is no flag: an id, or a word of the usage."""
+        return has_id_form(word) or f"{word}" in re.split(r"[\s|\[\]]+", self.usage)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One text against one usage."""
+
+    text: str
+    words: list[re.Match[str]]
+    whole: bool
+    furthest: int = 0
+    due: list[tuple[str, int]] = field(default_factory=list)  # at the furthest place
+
+    def match(
+        self, parts: tuple[_Part, ...], at: int, found: Mapping[str, str]
+    ) -> dict[str, str] | None:
+        """The values of the parts from a word on, None where they do not fit."""
+        if not parts:
+            if at < len(self.words):
+                self._note(at, ())
+            return dict(found) if at == len(self.words) and self.whole else None
+        first, rest = parts[0], parts[1:]
+        if first.inner:
+            ways = [(*first.inner, *rest), rest]
+            if self._is_for_next(rest, at) or self._is_lua(first, rest, at):
+                ways.reverse()
+            results = (self.match(way, at, found) for way in ways)
+            return next((one for one in results if one is not None), None)
+        for after in self._ends(first, at, rest):
+            value = self.text[self.words[at].start() : self.words[after - 1].end()]
+            result = self.match(rest, after, {**found, first.key: value})
+            if result is not None:
+                return result
+        return None
+
+    def _ends(self, part: _Part, at: int, rest: tuple[_Part, ...]) -> Iterator[int]:
+        """The words behind a part that begins at a word."""
+        if at == len(self.words) or not part.accepts(self.words[at][0]):
+            self._note(at, part.options)
+            return
+        if not part.long:
+            yield at + 1
+            return
+        if not self.whole:
+            start = self.words[at].start() if not part.many else -1
+            self._note(len(self.words), part.options, start)
+        if self.whole and not rest:
+            yield len(self.words)
+            return
+        yield from range(at + 1, len(self.words))
+        if not rest or rest[0].first.key != self.words[-1][0]:
+            yield len(self.words)
+        elif rest[0].inner:  # `x.lua as` lacks a name
+            self._note(len(self.words), rest[0].inner[1].options)
+
+    def _is_for_next(self, rest: tuple[_Part, ...], at: int) -> bool:
+        """Whether a word fits what follows in particular, and not any word would."""
+        follows = rest[0].first if rest else None
+        here = self.words[at][0] if at < len(self.words) else ""
+        return bool(follows and here and follows.special and follows.accepts(here))
+
+    def _is_lua(self, first: _Part, rest: tuple[_Part, ...], at: int) -> bool:
+        """Whether what stands here is all Lua, and no process before it."""
+        if not rest or not rest[0].kind.lua or at >= len(self.words) or first.first.kind.lua:
+            return False
+        return not leads_lua(self.text[self.words[at].start() :])
+
+    def _note(self, at: int, options: tuple[str, ...], start: int = -1) -> None:
+        """Remember what was due at the furthest place that was reached."""
+        if at > self.furthest:
+            self.furthest, self.due = at, []
+        if at == self.furthest:
+            self.due += [(one, start) for one in options if (one, start) not in self.due]
+
+    def misfit(self) -> str:
+        options = tuple(dict.fromkeys(one for one, _ in self.due))
+        if self.furthest >= len(self.words):
+            return f"{_listed(options)} is missing"
+        word = brief(self.words[self.furthest][0])
+        return (
+            f"{word} stands where {_listed(options)} is due" if options else f"{word} is too much"
+        )
+
+
+def leads_lua(text: str) -> bool:
+    """Whether the first word of a text is a process or slot, and Lua follows it.
+
+    It is where it stands before Lua and is none of it: `token Balances`, `7 Balances`. All that
+    compiles as it is is Lua.
+    """
+    head, _, rest = text.partition(" ")
+    if not rest.strip() or head in KEYWORDS:
+        return False
+    if _PLACE.match(head):
+        return True
+    verdict = check_line(masked(text))
+    if verdict.complete and not verdict.error:
+        return False
+    following = check_line(masked(rest))
+    return head.startswith("@") or (following.complete and not following.error)
+
+
+def _part(token: str) -> _Part:
+    many = "…" in token
+    options = tuple(one.removesuffix("…") for one in token.split("|"))
+    return _Part(token, options, many)
+
+
+def _last_word(text: str) -> int:
+    return max(text.rfind(blank) for blank in " \t\n") + 1
+
+
+def _listed(options: tuple[str, ...]) -> str:
+    return " or ".join(options) or "nothing"
+
+
+@cache
+def grammar(usage: str) -> Grammar:
+    """The grammar of a usage; made when it is needed."""
+    return Grammar(usage)

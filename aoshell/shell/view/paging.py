@@ -1,0 +1,76 @@
+"""Long answers: at a terminal they stop after a screen, and say how much is left."""
+
+from __future__ import annotations
+
+import re
+
+from aoshell.shell.view.text import columns_of, width_of
+
+SCREENS = 2  # answers that are no longer are shown whole
+_LEFT = 3  # rows of the screen that are left for what follows
+_RESET = "\x1b[0m"
+_SGR = re.compile(r"(\x1b\[[0-9;]*m)")
+
+
+def first_screen(text: str, columns: int, rows: int) -> tuple[str, str]:
+    """The beginning of a text that is too long for a terminal, and how much follows, as words.
+
+    Args:
+        text: as it would be written, in which the only controls are colours.
+
+    Returns:
+        The whole text and "", where it takes no more than `SCREENS`.
+    """
+    if _taken(text, columns, SCREENS * rows) <= SCREENS * rows:
+        return text, ""
+    room, shown = max(1, rows - _LEFT), list[str]()
+    lines = text.removesuffix("\n").split("\n")
+    for at, line in enumerate(lines):
+        taken = _rows(line, columns, room)
+        if taken > room:
+            if at == 0:
+                begin = _cut(line, columns * room)
+                left = f"{len(_SGR.sub('', line)) - len(_SGR.sub('', begin)):,} characters"
+                return begin + _end_of_colours(begin) + "\n", left
+            break
+        room -= taken
+        shown.append(line)
+    gone, begin = len(lines) - len(shown), "\n".join(shown)
+    return begin + _end_of_colours(begin) + "\n", f"{gone:,} lines" if gone > 1 else "1 line"
+
+
+def _taken(text: str, columns: int, most: int) -> int:
+    """Rows of a text; more than `most` where it takes more, without counting on."""
+    rows, lines = 0, text.count("\n")
+    if lines > most:
+        return lines
+    for line in text.removesuffix("\n").split("\n"):
+        rows += _rows(line, columns, most)
+        if rows > most:
+            break
+    return rows
+
+
+def _rows(line: str, columns: int, most: int) -> int:
+    plain = _SGR.sub("", line)
+    # No character takes more than two columns, and marks that take none are rare.
+    width = width_of(plain[: columns * (most + 1)].expandtabs())
+    return max(1, -(-width // columns))
+
+
+def _cut(line: str, width: int) -> str:
+    parts: list[str] = []
+    for at, part in enumerate(_SGR.split(line)):
+        if at % 2:
+            parts.append(part)
+            continue
+        for end, character in enumerate(part):
+            width -= columns_of(character)
+            if width < 0:
+                return "".join([*parts, part[:end]])
+        parts.append(part)
+    return "".join(parts)
+
+
+def _end_of_colours(text: str) -> str:
+    return _RESET if "\x1b" in text else ""
