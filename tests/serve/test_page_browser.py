@@ -162,6 +162,15 @@ async def test_a_page_that_pauses_or_sleeps_misses_nothing(
             await on.send(process, Action="Add")
             await tab.run("dispatchEvent(new Event('pageshow'))")
             await rows(tab, 4)
+            for hidden, state in (("true", "asleep"), ("false", "live")):
+                await tab.run(
+                    f"Object.defineProperty(document, 'hidden', {{get: () => {hidden}, "
+                    "configurable: true}); document.dispatchEvent(new Event('visibilitychange'))"
+                )
+                told = "return document.querySelector('#live').dataset.state === arguments[0]"
+                await tab.wait(told, state)
+                await on.send(process, Action="Add")
+            await rows(tab, 6)
 
 
 @in_loop
@@ -307,6 +316,19 @@ async def test_it_is_used_by_keys_and_read_aloud(
                 await tab.open(f"{on.serving.facts.url}/#/p/{process}{part}")
                 await tab.wait("return document.querySelector('main pre, main td, main svg')")
                 assert await tab.run(FAULTS) == []
+
+
+@in_loop
+async def test_a_row_keeps_the_focus(folder: Path, wallet: Wallet, driver: Driver) -> None:
+    async with served(folder, wallet) as on:
+        process = await on.spawn()
+        await on.send(process, "while true do end", Action="Eval")
+        async with looking(on, driver, f"/#/p/{process}") as tab:
+            await tab.wait("return document.querySelector('main tbody .wait')")
+            await tab.run("document.querySelector('main tbody a').focus()")
+            assert await on.node.cancel(process, 1)
+            await tab.wait("return document.querySelector('main tbody .bad')")
+            assert await tab.run("return document.activeElement.innerText") == "1"
 
 
 # What a checker of accessibility looks at first. Each fault is a text.

@@ -51,6 +51,7 @@ def test_browsers_are_told_from_other_clients() -> None:
     assert all(prefers_page(accepting(value)) for value in BROWSERS)
     assert not any(prefers_page(accepting(value)) for value in OTHERS)
     assert not prefers_page(accepting())
+    assert not prefers_page(accepting("text/html" + ";" * 2048))
     assert prefers_page(accepting("text/html", "application/json;q=0.4"))
     assert prefers_page(accepting("TEXT/HTML ; Q=0.9 , */* ; q=0.2"))
 

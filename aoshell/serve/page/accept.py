@@ -6,17 +6,21 @@ import re
 
 from aoshell.serve.http import Request
 
+LONGEST_ACCEPT = 2048  # characters of an Accept that is read; those of browsers have 150
+
 _PAGE, _INFO = "text/html", "application/json"
 _WEIGHT = re.compile(r"(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\Z", re.A)
 
 
 def prefers_page(request: Request) -> bool:
     """Whether a client names text/html, and wants it more than the JSON that others get."""
+    accept = ",".join(value for name, value in request.headers if name == "accept")
+    if len(accept) > LONGEST_ACCEPT:
+        return False
     weights: dict[str, float] = {}
-    for line in (value for name, value in request.headers if name == "accept"):
-        for part in line.split(","):
-            kind, *parameters = (text.strip().lower() for text in part.split(";"))
-            weights.setdefault(kind, _weight(parameters))
+    for part in accept.split(","):
+        kind, *parameters = (text.strip().lower() for text in part.split(";"))
+        weights.setdefault(kind, _weight(parameters))
     ranges = (_INFO, "application/*", "*/*")  # the first that is there counts
     info = next((weights[kind] for kind in ranges if kind in weights), 0.0)
     return weights.get(_PAGE, 0.0) > info

@@ -65,7 +65,13 @@ export function table(caption, heads, rows, attributes = {}) {
   );
 }
 
-/** Show other children in place of those that are there. */
+/** Show other children in place of those that are there. A link that has the focus keeps it. */
 export function show(element, ...children) {
+  const focused = element.contains(document.activeElement)
+    ? document.activeElement.getAttribute("href")
+    : null;
   element.replaceChildren(...children.flat().filter((child) => child !== null));
+  if (focused === null) return;
+  const again = [...element.querySelectorAll("a")].find((a) => a.getAttribute("href") === focused);
+  again?.focus({ preventScroll: true });
 }

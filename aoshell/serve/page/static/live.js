@@ -2,7 +2,7 @@
 
 const BASE = "/~aoshell@1.0/page/";
 const ASKED_MS = 60_000; // that an answer may take
-const HIDDEN_MS = 20_000; // after which a hidden tab is told no more
+const HIDDEN_MS = 5_000; // after which a hidden tab is told no more
 const BACK_MS = 2_000; // after which a refused stream is asked for again
 
 /** One part of the node as JSON. Raises Error with what the node said. */
