@@ -145,7 +145,7 @@ class AoSession:
         try:
             yield
         except asyncio.CancelledError:
-            await self.session.stop_line()
+            await self.session.stop_lines()
             raise
 
     async def _dry(self, code: str) -> Answer:

@@ -70,7 +70,9 @@ def _open_streams() -> None:
 
 
 def _run(arguments: list[str], backend: Backend | None) -> int:
-    if arguments == ["--version"]:
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
+    if arguments in (["--version"], ["version"]):
         from aoshell import __version__
 
         return _write_out(f"aoshell {__version__}\n")
@@ -295,6 +297,7 @@ def _start_of(options: Options) -> Start:
         options.wallet,
         limits,
         named=bool(options.reference),
+        sure=options.sure,
         existing=bool(options.watch),
         record=_record,
         serve=_serve,

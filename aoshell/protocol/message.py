@@ -121,6 +121,8 @@ class Result:
         gas: fuel used, 0 where it is not counted.
         print: the output is for whoever watches the process, not the answer to an Eval; where the
             node says so.
+        returned: what an Eval returned, as text, where `output` shows nothing of it (nil, false,
+            ""); "" where it returned nothing, or the process does not tell.
     """
 
     process: str
@@ -138,6 +140,7 @@ class Result:
     memory: int
     gas: int = 0
     print: bool = False
+    returned: str = ""
 
     @property
     def ok(self) -> bool:

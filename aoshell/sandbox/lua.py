@@ -12,6 +12,7 @@ The flat lists that `LuaRuntime.deliver` takes and gives:
              read_only (name value)…
     result   error|False output prompt suspended n resumed-id… and, without an error,
              n (spawn target|False data anchor n (name value)…)… n (message-id n process-id…)…
+             and, where an Eval returned what its output does not show, that as text
 """
 
 from __future__ import annotations

@@ -65,6 +65,7 @@ class LineAnswer:
         waiting: it is still suspended, and nothing is on its way that could end it.
         sources: texts that error messages may name, by chunk name.
         author: the identity that sent it, "" for the wallet that the shell was started with.
+        advice: what the line meant, perhaps, where it failed or was nil.
     """
 
     receipt: Receipt | None
@@ -73,6 +74,7 @@ class LineAnswer:
     waiting: bool = False
     sources: Mapping[str, str] = field(default_factory=dict)
     author: str = ""
+    advice: str = ""
 
     @property
     def last(self) -> Result:
@@ -85,8 +87,8 @@ class LineAnswer:
 
     @property
     def hint(self) -> str:
-        """What to use instead of a function that this process lacks, or ""."""
-        return _NO_SPAWN if _SPAWN.search(self.last.error) else ""
+        """What to use instead of what this process lacks, or ""."""
+        return _NO_SPAWN if _SPAWN.search(self.last.error) else self.advice
 
     @property
     def ok(self) -> bool:
@@ -142,6 +144,8 @@ class Interrupted:
         settling: its own result is there; what it caused was waited for.
         command: a dot command, which may have asked and sent more than is known here.
         ends: the session ends with it, so nothing more is delivered on a remote node.
+        suspended: its own slot is computed, and waits for another message.
+        lines: other lines wait behind it, which Ctrl-C drops before it stops anything.
     """
 
     receipt: Receipt | None
@@ -150,6 +154,8 @@ class Interrupted:
     settling: bool = False
     command: bool = False
     ends: bool = False
+    suspended: bool = False
+    lines: bool = False
     ok: bool = False
 
 

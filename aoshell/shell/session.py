@@ -108,6 +108,11 @@ class Session:
         sent: the receipt of the last line; None before it has one.
         last_sent: the newest receipt of this session; None before the first.
         sending: id of the message that the last line made, "" before that.
+        computing: the receipt of the last line, until its own slot is computed; else None.
+        suspended: the last line waits for another message.
+        given: receipts of lines that were given up before their own slots were computed.
+        looked_back: the slot before which the last dry run read the state, as that slot was being
+            computed; None where it read the newest.
         commanded: the last line was a dot command.
         settling: given up while what the last line caused was waited for.
         lacking: why no process is attached, where one should be.
@@ -136,6 +141,10 @@ class Session:
         self.last_sent: Receipt | None = None
         self.unanswered: dict[str, str] = {}  # ids of lines given up, by what `.result` takes
         self.sending = ""
+        self.computing: Receipt | None = None
+        self.suspended = False
+        self.given: list[Receipt] = []
+        self.looked_back: int | None = None
         self.commanded = False
         self.settling = False
         self.lacking: AoError | None = None
@@ -235,14 +244,15 @@ class Session:
         return await self._exchange(process, item, self.texts.of(process))
 
     async def _exchange(self, process: str, item: Signed, sources: Mapping[str, str]) -> LineAnswer:
-        self.sending = item.id
+        self.sending, self.suspended = item.id, False
         line, answered = self.feed.expect(item.id), False
         try:
             # Awaited as it is: a task of its own would cost what a process takes to answer.
-            receipt = self.sent = await self.node.send(process, item)
+            receipt = self.sent = self.computing = await self.node.send(process, item)
             self.last_sent = receipt
             self.visited.setdefault(process)
             own = await self._own(receipt)
+            self.computing = None
             self._keep_prompt(own)
             answered = True
             if not own.ok:
@@ -251,12 +261,15 @@ class Session:
             if own.suspended and self.patience is not Patience.OWN:
                 self.front.partial(own)
                 self.feed.release()
+                self.suspended = True
                 later = await self._end_of(line, receipt)
                 answer = replace(answer, later=later, waiting=later is None)
             return answer
         finally:
+            self.computing = None
             self.feed.forget(line, answered=answered)
             if self.sent and not answered:
+                self.given.append(self.sent)
                 self.unanswered |= {str(self.sent.place): item.id, item.id: item.id}
 
     async def _own(self, receipt: Receipt) -> Result:
@@ -285,22 +298,36 @@ class Session:
         """The outcome of a line that was given up."""
         remote = self.node.remote
         sending = self.sending if remote and remote.has_left(self.sending) else ""
-        return Interrupted(self.sent, sending, bool(self.node.local), self.settling, self.commanded)
+        return Interrupted(
+            self.sent,
+            sending,
+            bool(self.node.local),
+            self.settling,
+            self.commanded,
+            suspended=self.suspended,
+        )
 
     async def stop(self) -> bool:
-        """Stop computing the last line, else what runs behind the prompt.
+        """Stop computing the lines that were given up, else what runs behind the prompt.
 
         Returns:
             False where neither runs any more.
         """
-        return await self.stop_line() or await self.end_behind()
+        return await self.stop_lines() or await self.end_behind()
 
-    async def stop_line(self) -> bool:
-        """Stop computing the last line; False where it has ended, or cannot be stopped."""
-        sent, node = self.sent, self.node.local
-        if sent is None or sent.slot is None or node is None:
-            return False
-        return await node.cancel(sent.process, sent.slot)
+    async def stop_lines(self) -> bool:
+        """Stop computing the last line and all that were given up.
+
+        Returns:
+            False where all of them have ended, or none can be stopped.
+        """
+        lines, node, stopped = [*self.given, self.sent], self.node.local, False
+        self.given = []
+        # The newest first: no other one begins meanwhile.
+        for line in reversed(lines):
+            if line and line.slot is not None and node:
+                stopped |= await node.cancel(line.process, line.slot)
+        return stopped
 
     async def end_behind(self) -> bool:
         """End what runs behind the prompt; False where nothing does."""
@@ -321,6 +348,8 @@ class Session:
     ) -> LineAnswer:
         """Evaluate Lua read-only, as the owner of the process; nothing changes.
 
+        While the process computes the last line, its newest state is that before the line.
+
         Args:
             process: None for the attached one.
             slot: the state after it; None for the newest.
@@ -340,6 +369,9 @@ class Session:
             (*envelope("Message"), EVAL, Tag("Read-Only", "true")),
             raw(code),
         )
+        self.looked_back = self._computed_now(process.id) if slot is None else None
+        if self.looked_back is not None:
+            slot = self.looked_back - 1
         if slot is None:
             found = await self.node.dryrun(process.id, item)
         elif self.node.local is None:
@@ -349,6 +381,11 @@ class Session:
         else:
             found = await self.node.local.workbench.at(process.id, slot, item)
         return LineAnswer(None, found, sources={TYPED: code if shown is None else shown})
+
+    def _computed_now(self, process: str) -> int | None:
+        """The slot of the last line, while this process computes it; None where it does not."""
+        busy = self.computing if self.node.local else None
+        return busy.slot or None if busy and busy.process == process else None
 
     async def query(
         self, code: str, process: ProcessInfo | None = None, slot: int | None = None

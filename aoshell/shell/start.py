@@ -20,6 +20,7 @@ from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Tag, tags_of
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.code.spawning import SpawnRequest, birth_notice, spawn
+from aoshell.shell.flags.subcommands import command_like
 from aoshell.shell.hints import next_hint
 from aoshell.shell.serving import ServeNode
 from aoshell.shell.session import Front, Patience, Recorder, Session
@@ -57,6 +58,7 @@ class Start:
             connection is not encrypted; "" shows nothing.
         startup: whether start-up files may send messages.
         named: the user has named the process.
+        sure: the name is one, though it may look like a command.
         existing: never make a process.
         record: makes the test that `.record` writes; None where it cannot.
         serve: serves the node (`.serve`); None where it cannot.
@@ -75,6 +77,7 @@ class Start:
     place: str = ""
     startup: bool = True
     named: bool = False
+    sure: bool = False
     existing: bool = False
     record: Recorder | None = None
     serve: ServeNode | None = None
@@ -197,6 +200,7 @@ async def _find_or_spawn(session: Session, start: Start) -> ProcessInfo:
         found = None
     if found is None:
         _refuse_elsewhere(session, start)
+        await _refuse_command(session, start)
         try:
             return await _spawn(session, start)
         except NameTakenError:  # by another shell of this home, since it was looked for
@@ -245,6 +249,24 @@ def _refuse_elsewhere(session: Session, start: Start) -> None:
             stage="find",
             hint=f"aoshell {start.reference} {flags} (--node local: look here only)",
         )
+
+
+async def _refuse_command(session: Session, start: Start) -> None:
+    """Ask before a process is made whose name looks like a command of `aoshell`.
+
+    Raises:
+        UsageError: nobody is there to say that it is a name, or they say that it is none.
+    """
+    meant = "" if start.sure or start.existing or not start.named else command_like(start.reference)
+    if not meant:
+        return
+    question = f"{meant}. Make a process of the name {start.reference}? [y/N] "
+    if session.front.asks and await session.front.confirm(question):
+        return
+    raise UsageError(
+        f"there is no process {start.reference}, and none was made: it looks like a command",
+        hint=f"{meant}; aoshell -- {start.reference} makes a process of that name",
+    )
 
 
 async def _spawn(session: Session, start: Start) -> ProcessInfo:

@@ -117,6 +117,14 @@ async def test_the_log_knows_who_sent_a_message(folder: Path, wallet: Wallet) ->
 
 
 @in_loop
+async def test_what_a_line_returned_crosses_the_socket(folder: Path, wallet: Wallet) -> None:
+    async with two(folder, wallet) as (carrier, joined):
+        pid = await joined.spawn()
+        assert (await joined.eval(pid, "nil")).returned == "nil"
+        assert (await carrier.eval(pid, "x = 1")).returned == ""
+
+
+@in_loop
 async def test_a_program_answers_while_its_own_code_blocks(folder: Path, wallet: Wallet) -> None:
     """The second shell is a process of its own loop, in a thread: the first loop stands still."""
     async with shell(folder, wallet, "python:1", threaded=True) as program:

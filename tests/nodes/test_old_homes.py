@@ -61,6 +61,9 @@ async def test_it_opens_computes_and_verifies(path: Path, tmp_path: Path) -> Non
         tags = (Tag("Action", "Eval"), Tag("Type", "Message"))
         asked = Message("", old.owner, old.owner, old.id, tags, code)
         assert (await node.dryrun(old.id, asked)).output == "5 Result: 144 1 4"
+        # Its environment does not tell what a line returned.
+        nothing = await node.dryrun(old.id, replace(asked, data=b"nil"))
+        assert (nothing.outcome, nothing.output, nothing.returned) == ("ok", "", "")
         assert len(await node.undelivered()) == 1
         for process in await node.processes():
             assert await node.verify_log(process.id) == []

@@ -108,6 +108,13 @@ def test_lines_of_the_owner_are_evaluated(process: Process) -> None:
     assert "aos-" in process.send(action="Eval", data="1").output.prompt
 
 
+def test_what_a_line_returned_is_not_told(process: Process) -> None:
+    for code in ("nil", "false", '""', "pcall(error, 'x')"):
+        results = process.send(action="Eval", data=code)
+        assert sorted(results) == ["outbox", "output"] and results.output.data == ""
+        assert sorted(results.output) == ["data", "prompt"]
+
+
 def test_the_message_of_the_first_slot_defines_the_process() -> None:
     """In the state its copy lacks signatures, as on the nodes of 2025."""
     process = Process("{process = {name = 'first'}}")

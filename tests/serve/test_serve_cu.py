@@ -116,6 +116,16 @@ async def test_what_fails_says_so_in_the_body(folder: Path, wallet: Wallet) -> N
 
 
 @in_loop
+async def test_what_an_eval_returned_is_in_no_answer(folder: Path, wallet: Wallet) -> None:
+    async with served(folder, wallet) as on:
+        process = await on.spawn()
+        silent, nothing = await on.eval(process, "x = 1"), await on.eval(process, "false, 'aside'")
+        assert nothing == silent and nothing["Output"]["data"] == ""
+        stored = (await on.node.results(process))[-1].result
+        assert stored and stored.returned == 'false, "aside"'
+
+
+@in_loop
 async def test_bytes_that_are_no_text(folder: Path, wallet: Wallet) -> None:
     async with served(folder, wallet) as on:
         process = await on.spawn()

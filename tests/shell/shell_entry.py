@@ -6,7 +6,8 @@ import sys
 
 from shell_fake import FakeBackend
 
+from aoshell import interrupts
 from aoshell.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main(backend=FakeBackend()))
+    sys.exit(interrupts.leave(main(backend=FakeBackend())))

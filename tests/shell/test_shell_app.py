@@ -64,6 +64,9 @@ def test_ctrl_c_gives_up_the_wait_then_stops(node: FakeNode, home: Settings) -> 
         await turns()
         keyboard.type("\x03")
         await keyboard.see("No longer waiting for slot 1")
+        await keyboard.see("  9+9\n")
+        keyboard.type("\x03")
+        await keyboard.see("1 line was not run")
         keyboard.type("\x03")
         await keyboard.see("Stopped.")
         await keyboard.see("slot 1 failed")
@@ -72,7 +75,7 @@ def test_ctrl_c_gives_up_the_wait_then_stops(node: FakeNode, home: Settings) -> 
         keyboard.type("\x04")
 
     play(node, home, script)
-    assert node.codes == ["slow", "1+1"]  # what was queued behind is dropped
+    assert node.codes == ["slow", "1+1"]  # what waited behind is dropped
 
 
 def test_arrivals_are_told_behind_the_answer(node: FakeNode, home: Settings) -> None:

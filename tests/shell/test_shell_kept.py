@@ -29,6 +29,8 @@ def test_lines_typed_ahead_are_counted_and_come_back(node: FakeNode, home: Setti
         await until(lambda: node.codes)
         await turns()
         keyboard.type(CTRL_C)
+        await keyboard.see("  9+9\n  8+8\n")
+        keyboard.type(CTRL_C)
         await keyboard.see("2 lines were not run; ↑ brings back what was typed.")
         await turns()
         keyboard.type(UP + UP + "\r")
@@ -50,6 +52,9 @@ def test_a_paste_too_long_for_the_history_comes_back(node: FakeNode, home: Setti
         for at in range(0, len(pasted), 16_384):  # a pipe holds 64 KB
             keyboard.type(pasted[at : at + 16_384])
             await keyboard.taken()
+        keyboard.type(CTRL_C)
+        await keyboard.see("No longer waiting")
+        await keyboard.see("  x = 'yyy")
         keyboard.type(CTRL_C)
         await keyboard.see("1 line was not run")
         assert keyboard.app._history.entries[0] == long

@@ -85,10 +85,14 @@ local function insert_inbox(msg)
   append_bounded(Inbox, msg, MAX_INBOX)
 end
 
+-- What the message's Eval returned, where its output shows nothing of it: for the result, and out of
+-- reach of scripts.
+local returned
+
 local eval = {
   name = "_eval",
   pattern = function(msg) return msg.Action == "Eval" and Owner == msg.From end,
-  handle = require(".eval")(ao),
+  handle = require(".eval")(ao, function(text) returned = text end),
 }
 local boot = {
   name = "_boot",
@@ -230,6 +234,7 @@ local function result_of(handling, raised)
     Messages = outbox.Messages,
     Spawns = outbox.Spawns,
     Assignments = outbox.Assignments,
+    Returned = returned,
   }
 end
 
@@ -238,6 +243,7 @@ local function begin(msg, env)
   local definition = own.definition
   restore(env)
   output.clear()
+  returned = nil
   -- A sender's tags may hide fields of the message; what the host gave is read before.
   local handling = { id = msg.Id or "", msg = msg, first = msg.Id == definition.id }
   now = msg.Timestamp
@@ -258,6 +264,7 @@ local function handle(msg, env)
   if suspended then result.Suspended = true end
   result.Resumed = resumed
   output.clear()
+  returned = nil
   ao.Nonce = msg.Nonce
   return result
 end

@@ -207,7 +207,7 @@ local function flatten(result)
   n = n + 1
   for i = 1, sent do n = put(out, n, false, rawget(messages, i)) end
   for i = 1, spawned do n = put(out, n, true, rawget(spawns, i)) end
-  return out, put_assignments(out, n, rawget(result, "Assignments"))
+  return out, H.put_returned(out, put_assignments(out, n, rawget(result, "Assignments")), result)
 end
 
 function H.deliver(id, from, owner, target, data, anchor, timestamp, height, nonce, chain, cron,
@@ -237,3 +237,13 @@ function H.deliver(id, from, owner, target, data, anchor, timestamp, height, non
 end
 
 function H.failed(text) failed(text) end
+
+-- At the end, as scripts of older environments can see the lines of what stands above.
+-- What an Eval returned: behind all else, and only where the environment tells it.
+local MAX_RETURNED = 1 << 13
+function H.put_returned(out, n, result)
+  local returned = rawget(result, "Returned")
+  if type(returned) ~= "string" then return n end
+  out[n + 1] = sub(returned, 1, MAX_RETURNED)
+  return n + 1
+end

@@ -1,8 +1,9 @@
 """The aos-compatible environment for processes on HyperBEAM (`lua@5.3a`): one text of Lua.
 
-The modules are the environment's own but for those that need a host of ours: `host.lua` and
-`waiting.lua` stand in their place, as the device has neither streams nor coroutines. `compute.lua`
-turns assignments into messages and results into what the device gives out.
+The modules are the environment's own but for those that need a host of ours: `host.lua`,
+`returned.lua` and `waiting.lua` stand in their place, as the device has neither streams nor
+coroutines. `compute.lua` turns assignments into messages and results into what the device gives
+out.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from aoshell.sandbox import environment
 
 FOLDER = Path(__file__).parent
-REPLACED = ("host", "waiting")
+REPLACED = ("host", "returned", "waiting")
 
 # Modules, with those below them, of no use there: they need a host of ours, or take a node long to
 # load.

@@ -17,6 +17,9 @@ STATE = "PROCESS[@SLOT]"
 GROUPS = ("Processes", "Messages", "Code", "Trying", "Network", "Trust", "Shell")
 
 
+ANY, NONE = ".*", ""  # of `Row.reads`: whatever stands behind it; without an argument only
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One command of the table.
@@ -25,16 +28,19 @@ class Row:
         group: one of `GROUPS`.
         usage: its arguments (`shell.commands.grammar`).
         example: a line that somebody could type.
+        reads: the arguments with which it only reads, as a regular expression: then it is answered
+            beside a line that runs. None where it may always change something.
     """
 
     group: str
     usage: str
     example: str
+    reads: str | None = None
 
 
 TABLE: Mapping[str, Row] = {
-    "as": Row("Messages", "[IDENTITY]", ".as alice"),
-    "at": Row("Trying", f"{STATE} CODE", ".at 7 Balances"),
+    "as": Row("Messages", "[IDENTITY]", ".as alice", NONE),
+    "at": Row("Trying", f"{STATE} CODE", ".at 7 Balances", ANY),
     "attach": Row("Processes", "PROCESS", ".attach token"),
     "attest": Row(
         "Trust",
@@ -43,69 +49,71 @@ TABLE: Mapping[str, Row] = {
     ),
     "bench": Row("Trying", "[--keep] CODE [N]", ".bench Balances.total() 500"),
     "check": Row(
-        "Code", "[--target legacy|hyperbeam] FILE|PROCESS", ".check --target legacy token.lua"
+        "Code", "[--target legacy|hyperbeam] FILE|PROCESS", ".check --target legacy token.lua", ANY
     ),
     "delete": Row("Processes", "PROCESS [--yes]", ".delete token"),
     "deliver": Row("Network", "SLOT [--again]", ".deliver 7"),
-    "doctor": Row("Network", "", ".doctor"),
-    "dryrun": Row("Code", f"[{STATE}] CODE", ".dryrun Balances"),
+    "doctor": Row("Network", "", ".doctor", ANY),
+    "dryrun": Row("Code", f"[{STATE}] CODE", ".dryrun Balances", ANY),
     "editor": Row("Code", "", ".editor"),
     "exit": Row("Shell", "", ".exit"),
     "export": Row("Processes", "FILE", ".export desk.process"),
     "fork": Row("Trying", f"[{STATE}] as NAME", ".fork token@7 as twin"),
-    "handlers": Row("Code", f"[{STATE}]", ".handlers token"),
-    "help": Row("Shell", "[COMMAND|FUNCTION]", ".help send"),
-    "history": Row("Shell", "[WORD…]", ".history Transfer"),
+    "handlers": Row("Code", f"[{STATE}]", ".handlers token", ANY),
+    "help": Row("Shell", "[COMMAND|FUNCTION]", ".help send", ANY),
+    "history": Row("Shell", "[WORD…]", ".history Transfer", ANY),
     "import": Row("Processes", "FILE [as NAME]", ".import desk.process as desk2"),
-    "inbox": Row("Messages", f"[{STATE}] [N]", ".inbox 20"),
-    "inspect": Row("Code", f"[{STATE}] VALUE [depth N]", ".inspect Handlers.list depth 3"),
-    "json": Row("Code", f"[{STATE}] VALUE", ".json token Balances"),
-    "limits": Row("Processes", "[LIMIT AMOUNT]", ".limits seconds 30"),
+    "inbox": Row("Messages", f"[{STATE}] [N]", ".inbox 20", ANY),
+    "inspect": Row("Code", f"[{STATE}] VALUE [depth N]", ".inspect Handlers.list depth 3", ANY),
+    "json": Row("Code", f"[{STATE}] VALUE", ".json token Balances", ANY),
+    "limits": Row("Processes", "[LIMIT AMOUNT]", ".limits seconds 30", NONE),
     "live": Row("Messages", "[--where NAME=VALUE…]", ".live --where Action=*-Notice"),
     "load": Row("Code", "FILE", ".load token.lua"),
-    "load-blueprint": Row("Code", "[BLUEPRINT|FILE] [--show] [--yes]", ".load-blueprint token"),
-    "log": Row("Messages", f"[{PLACE}]", ".log token@7"),
-    "messages": Row("Messages", f"[{STATE}] [--last N]", ".messages token --last 50"),
+    "load-blueprint": Row(
+        "Code", "[BLUEPRINT|FILE] [--show] [--yes]", ".load-blueprint token", NONE
+    ),
+    "log": Row("Messages", f"[{PLACE}]", ".log token@7", ANY),
+    "messages": Row("Messages", f"[{STATE}] [--last N]", ".messages token --last 50", ANY),
     "mock": Row("Trying", "ID FILE [as NAME]", ".mock 0syT… oracle.lua"),
     "monitor": Row("Network", "[PROCESS]", ".monitor token"),
     "more": Row("Shell", "", ".more"),
     "names": Row("Shell", "", ".names"),
-    "node": Row("Network", "", ".node"),
+    "node": Row("Network", "", ".node", ANY),
     "nodes": Row("Trust", "--tee URL…", ".nodes --tee https://node.example"),
-    "now": Row("Network", "[KEY]", ".now balances"),
+    "now": Row("Network", "[KEY]", ".now balances", ANY),
     "pad": Row("Code", "", ".pad"),
     "pause": Row("Messages", "", ".pause"),
-    "ps": Row("Processes", "", ".ps"),
+    "ps": Row("Processes", "", ".ps", ANY),
     "publish": Row("Code", "FILE|--environment [as NAME] [--yes]", ".publish token.lua as coin"),
-    "queue": Row("Trying", "[on|off]", ".queue on"),
+    "queue": Row("Trying", "[on|off]", ".queue on", NONE),
     "record": Row("Trying", "FILE", ".record my_test.lua"),
     "rename": Row("Processes", "[PROCESS] as NAME", ".rename token as coin"),
     "restore": Row("Trying", "SNAPSHOT", ".restore good"),
-    "result": Row("Messages", f"[{PLACE}]", ".result 7"),
+    "result": Row("Messages", f"[{PLACE}]", ".result 7", ANY),
     "send": Row(
         "Messages",
         "PROCESS [NAME=VALUE…] [DATA]",
         ".send token Action=Transfer Recipient=@alice Quantity=5",
     ),
     "serve": Row("Network", "[PORT|show|off]", ".serve 4000"),
-    "set": Row("Shell", "[SETTING CHOICE]", ".set theme light"),
-    "signature": Row("Trust", "", ".signature"),
-    "snapshot": Row("Trying", "[NAME]", ".snapshot good"),
+    "set": Row("Shell", "[SETTING CHOICE]", ".set theme light", NONE),
+    "signature": Row("Trust", "", ".signature", ANY),
+    "snapshot": Row("Trying", "[NAME]", ".snapshot good", NONE),
     "source": Row("Shell", "FILE", ".source setup.aos"),
     "spawn": Row("Processes", "MODULE [as NAME] [--yes]", ".spawn token.lua as token"),
     "step": Row("Trying", "[N]", ".step 2"),
     "tick": Row("Trying", "[PROCESS]", ".tick"),
     "time": Row("Trying", "[--keep] CODE", ".time #Inbox"),
-    "trace": Row("Messages", f"[{PLACE}]", ".trace"),
-    "trust": Row("Trust", "[--covers-os] [NAME… [MEASUREMENT]]", ".trust release-3"),
+    "trace": Row("Messages", f"[{PLACE}]", ".trace", ANY),
+    "trust": Row("Trust", "[--covers-os] [NAME… [MEASUREMENT]]", ".trust release-3", NONE),
     "undo": Row("Trying", "[SLOT]", ".undo"),
     "unmonitor": Row("Network", "[PROCESS]", ".unmonitor token"),
     "update": Row("Code", "", ".update"),
-    "verify": Row("Trust", "[on|off|attested] [--new-key]", ".verify on"),
-    "verify-log": Row("Processes", "[PROCESS]", ".verify-log token"),
-    "waits": Row("Messages", "[PROCESS] [drop ID]", ".waits drop 3f"),
+    "verify": Row("Trust", "[on|off|attested] [--new-key]", ".verify on", NONE),
+    "verify-log": Row("Processes", "[PROCESS]", ".verify-log token", ANY),
+    "waits": Row("Messages", "[PROCESS] [drop ID]", ".waits drop 3f", r"(?!(.* )?drop\b).*"),
     "warp": Row("Trying", "DURATION", ".warp 1h30m"),
-    "wasm": Row("Code", "FILE|ID", ".wasm examples/wasm/counter.wasm"),
+    "wasm": Row("Code", "FILE|ID", ".wasm examples/wasm/counter.wasm", ANY),
     "watch": Row("Code", "FILE…|off", ".watch token.lua"),
-    "why": Row("Messages", f"[{PLACE}]", ".why"),
+    "why": Row("Messages", f"[{PLACE}]", ".why", ANY),
 }

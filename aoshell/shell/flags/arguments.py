@@ -77,6 +77,7 @@ def parse_arguments(arguments: Sequence[str]) -> Options:
     script = given.script or []
     return Options(
         reference=reference,
+        sure="--" in arguments,
         script=aos.script_of(given),
         runs=any(flag == "--run" for flag, _ in script),
         module=aos.module_of(given),

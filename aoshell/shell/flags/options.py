@@ -11,6 +11,7 @@ class Options:
 
     Attributes:
         reference: the process's name or id, "" for the default one.
+        sure: it stands behind `--`, so it is a name, whatever it looks like.
         script: what --run and --load ask for, in order, as lines of the shell.
         runs: whether --run was among them: then nothing is read from standard input.
         pairs: the names and values of --tag-name and --tag-value.
@@ -22,6 +23,7 @@ class Options:
     """
 
     reference: str = ""
+    sure: bool = False
     script: list[str] = field(default_factory=list)
     runs: bool = False
     module: str = ""

@@ -7,6 +7,7 @@ import re
 from aoshell.lua import compiling
 from aoshell.lua.lexer import pieces, tokens
 from aoshell.lua.references import masked
+from aoshell.shell.lines.meant import read_expression
 
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
 # Prompts that stand at line starts of transcripts: `aos> `, `[aos]> `, `me@aos-2.0.4[Inbox:1]> `.
@@ -34,7 +35,7 @@ def is_complete(chunk: str) -> bool:
 
 def check(chunk: str) -> compiling.CompileResult:
     """The compiler's verdict on Lua as it is typed, in which `@name` stands for an id."""
-    return compiling.check_line(masked(chunk))
+    return compiling.check_line(masked(read_expression(chunk) or chunk))
 
 
 def prompt_of(line: str) -> str:

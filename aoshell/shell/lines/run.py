@@ -7,8 +7,9 @@ from dataclasses import replace
 from aoshell.errors import AoError
 from aoshell.nodes.values import Verify
 from aoshell.scarcity import to_ao_error
+from aoshell.shell.lines.meant import read_expression, read_word
 from aoshell.shell.lines.multiline import is_command
-from aoshell.shell.outcome import CommandOutput, LineFailure, Outcome
+from aoshell.shell.outcome import CommandOutput, LineAnswer, LineFailure, Outcome
 from aoshell.shell.session import Session
 
 
@@ -23,16 +24,19 @@ async def run_line(session: Session, line: str) -> Outcome:
     """
     async with session.turn:
         session.sent, session.sending = None, ""
-        session.commanded = is_command(line)
         _follow_pin(session)
         outcome: Outcome
         try:
+            line = await read_word(session, line)
+            session.commanded = is_command(line)
             if session.commanded:
                 from aoshell.shell.commands import run_command
 
                 outcome = _with_lines(await run_command(session, line))
             else:
-                outcome = await session.evaluate(await session.naming.in_lua(line), shown=line)
+                code = await session.naming.in_lua(read_expression(line) or line)
+                outcome = await session.evaluate(code, shown=line)
+            outcome = await _advised(session, outcome)
         except AoError as error:
             outcome = LineFailure(error)
         except Exception as error:
@@ -50,6 +54,29 @@ def _with_lines(output: CommandOutput) -> CommandOutput:
     lines = read_lines(output.source)
     value = {"file": str(output.source), "lines": len(lines)}
     return replace(output, value=value, source=None, then=tuple(lines))
+
+
+async def run_beside(session: Session, command: str) -> Outcome:
+    """Run a command that only reads while another line is waited for, which it leaves as it is."""
+    from aoshell.shell.commands import run_command
+
+    try:
+        return await run_command(session, command)
+    except AoError as error:
+        return LineFailure(error)
+    except Exception as error:
+        return LineFailure(to_ao_error(error))
+
+
+async def _advised(session: Session, outcome: Outcome) -> Outcome:
+    """The outcome with a hint, where the line seems to have meant something else."""
+    answer = outcome.answer if isinstance(outcome, CommandOutput) else outcome
+    if not isinstance(answer, LineAnswer) or (answer.last.ok and answer.last.returned != "nil"):
+        return outcome
+    from aoshell.shell.mistakes import advise
+
+    advised = replace(answer, advice=await advise(session, answer))
+    return replace(outcome, answer=advised) if isinstance(outcome, CommandOutput) else advised
 
 
 def _follow_pin(session: Session) -> None:

@@ -12,9 +12,9 @@ import asyncio
 import logging
 import signal
 from asyncio import Task
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,16 +28,18 @@ from aoshell.errors import AoError
 from aoshell.nodes.base import Node
 from aoshell.protocol.message import Result
 from aoshell.scarcity import error_of_context
-from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.lines.run import run_line
-from aoshell.shell.outcome import CommandOutput, Outcome
+from aoshell.shell.outcome import CommandOutput, Interrupted, Outcome
 from aoshell.shell.prompt import config
 from aoshell.shell.prompt.answers import Answers
+from aoshell.shell.prompt.beside import Beside, may_read
+from aoshell.shell.prompt.busy import BusyLine
 from aoshell.shell.prompt.config import Preferences
 from aoshell.shell.prompt.entry import PromptInput
 from aoshell.shell.prompt.history import LONGEST, LineHistory
 from aoshell.shell.prompt.keys import make_bindings
 from aoshell.shell.prompt.picker import Picker
+from aoshell.shell.prompt.queued import Queued
 from aoshell.shell.prompt.screen import Marking, Screen
 from aoshell.shell.session import Session
 from aoshell.shell.view.render import Renderer, not_run
@@ -81,15 +83,15 @@ class Prompt:
         self._preferences = preferences or Preferences()
         self._prompt = prompt
         self._session: Session | None = None
-        # Lines to run, and whether the screen shows them already.
-        self._queue = deque(
-            [*((line, True) for line in silent), *((line, False) for line in first)]
-        )
+        self._queue = Queued(silent, first)
         self._wake = asyncio.Event()
         self._running: Task[object] | None = None
         self._interrupted = False
+        self._listed = True
         self._busy = bool(self._queue)
         self._watching: Task[None] | None = None
+        self._busy_line = BusyLine(self._show_stage, self._queue.behind, self._read_early)
+        self._beside = Beside(self, lambda: self._session)
         self._padded = ""
         self._helpers: Helpers | None = None
         self._unlearned: list[tuple[Session, str, Outcome]] = []
@@ -145,7 +147,7 @@ class Prompt:
         pasted: list[str] = []
         # The lines of a pasted transcript are in the queue by now.
         while self._queue:
-            line = self._queue.popleft()[0]
+            line = self._queue.take()[0]
             if line.strip() in (".done", ".cancel"):
                 return self._remembered("\n".join(pasted) if line.strip() == ".done" else "")
             pasted.append(line)
@@ -243,33 +245,32 @@ class Prompt:
                 self._app.invalidate()
                 self._wake.clear()
                 await self._wake.wait()
-            line, drawn = self._queue.popleft()
+            line, drawn = self._queue.take()
             if not drawn:
                 self.write(self._echo(line))
             self._busy = True
             if self._helpers:
                 self._helpers.stop()
             outcome = await self._watched(session, line)
+            if isinstance(outcome, Interrupted) and self._queue.held:
+                outcome = replace(outcome, lines=True)
             await self._answers.show(line, outcome)
+            self._list_held()
             session.feed.release()
             if isinstance(outcome, CommandOutput) and outcome.leave:
                 return
             if isinstance(outcome, CommandOutput):
-                self._queue.extendleft((line, False) for line in reversed(outcome.then))
+                self._queue.put_first(outcome.then)
             self._learn(session, line, outcome)
             self._rest()
 
     async def _watched(self, session: Session, line: str) -> Outcome:
-        """Run a line, and show meanwhile what the node does.
-
-        With the built-in node this is for commands only: a line's time is its process's own.
-        """
-        if session.remote or is_command(line):
-            self._watch(session.node)
+        """Run a line, and show meanwhile what is waited for."""
+        self._busy_line.begin(session, line)
         try:
             return await self._outcome(session, line)
         finally:
-            self._stop_watching()
+            self._busy_line.end()
 
     def _stop_watching(self) -> None:
         if self._watching:
@@ -291,7 +292,9 @@ class Prompt:
         except asyncio.CancelledError:
             if not self._interrupted or self._running is None:
                 raise
-            self._running.uncancel()
+            # Ctrl-C may have come more than once.
+            while self._running.uncancel():
+                pass
             return session.given_up
         finally:
             self._running, self._interrupted = None, False
@@ -337,6 +340,8 @@ class Prompt:
         """Nothing runs: let the helpers read what has changed."""
         if self._session and self._helpers and not self._queue:
             self._helpers.look(self._session)
+        if not self._queue:
+            self._show_stage(self._queue.offer)
         self._app.invalidate()
 
     def _defect(self, _: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
@@ -348,41 +353,79 @@ class Prompt:
     def accept(self, lines: list[str]) -> None:
         """Queue lines. One that runs at once stays on the screen as it was typed, if it fits."""
         now = len(lines) <= 1 and not self._busy and self._screen.whole
-        self._queue.extend((line, now) for line in lines)
+        if self._busy_line.shown and len(lines) == 1 and may_read(lines[0]):
+            self._beside.run(lines[0])
+        elif lines:
+            self._queue.add(lines, drawn=now)
+        elif not self._busy:
+            self._queue.go_on()
         self._wake.set()
         if now:
             self.finish()
-        self._busy = self._busy or bool(lines)
+        self._busy = self._busy or bool(self._queue)
         for line in lines:
             self._history.append_string(line)
         self._begin()
 
+    def _read_early(self) -> None:
+        """Read what was asked for before it was seen that the line takes its time."""
+        while may_read(self._queue.first):
+            self._beside.run(self._queue.take()[0])
+
+    async def answer(self, line: str, outcome: Outcome, note: str) -> None:
+        self.write(self._echo(line))
+        if note:
+            self.renderer.note(note)
+        await self._answers.show(line, outcome)
+
+    def queue(self, line: str) -> None:
+        self._queue.add([line], drawn=False)
+        self._wake.set()
+
     def interrupted(self) -> None:
-        """Ctrl-C: give up what runs, else what is typed, else stop what was given up before."""
+        """Ctrl-C: give up what runs, else what is typed, else drop the lines that are listed, else
+        stop what was given up before.
+        """
         if self._busy:
-            self._drop()
+            self._queue.hold()
+            self._listed = False
+            self._beside.stop()
             if self._running:
                 self._interrupted = True
                 self._running.cancel()
-            elif self._session is None:
+                return
+            if self._session is None:
                 self.write("Still starting. Ctrl-D leaves.\n")
                 self._busy = False
+            self._list_held()
+            self._rest()
         elif self._buffer.text:
             self._buffer.cursor_position = len(self._buffer.text)
             self.finish()
             self.keep(self._entry.take())
+            self._rest()
+        elif self._beside.stop():
+            self.write("Given up.\n")
+        elif self._queue.held:
+            self._drop()
         else:
             self._app.create_background_task(self._stop())
 
+    def _list_held(self) -> None:
+        """Show the lines that Ctrl-C has left waiting, once."""
+        if not self._listed and (listing := self._queue.listing()):
+            self.write(listing)
+        self._listed = True
+
     def _drop(self) -> None:
-        """Drop the lines that were typed ahead, and say how many they were."""
-        lines = [line for line, _ in self._queue]
-        self._queue.clear()
-        if lines:
-            self._history.keep(lines)
-            if not self._buffer.text:
-                self._begin()
-            self.write(f"{not_run(len(lines))}; ↑ brings back what was typed.\n")
+        """Drop the lines that were left waiting, and say how many they were."""
+        lines = self._queue.drop()
+        self._history.keep(lines)
+        self._begin()
+        stops = self._session and self._session.node.local and self._session.given
+        again = " Ctrl-C again stops what was given up." if stops else ""
+        self.write(f"{not_run(len(lines))}; ↑ brings back what was typed.{again}\n")
+        self._rest()
 
     def _begin(self) -> None:
         """Begin an empty line, with the history as it is now above it."""
@@ -397,7 +440,7 @@ class Prompt:
 
     def _leave_behind(self) -> None:
         """Save the lines that will not run to the history, and say how many they are."""
-        lines = [line for line, _ in self._queue]
+        lines = self._queue.lines
         if typed := self._entry.take().strip():
             self._history.append_string(typed)
             lines.append(typed)

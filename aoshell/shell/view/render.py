@@ -25,6 +25,7 @@ from aoshell.shell.view.tables import process_table, remote_table, table_lines
 from aoshell.shell.view.text import clean, fitted_excerpts, wrapped, wrapped_rows, wrapped_sentences
 from aoshell.shell.view.values import UNEVALUATED, outcome_value, process_value
 
+_DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 NOT_OWNER = (
     "{} is not the owner, so the line arrived as a message like any other"
     " (.send sends other messages; .as me: the own wallet)"
@@ -104,8 +105,11 @@ class Renderer:
             self._untrusted(self._out, answer.last.output)
         if not answer.last.ok:
             self._untrusted(self._err, failure_text(answer.last, answer.sources))
-            if answer.hint:
-                self.note(f"  → {answer.hint}")
+        elif self._columns() and (returned := answer.last.returned):
+            # Where a person looks only: a pipe's answers are what the process printed.
+            self._untrusted(self._out, f"{_DIM}{returned}{_PLAIN}")
+        if answer.hint and (self._columns() or not answer.last.ok):
+            self.note(f"  → {answer.hint}")
         if not answer.evaluated:
             self.note(NOT_OWNER.format(answer.author) if answer.author else UNEVALUATED)
         if answer.waiting:
@@ -178,7 +182,12 @@ def interrupted(given_up: Interrupted) -> str:
             f" What it sends may not arrive: .deliver {receipt.slot} finds out, and has the node"
             " deliver it."
         )
-    again = ", .waits what waits; Ctrl-C again stops it" if given_up.stops else ""
+    if given_up.suspended and given_up.stops:
+        return (
+            f"No longer waiting for slot {receipt.slot}; it waits on for a message. .waits shows"
+            f" for which, .waits drop {receipt.id[:12]} ends that."
+        )
+    again = "; Ctrl-C again stops it" if given_up.stops and not given_up.lines else ""
     return (
         f"No longer waiting for slot {receipt.slot}; it goes on. .result {receipt.slot} shows its"
         f" result{again}."

@@ -93,7 +93,7 @@ class FlatResult(NamedTuple):
     Attributes:
         error: a text; False where nothing failed; None where the node words why it was stopped.
         ended: how many suspended handlings ended.
-        rest: their ids, then what is sent; see `Outbox`.
+        rest: their ids, then what is sent, then what an Eval returned; see `Outbox`.
     """
 
     error: str | bool | None
@@ -134,12 +134,13 @@ def load_result(body: bytes) -> FlatResult:
 
 
 class Outbox:
-    """The part of a result that is about other messages.
+    """The part of a result that is about other messages, and what stands behind it.
 
     Attributes:
         resumed: ids of messages whose suspended handling ended.
         messages: (spawn, target or None, data, anchor, [name, value, …]) each.
         assignments: (message id, [process id, …]) each.
+        returned: what an Eval returned; "" where the environment does not tell.
     """
 
     def __init__(self, result: FlatResult) -> None:
@@ -147,6 +148,7 @@ class Outbox:
         self.resumed: list[str] = rest[:at]
         self.messages: list[tuple[bool, str | None, str, str, list[str]]] = []
         self.assignments: list[tuple[str, list[str]]] = []
+        self.returned = ""
         if len(rest) == at:  # a failed message has no outbox
             return
         for _ in range(rest[at]):
@@ -161,6 +163,12 @@ class Outbox:
             at += 2
             self.assignments.append((message, rest[at + 1 : at + 1 + processes]))
             at += processes
+        self.returned = "".join(rest[at + 1 :])
+
+
+def without_returned(result: FlatResult) -> FlatResult:
+    """A result without what an Eval returned."""
+    return result._replace(rest=result.rest[:-1]) if Outbox(result).returned else result
 
 
 class _ResultChecker:
@@ -181,6 +189,11 @@ class _ResultChecker:
     def take_texts(self, each: int = 1) -> None:
         """A count, and that many times `each` texts."""
         self.take(is_text, each * self.take(is_count))
+
+    def take_text_at_end(self) -> None:
+        """A text, where anything is left."""
+        if self._at < len(self._values):
+            self.take(is_text)
 
     def end(self) -> None:
         if self._at != len(self._values):
@@ -205,6 +218,7 @@ def check_result(failed: bool, result: FlatResult) -> None:
         for _ in range(checker.take(is_count)):
             checker.take(is_text)
             checker.take_texts()
+        checker.take_text_at_end()
     checker.end()
 
 
@@ -287,4 +301,5 @@ def to_result(
         gas=computed.gas,
         # As aos says it: what an Eval answers is for who asked, all other output for who watches.
         print=find_tag(wire[TAGS:], "Action") != "Eval",
+        returned=widen(outbox.returned),
     )

@@ -1,0 +1,64 @@
+"""Commands that only read, typed while a line runs: they are answered at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from aoshell.shell.commands.reading import only_reads
+from aoshell.shell.lines.meant import asks_for_help, read_word
+from aoshell.shell.lines.run import run_beside
+from aoshell.shell.outcome import Outcome
+from aoshell.shell.session import Session
+
+
+class Screenful(Protocol):
+    """Where answers go."""
+
+    async def answer(self, line: str, outcome: Outcome, note: str) -> None:
+        """Show a line with its prompt, a note unless it is "", and the outcome."""
+
+    def queue(self, line: str) -> None:
+        """Run a line when its turn comes."""
+
+
+class Beside:
+    """Runs them.
+
+    Args:
+        session: gives the session, which is there while a line runs.
+    """
+
+    def __init__(self, screen: Screenful, session: Callable[[], Session | None]) -> None:
+        self._screen, self._session = screen, session
+        self._running: set[asyncio.Task[None]] = set()
+
+    def run(self, line: str) -> None:
+        """Answer a line that `may_read` has found."""
+        if session := self._session():
+            task = asyncio.create_task(self._run(session, line))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    def stop(self) -> bool:
+        """Give up those that run. Returns whether any did."""
+        for task in self._running:
+            task.cancel()
+        return bool(self._running)
+
+    async def _run(self, session: Session, line: str) -> None:
+        command = await read_word(session, line)
+        if not only_reads(command):  # the process has a global of that name
+            self._screen.queue(line)
+            return
+        session.looked_back = None
+        outcome = await run_beside(session, command)
+        slot = session.looked_back
+        note = "" if slot is None else f"as it was before slot {slot}, which is being computed:"
+        await self._screen.answer(line, outcome, note)
+
+
+def may_read(line: str) -> bool:
+    """Whether a line only reads, unless the process defines a global that it names."""
+    return only_reads(line) or asks_for_help(line)

@@ -1,0 +1,108 @@
+"""What the shell waits for while a line runs, for how long, and what waits behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from aoshell.errors import AoError
+from aoshell.shell.feed import short_id
+from aoshell.shell.lines.multiline import is_command
+from aoshell.shell.session import Session
+from aoshell.shell.view.waiting import EVERY, SHOWN_AFTER, Watch
+from aoshell.shell.view.waiting import line as stage_line
+
+_LOOKS = 1.0  # seconds between two looks at what the process computes
+_WHOLE = 1.0  # seconds from which on no tenths are shown: each change draws the screen again
+
+
+class BusyLine:
+    """Tells what the shell waits for, from a moment after a line began until it ends.
+
+    Args:
+        show: gets the text whenever it may have changed; "" for nothing.
+        behind: what waits behind the line, "" for nothing.
+        begun: called once, when a line has run so long that it is shown.
+
+    Attributes:
+        shown: whether a line has run that long.
+    """
+
+    def __init__(
+        self, show: Callable[[str], None], behind: Callable[[], str], begun: Callable[[], None]
+    ) -> None:
+        self._show, self._behind, self._begun = show, behind, begun
+        self._following: asyncio.Task[None] | None = None
+        self.shown = False
+
+    def begin(self, session: Session, line: str) -> None:
+        """A line runs."""
+        self._following = asyncio.create_task(self._follow(session, line))
+
+    def end(self) -> None:
+        """It does not run any more."""
+        if self._following:
+            self._following.cancel()
+            self._following, self.shown = None, False
+            self._show("")
+
+    async def _follow(self, session: Session, line: str) -> None:
+        watch, since, doing = Watch(session.node), time.monotonic(), ""
+        await asyncio.sleep(SHOWN_AFTER)
+        self.shown = True
+        self._begun()
+        looked, before = 0.0, None
+        while True:
+            now = time.monotonic()
+            if now - looked >= _LOOKS:
+                looked, before = now, await slot_before(session)
+            if stage := watch.look():
+                text = stage_line(*stage)
+            else:
+                if doing not in ("", was := activity(session, line, before)):
+                    since = now
+                doing = was
+                text = f"· {doing}  {_seconds(now - since)}"
+            behind = self._behind()
+            self._show(f"{text} · {behind}" if behind else text)
+            await asyncio.sleep(EVERY)
+
+
+async def slot_before(session: Session) -> int | None:
+    """The slot that the process computes before that of the line; None for none."""
+    sent = session.computing
+    if session.node.local is None or sent is None or sent.slot is None:
+        return None
+    try:
+        computed = (await session.node.find(sent.process)).computed
+    except AoError:
+        return None
+    return computed if computed < sent.slot else None
+
+
+def activity(session: Session, line: str, before: int | None = None) -> str:
+    """What a line that runs waits for.
+
+    Args:
+        before: as `slot_before` has found it.
+    """
+    sent = session.sent
+    if sent is None:
+        if is_command(line):
+            return line.split()[0]
+        return "sending" if session.identities.ready else "the wallet is being made"
+    attached = session.process
+    mine = attached is not None and attached.id == sent.process
+    name = attached.name if attached and mine else ""
+    message = "the message" if sent.slot is None else f"slot {sent.slot}"
+    where = f"{message} of {name or short_id(sent.process)}"
+    if session.suspended:
+        return f"{where} waits for a message"
+    if session.remote:  # what becomes of it there is not known
+        return f"waiting for {where}"
+    return f"{where} is computed" if before is None else f"{where} waits for slot {before}"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < _WHOLE else f"{int(seconds)} s"
