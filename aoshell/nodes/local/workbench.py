@@ -183,7 +183,7 @@ class LocalWorkbench:
             raise AoError(
                 f"no message {message} is on this node", stage="trace", hint=".messages lists ids"
             )
-        return trace(engine, found.root, HOPS, LARGEST_TRACE).hops
+        return list(trace(engine, found.root, HOPS, LARGEST_TRACE).hops)
 
     # ------------------------------------------------------------------------------------------
 
