@@ -35,7 +35,7 @@ BELOW: dict[str, set[str]] = {
     },
     "serve": {*LOWEST, "home", "nodes", "shell"},
     "states": {*LOWEST, "home", "nodes", "shell"},
-    "testing": {*LOWEST, "blueprints", "sandbox", "home", "nodes", "shell"},
+    "testing": {*LOWEST, "blueprints", "lua", "sandbox", "home", "nodes", "shell"},
     "commandline": {"errors", "shell", "serve", "states", "testing"},
     "backends": {*LOWEST, "sandbox", "home", "nodes", "shell"},
     "api": {

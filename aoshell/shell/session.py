@@ -215,6 +215,8 @@ class Session:
         self.sources.update(sources or {})
         known = self.sources | {TYPED: code if shown is None else shown}
         item = await self._signed(code)
+        if shown and shown != code and not sources:
+            self.journal.typed[item.id] = shown
         return await self._exchange(self.attached.id, item, known)
 
     async def _refuse_uncompilable(

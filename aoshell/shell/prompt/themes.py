@@ -115,10 +115,14 @@ def make_style(theme: str, changes: Mapping[str, str]) -> BaseStyle:
     from prompt_toolkit.styles import Style
 
     rules = dict(_FIXED)
-    chosen = _told_by_terminal() if theme == AUTO else theme
-    for name, colour in {**THEMES[chosen], **changes}.items():
+    for name, colour in {**theme_colours(theme), **changes}.items():
         rules |= dict.fromkeys(COLOURS[name], f"noinherit {colour}")
     return Style.from_dict(rules)
+
+
+def theme_colours(theme: str) -> Mapping[str, str]:
+    """The colours of one of `THEMES`, or of `AUTO`, by their names."""
+    return THEMES[_told_by_terminal() if theme == AUTO else theme]
 
 
 def _told_by_terminal() -> str:
