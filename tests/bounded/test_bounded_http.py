@@ -209,3 +209,13 @@ def test_all_of_it_is_unpacked_in_steps(size: int) -> None:
     unpacking.end()
     assert sum(steps) == size
     assert all(step <= 1 << 20 for step in steps)
+
+
+def test_whom_clients_trust_is_read_once_for_each_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = http.trusted()
+    assert usual.get_ca_certs() and http.trusted() is usual
+    with monkeypatch.context() as chosen:
+        chosen.setenv("SSL_CERT_FILE", "/dev/null")
+        with pytest.raises(OSError):  # the user's choice counts; here it is no certificate
+            http.trusted()
+    assert http.trusted() is usual
