@@ -240,6 +240,17 @@ def test_a_file_of_lines_in_a_pipe(tmp_path: Path, capsys: pytest.CaptureFixture
     assert capsys.readouterr().out == "2\n7\n4\n"
 
 
+@pytest.mark.usefixtures("home")
+def test_lines_of_a_file_behind_the_way_out_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "habits").write_text("1+1\n.exit\n2+2\n3+3\n")
+    lines = ["--run", f".source {tmp_path / 'habits'}", "--run", "4+4"]
+    assert cli.main(lines, FakeBackend()) == 0
+    told = capsys.readouterr()
+    assert (told.out, told.err.endswith("3 lines were not run\n")) == ("2\n", True)
+
+
 # --- start-up files
 
 
