@@ -21,7 +21,7 @@ from typing import Any
 
 from aoshell.errors import AoError, UsageError
 from aoshell.home.configfile import line_of, read_config
-from aoshell.shell.prompt.themes import AUTO, COLOURS, THEMES, colour_problem
+from aoshell.shell.prompt.themes import AUTO, COLOURS, THEMES, colour_problem, colours_of
 
 CHOICES: dict[str, tuple[object, ...]] = {
     "editing": ("emacs", "vi"),
@@ -91,7 +91,7 @@ def shown(preferences: Preferences) -> list[tuple[str, str, str]]:
         (name, _word(getattr(preferences, name)), " or ".join(map(_word, allowed)))
         for name, allowed in CHOICES.items()
     ]
-    theme = THEMES[preferences.theme]
+    theme = colours_of(preferences.theme)
     return [
         *rows,
         *(
