@@ -9,6 +9,8 @@ from eventually import until
 from hypothesis import given
 from hypothesis import strategies as st
 from prompt_keyboard import Keyboard, play
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
 from prompt_toolkit.enums import EditingMode
 from shell_fake import FakeBackend, FakeNode
 from typed_session import Typed, run
@@ -20,6 +22,7 @@ from aoshell.home.folders import Settings
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.commands.timing import MOST_RUNS, RUNS, split_count, spread
 from aoshell.shell.lines.sourcing import read_lines, sends_nothing
+from aoshell.shell.prompt.completion import LineCompleter
 from aoshell.shell.prompt.config import CHOICES, Preferences, changed, load_preferences, shown
 from aoshell.shell.prompt.startup import startup_files, startup_lines
 
@@ -165,6 +168,22 @@ def test_every_setting_is_shown_and_can_be_changed(tmp_path: Path) -> None:
     now, line = changed(now, "colours.keyword", '"#ff8800 bold"')
     (tmp_path / "config.toml").write_text(f"[shell]\n{line}\n")
     assert load_preferences(tmp_path / "config.toml").colours == now.colours
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        (".set the", ["theme"]),
+        (".set colours.key", ["colours.keyword"]),
+        (".set toolbar ", ["off", "on"]),
+        (".set editing v", ["vi"]),
+        (".set colours.keyword ", []),
+    ],
+)
+def test_settings_are_completed(typed: str, offered: list[str]) -> None:
+    asked = CompleteEvent(completion_requested=True)
+    found = LineCompleter().get_completions(Document(typed), asked)
+    assert [one.text for one in found] == offered
 
 
 @pytest.mark.parametrize(
