@@ -115,13 +115,13 @@ def make_style(theme: str, changes: Mapping[str, str]) -> BaseStyle:
     from prompt_toolkit.styles import Style
 
     rules = dict(_FIXED)
-    for name, colour in {**theme_colours(theme), **changes}.items():
+    for name, colour in {**colours_of(theme), **changes}.items():
         rules |= dict.fromkeys(COLOURS[name], f"noinherit {colour}")
     return Style.from_dict(rules)
 
 
-def theme_colours(theme: str) -> Mapping[str, str]:
-    """The colours of one of `THEMES`, or of `AUTO`, by their names."""
+def colours_of(theme: str) -> Mapping[str, str]:
+    """The colours of a theme, or of the one that `AUTO` takes here, by the names of `COLOURS`."""
     return THEMES[_told_by_terminal() if theme == AUTO else theme]
 
 
