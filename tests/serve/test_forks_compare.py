@@ -168,7 +168,7 @@ def test_the_commands_say_what_differs(
             assert not told.ok and told.table is not None
             assert told.table.rows == (("messages", "2", "3"),)
             assert "first difference: slot 3, messages" in told.text and ".why 3" in told.text
-            assert "is none of --module" in await type.error(".compare --fast")
+            assert "there is no flag" in await type.error(".compare --fast")
             assert "are not all of" in await type.error(".compare 3..9")
             code, out, err = await aoshell("compare", url, process, "--json")
             assert (code, json.loads(out)["equal"]) == (0, 5), err
