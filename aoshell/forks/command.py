@@ -17,9 +17,9 @@ from aoshell.home.folders import Settings
 from aoshell.nodes.base import Node
 from aoshell.nodes.values import Limits
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.commands.forks import fork_text
 from aoshell.shell.flags.arguments import named
 from aoshell.shell.flags.parser import CommandParser
+from aoshell.shell.forking import fork_text
 from aoshell.shell.view.streams import writer
 from aoshell.shell.view.text import clean
 from aoshell.shell.view.values import process_value

@@ -210,9 +210,6 @@ def make_fork(
         digest = hashlib.sha256(memory.data).hexdigest()
         origin = origin._replace(memory=digest, memory_slot=memory.slot, vouched=memory.vouched)
         held.append({"memory": [digest, records.text_of(pack(memory.data))]})
-        notes.append(
-            f"it begins with the memory behind slot {memory.slot} that {memory.vouched} gave"
-        )
     if log.unsigned:
         many = "message is" if log.unsigned == 1 else "messages are"
         notes.append(f"{log.unsigned:,} {many} not signed: {log.source} alone vouches for that")

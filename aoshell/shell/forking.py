@@ -116,3 +116,24 @@ class Forking(Protocol):
         Raises:
             AoError: there is nothing to compare, or the network does not answer.
         """
+
+
+def fork_text(process: ProcessInfo) -> str:
+    """Where a fork comes from, for people; "" for a process that was made here."""
+    origin = process.origin
+    if origin is None:
+        return ""
+    how = ", called exactly as compute units call it" if origin.exact else ""
+    text = f"forked behind slot {origin.slot} of {origin.source}{how}"
+    if origin.memory >= 0:
+        text += f"; it begins with the memory behind slot {origin.memory}"
+        text += f", for which {origin.vouched} alone vouches"
+    return text
+
+
+def foreign_note(process: ProcessInfo, slot: int) -> str:
+    """What is to be known of a slot that was scheduled elsewhere; "" for one of this home."""
+    origin = process.origin
+    if origin is None or slot > origin.slot:
+        return ""
+    return f"slot {slot} is of {origin.source}: what it sent was delivered there, and not here"

@@ -44,6 +44,13 @@ def test_a_live_process_is_brought_home_and_spoken_to_as_its_owner(
             assert type.session.prompt.startswith("[as ")
             await type.reply(".send away Action=Add")
             assert await type.value("return N") == "3"
+            told = await type.reply(".trace 2")
+            assert told.note == (
+                f"slot 2 is of {url}: what it sent was delivered there, and not here"
+            )
+            assert (await type.reply(".trace 5")).note == ""
+            told = await type.reply(".verify-log")
+            assert told.ok and told.note == f"forked behind slot 3 of {url}"
             assert "slot 3 comes from" in await type.error(".undo 3")
             # A process that is no fork takes nothing that is not signed.
             await type.reply(".as me")

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from aoshell.errors import UnsupportedError, UsageError
-from aoshell.nodes.values import ProcessInfo
 from aoshell.shell.commands import command, usage_error
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.places import find_state
 from aoshell.shell.commands.processes import local_verbs, ready_note, record_deed
 from aoshell.shell.commands.table import STATE
 from aoshell.shell.commands.workbench import workbench_of
-from aoshell.shell.forking import ORDER, Changed, Comparison, Forking
+from aoshell.shell.forking import ORDER, Changed, Comparison, Forking, fork_text
 from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
 from aoshell.shell.view.values import process_value
@@ -60,14 +59,6 @@ def forking_of(session: Session) -> Forking:
     if session.forking is None:
         raise UnsupportedError("this session reads no live processes", hint="start it with aoshell")
     return session.forking
-
-
-def fork_text(process: ProcessInfo) -> str:
-    """Where a fork comes from, for people."""
-    origin = process.origin
-    assert origin is not None
-    how = ", called exactly as compute units call it" if origin.exact else ""
-    return f"forked behind slot {origin.slot} of {origin.source}{how}"
 
 
 @command("compare")
