@@ -186,6 +186,11 @@ async def test_serve_refuses_signed_items_for_forks_and_gives_no_signature_out(
             assert (await here.post(sent)).status_code == 202
             result = await here.result(process, sent.id)
             assert result["Messages"][0]["Data"] == "4"
+            assert (await here.post(sent)).status_code == 202, "once more it is the same slot"
+            stored = here.node._engine.store.select(
+                "SELECT count(*), count(signed) FROM log WHERE id = ?", sent.id
+            )
+            assert stored == [(1, 0)], "the signature is not kept"
             page = await here.get(f"/{process}?process-id={process}&from-nonce=4")
             assert page["edges"][0]["node"]["message"]["signature"] == ""
             held = await here.client.get(f"/tx/{sent.id}")

@@ -16,6 +16,7 @@ from aoshell.errors import AoError
 from aoshell.forks import making
 from aoshell.forks.remote import Remote
 from aoshell.forks.taking import take
+from aoshell.home.endpoints import PUBLIC
 from aoshell.nodes.remote.arweave.verified import VerifiedCode
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
@@ -199,3 +200,19 @@ async def test_a_source_that_is_none_is_named(folder: Path, wallet: Wallet) -> N
         await remote.close()
         with pytest.raises(AoError, match="is this home"):
             Remote.named("local", here)
+
+
+def test_a_profile_names_the_units_and_legacy_the_public_network(folder: Path) -> None:
+    here = settings(folder)
+    here.config.mkdir(parents=True)
+    (here.config / "config.toml").write_text(
+        '[profiles.old]\nmu = "http://127.0.0.1:1"\ncu = "http://127.0.0.1:2"\n'
+        'su = "http://127.0.0.1:3"\n'
+    )
+    remote = Remote.named("old", here)
+    assert (remote.source, remote._unit.endpoint) == ("http://127.0.0.1:3", "http://127.0.0.1:2")
+    assert remote.gateway.endpoint == "http://127.0.0.1:3", "a network of this machine"
+    public = Remote.named("legacy", here, "https://gateway.example")
+    assert (public.source, public.gateway.endpoint) == (PUBLIC["su"], "https://gateway.example")
+    with pytest.raises(AoError, match="there is no profile none"):
+        Remote.named("none", here)

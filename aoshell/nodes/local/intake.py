@@ -113,7 +113,10 @@ class Intake:
         """Schedule a signed message, durably. Raises AoError."""
         if first := self._store.signed_in(process.number, item.id):
             return first
-        self._origins.check_signed(process, "httpsig" if isinstance(item, HttpItem) else "")
+        if self._origins.of(process.number) is not None:
+            if first := self._scheduled(process, item.id):
+                return first
+            self._origins.check_signed(process, "httpsig" if isinstance(item, HttpItem) else "")
         tags = _tag_list(item)
         owner = item.owner_address
         # As on the network: From-Process becomes From. From is then not Owner, so a process handles
@@ -136,9 +139,8 @@ class Intake:
                 stage="message",
                 hint="sign it",
             )
-        slot = self._store.slot_of(process.number, message.id)
-        if slot is not None and (found := self._store.at_slot(process.number, slot)):
-            return found[0]
+        if first := self._scheduled(process, message.id):
+            return first
         body = form.from_message(message)
         body[form.TARGET] = process.id
         logged = self._scheduler.assign(
@@ -149,6 +151,12 @@ class Intake:
         )
         self._admit(Batch(log=[logged]), [(logged, body)])
         return logged
+
+    def _scheduled(self, process: ProcessRow, message_id: str) -> Logged | None:
+        """The message of that id in the log of a process, signed or not."""
+        slot = self._store.slot_of(process.number, message_id)
+        found = None if slot is None else self._store.at_slot(process.number, slot)
+        return found[0] if found else None
 
     def _first(self, process: ProcessRow, item_id: str) -> Logged:
         """The definition that is here already. Raises AoError where it was another message."""
@@ -167,6 +175,9 @@ class Intake:
         arrival = dump_signed(
             item.sent if isinstance(item, HttpItem) else item, client or CLIENT.get()
         )
+        if self._origins.of(process.number) is not None:
+            # Whoever gets the home could post what was signed for a fork: it is not kept.
+            arrival = arrival._replace(signed=None)
         logged = self._scheduler.assign(
             process.number, item.id, form.dump_wire(body), arrival=arrival
         )
