@@ -10,14 +10,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import re
 import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from aoshell import durable
-from aoshell.bounded import files
+from aoshell.bounded import files, jsontext, zipped
 from aoshell.errors import AoError
 from aoshell.sandbox.frames import IMAGE_LIMIT
 
@@ -25,7 +24,8 @@ MAGIC = b"aoshell memory 1\n"
 PAGE = 65536  # bytes
 _ZEROS = bytes(PAGE)
 _HEAD = len(MAGIC) + 65  # bytes in front of what is compressed: the magic, its SHA-256, a newline
-_NAME = re.compile(r"[0-9a-f]{64}")
+_LONGEST_HEAD = 1 << 10  # bytes
+MOST_PAGES = (4 << 30) // PAGE  # of a memory
 
 
 class Memories:
@@ -44,14 +44,23 @@ class Memories:
             AoError: it is none, or cannot be written.
         """
         digest = hashlib.sha256(memory).hexdigest()
-        if not self._path(digest).exists():
-            self.put_packed(digest, pack(memory))
+        self._write(digest, pack(memory))
         return digest
 
     def put_packed(self, digest: str, packed: bytes) -> None:
-        """Keep a memory as `packed` gives it. Raises AoError."""
-        if not _NAME.fullmatch(digest) or not is_packed(packed):
-            raise _damaged(digest)
+        """Keep a memory as `packed` gives it; somebody else may have written it.
+
+        Raises:
+            ValueError: it is not the memory of that SHA-256.
+            AoError: it cannot be written.
+        """
+        if not is_packed(packed) or digest_of(packed) != digest:
+            raise ValueError("a memory is not what its SHA-256 says")
+        self._write(digest, packed)
+
+    def _write(self, digest: str, packed: bytes) -> None:
+        if self._path(digest).exists():
+            return
         try:
             durable.make_folder(self._folder)
             durable.write(self._path(digest), [packed])
@@ -120,6 +129,37 @@ def is_packed(packed: bytes) -> bool:
         return False
     said = packed[len(MAGIC) : _HEAD - 1]
     return hashlib.sha256(packed[_HEAD:]).hexdigest().encode() == said
+
+
+def digest_of(packed: bytes) -> str:
+    """The SHA-256 of the whole memory that a file has. Raises ValueError where it has none."""
+    whole, rest = hashlib.sha256(), bytearray()
+    unpacking = zipped.Unpacking(zipped.ZLIB)
+    pages, done = -1, 0
+    for block in unpacking.feed(packed[_HEAD:]):
+        rest += block
+        if pages < 0:
+            head, newline, behind = bytes(rest).partition(b"\n")
+            if not newline:
+                raise ValueError("a memory has no head")
+            facts = jsontext.parse(head, largest=_LONGEST_HEAD)
+            pages, rest = int(facts["pages"]), bytearray(behind)
+            if facts["globals"] is not None or not 0 < pages <= MOST_PAGES:
+                raise ValueError("a memory has another head")
+        while len(rest) >= 8 + PAGE:
+            (number,) = struct.unpack_from("<Q", rest)
+            if not done <= number < pages:
+                raise ValueError("the pages of a memory are out of order")
+            for _ in range(number - done):
+                whole.update(_ZEROS)
+            whole.update(rest[8 : 8 + PAGE])
+            done, rest = number + 1, rest[8 + PAGE :]
+    unpacking.end()
+    if rest or pages < 0:
+        raise ValueError("a memory has half a page")
+    for _ in range(pages - done):
+        whole.update(_ZEROS)
+    return whole.hexdigest()
 
 
 def _damaged(digest: str) -> AoError:

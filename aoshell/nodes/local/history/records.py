@@ -11,7 +11,7 @@ from typing import Any
 
 from aoshell.bounded import jsontext
 from aoshell.nodes.local import cron
-from aoshell.nodes.local.forked.memories import Memories, is_packed
+from aoshell.nodes.local.forked.memories import Memories
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import (
     CHAINS,
@@ -133,10 +133,9 @@ def read_origin(record: dict[str, Any]) -> Origin:
 
 
 def read_memory(memories: Memories, digest: str, content: str) -> str:
-    """Keep a memory that forks begin with; its SHA-256. Raises ValueError, AoError."""
-    data = b64decode(content, validate=True)
-    demand(type(digest) is str and is_packed(data), "a memory is none")
-    memories.put_packed(digest, data)
+    """Keep a memory that forks begin with; its SHA-256. Raises one of `DAMAGED`, AoError."""
+    demand(type(digest) is str, "the SHA-256 of a memory is none")
+    memories.put_packed(digest, b64decode(content, validate=True))
     return digest
 
 
