@@ -37,15 +37,16 @@ BELOW: dict[str, set[str]] = {
     },
     "serve": {*LOWEST, "home", "nodes", "shell"},
     "states": {*LOWEST, "home", "nodes", "shell"},
+    "forks": {*LOWEST, "sandbox", "home", "nodes", "shell"},
     "testing": {*LOWEST, "blueprints", "lua", "sandbox", "home", "nodes", "shell"},
-    "commandline": {"errors", "shell", "serve", "states", "testing"},
+    "commandline": {"errors", "shell", "serve", "forks", "states", "testing"},
     "backends": {*LOWEST, "sandbox", "home", "nodes", "shell"},
     "api": {
         *("errors", "protocol", "home", "nodes", "shell", "states", "testing", "backends"),
     },
     "cli": {
         *(*LOWEST, "attest", "check", "home", "nodes", "shell", "serve", "testing"),
-        *("states", "commandline", "backends"),
+        *("states", "forks", "commandline", "backends"),
     },
     "entry": {"interrupts", "cli"},
     "__main__": {"entry"},

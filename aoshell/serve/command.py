@@ -169,6 +169,8 @@ def make_parser() -> CommandParser:
     flag("--authority", type=_authority, default="auto", metavar="auto|ADDRESS", help=owner)
     fetch = "fetch modules that clients name and that are not here, from the gateway"
     flag("--fetch", action="store_true", help=fetch)
+    signed = "take signed messages for forks of live processes; whoever gets one can post it there"
+    flag("--accept-signed", action="store_true", help=signed)
     state = "begin with what aoshell dump wrote, in a home that is gone afterwards"
     flag("--state", type=state_file, metavar="FILE", help=state)
     flag("--json", action="store_true", help="one object when it is ready (docs/json.md)")
@@ -225,6 +227,7 @@ def _options(given: argparse.Namespace) -> ServeOptions:
         origins=tuple(given.cors),
         authority=given.authority,
         fetch=given.fetch,
+        accept_signed=given.accept_signed,
         bounds=Bounds(int(given.body * MEGABYTE), int(given.requests), int(given.dry_runs)),
         connections=int(given.connections) if given.connections else None,
     )

@@ -64,6 +64,13 @@ async def test_a_joined_shell_does_what_a_carrier_does(folder: Path, wallet: Wal
         assert await b.workbench.warp(5000) == 5000
         mocked = await b.workbench.mock("m" * 43, b"", "mocked")
         assert (await a.find("mocked")).id == mocked.id
+        for node in (a, b):  # nothing is signed for a stand-in: its id is somebody else's
+            item = await node.sign(joined.wallet, mocked.id, (), b"hi")
+            assert isinstance(item, Message) and item.owner == joined.wallet.address
+            receipt = await node.send(mocked.id, item)
+            assert (await node.result(mocked.id, receipt.place)).ok
+            await node.settled(receipt.id)
+            assert await node.send(mocked.id, item) == receipt
         assert await b.verify_log(pid) == []
         info = await b.info()
         assert info.details["carried by"] == f"pid {os.getpid()}"
