@@ -21,7 +21,7 @@ PAD = " " * len(PROMPT)
 
 def readme_session() -> str:
     """All sessions of README, as somebody copies them."""
-    fenced = re.findall(r"```\n(.*?)```", README.read_text(), re.DOTALL)
+    fenced = re.findall(r"^```\w*\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
     return "".join(block for block in fenced if "@aos-" in block)
 
 
