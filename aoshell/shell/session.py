@@ -291,9 +291,13 @@ class Session:
             hint = f"{error.hint}; {again}" if error.hint else again
             raise AoError(error.what, stage=error.stage, hint=hint) from error
 
-    async def settle(self) -> None:
-        """Wait until all that the last line caused is done and shown, with `Patience.SETTLED`."""
-        if not self.sent or self.patience is not Patience.SETTLED:
+    async def settle(self, *, anyway: bool = False) -> None:
+        """Wait until all that the last line caused is done and shown, with `Patience.SETTLED`.
+
+        Args:
+            anyway: with any patience.
+        """
+        if not self.sent or not (anyway or self.patience is Patience.SETTLED):
             return
         try:
             await self.node.settled(self.sent.id)

@@ -85,7 +85,12 @@ def _one_below_the_other(rows: list[tuple[str, ...]], columns: int, *, wraps: bo
     lines: list[str] = []
     for row in others:
         lines += [""] if lines else []
+        mark = ""
         for name, value in zip(header, row, strict=True):
+            if not name:  # a mark, which stands before the next cell
+                mark = f"{value} " if value else ""
+                continue
+            value, mark = mark + value, ""
             label = _cut(name, width)
             fill = " " * (width - width_of(label))
             last = wraps and name == header[-1]
