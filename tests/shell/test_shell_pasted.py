@@ -148,15 +148,28 @@ def test_an_unmarked_paste_of_many_blocks_is_one(node: FakeNode, home: Settings)
 
 def test_an_unmarked_paste_that_does_not_end_waits(node: FakeNode, home: Settings) -> None:
     async def script(keyboard: Keyboard) -> None:
-        keyboard.type("x = 1\ry = 2")
-        await keyboard.line("x = 1\ny = 2")
+        keyboard.type("x = 1\ry = 2\rz = 3")
+        await keyboard.line("x = 1\ny = 2\nz = 3")
         assert node.codes == []
         keyboard.type("\r")
         await keyboard.see("\n")
         keyboard.type("\x04")
 
     play(node, home, script)
-    assert node.codes == ["x = 1\ny = 2"]
+    assert node.codes == ["x = 1\ny = 2\nz = 3"]
+
+
+def test_what_is_typed_ahead_is_no_paste(node: FakeNode, home: Settings) -> None:
+    async def script(keyboard: Keyboard) -> None:
+        keyboard.type("1+1\r2+")
+        await keyboard.see("2\n")
+        await keyboard.line("2+")
+        keyboard.type("2\r")
+        await keyboard.see("4\n")
+        keyboard.type("\x04")
+
+    play(node, home, script)
+    assert node.codes == ["1+1", "2+2"]
 
 
 def test_a_line_of_a_paste_waits_for_what_the_one_before_caused(

@@ -78,6 +78,11 @@ def read_transcript(text: str) -> list[Typed] | None:
     return found
 
 
+def is_transcript(text: str) -> bool:
+    """Whether a line of a text begins with a prompt."""
+    return any(map(prompt_of, _lines(text)))
+
+
 def without_answers(text: str) -> tuple[str, int]:
     """A text without its answers, where it is a transcript, and how many lines were left out."""
     found = read_transcript(text)

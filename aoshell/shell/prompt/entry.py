@@ -8,7 +8,13 @@ from typing import Protocol
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.document import Document
 
-from aoshell.shell.lines.pasted import COMPOSING, Following, split_chunks, without_answers
+from aoshell.shell.lines.pasted import (
+    COMPOSING,
+    Following,
+    is_transcript,
+    split_chunks,
+    without_answers,
+)
 from aoshell.shell.prompt.keys import Ahead, KeyTarget
 from aoshell.shell.prompt.pastes import Pastes
 from aoshell.shell.prompt.structure import dedented, next_indent
@@ -52,6 +58,7 @@ class PromptInput(KeyTarget):
         self._pastes = Pastes()
         self._waiting: asyncio.Future[str] | None = None
         self._question = ""
+        self._pasted = False
 
     @property
     def prefix(self) -> str | None:
@@ -81,6 +88,7 @@ class PromptInput(KeyTarget):
         """Take out what is typed, with pastes in full."""
         typed = self._pastes.unfold(self._buffer.text)
         self._pastes.clear()
+        self._pasted = False
         self._buffer.reset()
         return typed
 
@@ -99,7 +107,7 @@ class PromptInput(KeyTarget):
             # A paste that the terminal has not marked. Where it ends with Enter, it is run.
             # What was typed before the terminal was raw ends its lines with \n.
             ended = rest[-1] in "\r\n"
-            self.paste("\n" + (rest[:-1] if ended else rest))
+            self._buffer.insert_text(self._pastes.fold("\n" + (rest[:-1] if ended else rest)))
             if ended:
                 self._send(ahead=True)
         else:
@@ -108,11 +116,16 @@ class PromptInput(KeyTarget):
     def _send(self, *, ahead: bool) -> None:
         """Send what is typed, or begin the next line where it is not complete."""
         self._dedent(ahead=ahead)
-        lines, is_open = split_chunks(self._pastes.unfold(self._buffer.text))
+        typed = self._pastes.unfold(self._buffer.text)
+        lines, is_open = split_chunks(typed)
         if is_open or not self._buffer.document.on_last_line:
             self.newline(ahead=ahead)
         else:
-            self._owner.accept([*lines[:1], *map(Following, lines[1:])])
+            # Lines that were typed ahead are no session, and each is on its own.
+            if self._pasted or is_transcript(typed):
+                lines = [*lines[:1], *map(Following, lines[1:])]
+            self._pasted = False
+            self._owner.accept(lines)
             self._pastes.clear()
 
     def newline(self, *, ahead: bool) -> None:
@@ -129,6 +142,7 @@ class PromptInput(KeyTarget):
             if gone:
                 lines = "1 line of an answer was" if gone == 1 else f"{gone} lines of answers were"
                 self._owner.write(f"{lines} left out of the paste.\n")
+        self._pasted = True
         self._buffer.insert_text(self._pastes.fold(text))
 
     def interrupt(self) -> None:

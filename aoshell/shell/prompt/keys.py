@@ -6,6 +6,7 @@ import select
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 
 from prompt_toolkit.application import get_app
 from prompt_toolkit.buffer import Buffer, CompletionState
@@ -37,7 +38,11 @@ class Ahead:
         return bool(self._queue)
 
     def take(self) -> str:
-        """Take out the text at the front, "" where another key stands there."""
+        """Take out the text at the front, "" where none ends a line: it is typed ahead."""
+        if all(map(_is_text, self._queue)):
+            self._queue.extend(self._more())
+        if not any(key.data in _ENDS for key in takewhile(_is_text, self._queue)):
+            return ""
         taken: list[str] = []
         while True:
             while self._queue and _is_text(self._queue[0]):
@@ -50,8 +55,11 @@ class Ahead:
                 return "".join(taken)
 
 
+_ENDS = ("\r", "\n")
+
+
 def _is_text(key: KeyPress) -> bool:
-    return key.data in ("\r", "\n", "\t") or (len(key.key) == 1 and key.data.isprintable())
+    return key.data in (*_ENDS, "\t") or (len(key.key) == 1 and key.data.isprintable())
 
 
 class KeyTarget(ABC):
