@@ -13,13 +13,13 @@ from shell_session import Screen, answered, failed, printed, replied, use
 
 from aoshell.errors import AoError
 from aoshell.home.folders import Settings
-from aoshell.nodes.values import Event, Limits
+from aoshell.nodes.values import Event
 from aoshell.protocol.message import Result, Tag
 from aoshell.shell.lines.batch import run_batch
 from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput, LineAnswer
 from aoshell.shell.session import Patience, Session
-from aoshell.shell.start import Key, Start
+from aoshell.shell.start import Start
 from aoshell.shell.view.render import Renderer
 from aoshell.shell.view.values import outcome_value
 
@@ -284,7 +284,7 @@ def test_no_process_is_made_of_what_is_no_lua(
 
 def test_ctrl_c_in_a_pipe_stops_the_line(node: FakeNode, home: Settings) -> None:
     async def run() -> None:
-        async def opened(_: Settings, __: Limits, ___: Key) -> FakeNode:
+        async def opened(*_: object) -> FakeNode:
             return node
 
         renderer = Renderer(lambda _: None, lambda _: None, colour=False)
@@ -336,7 +336,7 @@ def test_a_script_goes_on_behind_what_cannot_be_computed(
     node, shown = made(stage), list[str]()
 
     async def lines() -> int:
-        async def opened(_: Settings, __: Limits, ___: Key) -> FakeNode:
+        async def opened(*_: object) -> FakeNode:
             return node
 
         renderer = Renderer(lambda _: None, shown.append, colour=False)
