@@ -212,8 +212,8 @@ class SessionOpening:
         from aoshell.states.working import load, notes
 
         home = opening.enter_context(temporary_home(self._settings))
-        for line in notes(await load(home, self._state, self._front.feed)):
-            self._front.feed(line)
+        for line in notes(await load(home, self._state, self._front.note)):
+            self._front.note(line)
         return home
 
     async def __aexit__(

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from aoshell.home.endpoints import Endpoints
     from aoshell.home.folders import Settings
     from aoshell.nodes.base import Node
+    from aoshell.nodes.values import ProcessInfo
     from aoshell.protocol.wallet import Wallet
+    from aoshell.shell.forking import Changed, Comparison
     from aoshell.shell.journal import Past, Recorded
     from aoshell.shell.serving import Served
     from aoshell.shell.start import Start
@@ -84,6 +86,14 @@ def _run(arguments: list[str], backend: Backend | None) -> int:
         from aoshell.serve.command import main as serve
 
         return serve(arguments[1:], _served_backend, _throw_away)
+    if arguments[:1] == ["fork"]:
+        from aoshell.forks.command import main as fork
+
+        return fork(arguments[1:], _served_backend)
+    if arguments[:1] == ["compare"]:
+        from aoshell.forks.compare_command import main as compare
+
+        return compare(arguments[1:])
     if arguments[:1] in (["dump"], ["load"]):
         from aoshell.states.command import main as dump_or_load
 
@@ -301,6 +311,7 @@ def _start_of(options: Options) -> Start:
         existing=bool(options.watch),
         record=_record,
         serve=_serve,
+        forking=_Forking(),
     )
 
 
@@ -326,6 +337,43 @@ async def _serve(
     await network_of(node, port)  # before a key is made for it
     key = await node_key(Settings.find(), say)
     return await Serving.open(node, ServeOptions(port), tell=tell, sign_as=sign_as, key=key)
+
+
+class _Forking:
+    """Live processes (`shell.forking.Forking`). Imports what that takes only where it is used."""
+
+    async def fork(
+        self,
+        node: Node,
+        source: str,
+        place: str,
+        name: str,
+        tell: Callable[[str], None],
+        *,
+        replay: bool,
+    ) -> tuple[ProcessInfo, tuple[str, ...]]:
+        from aoshell.forks.taking import take_from
+        from aoshell.home.folders import Settings
+
+        settings = Settings.find()
+        taken = await take_from(node, settings, source, place, name, tell, replay=replay)
+        return taken.process, taken.notes
+
+    async def compare(
+        self,
+        node: Node,
+        process: ProcessInfo,
+        source: str,
+        first: int,
+        last: int | None,
+        changed: Changed,
+        tell: Callable[[str], None],
+    ) -> Comparison:
+        from aoshell.forks.compared import compare_fork
+        from aoshell.home.folders import Settings
+
+        settings = Settings.find()
+        return await compare_fork(node, settings, process, source, first, last, changed, tell)
 
 
 def _parse_options(arguments: list[str]) -> Options:

@@ -287,6 +287,13 @@ async def serve(bench: Bench) -> dict[str, Any]:
     return await asyncio.to_thread(bench_serve.serve, bench.wallet, bench.folder, summary)
 
 
+async def forks(bench: Bench) -> dict[str, Any]:
+    """Live processes brought home; see `bench_forks`."""
+    import bench_forks
+
+    return await bench_forks.forks(bench.wallet)
+
+
 class Terminal:
     """The shell in a pseudo-terminal, as a user starts it."""
 
@@ -382,6 +389,7 @@ SECTIONS = {
     "joined": joined,
     "attest": attest,
     "serve": serve,
+    "forks": forks,
 }
 NAMES = [*SECTIONS, "terminal", "prompt"]
 

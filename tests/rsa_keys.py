@@ -1,11 +1,10 @@
-"""RSA-4096 keys for tests. Each takes seconds to make, so all workers of a run share them."""
+"""RSA-4096 keys for tests. Primes take seconds to make, so workers and keys of a run share them."""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
-from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -26,16 +25,30 @@ class RsaKeys:
 
     def wallet(self, number: int) -> Wallet:
         if number not in self._known:
-            with (self._folder / f"key-{number}.lock").open("w") as lock:
+            with (self._folder / "primes.lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                self._known[number] = _kept(self._folder / f"key-{number}.json")
+                self._known[number] = _of(*self._primes(number))
         return self._known[number]
 
     def key(self, number: int) -> rsa.RSAPrivateKey:
         return self.wallet(number)._key
 
+    def _primes(self, number: int) -> tuple[int, int]:
+        """The pair of primes of a key, no two keys the same. Makes what is missing."""
+        file = self._folder / "primes.json"
+        known: list[int] = json.loads(file.read_text()) if file.exists() else []
+        pairs = [(low, high) for high in range(1, number + 2) for low in range(high)]
+        low, high = pairs[number]
+        while len(known) <= high:
+            made = Wallet.generate().numbers
+            known += [made["p"], made["q"]]
+            file.write_text(json.dumps(known))
+        return known[low], known[high]
 
-def _kept(file: Path) -> Wallet:
-    if not file.exists():
-        file.write_text(json.dumps(Wallet.generate().jwk()))
-    return Wallet.from_jwk(json.loads(file.read_text()))
+
+def _of(p: int, q: int) -> Wallet:
+    """The key with these primes."""
+    e, n = 65537, p * q
+    d = rsa.rsa_recover_private_exponent(e, p, q)
+    dp, dq, qi = rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q)
+    return Wallet({"n": n, "e": e, "d": d, "p": p, "q": q, "dp": dp, "dq": dq, "qi": qi})

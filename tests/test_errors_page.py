@@ -99,7 +99,9 @@ def _calls(tree: ast.Module) -> Iterator[tuple[ast.AST, ast.Call]]:
 
 def _stage_values(call: ast.Call, taking: dict[str, Taking], awaited: bool) -> Iterator[ast.expr]:
     yield from (keyword.value for keyword in call.keywords if keyword.arg == "stage")
-    found = taking.get(ast.unparse(call.func).rpartition(".")[2])
+    function = call.func
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    found = taking.get(name)
     if found and found.place < len(call.args) and (awaited or not found.awaited):
         yield call.args[found.place]
 

@@ -44,6 +44,8 @@ class Front:
     def feed(self, said: str) -> None:
         self.said.append(said)
 
+    note = feed
+
     async def confirm(self, question: str) -> bool:
         self.asked.append(question)
         return self.answer

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aoshell.commandline.completion_parser import make_parser as completion_parser
+from aoshell.forks.command import make_parser as fork_parser
+from aoshell.forks.compare_command import make_parser as compare_parser
 from aoshell.serve.command import make_parser as serve_parser
 from aoshell.shell.attestation.command import make_parser as attest_parser
 from aoshell.shell.attestation.measure import make_parser as measure_parser
@@ -82,6 +84,8 @@ _PARSERS: dict[tuple[str, ...], Callable[[], argparse.ArgumentParser]] = {
     (): shell_parser,
     ("test",): test_parser,
     ("serve",): serve_parser,
+    ("fork",): fork_parser,
+    ("compare",): compare_parser,
     ("dump",): make_dump_parser,
     ("load",): make_load_parser,
     ("attest",): attest_parser,

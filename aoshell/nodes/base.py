@@ -30,7 +30,7 @@ from aoshell.nodes.values import (
     Receipt,
     Scheduled,
     SchedulePage,
-    Signed,
+    Sent,
     Span,
     Stage,
     Stored,
@@ -72,14 +72,17 @@ class Node(Protocol):
     def stage(self) -> Stage | None:
         """What it is doing while somebody waits; None if nothing."""
 
-    async def sign(self, wallet: Wallet, target: str, tags: tuple[Tag, ...], data: bytes) -> Signed:
+    async def sign(self, wallet: Wallet, target: str, tags: tuple[Tag, ...], data: bytes) -> Sent:
         """A signed message to `target`; without a target, the definition of a process.
+
+        For a fork of a live process, or a stand-in, the message is not signed: its signature would
+        be valid there.
 
         The node adds the tags of every message (`envelope`), and to a definition its scheduler and
         authority, unless `tags` has them. The form is the one that this node accepts.
         """
 
-    async def spawn(self, item: Signed, name: str = "", *, unique: bool = False) -> Receipt:
+    async def spawn(self, item: Sent, name: str = "", *, unique: bool = False) -> Receipt:
         """Schedule a signed process definition; its id becomes the process's.
 
         Args:
@@ -90,8 +93,12 @@ class Node(Protocol):
             NameTakenError: `unique`, and it is taken.
         """
 
-    async def send(self, process: str, item: Signed) -> Receipt:
-        """Schedule a signed message. When this returns, the message is durable."""
+    async def send(self, process: str, item: Sent) -> Receipt:
+        """Schedule a message. When this returns, the message is durable.
+
+        Raises:
+            UnsupportedError: it is not signed, and the node takes signed messages only.
+        """
 
     async def result(self, process: str, place: int | str) -> Result:
         """The result of a slot, or of a message by its id; waits until it is computed.
@@ -249,6 +256,9 @@ class NetworkVerbs(Protocol):
     def cuts(self) -> int:
         """How many times messages were taken back (`.undo`, `.delete`): their slots may be given
         again then."""
+
+    def accept_signed(self, on: bool) -> None:
+        """Take signed messages for forks of live processes, or refuse them, as at first."""
 
     async def submit(
         self, item: DataItem | HttpItem, *, authority: str = "auto", client: str = ""

@@ -33,6 +33,9 @@ class HttpMessage:
 # A message that a wallet has signed, in the form that its node accepts.
 Signed: TypeAlias = DataItem | HttpMessage
 
+# What `Node.sign` makes. A message for a fork of a live process, or a stand-in, has no signature.
+Sent: TypeAlias = Signed | Message
+
 
 def envelope(kind: str, variant: str = "ao.TN.1") -> tuple[Tag, ...]:
     """The tags that every AO message has; kind is "Message", "Process" or "Module"."""
@@ -87,6 +90,29 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
+class ForkPoint:
+    """Where a process was forked from a live one.
+
+    Attributes:
+        source: URL of who gave its log.
+        slot: the last slot from there; what follows was scheduled here.
+        timestamp: of that slot, milliseconds since the Unix epoch.
+        unsigned: messages up to there that nobody has signed: the source alone vouches for them.
+        vouched: who vouches for the memory that it began with; "" where it began at slot 0.
+        memory: the slot behind which that memory is, -1 for none.
+        exact: its guest is called exactly as the network's compute unit calls it.
+    """
+
+    source: str
+    slot: int
+    timestamp: int
+    unsigned: int
+    vouched: str = ""
+    memory: int = -1
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessInfo:
     """One row of `.ps`.
 
@@ -104,6 +130,7 @@ class ProcessInfo:
         authority: address that owns what processes send to it; "" for the node's own.
         monitored: whether its cron runs.
         network: a client has spawned it over HTTP, or one of those did.
+        origin: where it was forked from; None where it was made here.
     """
 
     id: str
@@ -123,6 +150,7 @@ class ProcessInfo:
     authority: str = ""
     monitored: bool = True
     network: bool = False
+    origin: ForkPoint | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,6 +169,8 @@ def make_parser() -> CommandParser:
     flag("--authority", type=_authority, default="auto", metavar="auto|ADDRESS", help=owner)
     fetch = "fetch modules that clients name and that are not here, from the gateway"
     flag("--fetch", action="store_true", help=fetch)
+    signed = "take signed messages for forks of live processes; whoever gets one can post it there"
+    flag("--accept-signed", action="store_true", help=signed)
     state = "begin with what aoshell dump wrote, in a home that is gone afterwards"
     flag("--state", type=state_file, metavar="FILE", help=state)
     flag("--json", action="store_true", help="one object when it is ready (docs/json.md)")
@@ -186,6 +188,8 @@ def _bounds(flag: Callable[..., object]) -> None:
     flag("--pushes", type=within(of["pushes"]), default=own.pushes, metavar="N", help=caused)
     fuel = "fuel of a message of a WASM process; 0 for no limit (0)"
     flag("--gas", type=within(of["gas"]), default=own.gas, metavar="N", help=fuel)
+    live = "processes with a worker; 0 for as many as the machine allows (0)"
+    flag("--workers", type=within(of["workers"]), default=own.workers, metavar="N", help=live)
     body = f"body of a request ({LARGEST_BODY // MEGABYTE})"
     flag("--body", type=within(_BODY), default=LARGEST_BODY / MEGABYTE, metavar="MB", help=body)
     many = f"requests under way at once ({MOST_REQUESTS})"
@@ -210,6 +214,7 @@ def _limits(given: argparse.Namespace) -> Limits:
         memory=int(given.memory * MEGABYTE),
         pushes=int(given.pushes),
         gas=int(given.gas),
+        workers=int(given.workers),
     )
 
 
@@ -222,6 +227,7 @@ def _options(given: argparse.Namespace) -> ServeOptions:
         origins=tuple(given.cors),
         authority=given.authority,
         fetch=given.fetch,
+        accept_signed=given.accept_signed,
         bounds=Bounds(int(given.body * MEGABYTE), int(given.requests), int(given.dry_runs)),
         connections=int(given.connections) if given.connections else None,
     )

@@ -57,6 +57,7 @@ class ServeOptions:
         origins: of pages that may ask besides those from loopback; "*" for all.
         authority: "auto", or an address; see `NetworkVerbs.submit`.
         fetch: modules that are not here may be fetched for clients.
+        accept_signed: signed messages for forks of live processes are taken.
         bounds: of what requests use.
         connections: of one port; None for `server.MOST_CONNECTIONS`.
     """
@@ -68,6 +69,7 @@ class ServeOptions:
     origins: tuple[str, ...] = ()
     authority: str = "auto"
     fetch: bool = False
+    accept_signed: bool = False
     bounds: Bounds = field(default_factory=Bounds)
     connections: int | None = None
 
@@ -105,6 +107,7 @@ class Serving:
         """
         info = await node.info()
         network = await network_of(node, options.port)
+        network.accept_signed(options.accept_signed)
         # In a thread: importing uvicorn takes half a second, in which a prompt may be drawn.
         server = await asyncio.to_thread(import_module, "aoshell.serve.server")
         token = secrets.token_urlsafe(_TOKEN)

@@ -1,21 +1,53 @@
 """Who signs: the wallet that the shell was started with, and identities to try things with.
 
-Identities are wallets in a folder of the home, so each has the same address in every session.
+Identities are wallets in a folder of the home, so each has the same address in every session. An
+address of 43 characters is claimed, without a key: forks of live processes and stand-ins take
+unsigned messages with any owner, and nobody else does.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
 from aoshell.errors import AoError, UsageError
 from aoshell.home.wallets import ensure_wallet, load_wallet
 from aoshell.interrupts import in_background
-from aoshell.protocol.wallet import Wallet
+from aoshell.protocol.encoding import has_id_form
+from aoshell.protocol.wallet import Digest, Wallet
 
 OWN = "me"
+
+
+@dataclass(frozen=True, eq=False)
+class ClaimedWallet(Wallet):
+    """An address without its key: it can be named as an owner, and signs nothing."""
+
+    claimed: str = ""
+
+    @cached_property
+    def address(self) -> str:
+        return self.claimed
+
+    @cached_property
+    def owner(self) -> bytes:
+        raise self._no_key()
+
+    def sign(self, message: bytes, digest: Digest = "sha256") -> bytes:
+        del message, digest
+        raise self._no_key()
+
+    def _no_key(self) -> AoError:
+        return AoError(
+            f"there is no key of {self.claimed} here, so nothing can be signed as it",
+            stage="wallet",
+            hint=f"forks and stand-ins take its messages unsigned; .as {OWN} comes back",
+        )
+
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}\Z")
 
 
@@ -56,10 +88,12 @@ class Identities:
 
     def is_known(self, name: str) -> bool:
         """Whether there is such an identity."""
-        return name == OWN or self._file(name).is_file()
+        return name == OWN or has_id_form(name) or self._file(name).is_file()
 
     async def named(self, name: str) -> Wallet:
         """The wallet of an identity; makes a new one, which takes a second.
+
+        An address is claimed: its wallet signs nothing.
 
         Raises:
             UsageError: not a valid name.
@@ -67,6 +101,8 @@ class Identities:
         """
         if name == OWN:
             return await asyncio.shield(self._own)
+        if has_id_form(name):
+            return ClaimedWallet({}, name)
         if name not in self._known:
             file = self._file(name)
             take = load_wallet if file.is_file() else ensure_wallet

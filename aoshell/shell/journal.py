@@ -37,14 +37,16 @@ class Deed:
 
 @dataclass(slots=True)
 class Journal:
-    """The deeds of a session, and the files that code came from.
+    """The deeds of a session, and where code came from.
 
     Attributes:
+        typed: id of a message → its line as it was typed, where that has `@name`.
         files: id of a module → the file that it was made of.
     """
 
     deeds: list[Deed] = field(default_factory=list)
     files: dict[str, Path] = field(default_factory=dict)
+    typed: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from aoshell.bounded import jsontext
 from aoshell.errors import AoError, UnsupportedError
 from aoshell.nodes.base import Node
-from aoshell.nodes.values import ProcessInfo, Receipt, Signed, envelope
+from aoshell.nodes.values import ProcessInfo, Receipt, Sent, envelope
+from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Message, Result, Tag, raw
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.feed import FeedView, Line, named_id, short_id
+from aoshell.shell.forking import Forking
 from aoshell.shell.identities import OWN, Identities
 from aoshell.shell.journal import Journal, Past, Recorded
 from aoshell.shell.naming import Naming
@@ -93,6 +95,7 @@ class Session:
         wallets: folder of the wallets that `.as` makes; None for none.
         record: makes the test that `.record` writes; None where it cannot.
         serve: serves the node (`.serve`); None where it cannot.
+        forking: reads live processes (`.fork`, `.compare`); None where it cannot.
 
     Attributes:
         texts: of the files that processes run.
@@ -130,6 +133,7 @@ class Session:
         wallets: Path | None = None,
         record: Recorder | None = None,
         serve: ServeNode | None = None,
+        forking: Forking | None = None,
     ) -> None:
         self.node = node
         self.front = front
@@ -155,6 +159,7 @@ class Session:
         self.naming = Naming(node, self.identities)
         self.record = record
         self.serve = serve
+        self.forking = forking
         self.served: Served | None = None
         self.turn = asyncio.Lock()
         self.behind: asyncio.Task[None] | None = None
@@ -179,7 +184,10 @@ class Session:
     @property
     def identity(self) -> str:
         """The current identity, "" for the wallet that the shell was started with."""
-        return "" if self.identities.current == OWN else self.identities.current
+        current = self.identities.current
+        if has_id_form(current):
+            return f"as {short_id(current)}"
+        return "" if current == OWN else current
 
     @property
     def remote(self) -> bool:
@@ -215,6 +223,8 @@ class Session:
         self.sources.update(sources or {})
         known = self.sources | {TYPED: code if shown is None else shown}
         item = await self._signed(code)
+        if shown and shown != code and not sources:
+            self.journal.typed[item.id] = shown
         return await self._exchange(self.attached.id, item, known)
 
     async def _refuse_uncompilable(
@@ -243,7 +253,7 @@ class Session:
                 await self.node.watch(process)
         return await self._exchange(process, item, self.texts.of(process))
 
-    async def _exchange(self, process: str, item: Signed, sources: Mapping[str, str]) -> LineAnswer:
+    async def _exchange(self, process: str, item: Sent, sources: Mapping[str, str]) -> LineAnswer:
         self.sending, self.suspended = item.id, False
         line, answered = self.feed.expect(item.id), False
         try:
@@ -281,9 +291,13 @@ class Session:
             hint = f"{error.hint}; {again}" if error.hint else again
             raise AoError(error.what, stage=error.stage, hint=hint) from error
 
-    async def settle(self) -> None:
-        """Wait until all that the last line caused is done and shown, with `Patience.SETTLED`."""
-        if not self.sent or self.patience is not Patience.SETTLED:
+    async def settle(self, *, anyway: bool = False) -> None:
+        """Wait until all that the last line caused is done and shown, with `Patience.SETTLED`.
+
+        Args:
+            anyway: with any patience.
+        """
+        if not self.sent or not (anyway or self.patience is Patience.SETTLED):
             return
         try:
             await self.node.settled(self.sent.id)
@@ -433,8 +447,8 @@ class Session:
             self.wallet_note = ""
         return await self.identities.wallet()
 
-    async def sign(self, target: str, tags: tuple[Tag, ...], data: bytes) -> Signed:
-        """A message, or the definition of a process, signed by the current wallet."""
+    async def sign(self, target: str, tags: tuple[Tag, ...], data: bytes) -> Sent:
+        """A message, or the definition of a process, signed by the current wallet (`Node.sign`)."""
         # Not in a thread: handing it over and back costs more than the screen would gain.
         return await self.node.sign(await self.wallet(), target, tags, data)
 
@@ -442,6 +456,8 @@ class Session:
         """A hint: how to evaluate in a process that this wallet does not own."""
         if name := (await self.identities.addresses()).get(process.owner):
             return f".as {name} signs as its owner"
+        if process.origin is not None:
+            return f".as {process.owner} speaks as its owner: a fork takes unsigned messages"
         try:
             owner = await self.node.find(process.owner)
         except AoError:
@@ -469,7 +485,7 @@ class Session:
         with suppress(asyncio.CancelledError, AoError):  # cancelled by the line above
             await self._following
 
-    async def _signed(self, code: str) -> Signed:
+    async def _signed(self, code: str) -> Sent:
         process, wallet = self.attached, await self.wallet()
         # The user chose another identity on purpose, so its line is sent whatever the process does.
         if process.owner not in (wallet.address, UNKNOWN) and not self.identity:

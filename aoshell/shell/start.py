@@ -21,6 +21,7 @@ from aoshell.protocol.message import Tag, tags_of
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.code.spawning import SpawnRequest, birth_notice, spawn
 from aoshell.shell.flags.subcommands import command_like
+from aoshell.shell.forking import Forking
 from aoshell.shell.hints import next_hint
 from aoshell.shell.serving import ServeNode
 from aoshell.shell.session import Front, Patience, Recorder, Session
@@ -62,6 +63,7 @@ class Start:
         existing: never make a process.
         record: makes the test that `.record` writes; None where it cannot.
         serve: serves the node (`.serve`); None where it cannot.
+        forking: reads live processes (`.fork`, `.compare`); None where it cannot.
         elsewhere: returns the remote node on which a name or id is known to live, and the flags
             that lead there; None where nothing is known.
     """
@@ -81,6 +83,7 @@ class Start:
     existing: bool = False
     record: Recorder | None = None
     serve: ServeNode | None = None
+    forking: Forking | None = None
     elsewhere: Callable[[str], tuple[str, str] | None] = _nowhere
 
     @property
@@ -112,7 +115,7 @@ async def open_session(
     # A thread: making a key takes a second, in which the prompt is there and answers keys.
     wallet = in_background(partial(_ready_wallet, wallet_file, not start.wallet))
     wallet.add_done_callback(lambda done: done.cancelled() or done.exception())
-    node = await open_node(settings, start.limits, lambda: asyncio.shield(wallet), front.feed)
+    node = await open_node(settings, start.limits, lambda: asyncio.shield(wallet), front.note)
     try:
         front.opened(node)
         session = Session(
@@ -124,6 +127,7 @@ async def open_session(
             settings.identities,
             start.record,
             start.serve,
+            start.forking,
         )
         if new:
             session.wallet_note = (

@@ -14,6 +14,7 @@ from aoshell.errors import AoError, UsageError
 from aoshell.testing.answers import Answer, Mail
 from aoshell.testing.identity import Identity
 from aoshell.testing.node import AsyncNode, AsyncProcess
+from aoshell.testing.references import with_ids
 from aoshell.testing.sources import Source, refuse_outside, refuse_parts_outside
 
 Request = Mapping[str, Any]
@@ -58,6 +59,7 @@ class Calls:
             "step": self._step,
             "tick": lambda request: self._process(request).tick(),
             "advance": self._advance,
+            "with_ids": self._with_ids,
             "now": lambda _request: self._node.clock.now(),
         }
 
@@ -160,6 +162,9 @@ class Calls:
         if type(place) is not int:
             raise UsageError("the place of a message must be a whole number, from 1")
         await self._process(request).step(place - 1)
+
+    async def _with_ids(self, request: Request) -> str:
+        return await with_ids(_text(request, "code"), self._node.local, self._node.people)
 
     async def _advance(self, request: Request) -> None:
         span = request.get("span")

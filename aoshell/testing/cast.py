@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -37,12 +38,14 @@ class Cast:
     owners: dict[str, str] = field(default_factory=dict)
     _taken: set[str] = field(default_factory=lambda: {"t", "result"})
     _born: dict[str, int] = field(default_factory=dict)  # process id → order of its first message
+    _named: dict[str, str] = field(default_factory=dict)  # process id → name that it was made with
 
     def __post_init__(self) -> None:
         for entry in self.past.entries:
             place = entry.message.assignment
             if place is not None and place.slot == 0 and not place.tick:
                 self._born[place.process] = place.order
+                self._named[place.process] = entry.message.tag("Name")
 
     def declare_people(self, roots: list[LogEntry]) -> None:
         """Declare who sends or is named: the shell's own is the test's owner, others keep names."""
@@ -93,6 +96,17 @@ class Cast:
             children = [one for one, it in self.past.processes.items() if it.owner == parent]
             place = children.index(id) + 1
             self.bind(id, f"{self.bound[parent]}:spawned()[{place}]", owner=parent)
+
+    def people_and_processes(self) -> dict[str, str]:
+        """Ids by the names that they have at the prompt and in the test alike, as `@name` finds."""
+        found = {
+            id: about.name
+            for id, about in self.past.processes.items()
+            if id in self.bound and about.name and about.name == self._named.get(id)
+        }
+        found |= {id: name for id, name in self.past.people.items() if id in self.names.of}
+        count = Counter(found.values())
+        return {name: id for id, name in found.items() if count[name] == 1}
 
     def is_line(self, message: Message, process: str) -> bool:
         """Whether a message is a line of Lua of the process's owner."""

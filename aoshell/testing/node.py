@@ -22,6 +22,7 @@ from aoshell.testing import values
 from aoshell.testing.answers import Answer, EvalFailed, Mail, make_answer, tag_text, tags_from
 from aoshell.testing.clock import AsyncClock, TestedNode
 from aoshell.testing.identity import OWNER, Identity
+from aoshell.testing.references import ME, with_ids
 from aoshell.testing.sources import Source, read_source
 from aoshell.testing.stopping import stopped_with_us
 
@@ -54,7 +55,7 @@ class AsyncNode:
         self.owner = Identity(OWNER)
         self.clock = AsyncClock(self)
         self.sources: dict[str, str] = {}
-        self._known: set[str] = set()
+        self._known = {self.owner.address: ME}  # names by address
         self._anchors = anchors
 
     # Processes --------------------------------------------------------------------------------
@@ -181,7 +182,12 @@ class AsyncNode:
 
     def knows(self, identity: Identity) -> None:
         """Count messages to this identity as delivered from now on."""
-        self._known.add(identity.address)
+        self._known.setdefault(identity.address, identity.name)
+
+    @property
+    def people(self) -> dict[str, str]:
+        """The addresses of the identities of this test by name; the owner is `ME`."""
+        return {name: address for address, name in self._known.items()}
 
     async def close(self) -> None:
         """End its workers and release its folder."""
@@ -250,11 +256,16 @@ class AsyncProcess:
         return make_answer(item.id, sender.address, own, later, self.node.sources)
 
     async def eval(self, code: str, *, as_: Identity | None = None) -> Answer:
-        """Evaluate Lua in the process.
+        """Evaluate Lua in the process. In it, `@name` stands for the id of a process of the test,
+        or the address of an identity.
 
         Raises:
+            AoError: there is no such name.
             EvalFailed: it raised an error, or overran a limit.
         """
+        return await self._eval(await with_ids(code, self.node.local, self.node.people), as_)
+
+    async def _eval(self, code: str, as_: Identity | None = None) -> Answer:
         came_to = await self.send("Eval", code, as_=as_, tags={"Last-Value": "_"})
         if not came_to.ok:
             raise EvalFailed(came_to.error or came_to.outcome)
@@ -270,7 +281,7 @@ class AsyncProcess:
         program = read_source(source, self.node.folder)
         self.node.sources.update(program.files)
         module = await self.node.local.upload(program.data, "")
-        return await self.eval(text(bind_module(program.data, module.id)))
+        return await self._eval(text(bind_module(program.data, module.id)))
 
     async def blueprint(self, name: str | Path) -> Answer:
         """Evaluate a blueprint that comes with aoshell, or a file as one (`.load-blueprint`).
@@ -282,7 +293,7 @@ class AsyncProcess:
         file = name if isinstance(name, Path) else blueprint_path(name, SHIPPED)
         program = read_source(file, self.node.folder)
         self.node.sources.update(program.files)
-        return await self.eval(text(program.data))
+        return await self._eval(text(program.data))
 
     async def fork(self, slot: int | None = None, name: str = "") -> AsyncProcess:
         """A new process with the state of this one, now or after a slot."""
@@ -318,7 +329,8 @@ class AsyncProcess:
         Raises:
             EvalFailed: the expression raised an error.
         """
-        return values.parse_value(await self.written(expression))
+        asked = await with_ids(expression, self.node.local, self.node.people)
+        return values.parse_value(await self.written(asked))
 
     async def written(self, expression: str) -> str:
         """As `value`, in the text form of `lua/value.lua`."""

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from aoshell.lua.references import find_references, replaced
 from aoshell.nodes.values import LogEntry
 from aoshell.protocol.message import Message, Outgoing, Result, text
 from aoshell.shell.journal import Deed, Past, Recorded
@@ -289,7 +290,9 @@ class _Writer:
                 lua_comment(f"{load.file} did not load, which left all as it was: {why}")
             )
             return
-        code = self.cast.names.code(text(message.data))
+        code = self.cast.names.code(self._typed(message))
+        if not result.ok or message.id in self.wanted:  # sent as a message, which has no `@name`
+            code = self.cast.names.code(text(message.data))
         if not result.ok:
             call = f'{process}:send {{ Action = "Eval", Data = {code} }}'
             self.lines.append(f"t:fails({call}{_reason(result)})")
@@ -310,6 +313,14 @@ class _Writer:
             self.lines.append(call)
         else:
             self.lines.append(f"t:equal({call}, {output})")
+
+    def _typed(self, message: Message) -> str:
+        """A line as it was typed, where its `@name`s stand for the same in the test."""
+        line, ids = self.past.journal.typed.get(message.id, ""), self.cast.people_and_processes()
+        names = {one.name for one in find_references(line)}
+        if names <= ids.keys() and replaced(line, ids.__getitem__) == text(message.data):
+            return line
+        return text(message.data)
 
     def _output(self, message: Message, result: Result) -> str | None:
         """The output of a line; None if it ended only after the test's next step had begun."""

@@ -140,8 +140,12 @@ def test_an_encoded_answer_without_a_body_is_empty() -> None:
 def test_the_time_holds_while_an_answer_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zipped, "STEP", 1 << 10)
     packed = gzip.compress(bytes(64 << 20))
-    with pytest.raises(ConnectionLostError, match="did not answer within"):
-        asked(answer(packed, "content-encoding: gzip"), largest=1 << 30, seconds=0.05)
+    for seconds in (0.05, 0.2, 0.8):
+        with pytest.raises(AoError, match="did not answer within") as ended:
+            asked(answer(packed, "content-encoding: gzip"), largest=1 << 30, seconds=seconds)
+        if ended.errisinstance(ConnectionLostError):
+            return
+    pytest.fail("the request was not sent in time")  # on a busy machine it may take most of it
 
 
 def test_a_bomb_takes_no_more_than_its_bound() -> None:
@@ -209,3 +213,13 @@ def test_all_of_it_is_unpacked_in_steps(size: int) -> None:
     unpacking.end()
     assert sum(steps) == size
     assert all(step <= 1 << 20 for step in steps)
+
+
+def test_whom_clients_trust_is_read_once_for_each_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = http.trusted()
+    assert usual.get_ca_certs() and http.trusted() is usual
+    with monkeypatch.context() as chosen:
+        chosen.setenv("SSL_CERT_FILE", "/dev/null")
+        with pytest.raises(OSError):  # the user's choice counts; here it is no certificate
+            http.trusted()
+    assert http.trusted() is usual

@@ -16,6 +16,7 @@ from eventually import SECONDS
 from terminal import Terminal
 
 ENTRY = "import sys; from aoshell.entry import main; sys.exit(main())"
+PROCESS = re.compile(r"(?:\[[\w-]+\])?((?:[\w-]+(?=@aos))?)")  # that a prompt names
 ANY_PROMPT = "> "  # on a page that leaves prompts out
 ROWS, COLUMNS = 400, 132
 
@@ -25,14 +26,14 @@ class Setting:
     """What is there before a session.
 
     Attributes:
-        name: of the process at whose prompt it is typed.
+        name: of the process at whose prompt it is typed; "" for the one that its prompt names.
         before: lines that were typed before it.
         files: texts by the names of files.
         edit: a file, a text in it, and what stands there instead.
         saved: files that are written once the screen says "watching".
     """
 
-    name: str = "default"
+    name: str = ""
     before: tuple[str, ...] = ()
     files: tuple[tuple[str, str], ...] = ()
     saved: tuple[tuple[str, str], ...] = ()
@@ -142,9 +143,10 @@ def folder(tmp_path: Path, environment: dict[str, str]) -> Path:
 def test_at_the_prompt(block: Block, folder: Path, environment: dict[str, str]) -> None:
     setting = SETTINGS.get((block.page, block.first), Setting())
     setting.lay_out(folder)
+    name = setting.name or PROCESS.match(block.first)[1] or "default"
     arguments = [arg for line in setting.before for arg in ("--run", line)] or ["--run", "1"]
-    prepared(folder, environment, setting.name, *arguments)
-    terminal = opened(setting.name, folder, environment)
+    prepared(folder, environment, name, *arguments)
+    terminal = opened(name, folder, environment)
     try:
         terminal.shows(r"aos-[\d.]+(\[Inbox:\d+\])?>$")
         for step in steps(block, PROMPT):

@@ -57,7 +57,9 @@ def test_a_name_made_by_the_last_line_is_completed_at_once(shell: Terminal) -> N
 
 
 def test_a_line_with_a_name_may_have_several_lines(shell: Terminal) -> None:
-    shell.type("do local x = @token\rprint(#x + #@\t")
+    shell.type("do local x = @token\rprint(#x + #@")
+    shell.shows("#@$")
+    shell.type("\t")
     shell.shows(r"^ +desk +\S{8}… ")
     shell.type("tok\t")
     shell.shows("@token$")

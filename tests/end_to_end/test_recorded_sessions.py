@@ -301,3 +301,22 @@ def test_what_a_test_cannot_do_is_said(play: Play) -> None:
     played.passed()
     assert "not in the test: what .undo took back of desk" in played.said
     assert "-- not here: what .undo took back of desk" in played.test
+
+
+def test_names_stay_names(play: Play) -> None:
+    """The ids of the session, cut into pieces of a string, told a reader nothing."""
+    played = play(
+        ".spawn bank.lua as bank",
+        ".as alice",
+        ".as me",
+        'Send({ Target = @bank, Action = "Pay", Sum = "5", To = @alice })',
+        "T = { @me, [[@bank]] }",
+        "T[1] == @me",
+        ".spawn echo.lua as echo",
+        ".rename echo as parrot",
+        "return @parrot ~= @bank",
+    )
+    played.passed()
+    assert "Target = @bank" in played.test and "To = @alice" in played.test
+    assert "T[1] == @me" in played.test
+    assert "@parrot" not in played.test  # the test makes it with the name echo

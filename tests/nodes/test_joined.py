@@ -40,6 +40,11 @@ async def test_a_joined_shell_does_what_a_carrier_does(folder: Path, wallet: Wal
         assert a.newest == b.newest and a.limits == b.limits
         last = (await a.results(pid))[-1].message.id
         assert await a.workbench.trace(last) == await b.workbench.trace(last)
+        for begin in (last, last[:8], "x", "_" * 43):
+            there = await a.workbench.find_messages(begin)
+            assert list(there) == list(await b.workbench.find_messages(begin))
+            found = [last] if last.startswith(begin) and begin != "x" else []
+            assert [one.id for one in there] == found
         asked = Message("", joined.wallet.address, joined.wallet.address, pid, (), b"")
         assert (await b.dryrun(pid, asked)).ok
         assert (await b.workbench.at(pid, 1, asked)).ok
@@ -48,6 +53,8 @@ async def test_a_joined_shell_does_what_a_carrier_does(folder: Path, wallet: Wal
         twin = await b.workbench.fork(pid, None, "twin")
         assert twin.name == "twin"
         assert Path(await b.workbench.undo(twin.id, 2)).is_file()
+        assert (await b.rename(twin.id, "double")).name == "double"
+        assert (await a.find("double")).id == twin.id
         exported = await b.export(twin.id)
         await b.delete(twin.id)
         assert (await b.restore(exported, "x")).name == "x"
@@ -57,6 +64,13 @@ async def test_a_joined_shell_does_what_a_carrier_does(folder: Path, wallet: Wal
         assert await b.workbench.warp(5000) == 5000
         mocked = await b.workbench.mock("m" * 43, b"", "mocked")
         assert (await a.find("mocked")).id == mocked.id
+        for node in (a, b):  # nothing is signed for a stand-in: its id is somebody else's
+            item = await node.sign(joined.wallet, mocked.id, (), b"hi")
+            assert isinstance(item, Message) and item.owner == joined.wallet.address
+            receipt = await node.send(mocked.id, item)
+            assert (await node.result(mocked.id, receipt.place)).ok
+            await node.settled(receipt.id)
+            assert await node.send(mocked.id, item) == receipt
         assert await b.verify_log(pid) == []
         info = await b.info()
         assert info.details["carried by"] == f"pid {os.getpid()}"

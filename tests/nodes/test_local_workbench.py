@@ -10,7 +10,7 @@ from local_home import NOBODY, Local, plain
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.local.ticking import FARTHEST
-from aoshell.nodes.values import Limits
+from aoshell.nodes.values import Limits, NameTakenError, NotFoundError
 from aoshell.protocol.message import Message, tags_of
 
 COUNTER = """
@@ -274,3 +274,34 @@ async def test_a_process_that_was_held_for_what_is_taken_back_holds_nothing_up(o
         await local.post(other, "for _ = 1, 1e6 do end", Action="Eval")
         await local.node.idle()
         assert await local.value(process, "return N") == "0"
+
+
+@in_loop
+async def test_a_process_gets_another_name(opening) -> None:
+    async with opening() as local:
+        process = await counted(local, 1)
+        other = await local.spawn(COUNTER, name="other")
+        assert (await local.node.rename(process, "sum")).name == "sum"
+        assert (await local.node.rename(process, "sum")).name == "sum"
+        with pytest.raises(NameTakenError, match="other is on this node already"):
+            await local.node.rename(process, "other")
+        with pytest.raises(UsageError, match="called nothing"):
+            await local.node.rename(process, "")
+        with pytest.raises(NotFoundError):
+            await local.node.find("counter")
+    async with opening() as local:
+        assert (await local.node.find("sum")).id == process
+        assert (await local.node.find("other")).id == other
+        assert await n_at(local, process, 1) == "1"
+
+
+@in_loop
+async def test_messages_by_the_beginning_of_their_ids(opening) -> None:
+    async with opening() as local:
+        process = await counted(local, 3)
+        find = local.node.workbench.find_messages
+        sent = [message.id for message in await local.messages(process)]
+        for slot, id in enumerate(sent):
+            for begin in (id, id[:9]):
+                assert [(one.id, one.slot) for one in await find(begin)] == [(id, slot)]
+        assert [*await find(sent[1][:5]), *await find("%" * 6), *await find(f"{sent[1]}x")] == []

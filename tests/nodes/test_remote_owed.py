@@ -93,8 +93,11 @@ async def test_it_is_delivered_on_request_and_once(home: Home) -> None:
         try:
             assert await node.deliver(process, 1) == 1
             assert len(home.server.logs[target]) == 2
+            home.server.asked.clear()
             with pytest.raises(AoError, match=r"Ping to .*: it has arrived already"):
                 await node.deliver(process, 1)
+            own = [path for path in home.server.asked if f"{process}~process@1.0/schedule" in path]
+            assert len(own) == 1, own
             assert len(home.server.logs[target]) == 2
             await node.deliver(process, 1, again=True)
             assert len(home.server.logs[target]) == 3

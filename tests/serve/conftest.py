@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from npm_packages import aoconnect
+from npm_packages import installed
 
 
 @pytest.fixture
@@ -14,5 +14,5 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where aoconnect, arbundles and arweave-js from npm are."""
-    return aoconnect(tmp_path_factory)
+    """Where the packages from npm are."""
+    return installed(tmp_path_factory)

@@ -145,6 +145,28 @@ const sessions = {
       address: (await hb.get({ path: "/~meta@1.0/info/address" })).out,
     }
   },
+
+  // The legacy client of wao, with one URL for all units.
+  async waoLegacy() {
+    const { AO } = await import(pathToFileURL(join(folder, "node_modules/wao/esm/index.js")))
+    const { hostname: host, port } = new URL(url)
+    const ao = new AO({
+      wao: false,
+      module: MODULE,
+      aoconnect: { MU_URL: url, CU_URL: url, GATEWAY_URL: url },
+      ar: { host, port: +port, protocol: "http" },
+    })
+    await ao.init(await wallet())
+    const hello = "Handlers.add('Hello', 'Hello', function(m) m.reply({Data = 'hi ' .. m.Tags.Name}) end)"
+    const { pid, err } = await ao.deploy({ src_data: hello })
+    const said = await ao.msg({ pid, act: "Hello", tags: { Name: "you" }, get: { data: true } })
+    return {
+      err,
+      evaluated: (await ao.msg({ pid, data: "1+1" })).res,
+      said: said.results.map(({ res }) => res),
+      dry: (await ao.dry({ pid, data: "2+2" })).res,
+    }
+  },
 }
 
 say(JSON.stringify(await sessions[name]()))

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 from zygotes import SHARED
 
+from aoshell.bounded.http import trusted
 from aoshell.errors import AoError
 from aoshell.nodes.local.node import LocalNode
 from aoshell.protocol.ans104 import DataItem
@@ -117,7 +118,9 @@ async def served(
             node, ServeOptions(port=0, **options), tell=told.append, sign_as=sign_as
         )
         try:
-            async with httpx.AsyncClient(base_url=serving.facts.url, timeout=60) as client:
+            async with httpx.AsyncClient(
+                verify=trusted(), base_url=serving.facts.url, timeout=60
+            ) as client:
                 yield ServedNode(node, serving, client, signer, told)
         finally:
             await serving.close()

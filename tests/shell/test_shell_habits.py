@@ -9,6 +9,8 @@ from eventually import until
 from hypothesis import given
 from hypothesis import strategies as st
 from prompt_keyboard import Keyboard, play
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
 from prompt_toolkit.enums import EditingMode
 from shell_fake import FakeBackend, FakeNode
 from typed_session import Typed, run
@@ -20,6 +22,7 @@ from aoshell.home.folders import Settings
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.commands.timing import MOST_RUNS, RUNS, split_count, spread
 from aoshell.shell.lines.sourcing import read_lines, sends_nothing
+from aoshell.shell.prompt.completion import LineCompleter
 from aoshell.shell.prompt.config import CHOICES, Preferences, changed, load_preferences, shown
 from aoshell.shell.prompt.startup import startup_files, startup_lines
 
@@ -168,6 +171,22 @@ def test_every_setting_is_shown_and_can_be_changed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        (".set the", ["theme"]),
+        (".set colours.key", ["colours.keyword"]),
+        (".set toolbar ", ["off", "on"]),
+        (".set editing v", ["vi"]),
+        (".set colours.keyword ", []),
+    ],
+)
+def test_settings_are_completed(typed: str, offered: list[str]) -> None:
+    asked = CompleteEvent(completion_requested=True)
+    found = LineCompleter().get_completions(Document(typed), asked)
+    assert [one.text for one in found] == offered
+
+
+@pytest.mark.parametrize(
     ("name", "value", "hint"),
     [
         ("thems", "dark", "editing, theme"),
@@ -238,6 +257,17 @@ def test_a_file_of_lines_in_a_pipe(tmp_path: Path, capsys: pytest.CaptureFixture
     lines = ["--run", f".source {tmp_path / 'habits'}", "--run", "2+2"]
     assert cli.main(lines, FakeBackend()) == 0
     assert capsys.readouterr().out == "2\n7\n4\n"
+
+
+@pytest.mark.usefixtures("home")
+def test_lines_of_a_file_behind_the_way_out_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "habits").write_text("1+1\n.exit\n2+2\n3+3\n")
+    lines = ["--run", f".source {tmp_path / 'habits'}", "--run", "4+4"]
+    assert cli.main(lines, FakeBackend()) == 0
+    told = capsys.readouterr()
+    assert (told.out, told.err.endswith("3 lines were not run\n")) == ("2\n", True)
 
 
 # --- start-up files

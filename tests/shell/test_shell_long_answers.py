@@ -85,7 +85,8 @@ def test_why_a_long_answer_failed_stands_below_it(node: FakeNode, home: Settings
     """Its end was cut with the rest, and the reason of an error is there."""
 
     async def script(keyboard: Keyboard) -> None:
-        keyboard.type('print("' + "a " * 6000 + '") error("the reason")\r')
+        code = 'print("' + "a " * 6000 + '") error("the reason")'
+        keyboard.type(f"\x1b[200~{code}\x1b[201~\r")
         await keyboard.see(": the reason\n")
         keyboard.type("1+1\r")
         await keyboard.see("\n2\n")

@@ -9,7 +9,8 @@ from shell_typing import Typing, Use
 
 from aoshell.home.folders import Settings
 from aoshell.lua.references import find_references, masked, reference_to, replaced
-from aoshell.shell.lines.multiline import is_complete, split_chunks
+from aoshell.shell.lines.multiline import is_complete
+from aoshell.shell.lines.pasted import split_chunks
 from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import LineAnswer
 from aoshell.shell.session import Session
@@ -114,6 +115,9 @@ def test_names_in_errors_stay_names(typing: Use) -> None:
         await token(typed)
         seen = await typed.seen("x = 1\nerror(@token)")
         assert "2 │ error(@token)" in seen
+        seen = await typed.seen("x = @token y = = 2")
+        line, caret = seen.split("\n")[-3:-1]
+        assert line.endswith("│ x = @token y = = 2") and caret.index("^") == line.rindex("=")
         assert "1 │ return @token + {}" in await typed.seen(".dryrun return @token + {}")
 
     typing(body)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
 import pytest
+from eventually import until
 from hypothesis import given
 from hypothesis import strategies as st
 from prompt_keyboard import Keyboard, play
@@ -21,7 +23,7 @@ PAD = " " * len(PROMPT)
 
 def readme_session() -> str:
     """All sessions of README, as somebody copies them."""
-    fenced = re.findall(r"```\n(.*?)```", README.read_text(), re.DOTALL)
+    fenced = re.findall(r"^```\w*\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
     return "".join(block for block in fenced if "@aos-" in block)
 
 
@@ -155,3 +157,37 @@ def test_an_unmarked_paste_that_does_not_end_waits(node: FakeNode, home: Setting
 
     play(node, home, script)
     assert node.codes == ["x = 1\ny = 2"]
+
+
+def test_a_line_of_a_paste_waits_for_what_the_one_before_caused(
+    node: FakeNode, home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[str] = []
+    done = asyncio.Event()
+
+    async def settled(root: str) -> None:
+        waited.append(root)
+        await done.wait()
+
+    monkeypatch.setattr(node, "settled", settled)
+
+    async def script(keyboard: Keyboard) -> None:
+        keyboard.type("\x1b[200~.limits\n1+1\n2+2\n3+3\x1b[201~\r")
+        await until(lambda: len(waited) == 1)
+        assert node.codes == ["1+1"]
+        done.set()
+        await until(lambda: len(waited) == 2)
+        await keyboard.see("6\n")
+        done.clear()
+        keyboard.type("\x1b[200~.limits\n4+4\n5+5\x1b[201~\r")
+        await until(lambda: len(waited) == 3)
+        keyboard.type("\x03")
+        await keyboard.see("  5+5\n")  # it is listed, and kept
+        keyboard.type("\x03")
+        await keyboard.see("1 line was not run")
+        keyboard.type("7+7\r")
+        await keyboard.see("14\n")
+        keyboard.type("\x04")
+
+    play(node, home, script)
+    assert node.codes == ["1+1", "2+2", "3+3", "4+4", "7+7"]

@@ -262,6 +262,11 @@ def test_a_table_without_room_is_blocks_of_lines() -> None:
     ]
 
 
+def test_a_mark_stands_before_the_cell_behind_it() -> None:
+    table = Table(("", "NAME", "ID", "N"), ((">", "desk", "x" * 43, "1" * 9),), frozenset({"N"}))
+    assert table_lines(table, 20) == ["NAME > desk", "ID   xxxxxxxxxxxxxx…", "N    111111111"]
+
+
 def test_sentences_in_a_table_go_on_below() -> None:
     """`.limits` cut what it said about a limit."""
     table = Table(

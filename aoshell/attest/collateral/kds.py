@@ -365,7 +365,10 @@ async def fetch_url(url: str, most: int) -> KdsResponse:
     from aoshell.bounded import http
 
     made = httpx.AsyncClient(
-        timeout=TIMEOUT, follow_redirects=False, headers={"accept-encoding": http.ACCEPTED}
+        verify=http.trusted(),
+        timeout=TIMEOUT,
+        follow_redirects=False,
+        headers={"accept-encoding": http.ACCEPTED},
     )
     try:
         async with http.guard_client(made) as client, asyncio.timeout(3 * TIMEOUT):

@@ -13,7 +13,7 @@ from aoshell.nodes.joined import verbs
 from aoshell.nodes.joined.carrying import Home
 from aoshell.nodes.joined.reach import Reach
 from aoshell.nodes.local import health
-from aoshell.nodes.local.node import evidence_elsewhere, item_of, signed_for
+from aoshell.nodes.local.node import evidence_elsewhere, item_of, signed_for, unsigned_for
 from aoshell.nodes.values import (
     EndpointFinding,
     Event,
@@ -24,7 +24,7 @@ from aoshell.nodes.values import (
     NodeInfo,
     ProcessInfo,
     Receipt,
-    Signed,
+    Sent,
     Stage,
     Undelivered,
 )
@@ -114,13 +114,18 @@ class HomeNode:
 
     # Messages ---------------------------------------------------------------------------------
 
-    async def sign(self, wallet: Wallet, target: str, tags: tuple[Tag, ...], data: bytes) -> Signed:
+    async def sign(self, wallet: Wallet, target: str, tags: tuple[Tag, ...], data: bytes) -> Sent:
+        unsigned = bool(target) and await self._reach.call(verbs.TAKES_UNSIGNED, target)
+        if unsigned:
+            return unsigned_for(wallet.address, target, tags, data)
         return signed_for(self._reach.address, wallet, target, tags, data)
 
-    async def spawn(self, item: Signed, name: str = "", *, unique: bool = False) -> Receipt:
+    async def spawn(self, item: Sent, name: str = "", *, unique: bool = False) -> Receipt:
         return await self._reach.deliver(verbs.SPAWN, item_of(item), name, unique)
 
-    async def send(self, process: str, item: Signed) -> Receipt:
+    async def send(self, process: str, item: Sent) -> Receipt:
+        if isinstance(item, Message):
+            return await self._reach.deliver(verbs.SAY, process, item)
         return await self._reach.deliver(verbs.SEND, process, item_of(item))
 
     async def result(self, process: str, place: int | str) -> Result:

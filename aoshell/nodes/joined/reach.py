@@ -27,7 +27,7 @@ from aoshell.nodes.local.log.lock import HeldError, lock_folder
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.values import Event, Limits, LogEntry, NodeInfo, Receipt, Stage
 from aoshell.protocol.ans104 import DataItem
-from aoshell.protocol.message import Result
+from aoshell.protocol.message import Message, Result
 
 if TYPE_CHECKING:
     from aoshell.nodes.joined.wire import Wire
@@ -293,14 +293,14 @@ class Reach:
         return await self._wire.call(verb, *args)
 
     async def deliver(self, verb: Verb[Receipt], *args: Any) -> Receipt:
-        """Hand in a signed message.
+        """Hand in a message.
 
         As on a node in this process, it is sent whole or not at all: where it is given up on its
         way, the receipt is still waited for, and the next step of the caller is cancelled.
         """
         if self.node is not None:
             return await verb.on(self.node, self._client, *args)
-        item = next(arg for arg in args if isinstance(arg, DataItem))
+        item = next(arg for arg in args if isinstance(arg, DataItem | Message))
         _note(self._roots, item.id, None, ROOTS)
         sending = self._loop.create_task(self.call(verb, *args))
         try:

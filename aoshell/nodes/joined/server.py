@@ -27,9 +27,19 @@ from aoshell.nodes.joined.frames import (
     frames_of,
     own_hello,
 )
-from aoshell.nodes.joined.verbs import SEND, SET_LIMITS, SPAWN, VERBS, WATCH, Verb, check_signature
+from aoshell.nodes.joined.verbs import (
+    SAY,
+    SEND,
+    SET_LIMITS,
+    SPAWN,
+    VERBS,
+    WATCH,
+    Verb,
+    check_signature,
+)
 from aoshell.nodes.values import Event, Limits, Receipt, Stage
 from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.message import Message
 
 if TYPE_CHECKING:
     from aoshell.nodes.local.node import LocalNode
@@ -287,9 +297,10 @@ class Guest(asyncio.Protocol):
 
     async def _answer(self, number: int, verb: Verb[Any], args: tuple[Any, ...]) -> None:
         try:
-            for item in args if verb is SEND or verb is SPAWN else ():
+            for item in args if verb in (SEND, SPAWN, SAY) else ():
                 if isinstance(item, DataItem):
                     check_signature(item)
+                if isinstance(item, DataItem | Message):
                     _keep(self._roots, item.id, ROOTS)
             if verb is WATCH:
                 _keep(self._watched, args[0], WATCHED)

@@ -108,6 +108,7 @@ async def _spawn(node: LocalNode, item: DataItem, name: str, unique: bool) -> Re
 _SPECIAL: Mapping[str, Callable[..., Awaitable[Any]]] = {
     "knows": _knows,
     "restore": _restore,
+    "say": lambda node, process, message: node.send(process, message),
     "spawn": _spawn,
     "watch": lambda node, process: node.slots(process),
 }
@@ -120,6 +121,8 @@ _RANGE = tuple[str, int, int]
 
 SPAWN = Verb[Receipt]("spawn", tuple[DataItem, str, bool], Receipt)
 SEND = Verb[Receipt]("send", tuple[str, DataItem], Receipt)
+SAY = Verb[Receipt]("say", tuple[str, Message], Receipt)
+TAKES_UNSIGNED = Verb[bool]("takes_unsigned", _TEXT, bool)
 RESULT = Verb[Result]("result", tuple[str, int | str], Result)
 RESULTS = _many("results", _RANGE, LogEntry)
 DRYRUN = Verb[Result]("dryrun", tuple[str, Message], Result)
@@ -166,6 +169,6 @@ VERBS: Mapping[str, Verb[Any]] = {
         *(SPAWN, SEND, RESULT, RESULTS, DRYRUN, SLOTS, SCHEDULE, UPLOAD, FETCH, INFO, PROCESSES),
         *(FIND, KNOWS, SETTLED, IDLE, CLOCK, WATCH, NOW, CANCEL, SET_LIMITS, UNDELIVERED),
         *(VERIFY_LOG, EXPORT, RESTORE, RENAME, DELETE, FORK, UNDO, AT, MARK, MARKS, WARP, TICK),
-        *(PAUSE, QUEUED, STEP, MOCK, TRACE, FIND_MESSAGES),
+        *(PAUSE, QUEUED, STEP, MOCK, TRACE, FIND_MESSAGES, SAY, TAKES_UNSIGNED),
     )
 }

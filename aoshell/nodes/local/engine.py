@@ -18,6 +18,7 @@ from aoshell.errors import AoError
 from aoshell.nodes.local.events import Events, put_result
 from aoshell.nodes.local.fetching import Fetch, Fetching
 from aoshell.nodes.local.fixed import Fixed
+from aoshell.nodes.local.forked.origins import Origins
 from aoshell.nodes.local.history.adding import Adding
 from aoshell.nodes.local.history.cutting import Cutting
 from aoshell.nodes.local.history.longwork import LongWork
@@ -74,7 +75,8 @@ class Engine:
         self.modules = Modules(store, self.clock)
         self.address = self.modules.node_address(fixed.key if fixed else None)
         self.assigner = Assigner(self.modules.read_key)
-        self.scheduler = Scheduler(store, self.clock, self.assigner)
+        self.origins = Origins(store)
+        self.scheduler = Scheduler(store, self.clock, self.assigner, self.origins.form_of)
         self.checkpoints = Checkpoints(store.folder / "checkpoints")
         self.events = Events()
         self.changes: Waits[None] = Waits()  # for the log to change on disk
@@ -100,6 +102,7 @@ class Engine:
             self.flush,
             self.add_result,
             self._report_stuck,
+            self.origins.base_of,
         )
         self.computer = Computer(context, self.loader, supervisor)
         self._turns = Turns(self.computer.enqueue) if fixed else None
@@ -115,6 +118,7 @@ class Engine:
             is_wallet=self.signers.has,
             can_fetch=self._can_fetch,
             is_paused=self._is_paused,
+            is_foreign=self.origins.is_foreign,
         )
         self.keeping = Keeping(
             store, self.roots, self.processes, self._pusher, self.flush, self.admit
@@ -136,7 +140,13 @@ class Engine:
             self.retries.count_failure,
         )
         self.intake = Intake(
-            store, self.scheduler, self.modules, self.processes, self.signers, self.admit
+            store,
+            self.scheduler,
+            self.modules,
+            self.processes,
+            self.signers,
+            self.origins,
+            self.admit,
         )
         self.adding = Adding(
             store,
@@ -433,6 +443,7 @@ class Engine:
             self._turns.clear()
         self._batch, self._ready, self._after = Batch(), [], []
         self.processes.forget_all()
+        self.origins.forget_all()
 
     def _report_stuck(self, process: ProcessRow, text: str) -> None:
         """Raise an error for all who wait for a process that cannot be computed."""

@@ -1,4 +1,4 @@
-"""Signed messages from outside, and the addresses that sign them.
+"""Messages from outside, and the addresses that sign them.
 
 A definition becomes slot 0 of a new process, any other message the next slot of its target. A
 message that a process sends to an address that signs here counts as delivered: the shell shows it.
@@ -13,9 +13,10 @@ from typing import TypeAlias
 from aoshell.errors import AoError
 from aoshell.nodes.clients import CLIENT
 from aoshell.nodes.httpitem import HttpItem
+from aoshell.nodes.local.forked.origins import Origins
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.form import Wire
-from aoshell.nodes.local.log.rows import Batch, Logged, ProcessRow
+from aoshell.nodes.local.log.rows import Arrival, Batch, Logged, ProcessRow
 from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.signed import dump_signed
 from aoshell.nodes.local.log.store import Store
@@ -23,6 +24,7 @@ from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.local.process_rows import ProcessRows
 from aoshell.nodes.local.push import FORGED
 from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.message import Message
 
 Incoming: TypeAlias = DataItem | HttpItem
 """A message whose signature somebody has checked."""
@@ -57,7 +59,7 @@ class Signers:
 
 
 class Intake:
-    """Schedules signed messages. The same message once more is where it was put first.
+    """Schedules messages. The same message once more is where it was put first.
 
     Args:
         admit: writes them, with fsync, and has them computed. Raises AoError.
@@ -70,6 +72,7 @@ class Intake:
         modules: Modules,
         processes: ProcessRows,
         signers: Signers,
+        origins: Origins,
         admit: Callable[[Batch, list[tuple[Logged, Wire]]], None],
     ) -> None:
         self._store = store
@@ -77,6 +80,7 @@ class Intake:
         self._modules = modules
         self._processes = processes
         self._signers = signers
+        self._origins = origins
         self._admit = admit
 
     def spawn(
@@ -109,6 +113,10 @@ class Intake:
         """Schedule a signed message, durably. Raises AoError."""
         if first := self._store.signed_in(process.number, item.id):
             return first
+        if self._origins.of(process.number) is not None:
+            if first := self._scheduled(process, item.id):
+                return first
+            self._origins.check_signed(process, "httpsig" if isinstance(item, HttpItem) else "")
         tags = _tag_list(item)
         owner = item.owner_address
         # As on the network: From-Process becomes From. From is then not Owner, so a process handles
@@ -117,6 +125,38 @@ class Intake:
         target = form.narrow(item.target or process.id)
         body = [item.id, sender, owner, target, *_rest(item), *tags]
         return self._schedule(process, item, body, Batch(), client)
+
+    def say(self, process: ProcessRow, message: Message, client: str = "") -> Logged:
+        """Schedule an unsigned message with the owner that it states, durably.
+
+        Raises:
+            AoError: the process is no fork and no stand-in, so it takes signed messages only; or
+                it cannot be written.
+        """
+        if not self._origins.takes_unsigned(process):
+            raise AoError(
+                f"{process.name or process.id} is no fork, and takes signed messages only",
+                stage="message",
+                hint="sign it",
+            )
+        if first := self._scheduled(process, message.id):
+            return first
+        body = form.from_message(message)
+        body[form.TARGET] = process.id
+        logged = self._scheduler.assign(
+            process.number,
+            message.id,
+            form.dump_wire(body),
+            arrival=Arrival(None, "", client or CLIENT.get()),
+        )
+        self._admit(Batch(log=[logged]), [(logged, body)])
+        return logged
+
+    def _scheduled(self, process: ProcessRow, message_id: str) -> Logged | None:
+        """The message of that id in the log of a process, signed or not."""
+        slot = self._store.slot_of(process.number, message_id)
+        found = None if slot is None else self._store.at_slot(process.number, slot)
+        return found[0] if found else None
 
     def _first(self, process: ProcessRow, item_id: str) -> Logged:
         """The definition that is here already. Raises AoError where it was another message."""
@@ -135,6 +175,9 @@ class Intake:
         arrival = dump_signed(
             item.sent if isinstance(item, HttpItem) else item, client or CLIENT.get()
         )
+        if self._origins.of(process.number) is not None:
+            # Whoever gets the home could post what was signed for a fork: it is not kept.
+            arrival = arrival._replace(signed=None)
         logged = self._scheduler.assign(
             process.number, item.id, form.dump_wire(body), arrival=arrival
         )

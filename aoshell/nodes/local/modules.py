@@ -116,7 +116,10 @@ class Modules:
         return Module(module_id, kind, self._store.name_of_module(module_id), data)
 
     def definition(self, process: ProcessRow) -> list[Any]:
-        """What `LuaRuntime.boot` takes: id owner module code|None boot-id|None boot-data tags…"""
+        """What `LuaRuntime.boot` takes: id owner module code|None boot-id|None boot-data tags…
+
+        The code of a forked WASM process is what compute units tell of its module.
+        """
         first = self._store.at_slot(process.number, 0)
         if first is None:
             raise AoError(f"process {process.id} has no definition", stage="store")
@@ -130,6 +133,8 @@ class Modules:
             # A process made of an older environment's module is just that environment.
             found = self._store.module(process.module) if kind == "lua" else None
             code = found[1].decode("latin-1") if found else None
+            if kind == "wasm" and (origin := self._store.origin(process.number)):
+                code = form.narrow(origin.module) or None
         boot = form.find_tag(tags, "On-Boot")
         loaded = self._store.module(boot) if boot and boot != "Data" else None
         boot_data = loaded[1].decode("latin-1") if loaded else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
@@ -24,6 +25,7 @@ from aoshell.nodes.local.log.scheduler import block_height
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.network.states import States
 from aoshell.nodes.local.network.verbs import LocalNetwork
+from aoshell.nodes.local.push import FORGED
 from aoshell.nodes.local.workbench import LocalWorkbench
 from aoshell.nodes.local.workers.jobs import make_message_frame, time_text
 from aoshell.nodes.values import (
@@ -36,12 +38,13 @@ from aoshell.nodes.values import (
     NotFoundError,
     ProcessInfo,
     Receipt,
-    Signed,
+    Sent,
     Stage,
     Undelivered,
     envelope,
 )
 from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import Message, Result, Tag, printable
 from aoshell.protocol.wallet import Wallet
 from aoshell.sandbox.supervisor import Supervisor
@@ -160,10 +163,17 @@ class LocalNode:
 
     # Messages ---------------------------------------------------------------------------------
 
-    async def sign(self, wallet: Wallet, target: str, tags: tuple[Tag, ...], data: bytes) -> Signed:
+    async def sign(self, wallet: Wallet, target: str, tags: tuple[Tag, ...], data: bytes) -> Sent:
+        if target and await self.takes_unsigned(target):
+            return unsigned_for(wallet.address, target, tags, data)
         return signed_for(self._engine.address, wallet, target, tags, data)
 
-    async def spawn(self, item: Signed, name: str = "", *, unique: bool = False) -> Receipt:
+    async def takes_unsigned(self, process: str) -> bool:
+        """Whether nothing may be signed for a process: another one has its id elsewhere."""
+        row = self._engine.processes.find(process)
+        return row is not None and self._engine.origins.takes_unsigned(row)
+
+    async def spawn(self, item: Sent, name: str = "", *, unique: bool = False) -> Receipt:
         if unique and name and self._engine.processes.find(item.id) is None:
             self._check_free(name)
         logged = self._engine.intake.spawn(item_of(item), name)
@@ -178,10 +188,13 @@ class LocalNode:
                 hint="choose another name; .ps lists those there are",
             )
 
-    async def send(self, process: str, item: Signed) -> Receipt:
+    async def send(self, process: str, item: Sent) -> Receipt:
         row = self._engine.processes.look_up(process)
         await self._engine.cutting.wait_until_free(row)
-        logged = self._engine.intake.send(row, item_of(item))
+        if isinstance(item, Message):
+            logged = self._engine.intake.say(row, item)
+        else:
+            logged = self._engine.intake.send(row, item_of(item))
         return Receipt(item.id, process, logged.slot)
 
     async def result(self, process: str, place: int | str) -> Result:
@@ -216,7 +229,7 @@ class LocalNode:
         last = self._engine.store.last_computed(row.number)
         assert last is not None
         at = max(last[0].timestamp, self.time)
-        placed = last[0]._replace(tick=0, id="", timestamp=at, height=block_height(at))
+        placed = last[0]._replace(tick=0, id="", signed=None, timestamp=at, height=block_height(at))
         body = form.from_message(item)
         body[form.TARGET] = body[form.TARGET] or process
         message = make_message_frame(placed, body, read_only=True)
@@ -376,7 +389,10 @@ class LocalNode:
     async def delete(self, process: str) -> None:
         row = self._engine.processes.look_up(process)
         await self._engine.others.wait("delete", row)
+        origin = self._engine.origins.of(row.number)
         await self._engine.cutting.delete(row)
+        if origin is not None and origin.memory:
+            self._engine.origins.remove_unused(origin.memory)
         self._engine.events.deed(row, "deleted it (.delete)")
 
 
@@ -404,7 +420,14 @@ async def evidence_elsewhere(nonce: bytes, endpoint: str, kind: str) -> Evidence
     )
 
 
-def item_of(item: Signed) -> DataItem:
+def unsigned_for(owner: str, target: str, tags: tuple[Tag, ...], data: bytes) -> Message:
+    """A message that nobody signs, with its owner stated, as `Node.sign`."""
+    whole = (*envelope("Message"), *(tag for tag in tags if tag.name not in FORGED))
+    sender = next((tag.value for tag in tags if tag.name == "From-Process"), owner)
+    return Message(b64url(os.urandom(32)), owner, sender, target, whole, data)
+
+
+def item_of(item: Sent) -> DataItem:
     """What the built-in node takes. Raises UnsupportedError for another form."""
     if isinstance(item, DataItem):
         return item

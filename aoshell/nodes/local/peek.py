@@ -13,9 +13,9 @@ from pathlib import Path
 from aoshell.errors import AoError
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.checkpoint import Checkpoints
-from aoshell.nodes.local.log.rows import NETWORK, Computed, ProcessRow
+from aoshell.nodes.local.log.rows import NETWORK, Computed, Origin, ProcessRow
 from aoshell.nodes.local.log.store import Store
-from aoshell.nodes.values import ProcessInfo
+from aoshell.nodes.values import ForkPoint, ProcessInfo
 
 
 def describe_process(
@@ -43,6 +43,19 @@ def describe_process(
         authority=row.authority,
         monitored=bool(row.monitored),
         network=row.chain == NETWORK,
+        origin=_fork_point(store.origin(row.number)),
+    )
+
+
+def _fork_point(origin: Origin | None) -> ForkPoint | None:
+    return origin and ForkPoint(
+        source=origin.source,
+        slot=origin.slot,
+        timestamp=origin.timestamp,
+        unsigned=origin.unsigned,
+        vouched=origin.vouched,
+        memory=origin.memory_slot,
+        exact=bool(origin.module),
     )
 
 

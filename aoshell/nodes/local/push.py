@@ -74,6 +74,7 @@ class Pusher:
         is_wallet: whether somebody known here signs with an address.
         can_fetch: whether a module that is not here may be found elsewhere.
         is_paused: whether what others send to a process waits in its queue.
+        is_foreign: whether a message was scheduled elsewhere, and what it sends is there.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Pusher:
         is_wallet: Callable[[str], bool],
         can_fetch: Callable[[str], bool],
         is_paused: Callable[[ProcessRow], bool],
+        is_foreign: Callable[[Logged], bool],
     ) -> None:
         self.address = address
         self.store = store
@@ -100,14 +102,17 @@ class Pusher:
         self.is_wallet = is_wallet
         self.can_fetch = can_fetch
         self.is_paused = is_paused
+        self.is_foreign = is_foreign
 
     def push(self, sender: ProcessRow, cause: Logged, root: str, outbox: Outbox) -> Pushed:
-        """Schedule everything in an outbox.
+        """Schedule everything in an outbox; nothing where the message was scheduled elsewhere.
 
         Args:
             cause: the message whose result it belongs to.
             root: id of the message that began it all, for Pushed-For.
         """
+        if self.is_foreign(cause):
+            return Pushed()
         run = _Push(self, sender, cause, root, Pushed())
         for spawn, target, data, anchor, tags in outbox.messages:
             if spawn:

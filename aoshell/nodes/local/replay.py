@@ -7,6 +7,7 @@ from typing import Any
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log.checkpoint import Checkpoint
 from aoshell.nodes.local.log.rows import Computed, Logged, ProcessRow
 from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.local.workers.code import WorkerCode, send_process
@@ -21,10 +22,11 @@ LOOK = 1.0  # seconds between two looks at a worker that does not answer
 
 
 class Replay:
-    """Computes a process again, from its definition on.
+    """Computes a process again, from its definition on, or from the memory that a fork begins with.
 
     Args:
         limits: those of today.
+        base: that memory, and the last message that is in it.
         again: do not apply bounds that may be newer than the log (the frame `lift`).
     """
 
@@ -35,6 +37,7 @@ class Replay:
         limits: Limits,
         row: ProcessRow,
         code: WorkerCode,
+        base: tuple[Checkpoint, Logged] | None = None,
         *,
         again: bool = False,
     ) -> None:
@@ -51,6 +54,10 @@ class Replay:
         self._tail: list[tuple[int, str, list[Any]]] = []  # since the parked fork
         memory = row.memory if code.device == "wasm" else ROOM * limits.memory
         send_process(self._worker, code, memory, self._seconds, modules.definition(row))
+        if base is not None:
+            checkpoint, _last = base
+            header = ["image", 0, checkpoint.seq, len(checkpoint.image)]
+            self._worker.send(header, checkpoint.image)
         if again:
             self._worker.send(["lift", 0])
 

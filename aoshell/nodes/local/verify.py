@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log.reading import START
 from aoshell.nodes.local.log.rows import STOPPED, Computed, ProcessRow
 from aoshell.nodes.local.replay import Replay
+from aoshell.nodes.values import Place
 
 # The end of an error of host/bridge.lua. Logs from before it was added lack it.
 ADDED_TEXT = ": a result has 200000 fields at the most, five a message and two a tag"
@@ -14,14 +16,18 @@ ADDED_TEXT = ": a result has 200000 fields at the most, five a message and two a
 async def verify_log(engine: Engine, row: ProcessRow) -> list[str]:
     """Differences between a process's results and a fresh computation, a line each.
 
+    A fork that began with a memory is computed from there on.
+
     The outcome of a message that was stopped (`STOPPED`) is not compared: it depends on the limits
     and the machine, not on the log alone.
     """
     code = await engine.loader.make_code(row)
-    replay = Replay(engine.supervisor, engine.modules, engine.limits, row, code, again=True)
+    base = engine.origins.base_of(row)
+    replay = Replay(engine.supervisor, engine.modules, engine.limits, row, code, base, again=True)
+    after = Place(base[1].slot, base[1].tick) if base else START
     differences: list[str] = []
     try:
-        for logged, computed in engine.store.entries(row.number):
+        for logged, computed in engine.store.entries(row.number, after):
             if computed is None:
                 break
             stored = form.load_result(computed.body)

@@ -42,6 +42,7 @@ class LocalWorkbench:
         self._free(name)
         self._engine.flush()
         last = self._slot(row, slot)
+        self._engine.origins.check_copied(row)
         twin = self._twin(row, last, name)
 
         def renamed(store: Store, progress: Progress) -> list[tuple[Logged, Computed | None]]:
@@ -60,7 +61,10 @@ class LocalWorkbench:
             entries = await run_in_thread(partial(renamed, now), seen)
         # Its first messages have the chain that they had, and no assignments: these name the other.
         made = row._replace(id=twin, name=printable(name), created=self._engine.clock(), chain="")
-        return self._engine.describe(await self._engine.adding.add(made, entries))
+        origin = self._engine.origins.of(row.number)
+        if origin is not None and last < origin.slot:
+            origin = origin._replace(slot=last)
+        return self._engine.describe(await self._engine.adding.add(made, entries, origin))
 
     def _twin(self, row: ProcessRow, slot: int, name: str) -> str:
         """A random id for a fork; on a node with a fixed clock and key, the same in each run."""
@@ -72,6 +76,7 @@ class LocalWorkbench:
         row = self._engine.processes.look_up(process)
         if slot < 1:
             raise UsageError("a process keeps its definition", hint=".delete forgets all of it")
+        self._engine.origins.check_cut(row, slot)
         await self._engine.others.wait("undo", row)
         self._slot(row, slot)
         path = await self._engine.cutting.undo(row, slot)
@@ -80,18 +85,23 @@ class LocalWorkbench:
 
     async def at(self, process: str, slot: int, message: Message) -> Result:
         row = self._engine.processes.look_up(process)
+        self._engine.origins.check_computed_here(row, slot)
         await self._engine.settling.wait_for_result(row.number, self._slot(row, slot))
         engine = self._engine
         code = await engine.loader.make_code(row)
-        replay = Replay(engine.supervisor, engine.modules, engine.limits, row, code)
+        base = engine.origins.base_of(row)
+        replay = Replay(engine.supervisor, engine.modules, engine.limits, row, code, base)
         try:
             last: tuple[Logged, Computed] | None = None
-            for logged, computed in self._engine.store.behind_slot(row.number, -1, -1, slot):
-                if computed is not None:
-                    last = logged, computed
+            begin = base[1].slot if base else -1
+            for logged, computed in self._engine.store.behind_slot(row.number, begin - 1, -1, slot):
+                if computed is None:
+                    continue
+                last = logged, computed
+                if (logged.slot, logged.tick) > (begin, 0):
                     await replay.past(logged, computed)
             assert last is not None
-            placed = last[0]._replace(tick=0, id="")
+            placed = last[0]._replace(tick=0, id="", signed=None)
             body = form.from_message(message)
             body[form.TARGET] = body[form.TARGET] or process
             outcome, cost, result = await replay.dry(
@@ -183,7 +193,7 @@ class LocalWorkbench:
             raise AoError(
                 f"no message {message} is on this node", stage="trace", hint=".messages lists ids"
             )
-        return trace(engine, found.root, HOPS, LARGEST_TRACE).hops
+        return list(trace(engine, found.root, HOPS, LARGEST_TRACE).hops)
 
     # ------------------------------------------------------------------------------------------
 

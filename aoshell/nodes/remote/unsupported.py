@@ -6,7 +6,18 @@ from collections.abc import Iterable
 
 from aoshell.errors import UnsupportedError
 from aoshell.nodes.remote.http.progress import Waiting
-from aoshell.nodes.values import Module, Stage
+from aoshell.nodes.values import Module, Sent, Signed, Stage
+from aoshell.protocol.message import Message
+
+
+def signed_only(item: Sent) -> Signed:
+    """What any network takes. Raises UnsupportedError for a message that nobody has signed."""
+    if isinstance(item, Message):
+        raise UnsupportedError(
+            "it is not signed: it is for a fork or a stand-in on the built-in node",
+            hint="without --node it goes there",
+        )
+    return item
 
 
 class Elsewhere:

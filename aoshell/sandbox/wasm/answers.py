@@ -153,10 +153,10 @@ class _Host:
         return 1 << (33 if self._guest.wide else 31)
 
     def now(self) -> float:
-        return float(self._guest.now)
+        return float(self._guest.look_at_clock())
 
     def clock(self, _clock: int, _precision: int, target: int) -> int:
-        self._guest.put(target, self._guest.now * 1_000_000, 8)
+        self._guest.put(target, self._guest.look_at_clock() * 1_000_000, 8)
         return 0
 
     def random(self, target: int, size: int) -> int:

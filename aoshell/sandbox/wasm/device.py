@@ -188,7 +188,8 @@ class WasmRuntime:
         # Whatever a guest brings about, in here too, costs its message and not its worker.
         try:
             guest = self._started()
-            guest.begin(delivered.timestamp, delivered.identity)
+            counts = delivered.signature is not None
+            guest.begin(delivered.timestamp, delivered.identity, counts=counts)
             if self._gas:
                 guest.store.set_fuel(self._gas)
             reply = self._kind.deliver(delivered)
@@ -241,13 +242,15 @@ class WasmRuntime:
         try:
             facts = json.loads(head)
             values, pages = facts["globals"], facts["pages"]
-            if len(values) != len(self._compiled.saved) or len(rest) % (8 + PAGE):
+            # A memory from elsewhere has no globals: they are what they are after the start.
+            whole = values is None or len(values) == len(self._compiled.saved)
+            if not whole or len(rest) % (8 + PAGE):
                 raise ValueError("it is of another module")
             self._fill(values, pages, rest)
         except (KeyError, TypeError, GuestError, wasmtime.WasmtimeError) as error:
             raise ValueError(f"the image is damaged: {error}") from error
 
-    def _fill(self, values: list[Any], pages: int, rest: bytes) -> None:
+    def _fill(self, values: list[Any] | None, pages: int, rest: bytes) -> None:
         guest = self._guest
         assert guest is not None
         if pages:
@@ -257,7 +260,8 @@ class WasmRuntime:
         for at in range(0, len(rest), 8 + PAGE):
             (number,) = struct.unpack_from("<Q", rest, at)
             guest.write(number * PAGE, rest[at + 8 : at + 8 + PAGE])
-        for name, value in zip(self._compiled.saved, values, strict=True):
+        saved = self._compiled.saved if values is not None else ()
+        for name, value in zip(saved, values or (), strict=True):
             if isinstance(value, str):
                 (value,) = struct.unpack("<d", bytes.fromhex(value))
             guest.set_global(name, value)

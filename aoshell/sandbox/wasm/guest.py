@@ -17,6 +17,7 @@ from aoshell.sandbox.wasm.budget import Budget
 from aoshell.sandbox.wasm.expose import TABLE_PREFIX
 
 PAGE = 65536
+LOADER_START = 10_000  # milliseconds at which the clock of the ao loader begins
 ENTRY = 8  # bytes that an entry of a table takes
 MAX_TEXT = 10 << 20  # bytes of one text, as for Lua (host/bridge.lua)
 HEAD = 1 << 20  # bytes of a print's beginning that `printed` passes on if it is too long
@@ -54,6 +55,7 @@ class Guest:
         self.wide = wide
         self.word = 8 if wide else 4
         self.now = 0
+        self._counts = False
         self.emit = emit
         self.budget = budget
         budget.count("instance", self._held)
@@ -84,10 +86,22 @@ class Guest:
     def has_memory(self) -> bool:
         return self._memory is not None
 
-    def begin(self, now: int, identity: str) -> None:
-        """Begin a message: set its time, and the seed of its randomness."""
-        self.now = now
+    def begin(self, now: int, identity: str, *, counts: bool = False) -> None:
+        """Begin a message: set its time, and the seed of its randomness.
+
+        Args:
+            counts: of a forked process: its clock is that of the ao loader, which counts how often
+                it was asked. The loader goes on counting where it is not started anew; here each
+                message begins anew, so that a log replays from any checkpoint.
+        """
+        self.now, self._counts = LOADER_START if counts else now, counts
         self._seed, self._drawn = identity.encode("latin-1"), 0
+
+    def look_at_clock(self) -> int:
+        """The time that the guest is told, milliseconds."""
+        now = self.now
+        self.now += self._counts
+        return now
 
     def put_random(self, pointer: int, size: int) -> None:
         """Fill memory with randomness. Raises GuestError."""

@@ -5,12 +5,18 @@ Source: the ao loader (`@permaweb/ao-loader`), HyperBEAM `json-iface@1.0`.
 
 from __future__ import annotations
 
-import json
-
 from aoshell.sandbox.wasm import guest_json
 from aoshell.sandbox.wasm.answers import GuestExitError
 from aoshell.sandbox.wasm.guest import Guest, GuestError
 from aoshell.sandbox.wasm.messages import Delivered, GuestResult, ProcessDefinition, shown
+
+# Exports that save the stack pointer, take bytes of the stack, and restore it, by their names in
+# versions of Emscripten.
+_STACK = (
+    ("stackSave", "emscripten_stack_get_current"),
+    ("stackAlloc", "_emscripten_stack_alloc"),
+    ("stackRestore", "_emscripten_stack_restore"),
+)
 
 
 class JsonInterface:
@@ -19,7 +25,7 @@ class JsonInterface:
     def __init__(self, guest: Guest, definition: ProcessDefinition) -> None:
         self._guest = guest
         self._module = definition.module
-        self._environment = json.dumps(definition.environment).encode()
+        self._environment = definition.environment_json.encode()
 
     def start(self) -> None:
         start_module(self._guest)
@@ -27,11 +33,10 @@ class JsonInterface:
     def deliver(self, message: Delivered) -> GuestResult:
         guest = self._guest
         text = message.as_json(self._module).encode()
-        # One block for both strings: a call of malloc costs as much as all the rest here.
-        block = put_c_strings(guest, text, self._environment)
-        answer = guest.text(guest.call("handle", block, block + len(text) + 1))
-        if guest.has("free"):
-            guest.call("free", block)
+        if message.signature is None:
+            answer = self._called_on_the_heap(text)
+        else:
+            answer = self._called_on_the_stack(text)
         try:
             reply = guest_json.read(
                 answer, guest.budget, encoding="utf-8", errors="surrogateescape", strict=False
@@ -43,6 +48,36 @@ class JsonInterface:
         if reply.get("ok") is False:
             return GuestResult(error=shown(reply["response"]) or "handle answered ok = false")
         return GuestResult.of(reply["response"])
+
+    def _called_on_the_heap(self, text: bytes) -> bytes:
+        guest = self._guest
+        # One block for both strings: a call of malloc costs as much as all the rest here.
+        block = put_c_strings(guest, text, self._environment)
+        answer = guest.text(guest.call("handle", block, block + len(text) + 1))
+        if guest.has("free"):
+            guest.call("free", block)
+        return answer
+
+    def _called_on_the_stack(self, text: bytes) -> bytes:
+        """As the loader of compute units calls a guest. Raises GuestError where it has no stack."""
+        guest = self._guest
+        save, take, restore = (_first_of(guest, names) for names in _STACK)
+        before = guest.call(save)
+        pointers = []
+        for string in (text, self._environment):
+            pointers.append(guest.unsigned(guest.call(take, len(string) + 1)))
+            guest.write(pointers[-1], string + b"\0")
+        pointer = guest.call("handle", *pointers)
+        guest.call(restore, before)
+        return guest.text(pointer)
+
+
+def _first_of(guest: Guest, names: tuple[str, ...]) -> str:
+    """The function that is there, under one of its names."""
+    for name in names:
+        if guest.has(name):
+            return name
+    raise GuestError(f"a forked process needs a module that exports {names[0]}")
 
 
 def start_module(guest: Guest) -> None:

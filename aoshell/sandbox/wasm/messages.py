@@ -34,6 +34,11 @@ def narrow(text: str) -> str:
     return _HALVES.sub("\ufffd", text).encode("utf-8", "surrogateescape").decode("latin-1")
 
 
+def _compact(value: object) -> str:
+    """JSON as JavaScript writes it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
 def _pairs(flat: Sequence[str]) -> list[dict[str, str]]:
     items = iter(flat)
     return [
@@ -44,17 +49,31 @@ def _pairs(flat: Sequence[str]) -> list[dict[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class ProcessDefinition:
-    """Which process it is: `LuaRuntime.boot`'s list."""
+    """Which process it is: `LuaRuntime.boot`'s list.
+
+    Attributes:
+        told: of a forked process, its module as the network's compute unit tells of it, JSON; it
+            stands where a Lua process has its code. "" for any other.
+    """
 
     id: str
     owner: str
     module: str
     tags: list[dict[str, str]]
+    told: str = ""
 
     @classmethod
     def of(cls, flat: Sequence[Any]) -> ProcessDefinition:
-        process, owner, module, _code, _boot_id, _boot_data, *tags = flat
-        return cls(process, owner, module, _pairs(tags))
+        process, owner, module, code, _boot_id, _boot_data, *tags = flat
+        return cls(process, owner, module, _pairs(tags), widen(code or ""))
+
+    @property
+    def environment_json(self) -> str:
+        """The `env` as the guest gets it."""
+        if not self.told:
+            return json.dumps(self.environment)
+        about = {"Id": self.id, "Owner": self.owner, "Tags": self.tags}
+        return f'{{"Process":{_compact(about)},"Module":{self.told}}}'
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -67,7 +86,12 @@ class ProcessDefinition:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """A message: `LuaRuntime.deliver`'s list."""
+    """A message: `LuaRuntime.deliver`'s list.
+
+    Attributes:
+        signature: of a message to a forked process, "" where it has none; None for any other
+            process. The list has it behind the tags.
+    """
 
     id: str
     sender: str
@@ -82,10 +106,13 @@ class Delivered:
     cron: bool
     read_only: bool
     tags: list[dict[str, str]]
+    signature: str | None = None
 
     @classmethod
     def of(cls, flat: Sequence[Any]) -> Delivered:
-        head: list[Any] = [*flat[:12], _pairs(flat[12:])]
+        tags = list(flat[12:])
+        signature = tags.pop() if len(tags) % 2 else None
+        head: list[Any] = [*flat[:12], _pairs(tags), signature]
         return cls(*head)
 
     @property
@@ -99,6 +126,8 @@ class Delivered:
 
     def as_json(self, module: str) -> str:
         """The message in the JSON of the ao loader."""
+        if self.signature is not None:
+            return self._as_of_a_unit()
         message: dict[str, Any] = {
             "Id": self.id,
             "From": widen(self.sender),
@@ -122,6 +151,31 @@ class Delivered:
         if self.read_only:
             message["Read-Only"] = "true"
         return json.dumps(message)
+
+    def _as_of_a_unit(self) -> str:
+        """The very text that the network's compute unit hands to the guest.
+
+        Lua's hash seed, and so the order of what `pairs` gives, depends on it.
+        Source: permaweb/ao servers/cu, recorded in vectors/serve/cu-continue.json.
+        """
+        message: dict[str, Any] = {
+            "Id": self.id,
+            "Signature": self.signature,
+            "Data": widen(self.data),
+            "Owner": self.owner,
+            "Target": widen(self.target),
+            "Anchor": widen(self.anchor) or None,
+            "From": widen(self.sender),
+        }
+        if self.sender != self.owner:
+            message["Forwarded-By"] = self.owner
+        message["Tags"] = self.tags
+        if not self.cron:
+            message |= {"Epoch": 0, "Nonce": self.nonce}
+        message |= {"Timestamp": self.timestamp, "Block-Height": self.height}
+        if not self.cron:
+            message["Hash-Chain"] = self.chain
+        return _compact(message | {"Cron": self.cron, "Read-Only": self.read_only})
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from aoshell.nodes.values import NotFoundError
 from aoshell.protocol.encoding import has_id_form
@@ -12,6 +12,7 @@ from aoshell.serve.hyper.answers import RESULT, Codec, write_answer
 from aoshell.serve.hyper.call import Call, Services
 from aoshell.serve.hyper.found import AnswerError, Found, Serialized, follow
 from aoshell.serve.hyper.path import Segment, parse_path, with_tilde
+from aoshell.serve.hyper.process import Results
 from aoshell.serve.hyper.roots import begin
 from aoshell.serve.hyper.schedule import Assigned
 from aoshell.serve.kept import KeptAnswers
@@ -36,12 +37,18 @@ class HyperBeam:
         parts = request.segments
         if not parts or not _claims(request, parts):
             return None
+        asked = self._asked(request)
+        if (kept := self._kept.get(asked)) is not None:
+            return kept
         codec = Codec.HTTPSIG
         try:
             call = Call(request, parse_path(request.path), self._services)
             await call.look()
             codec = call.codec
-            return await self._resolved(call, codec)
+            found, response = await self._resolved(call, codec)
+            if isinstance(found, Results) and request.method == "GET" and not request.body:
+                self._kept.put(asked, response)
+            return response
         except AnswerError as error:
             status, fields = error.status, error.fields
         except RequestError as error:
@@ -50,12 +57,19 @@ class HyperBeam:
             status, fields = 404, {RESULT: "body", "body": error.what}
         return await self._written(fields, codec, status)
 
-    async def _resolved(self, call: Call, codec: Codec) -> Response:
+    def _asked(self, request: Request) -> Hashable:
+        """What a request for the results of a slot depends on, besides the log: these stay."""
+        cuts = self._services.network.cuts
+        head = request.method, request.path, request.query, request.headers
+        return *head, bool(request.body), cuts
+
+    async def _resolved(self, call: Call, codec: Codec) -> tuple[Found, Response]:
+        """What the path led to first that has a mark, and the answer."""
         found: Found = await begin(call.segments[0], call)
         rest = call.segments[1:]
         while rest and found.mark is None:
             found, rest = await follow(found, rest[0], call), rest[1:]
-        return await self._behind(found, rest, call, codec)
+        return found, await self._behind(found, rest, call, codec)
 
     async def _behind(
         self, found: Found, rest: tuple[Segment, ...], call: Call, codec: Codec

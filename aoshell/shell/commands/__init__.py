@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 Run = Callable[["Session", Given], Awaitable[CommandOutput]]
 
 _GROUPS = (
-    *("attest", "blueprints", "checks", "code", "doctor", "editor", "identities", "inspect"),
-    *("messages", "node", "processes", "record", "remote", "serving", "settings", "shell"),
-    *("timing", "traces", "wasm", "watching", "why", "workbench"),
+    *("attest", "blueprints", "checks", "code", "doctor", "editor", "forks", "identities"),
+    *("inspect", "messages", "node", "processes", "record", "remote", "serving", "settings"),
+    *("shell", "timing", "traces", "wasm", "watching", "why", "workbench"),
 )
 
 

@@ -28,7 +28,7 @@ _TOKEN = re.compile(r"\[@SLOT\]|\[|\]|[^\s\[\]]+(?:\[@SLOT\])?")
 _WORD = re.compile(r"""(?:"[^"]*+"|'[^']*+'|\S)++""")  # quotes keep blanks together
 _DIGITS = re.compile(r"[0-9]+\Z")
 _PLACE = re.compile(r"\S+(?:@[0-9]+|…)\Z|[\w-]{43}\Z", re.ASCII)  # can be no Lua before Lua
-_TAG = re.compile(r"[A-Za-z][\w.-]*=", re.ASCII)
+_TAG = re.compile(r"""["']?[A-Za-z][\w.-]*=""", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,10 @@ KINDS: Mapping[str, Kind] = {
     "PORT": Kind("the number of a port", form=_DIGITS),
     "PROCESS": Kind("a process: its name, or the beginning of its id"),
     "PROCESS[@SLOT]": Kind("a process, with a slot or without: token, token@7"),
+    "RANGE": Kind("slots, as in 7 or 7..20", form=re.compile(r"[0-9]{1,15}(\.\.[0-9]{1,15})?\Z")),
     "SETTING": Kind("the name of a setting"),
     "SLOT": Kind("the number of a slot", form=_DIGITS),
+    "SOURCE": Kind("where a live process is: a URL, a profile, or legacy"),
     "SNAPSHOT": Kind("the name of a snapshot"),
     "URL": Kind("a URL"),
     "WORD": Kind("a word"),
@@ -310,9 +312,14 @@ class _Reading:
         if not part.long:
             yield at + 1
             return
+        if part.many and part.special:
+            yield from self._like(part, at)
+            return
         if not self.whole:
             start = self.words[at].start() if not part.many else -1
             self._note(len(self.words), part.options, start)
+            if not rest:
+                return
         if self.whole and not rest:
             yield len(self.words)
             return
@@ -321,6 +328,14 @@ class _Reading:
             yield len(self.words)
         elif rest[0].inner:  # `x.lua as` lacks a name
             self._note(len(self.words), rest[0].inner[1].options)
+
+    def _like(self, part: _Part, at: int) -> Iterator[int]:
+        """The words behind some that all look like a part; all of them first."""
+        end = at
+        while end < len(self.words) and part.accepts(self.words[end][0]):
+            end += 1
+        self._note(end, part.options)
+        yield from range(end, at, -1)
 
     def _is_for_next(self, rest: tuple[_Part, ...], at: int) -> bool:
         """Whether a word fits what follows in particular, and not any word would."""

@@ -34,11 +34,13 @@ async def as_(session: Session, given: Given) -> CommandOutput:
 
     A new NAME makes a wallet, which is kept in this home; `me` is the wallet that the shell was
     started with. The prompt shows who signs. A process evaluates lines of its owner only: .send
-    sends other messages, .spawn makes a process that NAME owns.
+    sends other messages, .spawn makes a process that NAME owns. An address of 43 characters is the
+    owner of a fork or a stand-in: these take unsigned messages with any owner.
     """
     who, wanted = session.identities, given["IDENTITY"]
     if not wanted:
         names = who.names()
+        names += [who.current] if who.current not in names else []
         found = [(name, (await who.named(name)).address) for name in names]
         rows = tuple((">" * (name == who.current), name, address) for name, address in found)
         value = [{"name": n, "address": a, "current": n == who.current} for n, a in found]
@@ -48,6 +50,9 @@ async def as_(session: Session, given: Given) -> CommandOutput:
     who.current = wanted
     _introduce(session, [wallet.address])
     value_of_one = {"name": wanted, "address": wallet.address, "new": not known}
+    if has_id_form(wanted):
+        text = f"speaking as {wanted}, unsigned: to forks and stand-ins only; .as {OWN} comes back"
+        return CommandOutput(value_of_one, text=text)
     made = "new, " if not known else ""
     back = "" if wanted == OWN else f"; .as {OWN} comes back"
     text = f"signing as {wanted} ({made}{wallet.address}){back}"

@@ -12,6 +12,7 @@ from aoshell.shell.commands.places import process_or_attached
 from aoshell.shell.commands.processes import local_verbs
 from aoshell.shell.feed import named_id
 from aoshell.shell.flags.limits import MEGABYTE, RANGES
+from aoshell.shell.forking import fork_text
 from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
 
@@ -72,7 +73,7 @@ async def verify_log(session: Session, given: Given) -> CommandOutput:
     name = named_id(process.id, process.name)
     report = "\n".join(differences) or f"the log of {name} gives the recorded results"
     value = {"process": process.id, "differences": differences}
-    return CommandOutput(value, text=report, ok=not differences)
+    return CommandOutput(value, text=report, note=fork_text(process), ok=not differences)
 
 
 def with_limit(limits: Limits, name: str, value: str) -> Limits:

@@ -16,6 +16,7 @@ from aoshell.shell.commands import command
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.places import find_process, process_or_attached
 from aoshell.shell.feed import short_id
+from aoshell.shell.forking import fork_text
 from aoshell.shell.journal import Deed
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
@@ -134,7 +135,9 @@ async def export(session: Session, given: Given) -> CommandOutput:
     path = Path(given["FILE"]).expanduser()
     await asyncio.to_thread(write_new_file, path, data, "export")  # a disk may take its time
     return CommandOutput(
-        {"file": str(path), "bytes": len(data)}, text=f"{path}: {format_size(len(data))}"
+        {"file": str(path), "bytes": len(data)},
+        text=f"{path}: {format_size(len(data))}",
+        note=fork_text(session.attached),
     )
 
 

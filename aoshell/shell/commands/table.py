@@ -51,6 +51,11 @@ TABLE: Mapping[str, Row] = {
     "check": Row(
         "Code", "[--target legacy|hyperbeam] FILE|PROCESS", ".check --target legacy token.lua", ANY
     ),
+    "compare": Row(
+        "Trying",
+        "[RANGE] [--module FILE] [--load FILE] [at SOURCE]",
+        ".compare 100..200 --load fix.lua@99",
+    ),
     "delete": Row("Processes", "PROCESS [--yes]", ".delete token"),
     "deliver": Row("Network", "SLOT [--again]", ".deliver 7"),
     "doctor": Row("Network", "", ".doctor", ANY),
@@ -58,7 +63,7 @@ TABLE: Mapping[str, Row] = {
     "editor": Row("Code", "", ".editor"),
     "exit": Row("Shell", "", ".exit"),
     "export": Row("Processes", "FILE", ".export desk.process"),
-    "fork": Row("Trying", f"[{STATE}] as NAME", ".fork token@7 as twin"),
+    "fork": Row("Trying", f"[SOURCE] [{STATE}] as NAME [--replay]", ".fork token@7 as twin"),
     "handlers": Row("Code", f"[{STATE}]", ".handlers token", ANY),
     "help": Row("Shell", "[COMMAND|FUNCTION]", ".help send", ANY),
     "history": Row("Shell", "[WORD…]", ".history Transfer", ANY),

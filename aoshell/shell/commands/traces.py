@@ -15,6 +15,7 @@ from aoshell.shell.commands.places import find_place
 from aoshell.shell.commands.table import PLACE
 from aoshell.shell.commands.workbench import workbench_of
 from aoshell.shell.feed import named_id
+from aoshell.shell.forking import foreign_note
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import split_error, without_colours
@@ -35,7 +36,19 @@ async def trace(session: Session, given: Given) -> CommandOutput:
     shown = [hop.process for hop in hops]
     shown += [hop.kept.message.target for hop in hops if hop.kept]
     names = await session.naming.of(shown)
-    return CommandOutput([_value(hop) for hop in hops], text="\n".join(_tree(hops, names)))
+    return CommandOutput(
+        [_value(hop) for hop in hops],
+        text="\n".join(_tree(hops, names)),
+        note=await _elsewhere(session, hops),
+    )
+
+
+async def _elsewhere(session: Session, hops: Sequence[Hop]) -> str:
+    """A note where the first message was scheduled elsewhere: its consequences are there."""
+    first = hops[0].entry.message.assignment if hops and hops[0].entry else None
+    if first is None:
+        return ""
+    return foreign_note(await session.node.find(first.process), first.slot)
 
 
 async def _message(session: Session, reference: str) -> tuple[str, str]:

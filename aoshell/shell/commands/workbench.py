@@ -1,4 +1,4 @@
-"""Experiments: .fork, .undo, .at, .snapshot, .restore, .warp, .tick, .queue, .step, .mock."""
+"""Experiments: .undo, .at, .snapshot, .restore, .warp, .tick, .queue, .step, .mock."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from aoshell.shell.code.bundle import bundle, refuse_unloadable
 from aoshell.shell.commands import command
 from aoshell.shell.commands.code import read_only
 from aoshell.shell.commands.grammar import Given
-from aoshell.shell.commands.places import find_state, process_or_attached
-from aoshell.shell.commands.processes import local_verbs, ready_note, record_deed
-from aoshell.shell.commands.table import STATE
+from aoshell.shell.commands.places import process_or_attached
+from aoshell.shell.commands.processes import local_verbs, record_deed
 from aoshell.shell.feed import named_id
 from aoshell.shell.journal import Deed
 from aoshell.shell.outcome import CommandOutput, Table
@@ -35,20 +34,6 @@ _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 def workbench_of(session: Session) -> Workbench:
     """The workbench of the built-in node. Raises UnsupportedError on another."""
     return local_verbs(session).workbench
-
-
-@command("fork")
-async def fork(session: Session, given: Given) -> CommandOutput:
-    """Make a process with the state that another has now, or had after a slot.
-
-    It has an id of its own and goes on by itself.
-    """
-    name, state = given["NAME"], await find_state(session, given[STATE])
-    process = state.process
-    info = await workbench_of(session).fork(process.id, state.slot, name)
-    number = -1 if state.slot is None else state.slot
-    record_deed(session, "fork", process=info.id, source=process.id, name=info.name, number=number)
-    return CommandOutput(process_value(info), text=info.id, note=ready_note(info))
 
 
 @command("undo")

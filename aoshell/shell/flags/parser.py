@@ -35,4 +35,5 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def _is_id(argument: str) -> bool:
-    return argument.startswith("-") and has_id_form(argument)
+    # Of a live process a slot may follow: ID@SLOT.
+    return argument.startswith("-") and has_id_form(argument.partition("@")[0])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-SUBCOMMANDS = ("attest", "completion", "dump", "help", "load", "serve", "test", "version")
+SUBCOMMANDS = (
+    *("attest", "compare", "completion", "dump", "fork", "help", "load", "serve", "test"),
+    "version",
+)
 _NEAR = 0.82  # how alike a name and a command must be, from 0 to 1
 # What other programs call what this one does without a word, or by another one.
 _OF_OTHERS = {

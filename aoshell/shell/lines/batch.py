@@ -112,7 +112,7 @@ async def run_batch(
         hurried = False
         try:
             with _told(renderer):
-                return await run_lines(session, aiter(lines), renderer)
+                return await run_lines(session, aiter(lines), renderer, lines.sourced)
         except asyncio.CancelledError:
             hurried = True
             front.close()
@@ -122,11 +122,12 @@ async def run_batch(
             await close_session(session, hurried=hurried)
     except BrokenPipeError:  # nobody reads any more
         lines.ahead = 0
+        lines.sourced.clear()
         raise
     finally:
         front.close()
-        if lines.ahead:
-            renderer.note(not_run(lines.ahead))
+        if left := lines.ahead + len(lines.sourced):
+            renderer.note(not_run(left))
 
 
 @contextmanager
@@ -162,10 +163,19 @@ async def run_watch(
     return 1
 
 
-async def run_lines(session: Session, lines: AsyncIterator[str], renderer: Renderer) -> int:
-    """Run chunks until they end or one says `.exit`. The exit code: 1 if any failed."""
-    code = 0
-    async for line in with_sourced(lines, then := deque[str]()):
+async def run_lines(
+    session: Session,
+    lines: AsyncIterator[str],
+    renderer: Renderer,
+    sourced: deque[str] | None = None,
+) -> int:
+    """Run chunks until they end or one says `.exit`. The exit code: 1 if any failed.
+
+    Args:
+        sourced: takes the lines of files that are to run before the next chunk.
+    """
+    code, then = 0, deque[str]() if sourced is None else sourced
+    async for line in with_sourced(lines, then):
         outcome = await run_line(session, line)
         renderer.outcome(line, outcome)
         session.feed.release()
@@ -227,12 +237,14 @@ class Lines:
 
     Attributes:
         ahead: lines that are here and have not run: of the script, and typed ahead.
+        sourced: lines of files (`.source`) that have not run.
     """
 
     def __init__(
         self, script: Sequence[str], reading: Reading | None, asking: Asking | None = None
     ) -> None:
         self.ahead = len(script)
+        self.sourced = deque[str]()
         self._script = script
         self._reading = reading
         self._asking = asking

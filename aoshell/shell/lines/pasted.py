@@ -22,6 +22,12 @@ COMPOSING = "… "
 _COMPOSED = (".done", ".cancel")
 
 
+class Following(str):
+    """A line of a paste behind another one, which waits until what that one caused is done."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Typed:
     """One input of a transcript.

@@ -9,11 +9,11 @@ from aoshell.protocol.message import Result
 from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.outcome import CommandOutput, Outcome
 from aoshell.shell.prompt.screen import Screen
-from aoshell.shell.view.paging import first_screen
+from aoshell.shell.view.paging import first_screen, last_rows
 from aoshell.shell.view.render import Renderer
 from aoshell.shell.view.streams import Write
 
-_END = 8  # lines of a failed answer that are shown below what was cut
+_END = 10  # rows of a failed answer that are shown below what was cut
 _PATH = re.compile(r"\s*[A-Za-z_][\w.\[\]\"']{0,60}\s*\Z")  # a name, and perhaps fields
 
 
@@ -66,8 +66,7 @@ class Answers:
         folded = f", .inspect {line.strip()} folds them" if _is_path(line) else ""
         self._renderer(self._screen.write).note(f"… {left} more: .more shows them{folded}")
         if failed:  # why stands at the end
-            end = "\n".join(text.removesuffix("\n").split("\n")[-_END:]) + "\n"
-            self._screen.write(first_screen(end, self._screen.columns, self._screen.rows)[0])
+            self._screen.write(last_rows(text, self._screen.columns, _END))
 
     async def _page(self, text: str) -> bool:
         from aoshell.shell.prompt.programs import page_text

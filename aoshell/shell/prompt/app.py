@@ -28,6 +28,7 @@ from aoshell.errors import AoError
 from aoshell.nodes.base import Node
 from aoshell.protocol.message import Result
 from aoshell.scarcity import error_of_context
+from aoshell.shell.lines.pasted import Following
 from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput, Interrupted, Outcome
 from aoshell.shell.prompt import config
@@ -45,11 +46,13 @@ from aoshell.shell.session import Session
 from aoshell.shell.view.render import Renderer, not_run
 from aoshell.shell.view.streams import Write
 from aoshell.shell.view.text import clean, clean_line, clean_prompt, width_of
+from aoshell.shell.view.waiting import SHOWN_AFTER
 
 if TYPE_CHECKING:
     from aoshell.shell.prompt.helpers import Helpers
 
 LOWEST = 10  # rows that a screen needs for a line below the prompt
+_CAUSED = "· what the last line caused is waited for, as the paste goes on behind it"
 _ECHOED = 8_000  # characters of a queued line that are shown
 
 
@@ -262,7 +265,29 @@ class Prompt:
             if isinstance(outcome, CommandOutput):
                 self._queue.put_first(outcome.then)
             self._learn(session, line, outcome)
+            await self._caused(session)
             self._rest()
+
+    async def _caused(self, session: Session) -> None:
+        """Within a paste, wait until all that a line caused is done: the next one may read it."""
+        if not isinstance(self._queue.first, Following) or session.node.local is None:
+            return
+        told = asyncio.get_running_loop().call_later(SHOWN_AFTER, self._show_stage, _CAUSED)
+        self._running = asyncio.current_task()
+        try:
+            with suppress(AoError):  # then the next line says what is wrong
+                await session.settle(anyway=True)
+        except asyncio.CancelledError:
+            if not self._interrupted or self._running is None:
+                raise
+            while self._running.uncancel():
+                pass
+            session.settling = False
+            self._list_held()
+        finally:
+            told.cancel()
+            self._show_stage("")
+            self._running, self._interrupted = None, False
 
     async def _watched(self, session: Session, line: str) -> Outcome:
         """Run a line, and show meanwhile what is waited for."""
@@ -369,7 +394,8 @@ class Prompt:
 
     def _read_early(self) -> None:
         """Read what was asked for before it was seen that the line takes its time."""
-        while may_read(self._queue.first):
+        # A line of a paste reads what those before it have done.
+        while may_read(first := self._queue.first) and not isinstance(first, Following):
             self._beside.run(self._queue.take()[0])
 
     async def answer(self, line: str, outcome: Outcome, note: str) -> None:

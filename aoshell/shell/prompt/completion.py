@@ -22,11 +22,12 @@ from aoshell.shell.commands import Command, registry
 from aoshell.shell.commands.grammar import KINDS
 from aoshell.shell.commands.table import STATE
 from aoshell.shell.lines.multiline import is_command
+from aoshell.shell.prompt import config
 from aoshell.shell.prompt.names import ProcessNames, join_path
 from aoshell.shell.prompt.structure import LOOKED_AT, Context, is_name, read_context
 
 # Words that the node and the prompt know.
-ASKED = frozenset({"PROCESS", "TARGET", "SNAPSHOT", "IDENTITY", "SETTING", "CHOICE"})
+ASKED = frozenset({"PROCESS", "TARGET", "SNAPSHOT", "IDENTITY"})
 _LISTS = {STATE: "PROCESS"}  # kinds that are written as another one begins
 MOST = 300  # completions that are offered at once
 
@@ -133,6 +134,10 @@ class LineCompleter(Completer):
                     yield from self._lua(rest[start:])
             elif kind == "COMMAND":
                 offered |= {one.name: one.help.split("\n", 1)[0] for one in registry().values()}
+            elif kind == "SETTING":
+                offered |= {name: " or ".join(config.words(name)) for name in config.names()}
+            elif kind == "CHOICE":
+                offered |= dict.fromkeys(config.words(rest.partition(" ")[0]), "")
             elif kind == "FUNCTION":
                 offered |= {name: one.summary for name, one in reference.entries().items()}
             elif kind == "NAME=VALUE":

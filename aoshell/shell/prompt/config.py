@@ -21,7 +21,7 @@ from typing import Any
 
 from aoshell.errors import AoError, UsageError
 from aoshell.home.configfile import line_of, read_config
-from aoshell.shell.prompt.themes import AUTO, COLOURS, THEMES, colour_problem
+from aoshell.shell.prompt.themes import AUTO, COLOURS, THEMES, colour_problem, colours_of
 
 CHOICES: dict[str, tuple[object, ...]] = {
     "editing": ("emacs", "vi"),
@@ -85,13 +85,20 @@ def load_preferences(path: Path) -> Preferences:
 # For this session ---------------------------------------------------------------------------------
 
 
+def names() -> list[str]:
+    """The names of all settings."""
+    return [*CHOICES, *(f"{COLOUR}{name}" for name in COLOURS)]
+
+
+def words(name: str) -> list[str]:
+    """What a setting may be, where that is a few words; [] for a colour."""
+    return list(map(_word, CHOICES.get(name, ())))
+
+
 def shown(preferences: Preferences) -> list[tuple[str, str, str]]:
     """Each setting: its name, its value, and what it may be."""
-    rows = [
-        (name, _word(getattr(preferences, name)), " or ".join(map(_word, allowed)))
-        for name, allowed in CHOICES.items()
-    ]
-    theme = THEMES[preferences.theme]
+    rows = [(name, _word(getattr(preferences, name)), " or ".join(words(name))) for name in CHOICES]
+    theme = colours_of(preferences.theme)
     return [
         *rows,
         *(
@@ -114,8 +121,7 @@ def changed(preferences: Preferences, name: str, text: str) -> tuple[Preferences
         raise UsageError(f"there is no setting {name}", hint=known)
     value = next((one for one in CHOICES[name] if _word(one) == text), None)
     if value is None:
-        allowed = " or ".join(map(_word, CHOICES[name]))
-        raise UsageError(f"{name} cannot be {text}", hint=allowed)
+        raise UsageError(f"{name} cannot be {text}", hint=" or ".join(words(name)))
     changes: dict[str, Any] = {name: value}
     return replace(preferences, **changes), f"{name} = {_toml(value)}"
 

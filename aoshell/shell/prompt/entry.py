@@ -8,7 +8,7 @@ from typing import Protocol
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.document import Document
 
-from aoshell.shell.lines.pasted import COMPOSING, split_chunks, without_answers
+from aoshell.shell.lines.pasted import COMPOSING, Following, split_chunks, without_answers
 from aoshell.shell.prompt.keys import Ahead, KeyTarget
 from aoshell.shell.prompt.pastes import Pastes
 from aoshell.shell.prompt.structure import dedented, next_indent
@@ -112,7 +112,7 @@ class PromptInput(KeyTarget):
         if is_open or not self._buffer.document.on_last_line:
             self.newline(ahead=ahead)
         else:
-            self._owner.accept(lines)
+            self._owner.accept([*lines[:1], *map(Following, lines[1:])])
             self._pastes.clear()
 
     def newline(self, *, ahead: bool) -> None:

@@ -115,10 +115,14 @@ def make_style(theme: str, changes: Mapping[str, str]) -> BaseStyle:
     from prompt_toolkit.styles import Style
 
     rules = dict(_FIXED)
-    chosen = _told_by_terminal() if theme == AUTO else theme
-    for name, colour in {**THEMES[chosen], **changes}.items():
+    for name, colour in {**colours_of(theme), **changes}.items():
         rules |= dict.fromkeys(COLOURS[name], f"noinherit {colour}")
     return Style.from_dict(rules)
+
+
+def colours_of(theme: str) -> Mapping[str, str]:
+    """The colours of a theme, or of the one that `AUTO` takes here, by the names of `COLOURS`."""
+    return THEMES[_told_by_terminal() if theme == AUTO else theme]
 
 
 def _told_by_terminal() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -46,25 +46,9 @@ async def _identities(session: Session) -> list[Named]:
     return [Named(name) for name in session.identities.names()]
 
 
-async def _settings(session: Session) -> list[Named]:
-    return [Named(name, value) for name, value, _ in _rows(session)]
-
-
-def _rows(session: Session) -> Sequence[tuple[str, str, str]]:
-    rows: Sequence[tuple[str, str, str]] = getattr(session.front, "settings", tuple)()
-    return rows
-
-
-async def _choices(session: Session) -> list[Named]:
-    words = ((word, name) for name, _, allowed in _rows(session) for word in allowed.split(" or "))
-    return [Named(word, f"of {name}") for word, name in words if " " not in word]
-
-
 _LOADERS: dict[str, Callable[[Session], Awaitable[list[Named]]]] = {
     "PROCESS": _processes,
     "TARGET": _targets,
     "SNAPSHOT": _snapshots,
     "IDENTITY": _identities,
-    "SETTING": _settings,
-    "CHOICE": _choices,
 }

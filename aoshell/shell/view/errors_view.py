@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from aoshell.lua import compiling
 from aoshell.lua.lexer import BREAK, Token, tokens
+from aoshell.lua.references import masked
 from aoshell.protocol.message import Result
 from aoshell.shell.view.text import width_of
 
@@ -122,7 +123,7 @@ def _stop(lines: list[str], number: int, token: str) -> int:
     """Where the parser stopped: the first place of the token up to which the text is an error."""
     line, before = lines[number - 1], "".join(f"{line}\n" for line in lines[: number - 1])
     token = token.split("\n", 1)[0]
-    source, begin = before + line, len(before)
+    source, begin = masked(before + line), len(before)
     # Tokens, for the same characters may stand in a string before it, too.
     places = [one.start for one in tokens(source) if one.start >= begin and _is(one, token)]
 

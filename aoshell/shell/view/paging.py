@@ -39,6 +39,19 @@ def first_screen(text: str, columns: int, rows: int) -> tuple[str, str]:
     return begin + _end_of_colours(begin) + "\n", f"{gone:,} lines" if gone > 1 else "1 line"
 
 
+def last_rows(text: str, columns: int, rows: int) -> str:
+    """The last lines of a text that take no more rows; "" where the last one does."""
+    found: list[str] = []
+    for line in reversed(text.removesuffix("\n").split("\n")):
+        taken = _rows(line, columns, rows)
+        if taken > rows:
+            break
+        rows -= taken
+        found.append(line)
+    shown = "\n".join(reversed(found))
+    return shown + _end_of_colours(shown) + "\n" if found else ""
+
+
 def _taken(text: str, columns: int, most: int) -> int:
     """Rows of a text; more than `most` where it takes more, without counting on."""
     rows, lines = 0, text.count("\n")

@@ -85,7 +85,12 @@ def _one_below_the_other(rows: list[tuple[str, ...]], columns: int, *, wraps: bo
     lines: list[str] = []
     for row in others:
         lines += [""] if lines else []
+        mark = ""
         for name, value in zip(header, row, strict=True):
+            if not name:  # a mark, which stands before the next cell
+                mark = f"{value} " if value else ""
+                continue
+            value, mark = mark + value, ""
             label = _cut(name, width)
             fill = " " * (width - width_of(label))
             last = wraps and name == header[-1]
@@ -96,7 +101,10 @@ def _one_below_the_other(rows: list[tuple[str, ...]], columns: int, *, wraps: bo
 
 
 def process_table(processes: Iterable[ProcessInfo]) -> Table:
-    """`.ps` and `--list`. AUTHORITY owns what is pushed to a process that clients have spawned."""
+    """`.ps` and `--list`. AUTHORITY owns what is pushed to a process that clients have spawned.
+
+    FORKED says where a live process was forked, and whether it is called as compute units call it.
+    """
     infos = list(processes)
     columns = ("NAME", "ID", "SLOTS", "TAIL", "STATE", "MEMORY", "DISK", "WAITING", "AUTHORITY")
     rows = tuple(
@@ -110,12 +118,28 @@ def process_table(processes: Iterable[ProcessInfo]) -> Table:
             format_size(info.disk),
             str(info.waiting or "-"),
             info.authority or "node",
+            _forked(info),
         )
         for info in infos
     )
     right = frozenset({"SLOTS", "TAIL", "MEMORY", "DISK", "WAITING"})
-    table = Table(columns, rows, right)
-    return table if any(info.authority for info in infos) else table.without("AUTHORITY")
+    table = Table((*columns, "FORKED"), rows, right)
+    shown = {
+        "AUTHORITY": any(info.authority for info in infos),
+        "FORKED": any(info.origin for info in infos),
+    }
+    for column in (name for name, on in shown.items() if not on):
+        table = table.without(column)
+    return table
+
+
+def _forked(info: ProcessInfo) -> str:
+    origin = info.origin
+    if origin is None:
+        return "-"
+    memory = f", memory of slot {origin.memory} by {origin.vouched}" if origin.memory >= 0 else ""
+    exact = ", as a CU calls it" if origin.exact else ""
+    return f"{origin.source} @{origin.slot}{memory}{exact}"
 
 
 def remote_table(processes: Iterable[ProcessInfo]) -> Table:

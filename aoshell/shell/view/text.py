@@ -84,7 +84,7 @@ def wrapped_rows(text: str, columns: int) -> str:
 def wrapped_sentences(text: str, columns: int) -> str:
     """Sentences of the shell, broken between words; a line with a gutter is code, and stays."""
     lines = (
-        [line] if _GUTTER.match(line) or _width(line) <= columns else _filled(line, columns)
+        [line] if _GUTTER.match(line) or _width(line) <= columns else _broken(line, columns)
         for line in text.split("\n")
     )
     return "\n".join(part for line in lines for part in line)

@@ -1,6 +1,6 @@
 -- Processes and identities of a test, and the answers to messages.
 local getmetatable, ipairs, setmetatable, tostring, type = getmetatable, ipairs, setmetatable, tostring, type
-local math_type = math.type
+local find, math_type = string.find, math.type
 local ask = require(".asking").ask
 local decode = require(".json").decode
 local mail = require(".mail")
@@ -71,16 +71,21 @@ end
 function Process:send(msg, by) return carry("send", self, msg, by) end
 function Process:dryrun(msg, by) return carry("dryrun", self, msg, by) end
 
+-- Code with ids in place of `@name`.
+local function with_ids(code)
+  return find(code, "@", 1, true) and ask("with_ids", { code = code }) or code
+end
+
 function Process:eval(code, by)
   need(type(code) == "string", 'process:eval("code")')
-  local came = self:send({ Action = "Eval", Data = code }, by)
+  local came = self:send({ Action = "Eval", Data = with_ids(code) }, by)
   if not came.ok then raise("the process says: " .. came.error) end
   return came.output
 end
 
 function Process:get(expression)
   need(type(expression) == "string", 'process:get("Balances")')
-  return mail.value(decode(ask("get", { process = self.id, expression = expression })))
+  return mail.value(decode(ask("get", { process = self.id, expression = with_ids(expression) })))
 end
 
 for _, name in ipairs { "inbox", "outbox", "queued" } do

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.history.longwork import LongWork
-from aoshell.nodes.local.log.rows import ADDING, Batch, Computed, Logged, ProcessRow
+from aoshell.nodes.local.log.rows import ADDING, Batch, Computed, Logged, Origin, ProcessRow
 from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.process_rows import ProcessRows
@@ -60,8 +60,13 @@ class Adding:
                 hint=".delete it first to replace it",
             )
 
-    async def add(self, row: ProcessRow, entries: Entries) -> ProcessRow:
+    async def add(
+        self, row: ProcessRow, entries: Entries, origin: Origin | None = None
+    ) -> ProcessRow:
         """Write a process and its log, under numbers of this node, and compute what has no result.
+
+        Args:
+            origin: where it was forked from.
 
         Raises:
             AoError: it is here already, or cannot be written; nothing is left of it.
@@ -69,12 +74,12 @@ class Adding:
         async with self._turn:
             self.check_new(row.id)
             try:
-                return await self._add(row, entries)
+                return await self._add(row, entries, origin)
             except BaseException:
                 self._forget()
                 raise
 
-    async def _add(self, row: ProcessRow, entries: Entries) -> ProcessRow:
+    async def _add(self, row: ProcessRow, entries: Entries, origin: Origin | None) -> ProcessRow:
         row = row._replace(number=self._scheduler.new_process())
         # Messages without a result come with the process: a start would compute them before that.
         known = sum(computed is not None for _, computed in entries)
@@ -93,6 +98,8 @@ class Adding:
             done = self._roots.computed_to(self._scheduler.last_seq)
             batch.log += self._batch(row, entries[known:]).log
             batch.processes.append(row)
+            if origin is not None:  # in the same transaction: without it, all would be delivered
+                batch.origins.append(origin._replace(process=row.number))
             batch.computed_to = done
             if at:
                 batch.facts[ADDING] = 0

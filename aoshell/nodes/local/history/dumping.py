@@ -16,6 +16,8 @@ from typing import Any
 
 from aoshell import __version__
 from aoshell.errors import AoError
+from aoshell.nodes.local.forked.memories import Memories
+from aoshell.nodes.local.forked.origins import MEMORIES
 from aoshell.nodes.local.history import parts, records
 from aoshell.nodes.local.history.longwork import Progress
 from aoshell.nodes.local.intake import WALLETS
@@ -96,6 +98,12 @@ def _records(
     rows = store.processes()[::-1]
     for row in rows:
         yield {"process": records.without_defaults(row)}
+    for row in rows:
+        if origin := store.origin(row.number):
+            yield records.of_origin(origin)
+    held = store.select("SELECT DISTINCT memory FROM origins WHERE memory != '' ORDER BY memory")
+    for (digest,) in held:
+        yield records.of_memory(Memories(store.folder / MEMORIES), digest)
     marks = Marks(store)
     for row in rows:
         if found := marks.of(row.id):

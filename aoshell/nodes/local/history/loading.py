@@ -15,6 +15,8 @@ from typing import Any
 
 from aoshell.errors import AoError
 from aoshell.nodes.local import cron
+from aoshell.nodes.local.forked.memories import Memories
+from aoshell.nodes.local.forked.origins import MEMORIES
 from aoshell.nodes.local.history import parts, records
 from aoshell.nodes.local.history.longwork import Progress
 from aoshell.nodes.local.history.records import DAMAGED, Places, demand
@@ -27,6 +29,7 @@ from aoshell.nodes.local.log.rows import (
     Batch,
     Kept,
     Logged,
+    Origin,
     ProcessRow,
     Upload,
 )
@@ -46,8 +49,8 @@ HIGHEST = 1 << 48  # the highest number of a message or process in a file
 NAMED = 6  # collisions that an error lists
 
 # Records by their kinds, in the order in which they come; those of the log come mixed.
-_ORDER = {"state": 0, "module": 1, "name": 2, "process": 3, "marks": 4}
-_LOG = {"message": 5, "upload": 5, "kept": 5}
+_ORDER = {"state": 0, "module": 1, "name": 2, "process": 3, "origin": 4, "memory": 5, "marks": 6}
+_LOG = {"message": 7, "upload": 7, "kept": 7}
 _HEADER = {
     *("aoshell", "node", "time", "ahead", "wallets", "paused"),
     *("processes", "modules", "messages", "uploads"),
@@ -114,6 +117,8 @@ class _Loading:
             "module": self._module,
             "name": self._name,
             "process": self._process,
+            "origin": self._origin,
+            "memory": self._memory,
             "marks": self._mark,
             "upload": self._upload,
             "kept": self._keep,
@@ -123,6 +128,8 @@ class _Loading:
         self._kinds: dict[str, str] = {}  # of the modules in the file, by id
         self._processes: dict[int, Places] = {}  # ends of logs, by the number in the file
         self._ids: dict[str, Places] = {}
+        self._origins: dict[int, Origin] = {}
+        self._memories: set[str] = set()
         self._marks: dict[str, dict[str, int]] = {}
         self._taken: list[str] = []  # what is here already
         self._pending: set[int] = set()  # messages without a result
@@ -206,6 +213,23 @@ class _Loading:
         self._processes[row.number] = self._ids[row.id] = Places()
         self._batch.processes.append(self._at_home(row))
         self._count(0)
+
+    def _origin(self, record: dict[str, Any]) -> None:
+        origin = records.read_origin(record)
+        demand(origin.process in self._processes, "a fork is no process")
+        demand(origin.process not in self._origins, "a fork has two origins")
+        self._origins[origin.process] = origin
+        if origin.memory:
+            row = next(id for id, at in self._ids.items() if at is self._processes[origin.process])
+            self._processes[origin.process] = self._ids[row] = Places(origin.memory_slot)
+        self._batch.origins.append(origin._replace(process=self._base_process + origin.process))
+        self._count(len(origin.module))
+
+    def _memory(self, record: list[str]) -> None:
+        # Beside the database, and before it says so: a file that no fork needs does no harm.
+        digest, content = record
+        memories = Memories(self._store.folder / MEMORIES)
+        self._memories.add(records.read_memory(memories, digest, content))
 
     def _at_home(self, row: ProcessRow) -> ProcessRow:
         """A process as this node has it: it trusts the same address, its cron goes on from now."""
@@ -320,6 +344,10 @@ class _Loading:
         said = tuple(header[name] for name in ("processes", "modules", "messages", "uploads"))
         demand(counts == said, "it has not as many records as it says")
         demand(all(places.slots for places in self._processes.values()), "a log is missing")
+        ends = ((self._processes[one].slots, at.slot) for one, at in self._origins.items())
+        demand(all(slot < slots for slots, slot in ends), "a fork begins behind its end")
+        needed = {at.memory for at in self._origins.values() if at.memory}
+        demand(needed <= self._memories, "the memory of a fork is missing")
         demand(all(one in self._ids for one in header["paused"]), "a queue is of no process")
         for process_id, names in self._marks.items():
             slots = self._ids[process_id].slots

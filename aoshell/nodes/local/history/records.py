@@ -11,8 +11,17 @@ from typing import Any
 
 from aoshell.bounded import jsontext
 from aoshell.nodes.local import cron
+from aoshell.nodes.local.forked.memories import Memories
 from aoshell.nodes.local.log import form
-from aoshell.nodes.local.log.rows import CHAINS, FORMS, STOPPED, Computed, Logged, ProcessRow
+from aoshell.nodes.local.log.rows import (
+    CHAINS,
+    FORMS,
+    STOPPED,
+    Computed,
+    Logged,
+    Origin,
+    ProcessRow,
+)
 from aoshell.nodes.local.log.schema import MEMORY_BEFORE_2
 from aoshell.nodes.local.modules import WASM_MAGIC
 from aoshell.protocol.encoding import has_id_form
@@ -62,6 +71,16 @@ def of_entry(logged: Logged, computed: Computed | None) -> dict[str, Any]:
     return {"message": message, "result": result}
 
 
+def of_origin(origin: Origin) -> dict[str, Any]:
+    """Where a process was forked from."""
+    return {"origin": origin._asdict()}
+
+
+def of_memory(memories: Memories, digest: str) -> dict[str, Any]:
+    """A memory that forks begin with. Raises AoError where it is missing."""
+    return {"memory": [digest, text_of(memories.packed(digest))]}
+
+
 def text_of(data: bytes) -> str:
     """Bytes as text in a record."""
     return b64encode(data).decode()
@@ -90,6 +109,34 @@ def check_process(row: ProcessRow) -> None:
     demand(is_count(row.created), "the time of its creation is none")
     demand(is_count(row.memory) and row.memory > 0, "its memory limit is none")
     demand(row.chain in CHAINS and row.monitored in (0, 1), "it is of an unknown form")
+
+
+def read_origin(record: dict[str, Any]) -> Origin:
+    """Where a process was forked from, checked. Raises one of `DAMAGED`."""
+    origin = Origin(**record)
+    counts = (origin.process, origin.slot, origin.timestamp, origin.height)
+    demand(
+        all(map(is_count, (*counts, origin.epoch, origin.unsigned))), "a number of a fork is none"
+    )
+    texts = (origin.source, origin.chain, origin.vouched, origin.memory, origin.module)
+    demand(all(type(text) is str for text in texts), "a text of a fork is none")
+    demand(origin.source.isprintable() and origin.vouched.isprintable(), "its source is no URL")
+    demand(type(origin.memory_slot) is int, "the slot of a memory is none")
+    if origin.memory:
+        demand(0 < origin.memory_slot <= origin.slot, "a fork's memory is behind its end")
+        demand(bool(origin.module), "a fork in Lua begins with a memory")
+    else:
+        demand(origin.memory_slot == -1, "a fork has a slot of a memory, and no memory")
+    if origin.module:
+        demand(type(jsontext.parse(origin.module)) is dict, "the module of a fork is none")
+    return origin
+
+
+def read_memory(memories: Memories, digest: str, content: str) -> str:
+    """Keep a memory that forks begin with; its SHA-256. Raises one of `DAMAGED`, AoError."""
+    demand(type(digest) is str, "the SHA-256 of a memory is none")
+    memories.put_packed(digest, b64decode(content, validate=True))
+    return digest
 
 
 def read_module(module_id: str, kind: str, content: str) -> tuple[str, str, bytes]:
@@ -161,9 +208,14 @@ def checked_cron(text: str) -> str:
 
 
 class Places:
-    """The places of one log, in order: nothing is missing, and what has results comes first."""
+    """The places of one log, in order: nothing is missing, and what has results comes first.
 
-    def __init__(self) -> None:
+    Args:
+        begin: the slot behind which a fork's memory is: it follows the definition. -1 for none.
+    """
+
+    def __init__(self, begin: int = -1) -> None:
+        self._begin = begin
         self._slot, self._tick, self._computed_all = -1, 0, True
 
     @property
@@ -174,7 +226,9 @@ class Places:
     def follow(self, logged: Logged, computed: Computed | None) -> None:
         """Raise ValueError where a message is not the next one."""
         here = (logged.slot, logged.tick)
-        following = ((self._slot + 1, 0), (max(self._slot, 0), self._tick + 1))
+        following = [(self._slot + 1, 0), (max(self._slot, 0), self._tick + 1)]
+        if self._begin > 0 and (self._slot, self._tick) == (0, 0):
+            following = [(self._begin, 0)]
         demand(here in following, f"slot {self._slot + 1} is missing")
         demand(computed is None or self._computed_all, f"a slot before {logged.slot} has no result")
         self._slot, self._tick = here

@@ -11,24 +11,28 @@ from __future__ import annotations
 import json
 import zlib
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from hashlib import shake_256
+from itertools import chain
 from typing import Any
 
 from aoshell.bounded import jsontext, zipped
 from aoshell.bounded.sizes import size
 from aoshell.errors import AoError
 from aoshell.nodes.local.authority import AUTO, fixed_authority
+from aoshell.nodes.local.forked.memories import Memories
+from aoshell.nodes.local.forked.origins import MEMORIES
 from aoshell.nodes.local.history import records
 from aoshell.nodes.local.history.adding import Adding
 from aoshell.nodes.local.history.longwork import LongWork, Progress, run_in_thread
 from aoshell.nodes.local.history.records import DAMAGED, LONGEST, demand, most_unpacked
 from aoshell.nodes.local.log.form import TAGS, load_wire
-from aoshell.nodes.local.log.rows import Computed, Logged, ProcessRow
+from aoshell.nodes.local.log.rows import Computed, Logged, Origin, ProcessRow
 from aoshell.nodes.local.log.store import Store
 
 MAGIC = b"aoshell process 1\n"
+FORKED = b"aoshell process 2\n"  # of a fork: an earlier version would deliver what it sent
 
 LARGEST = 1 << 30  # bytes of all records of a file, `RECORD` more for each
 RECORD = 1 << 10  # bytes that a record takes in memory besides its own
@@ -41,10 +45,22 @@ def export_process(store: Store, row: ProcessRow, progress: Progress) -> Iterato
     Raises:
         AoError: stage "export", it would be too large to import.
     """
+    origin = store.origin(row.number)
+    yield from write_process(
+        row, _records(store, row, progress), forked=origin and origin._replace(process=0)
+    )
+
+
+def write_process(
+    row: ProcessRow, found: Iterable[dict[str, Any]], forked: Origin | None = None
+) -> Iterator[bytes]:
+    """The parts of a file of these records. Raises AoError as `export_process`."""
     pack = zlib.compressobj(6)
-    yield MAGIC
+    yield MAGIC if forked is None else FORKED
     taken = packed = 0
-    for record in _records(store, row, progress):
+    if forked is not None:
+        found = chain([records.of_origin(forked)], found)
+    for record in found:
         line = _line(record)
         taken += len(line) + RECORD
         if len(line) > LONGEST or taken > LARGEST:
@@ -83,6 +99,9 @@ def _records(store: Store, row: ProcessRow, progress: Progress) -> Iterator[dict
         found = store.module(module_id)
         if found is not None:
             yield {"module": [module_id, found[0], records.text_of(found[1])]}
+    origin = store.origin(row.number)
+    if origin is not None and origin.memory:
+        yield records.of_memory(Memories(store.folder / MEMORIES), origin.memory)
     for number, (logged, computed) in enumerate(store.entries(row.number)):
         progress(number)
         yield records.of_entry(logged, computed)
@@ -97,10 +116,10 @@ def rename_addresses(data: bytes, names: Mapping[str, str]) -> bytes:
     Raises:
         AoError: the data is no exported process.
     """
-    if not data.startswith(MAGIC):
+    if not data.startswith(_MAGICS):
         raise _no_export()
     pack = zlib.compressobj(6)
-    parts = [MAGIC]
+    parts = [data[: len(MAGIC)]]
     try:
         for line in _records_of(data):
             for old, new in names.items():
@@ -135,11 +154,14 @@ async def import_process(
     Raises:
         AoError: the data is no export, it is damaged, or the process or its name is here already.
     """
-    if not data.startswith(MAGIC):
+    if not data.startswith(_MAGICS):
         raise _no_export()
     try:
         with work.seen("import", size(len(data))) as seen:
-            row, modules, entries = await run_in_thread(partial(_read, data), seen)
+            memories = Memories(store.folder / MEMORIES)
+            row, modules, entries, origin = await run_in_thread(
+                partial(_read, data, memories), seen
+            )
     except DAMAGED as error:
         raise _damaged(error) from error
     adding.check_new(row.id)
@@ -161,22 +183,30 @@ async def import_process(
         raise _damaged(ValueError("its environment is a module of another kind"))
     for module_id, kind, content in modules:
         store.add_module(module_id, kind, content, "", row.created)
-    return await adding.add(row, entries)
+    return await adding.add(row, entries, origin)
 
 
+_MAGICS = (MAGIC, FORKED)
 _Entries = list[tuple[Logged, Computed | None]]
 
 
 def _read(
-    data: bytes, progress: Progress
-) -> tuple[ProcessRow, list[tuple[str, str, bytes]], _Entries]:
-    """Process, modules and log. Each record is dropped once it is read: they may be large."""
+    data: bytes, memories: Memories, progress: Progress
+) -> tuple[ProcessRow, list[tuple[str, str, bytes]], _Entries, Origin | None]:
+    """Process, modules, log, origin. Each record is dropped once it is read: they may be large."""
     row, modules, entries = None, list[tuple[str, str, bytes]](), _Entries()
+    origin: Origin | None = None
+    kept = set[str]()
     for line in _records_of(data):
         record = jsontext.parse(line, largest=LONGEST)
         line = b""  # it may be large, and is not needed any more
-        if row is None:
+        if "origin" in record:
+            demand(row is None and origin is None, "it has two origins")
+            origin = records.read_origin(record["origin"])
+        elif row is None:
             row = records.read_process(record["process"])
+        elif "memory" in record:
+            kept.add(records.read_memory(memories, *record["memory"]))
         elif "module" in record:
             modules.append(records.read_module(*record["module"]))
         elif "message" in record:
@@ -184,8 +214,12 @@ def _read(
             progress(len(entries))
     if row is None:
         raise ValueError("there is nothing in it")
-    _check(entries)
-    return row, modules, entries
+    demand((origin is None) == data.startswith(MAGIC), "it does not say where it was forked from")
+    demand(
+        not (origin and origin.memory) or origin.memory in kept, "the memory of a fork is missing"
+    )
+    _check(entries, origin)
+    return row, modules, entries, origin
 
 
 def _records_of(data: bytes) -> Iterator[bytes]:
@@ -214,8 +248,9 @@ def _damaged(error: Exception) -> AoError:
     )
 
 
-def _check(entries: _Entries) -> None:
-    places = records.Places()
+def _check(entries: _Entries, origin: Origin | None) -> None:
+    places = records.Places(origin.memory_slot if origin else -1)
     for logged, computed in entries:
         places.follow(logged, computed)
     demand(bool(entries) and entries[0][0].tick == 0, "its log has no beginning")
+    demand(origin is None or origin.slot < places.slots, "it was forked behind its end")

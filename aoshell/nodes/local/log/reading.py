@@ -11,7 +11,7 @@ from typing import Any
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.log import database
-from aoshell.nodes.local.log.rows import NETWORK, Computed, Kept, Logged, ProcessRow
+from aoshell.nodes.local.log.rows import NETWORK, Computed, Kept, Logged, Origin, ProcessRow
 from aoshell.nodes.values import Place
 
 START = Place(-1)
@@ -135,6 +135,11 @@ class Reader:
         """Processes of exactly that name."""
         rows = self.select(f"SELECT {PROCESS} FROM processes WHERE name = ?", name)
         return [ProcessRow(*row) for row in rows]
+
+    def origin(self, process: int) -> Origin | None:
+        """Where a process was forked from, None where it was made here."""
+        row = self.select_one("SELECT * FROM origins WHERE process = ?", process)
+        return Origin(*row) if row else None
 
     def assignment_of(self, process: int, slot: int) -> str:
         """Id of the assignment that is stored with a slot, "" where there is none."""

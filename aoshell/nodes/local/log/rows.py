@@ -8,7 +8,8 @@ from typing import NamedTuple
 ADDING = "adding"  # in the table of facts: number of the process that is being added, 0 for none
 
 HTTPSIG = "httpsig"
-FORMS = ("", HTTPSIG)  # of signed messages: an ANS-104 item; headers and body
+OF_UNIT = "unit"  # a message to a fork that is called as the network's compute unit calls it
+FORMS = ("", HTTPSIG, OF_UNIT)  # of messages: an ANS-104 item; headers and body; an item or none
 TRANSACTION = "tx"  # the form of an upload that is a transaction of the base layer
 
 NETWORK = "ao"
@@ -20,7 +21,7 @@ class Arrival(NamedTuple):
 
     Attributes:
         signed: the bytes that were signed, None for what is not signed.
-        form: of these bytes: "" an ANS-104 item, "httpsig" a message.
+        form: of these bytes: one of `FORMS`.
         client: who handed it in.
     """
 
@@ -106,6 +107,23 @@ class ProcessRow(NamedTuple):
     monitored: int = 1
 
 
+class Origin(NamedTuple):
+    """Where a forked process comes from. Fields are the columns of `origins`."""
+
+    process: int
+    source: str
+    slot: int
+    timestamp: int
+    height: int
+    chain: str
+    epoch: int
+    unsigned: int
+    vouched: str = ""
+    memory: str = ""
+    memory_slot: int = -1
+    module: str = ""
+
+
 class Upload(NamedTuple):
     """A signed item that is in no log. Fields are the columns of `uploads`."""
 
@@ -122,6 +140,7 @@ class Batch:
     """What one transaction writes."""
 
     processes: list[ProcessRow] = field(default_factory=list)
+    origins: list[Origin] = field(default_factory=list)
     log: list[Logged] = field(default_factory=list)
     results: list[Computed] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)

@@ -48,10 +48,21 @@ class Head:
 
 
 class Scheduler:
-    """Numbers messages. Commit what it hands out, or call `forget`: a log has no gaps."""
+    """Numbers messages. Commit what it hands out, or call `forget`: a log has no gaps.
 
-    def __init__(self, store: Store, clock: Callable[[], int], assigner: Assigner) -> None:
+    Args:
+        form_of: the form of a process's messages, by its number (`rows.FORMS`).
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Callable[[], int],
+        assigner: Assigner,
+        form_of: Callable[[int], str] = lambda _process: "",
+    ) -> None:
         self._store = store
+        self._form_of = form_of
         self._clock = clock
         self._assigner = assigner
         self._heads: dict[int, Head] = {}
@@ -145,7 +156,7 @@ class Scheduler:
             signed=arrival.signed,
             body=body,
             client=arrival.client,
-            form=arrival.form,
+            form=arrival.form or self._form_of(process),
         )
         if (head.network or exclude is not None) and not tick:
             of = head.network or self._store.process_numbered(process).id

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 
-VERSION = 3
+VERSION = 4
 
 MEMORY_BEFORE_2 = 512 * 1024 * 1024  # bytes; version 1 did not store the limit of a process
 
@@ -95,6 +95,24 @@ CREATE TABLE kept (           -- outbox messages that could not be delivered
 ) WITHOUT ROWID;
 """
 
+# What the source of a fork said of the last slot that was taken over, and how the fork is computed.
+_ORIGINS = """
+CREATE TABLE origins (        -- of processes that were forked from elsewhere
+  process INTEGER PRIMARY KEY,
+  source TEXT NOT NULL,       -- URL of who gave the log
+  slot INTEGER NOT NULL,      -- the last slot from there; what follows was scheduled here
+  timestamp INTEGER NOT NULL,
+  height INTEGER NOT NULL,
+  chain TEXT NOT NULL,
+  epoch INTEGER NOT NULL,
+  unsigned INTEGER NOT NULL,  -- messages up to there that nobody has signed
+  vouched TEXT NOT NULL,      -- who vouches for the memory that it begins with
+  memory TEXT NOT NULL,       -- SHA-256 of that memory, '' where all slots are computed here
+  memory_slot INTEGER NOT NULL, -- the slot behind which the memory is, -1 for none
+  module TEXT NOT NULL        -- JSON: its module as compute units tell of it; '' for Lua
+);
+"""
+
 # _MIGRATIONS[n] brings a database of version n to n + 1.
 _MIGRATIONS = {
     1: f"ALTER TABLE processes ADD COLUMN memory INTEGER NOT NULL DEFAULT {MEMORY_BEFORE_2};",
@@ -113,6 +131,7 @@ CREATE TABLE uploads (
   client TEXT NOT NULL, form TEXT NOT NULL, signed BLOB NOT NULL
 );
 """,
+    3: _ORIGINS,
 }
 
 
@@ -127,7 +146,9 @@ def prepare(connection: sqlite3.Connection) -> None:
         raise ValueError(f"it has format {version}, this aoshell knows formats up to {VERSION}")
     if version == VERSION:
         return
-    steps = [_TABLES] if version == 0 else [_MIGRATIONS[n] for n in range(version, VERSION)]
+    steps = (
+        [_TABLES, _ORIGINS] if version == 0 else [_MIGRATIONS[n] for n in range(version, VERSION)]
+    )
     connection.executescript(f"BEGIN; {''.join(steps)} PRAGMA user_version = {VERSION}; COMMIT;")
 
 
@@ -145,6 +166,12 @@ _NO_UPLOADS = (
     "CREATE TEMP VIEW uploads AS SELECT 0 AS seq, '' AS id, 0 AS timestamp, '' AS client, "
     "'' AS form, x'' AS signed WHERE false"
 )
+_ORIGINS_SINCE = 4
+_NO_ORIGINS = (
+    "CREATE TEMP VIEW origins AS SELECT 0 AS process, '' AS source, 0 AS slot, 0 AS timestamp, "
+    "0 AS height, '' AS chain, 0 AS epoch, 0 AS unsigned, '' AS vouched, '' AS memory, "
+    "-1 AS memory_slot, '' AS module WHERE false"
+)
 
 
 def show_older(connection: sqlite3.Connection) -> None:
@@ -157,6 +184,8 @@ def show_older(connection: sqlite3.Connection) -> None:
     connection.execute("SELECT 1 FROM sqlite_schema").fetchone()
     if 0 < version < _UPLOADS_SINCE:
         connection.execute(_NO_UPLOADS)
+    if 0 < version < _ORIGINS_SINCE:
+        connection.execute(_NO_ORIGINS)
     added: dict[str, dict[str, str]] = {}
     for number in range(version + 1, VERSION + 1) if version else ():
         for table, columns in _ADDED.get(number, {}).items():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 from aoshell.bounded import jsontext
-from aoshell.nodes.local.log.rows import HTTPSIG, TRANSACTION, Arrival, Upload
+from aoshell.errors import AoError
+from aoshell.nodes.local.log.rows import HTTPSIG, TRANSACTION, Arrival, Logged, Upload
 from aoshell.nodes.transaction import Transaction
 from aoshell.nodes.values import HttpMessage, Signed
 from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.encoding import b64url
 
 
 def dump_signed(item: Signed, client: str = "") -> Arrival:
@@ -24,6 +27,15 @@ def load_upload(upload: Upload) -> DataItem | Transaction:
     if upload.form == TRANSACTION:
         return Transaction.load(upload.id, upload.signed)
     return DataItem.parse(upload.signed)
+
+
+def signature_of(logged: Logged) -> str:
+    """The signature of a message that came as an item, base64url; "" where nobody has signed it."""
+    if logged.signed is None:
+        return ""
+    with contextlib.suppress(AoError):
+        return b64url(DataItem.parse(logged.signed).signature)
+    return ""
 
 
 def load_signed(message_id: str, form: str, stored: bytes) -> Signed:

@@ -18,12 +18,13 @@ from typing import Any
 from aoshell.nodes.local.log import database
 from aoshell.nodes.local.log.lock import HomeLock, lock_folder
 from aoshell.nodes.local.log.reading import CUTS, LOGGED, LOWEST, MOST_CUTS, PROCESS, Reader
-from aoshell.nodes.local.log.rows import Batch, Logged, ProcessRow
+from aoshell.nodes.local.log.rows import Batch, Logged, Origin, ProcessRow
 
 _ADD_PROCESS = (
     f"INSERT INTO processes ({PROCESS}) VALUES ({', '.join('?' for _ in ProcessRow._fields)})"
 )
 _ADD_MESSAGE = f"INSERT INTO log ({LOGGED}) VALUES ({', '.join('?' for _ in Logged._fields)})"
+_ADD_ORIGIN = f"INSERT INTO origins VALUES ({', '.join('?' for _ in Origin._fields)})"
 
 
 class Store(Reader):
@@ -132,6 +133,8 @@ class Store(Reader):
         db = self._db
         if batch.processes:
             db.executemany(_ADD_PROCESS, batch.processes)
+        if batch.origins:
+            db.executemany(_ADD_ORIGIN, batch.origins)
         if batch.log:
             db.executemany(_ADD_MESSAGE, batch.log)
         if batch.results:
@@ -199,6 +202,11 @@ class Store(Reader):
             if slot == 0:
                 db.execute(
                     "DELETE FROM processes WHERE number = ?1 "
+                    "AND NOT EXISTS (SELECT 1 FROM log WHERE process = ?1)",
+                    (process,),
+                )
+                db.execute(
+                    "DELETE FROM origins WHERE process = ?1 "
                     "AND NOT EXISTS (SELECT 1 FROM log WHERE process = ?1)",
                     (process,),
                 )

@@ -91,6 +91,9 @@ class LocalNetwork:
             raise NotFoundError("no process without an id is on this node", stage="node")
         return self._engine.processes.look_up(process)
 
+    def accept_signed(self, on: bool) -> None:
+        self._engine.origins.accept_signed = on
+
     # In ---------------------------------------------------------------------------------------
 
     async def submit(
@@ -189,7 +192,8 @@ class LocalNetwork:
         found = find_scheduled(self._engine.store, row.number, place)
         if found is None:
             return None
-        return scheduled_of(row.id, found[0], self._original(found[0]), self._engine.assigner)
+        logged = self._without_signature(found[0])
+        return scheduled_of(row.id, logged, self._original(logged), self._engine.assigner)
 
     async def schedule_page(self, process: str, span: Span, limit: int) -> SchedulePage:
         row = self._look_up(process)
@@ -198,13 +202,21 @@ class LocalNetwork:
         entries = await _read(
             [
                 partial(scheduled_of, row.id, logged, self._original(logged), assigner)
-                for logged in rows[:limit]
+                for logged in map(self._without_signature, rows[:limit])
             ]
         )
         return SchedulePage(entries, len(rows) > limit)
 
+    def _without_signature(self, logged: Logged) -> Logged:
+        """A message as it may be given out: what was signed for a fork is valid elsewhere, too."""
+        if self._engine.origins.of(logged.process) is None:
+            return logged
+        return logged._replace(signed=None)
+
     def _original(self, logged: Logged) -> Original:
         """What a message without a signature was assigned from, None where it came here itself."""
+        if self._engine.origins.of(logged.process) is not None:
+            return None
         if logged.signed is not None or not logged.id:
             return None
         found = find_message(self._engine.store, logged.id)
@@ -215,7 +227,8 @@ class LocalNetwork:
     async def item(self, id: str) -> Stored | None:
         logged = find_message(self._engine.store, id)
         if logged is not None:
-            return stored_of(self._engine.processes.get(logged.process).id, logged)
+            process = self._engine.processes.get(logged.process).id
+            return stored_of(process, self._without_signature(logged))
         upload = find_upload(self._engine.store, id)
         return stored_of("", upload) if upload else None
 
@@ -243,6 +256,7 @@ class LocalNetwork:
         calls = []
         for row in taken_behind(store, seq, limit):
             process = processes.get(row.process).id if isinstance(row, Logged) else ""
+            row = self._without_signature(row) if isinstance(row, Logged) else row
             calls.append(partial(stored_of, process, row))
         cuts, lowest = store.cuts, store.lowest
         return StoredPage(cuts, await _read(calls), lowest)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from aoshell.nodes.local.events import Events
-from aoshell.nodes.local.log.checkpoint import Checkpoints
+from aoshell.nodes.local.log.checkpoint import Checkpoint, Checkpoints
 from aoshell.nodes.local.log.form import FlatResult
 from aoshell.nodes.local.log.rows import Logged, ProcessRow
 from aoshell.nodes.local.log.store import Store
@@ -25,6 +25,7 @@ class ComputeContext:
         flush: writes what workers have answered.
         add_result: takes outcome, cost and result of a message.
         report_stuck: takes a process that cannot be computed, and why.
+        base_of: what a fork begins with, and the last message that is in it.
     """
 
     store: Store
@@ -36,3 +37,4 @@ class ComputeContext:
     flush: Callable[[], None]
     add_result: Callable[[Logged, str, Cost, FlatResult], None]
     report_stuck: Callable[[ProcessRow, str], None]
+    base_of: Callable[[ProcessRow], tuple[Checkpoint, Logged] | None]

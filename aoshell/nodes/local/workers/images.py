@@ -52,18 +52,26 @@ class Images:
         self.unsaved = False
 
     def read_newest(self) -> tuple[Checkpoint, Logged] | None:
-        """The newest good checkpoint and the last message that it holds, None without any."""
+        """The newest good checkpoint and the last message that it holds, None without any.
+
+        Where a fork has none yet, that is the memory that it begins with.
+
+        Raises:
+            AoError: that memory is missing or damaged.
+        """
         checkpoints, row = self._context.checkpoints, self._row
         again = True
         while again:
             try:
                 checkpoint = checkpoints.read(row.id, row.environment)
-                return (checkpoint, self._last_message(checkpoint)) if checkpoint else None
+                if checkpoint is None:
+                    break
+                return checkpoint, self._last_message(checkpoint)
             except DamagedFileError as error:
                 text = f"its checkpoint was discarded ({error}); its log is replayed"
                 self._context.events.notice_about(row, text)
                 again = checkpoints.discard(row.id)
-        return None
+        return self._context.base_of(row)
 
     def _last_message(self, checkpoint: Checkpoint) -> Logged:
         last = self._context.store.computed_at(checkpoint.seq)

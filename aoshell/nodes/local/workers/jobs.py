@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.log.form import TAGS, FlatResult, Wire, load_result, load_wire
-from aoshell.nodes.local.log.rows import Computed, Logged
+from aoshell.nodes.local.log.rows import OF_UNIT, Computed, Logged
+from aoshell.nodes.local.log.signed import signature_of
 from aoshell.nodes.values import Limits
 from aoshell.sandbox.frames import Frame
 
@@ -16,17 +17,23 @@ MAX_DEATHS = 3  # of workers under one message; then it is given up
 
 
 def make_message_frame(logged: Logged, wire: Wire, *, read_only: bool = False) -> list[Any]:
-    """A message in the order in which `LuaRuntime.deliver` takes it."""
-    return [
+    """A message in the order in which `LuaRuntime.deliver` takes it.
+
+    One to a fork that is called as compute units call it has its signature behind its tags.
+    """
+    frame = [
         *wire[:6],
         logged.timestamp,
         logged.height,
         logged.slot,
         logged.chain,
-        logged.tick > 0,
+        logged.tick > 0 and not logged.id,  # one with an id was put between two slots (`forks`)
         read_only,
         *wire[TAGS:],
     ]
+    if logged.form == OF_UNIT:
+        frame.append(signature_of(logged))
+    return frame
 
 
 def make_past_frame(logged: Logged, computed: Computed) -> Frame:

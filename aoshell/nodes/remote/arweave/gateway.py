@@ -165,6 +165,11 @@ class Gateway:
             AoError: stage "fetch" or "lookup", there is none, or it cannot be fetched; stage
                 "verify", it does not belong to the id, or that cannot be checked.
         """
+        code = await self.code(id)
+        return Module(id, kind_of(code.data), code.name, code.data)
+
+    async def code(self, id: str) -> verified.VerifiedCode:
+        """Whatever has a transaction id, with its tags and its owner. Raises as `module`."""
         if not is_id(id):
             what = f"{brief(id)} is no transaction id"
             raise AoError(what, stage="fetch", hint=_NO_ID)
@@ -172,7 +177,7 @@ class Gateway:
         if code is None:
             code = await self._fetch(id)
             self._keep(id, code.packed)
-        return Module(id, kind_of(code.data), code.name, code.data)
+        return code
 
     async def _fetch(self, id: str) -> verified.VerifiedCode:
         node = await self.transaction(id)
@@ -187,8 +192,7 @@ class Gateway:
         self._check_size(words(_inner(node, "data", "size")))
         try:
             if header is not None:
-                data = _inline(header) or await self._data(id)
-                return verified.verify_transaction(id, header, data)
+                return _verified_either(id, header, node, _inline(header) or await self._data(id))
             return verified.verify_item(id, node or {}, await self._data(id))
         except NotVerifiedError as error:
             raise AoError(
@@ -288,6 +292,23 @@ def is_id(reference: str) -> bool:
         return len(unb64url(reference)) == 32
     except ValueError:
         return False
+
+
+def _verified_either(
+    id: str, header: Mapping[str, Any], node: Mapping[str, Any] | None, data: bytes
+) -> verified.VerifiedCode:
+    """A transaction; or an item, for which some gateways make up a header (`aoshell serve`).
+
+    Raises:
+        NotVerifiedError: it is neither; the text is about the transaction.
+    """
+    try:
+        return verified.verify_transaction(id, header, data)
+    except NotVerifiedError:
+        with contextlib.suppress(NotVerifiedError):
+            if node is not None:
+                return verified.verify_item(id, node, data)
+        raise
 
 
 def _inner(node: Mapping[str, Any] | None, name: str, inner: str) -> object:

@@ -20,6 +20,7 @@ from aoshell.protocol.avro import encode_tags
 from aoshell.protocol.encoding import ProtocolError, unb64url
 from aoshell.protocol.keys import KINDS
 from aoshell.protocol.message import Tag, raw, text
+from aoshell.protocol.wallet import address_of
 
 WHOLE = ("signature", "owner", "tags")  # members that rebuilding an item needs
 
@@ -31,12 +32,14 @@ class VerifiedCode:
     Attributes:
         tags: of the transaction.
         packed: everything needed to verify it again, for `unpack()`.
+        owner: address of who signed it.
     """
 
     id: str
     tags: tuple[Tag, ...]
     data: bytes = field(repr=False)
     packed: bytes = field(repr=False)
+    owner: str = ""
 
     @property
     def name(self) -> str:
@@ -64,7 +67,7 @@ def verify_item(id: str, node: Mapping[str, Any], data: bytes) -> VerifiedCode:
         if built.id != id:
             raise NotVerifiedError("its signature belongs to another id")
         if built.verify():
-            return VerifiedCode(id, tags, data, built.raw)
+            return VerifiedCode(id, tags, data, built.raw, built.owner_address)
     raise NotVerifiedError("its owner has not signed what came")
 
 
@@ -76,7 +79,8 @@ def verify_transaction(id: str, header: Mapping[str, Any], data: bytes) -> Verif
         Tag(*(text(unb64url(tag[part])) for part in ("name", "value")))
         for tag in header.get("tags") or []
     )
-    return VerifiedCode(id, tags, data, json.dumps(kept).encode() + b"\n" + data)
+    owner = address_of(unb64url(words(header.get("owner"))))
+    return VerifiedCode(id, tags, data, json.dumps(kept).encode() + b"\n" + data, owner)
 
 
 def unpack(id: str, packed: bytes) -> VerifiedCode:
@@ -94,7 +98,7 @@ def unpack(id: str, packed: bytes) -> VerifiedCode:
         raise NotVerifiedError(error.what) from None
     if kept.id != id or not kept.verify():
         raise NotVerifiedError("the file is damaged")
-    return VerifiedCode(id, kept.tags, kept.data, packed)
+    return VerifiedCode(id, kept.tags, kept.data, packed, kept.owner_address)
 
 
 def _octets(node: Mapping[str, Any], what: str, value: object) -> bytes:

@@ -295,6 +295,7 @@ class Client:
             headers = {"user-agent": "aoshell", "accept": "*/*", "accept-encoding": http.ACCEPTED}
             self._made = http.guard_client(
                 httpx.AsyncClient(
+                    verify=http.trusted(),
                     transport=self._transport,
                     mounts=direct,
                     timeout=httpx.Timeout(None, connect=CONNECT),

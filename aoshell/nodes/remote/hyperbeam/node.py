@@ -32,7 +32,7 @@ from aoshell.nodes.remote.hyperbeam.results import to_result
 from aoshell.nodes.remote.hyperbeam.sending import ArrivalError, Heard
 from aoshell.nodes.remote.hyperbeam.signing import LEGACY, LUA, TAKES_ITEMS, VARIANT
 from aoshell.nodes.remote.memory import Book, process_info
-from aoshell.nodes.remote.unsupported import Elsewhere
+from aoshell.nodes.remote.unsupported import Elsewhere, signed_only
 from aoshell.nodes.values import (
     EndpointFinding,
     NodeInfo,
@@ -40,6 +40,7 @@ from aoshell.nodes.values import (
     Pin,
     ProcessInfo,
     Receipt,
+    Sent,
     Signed,
     Verify,
     envelope,
@@ -188,8 +189,9 @@ class HyperBeamNode(Publishing, Redelivering, Monitoring, Elsewhere):
         known = self._book.get(self.endpoint, "module", module) or {}
         return LUA if known.get("kind") == "lua" else LEGACY
 
-    async def spawn(self, item: Signed, name: str = "", *, unique: bool = False) -> Receipt:
+    async def spawn(self, item: Sent, name: str = "", *, unique: bool = False) -> Receipt:
         del unique  # who takes a name there does not keep others from it
+        item = signed_only(item)
         path = "/push" if isinstance(item, DataItem) else signing.SPAWN
         what = "does not make the process", f"aoshell {item.id} attaches to it if it did"
         slot = (await self._scheduled("spawn", path, item, item.id, what)).slot
@@ -211,7 +213,8 @@ class HyperBeamNode(Publishing, Redelivering, Monitoring, Elsewhere):
         self._book.put(self.endpoint, "process", item.id, fact)
         return Receipt(item.id, item.id, 0)
 
-    async def send(self, process: str, item: Signed) -> Receipt:
+    async def send(self, process: str, item: Sent) -> Receipt:
+        item = signed_only(item)
         message = self._messages.pop(item.id, None)
         pushed = isinstance(item, DataItem)
         path = f"/{process}~process@1.0/{'push' if pushed else 'schedule'}"

@@ -34,7 +34,7 @@ from aoshell.nodes.remote.legacy.units import (
 )
 from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.remote.results import words
-from aoshell.nodes.remote.unsupported import Elsewhere
+from aoshell.nodes.remote.unsupported import Elsewhere, signed_only
 from aoshell.nodes.values import (
     EndpointFinding,
     LogEntry,
@@ -44,6 +44,7 @@ from aoshell.nodes.values import (
     ProcessInfo,
     Publication,
     Receipt,
+    Sent,
     Signed,
     Verify,
     envelope,
@@ -207,7 +208,7 @@ class LegacyNode(Elsewhere):
             )
         return [Tag(name, value) for name, value in defaults if name not in named]
 
-    async def spawn(self, item: Signed, name: str = "", *, unique: bool = False) -> Receipt:
+    async def spawn(self, item: Sent, name: str = "", *, unique: bool = False) -> Receipt:
         del unique  # who takes a name there does not keep others from it
         look = f"aoshell {item.id} attaches to it if it was made"
         reply = await self._post(_item(item), look, young=False)
@@ -227,7 +228,7 @@ class LegacyNode(Elsewhere):
         await self._ready(process)
         return Receipt(item.id, process, 0)
 
-    async def send(self, process: str, item: Signed) -> Receipt:
+    async def send(self, process: str, item: Sent) -> Receipt:
         young = time.time() * 1000 - self._known.created(process) < YOUNG
         await self._post(_item(item), f".result {item.id} looks", young=young)
         self._feed.wake(process)
@@ -403,7 +404,8 @@ class LegacyNode(Elsewhere):
         self._book.close()
 
 
-def _item(item: Signed) -> DataItem:
+def _item(item: Sent) -> DataItem:
+    item = signed_only(item)
     if isinstance(item, DataItem):
         return item
     raise UnsupportedError("the legacy network takes ANS-104 items only", hint="sign it as one")

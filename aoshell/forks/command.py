@@ -1,0 +1,130 @@
+"""The command `aoshell fork`: its flags and its output.
+
+Exit codes: 0, 1 where it failed, 2 misuse, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NoReturn, Protocol
+
+from aoshell import interrupts
+from aoshell.forks.taking import Taken, take_from
+from aoshell.home.folders import Settings
+from aoshell.nodes.base import Node
+from aoshell.nodes.values import Limits
+from aoshell.protocol.wallet import Wallet
+from aoshell.shell.flags.arguments import named
+from aoshell.shell.flags.parser import CommandParser
+from aoshell.shell.forking import fork_text
+from aoshell.shell.view.streams import writer
+from aoshell.shell.view.text import clean
+from aoshell.shell.view.values import process_value
+
+MISUSED = 2
+
+
+class NodeSource(Protocol):
+    """Opens the built-in node of a home (`backends.LocalBackend`)."""
+
+    def warm(self) -> None:
+        """Start slow work that needs no event loop."""
+
+    async def open(
+        self,
+        settings: Settings,
+        limits: Limits,
+        key: Callable[[], Awaitable[Wallet]],
+        tell: Callable[[str], None],
+    ) -> Node:
+        """Open the node; `tell` shows what is waited for, where that takes long."""
+
+
+class ForkParser(CommandParser):
+    """Says how a process is reached that has the name of the command."""
+
+    def error(self, message: str) -> NoReturn:
+        name = self.prog.rpartition(" ")[2]
+        super().error(f"{message} (a process of that name: aoshell -- {name})")
+
+
+def main(arguments: Sequence[str], source: Callable[[Settings, bool], NodeSource]) -> int:
+    """Fork a live process into this home; the exit code.
+
+    Args:
+        source: of the node of a home, which fetches modules where the second argument says so.
+
+    Raises:
+        AoError: it could not be forked, and nothing of it is in the home.
+    """
+    parser = make_parser()
+    try:
+        given = parser.parse(arguments)
+        if given.word != "as":
+            parser.error("it reads aoshell fork URL|PROFILE PROCESS[@SLOT] as NAME")
+    except SystemExit as leaving:  # argparse has printed the reason
+        return leaving.code if isinstance(leaving.code, int) else MISUSED
+    interrupts.heed()
+    settings = Settings.find()
+    settings.make_folders()
+    opening = source(settings, False)
+    opening.warm()
+    taken = interrupts.run(_take(opening, settings, given))
+    for note in (fork_text(taken.process), *taken.notes):
+        tell(note)
+    found = taken.process
+    line = json.dumps(process_value(found)) if given.json else f"{found.id} {found.name}"
+    writer(sys.stdout, needed=True)(line + "\n")
+    return 0
+
+
+async def _take(source: NodeSource, settings: Settings, given: argparse.Namespace) -> Taken:
+    node = await source.open(settings, Limits(), _no_key, tell)
+    try:
+        return await take_from(
+            node,
+            settings,
+            given.source,
+            given.process,
+            given.name,
+            tell,
+            given.gateway or "",
+            replay=given.replay,
+        )
+    finally:
+        await node.close()
+
+
+async def _no_key() -> Wallet:
+    raise AssertionError("a fork signs nothing")
+
+
+def tell(text: object) -> None:
+    """Show a line that is no answer."""
+    writer(sys.stderr, needed=False)(clean(str(text), colour=False) + "\n")
+
+
+def make_parser() -> ForkParser:
+    """The parser of its flags."""
+    parser = ForkParser(
+        "aoshell fork",
+        usage="aoshell fork URL|PROFILE PROCESS[@SLOT] as NAME [flags]",
+        description="Bring a live process home: its log is read, checked and computed here, up to"
+        " SLOT or to its end. It keeps its id; nothing that is sent to it here is signed.",
+        epilog="URL is a HyperBEAM node, a scheduler unit, or aoshell serve; a profile of the"
+        " config file names the units of a network, legacy the public one.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("source", type=named, metavar="URL|PROFILE", help="where it lives")
+    parser.add_argument("process", type=named, metavar="PROCESS[@SLOT]", help="its id")
+    parser.add_argument("word", metavar="as", help=argparse.SUPPRESS)
+    parser.add_argument("name", type=named, metavar="NAME", help="its name here")
+    gateway = "where modules are fetched from (that of the config file, or arweave.net)"
+    parser.add_argument("--gateway-url", dest="gateway", metavar="URL", help=gateway)
+    replay = "compute all slots here, though its network gives a memory to begin with"
+    parser.add_argument("--replay", action="store_true", help=replay)
+    parser.add_argument("--json", action="store_true", help="one object (docs/json.md)")
+    return parser

@@ -1,0 +1,80 @@
+"""The command `aoshell compare`: its flags and its output.
+
+Exit codes: 0 where nothing but order and addresses differs, 1 where more does or it failed, 2
+misuse, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+from aoshell import interrupts
+from aoshell.forks.command import MISUSED, ForkParser, tell
+from aoshell.forks.compared import compare_live
+from aoshell.home.folders import Settings
+from aoshell.shell.commands.forks import (
+    comparison_table,
+    comparison_text,
+    comparison_value,
+    read_changed,
+)
+from aoshell.shell.flags.arguments import named
+from aoshell.shell.view.streams import columns, writer
+from aoshell.shell.view.tables import table_lines
+from aoshell.shell.view.text import clean
+
+DIFFERENT = 1
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Compare a live process with what its network says; the exit code.
+
+    Raises:
+        AoError: it could not be read, computed or compared.
+    """
+    try:
+        given = make_parser().parse(arguments)
+    except SystemExit as leaving:  # argparse has printed the reason
+        return leaving.code if isinstance(leaving.code, int) else MISUSED
+    changed = read_changed(given.module or "", given.load or "")
+    interrupts.heed()
+    settings = Settings.find()
+    settings.make_folders()
+    told = interrupts.run(
+        compare_live(settings, given.source, given.process, changed, given.gateway or "", tell)
+    )
+    for note in told.notes:
+        tell(note)
+    say = writer(sys.stdout, needed=True)
+    if given.json:
+        say(json.dumps(comparison_value(told)) + "\n")
+    else:
+        table = comparison_table(told)
+        lines = table_lines(table, columns()) if table else []
+        say(clean("\n".join([*lines, comparison_text(told)]), colour=False) + "\n")
+    return 0 if told.same else DIFFERENT
+
+
+def make_parser() -> ForkParser:
+    """The parser of its flags."""
+    parser = ForkParser(
+        "aoshell compare",
+        usage="aoshell compare URL|PROFILE PROCESS[@SLOT] [--module FILE | --load FILE[@SLOT]]",
+        description="Compute a live process here, in a home that is gone afterwards, and compare"
+        " each slot with what its network says. With other code: what would it have changed?",
+        epilog="The exit code is 1 where something differs; order and addresses, which Lua's hash"
+        " seed decides, do not count.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("source", type=named, metavar="URL|PROFILE", help="where it lives")
+    parser.add_argument("process", type=named, metavar="PROCESS[@SLOT]", help="its id")
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument("--module", metavar="FILE", help="a module to run in place of its own")
+    load = "Lua that its owner evaluates behind a slot (0)"
+    other.add_argument("--load", metavar="FILE[@SLOT]", help=load)
+    gateway = "where modules are fetched from (that of the config file, or arweave.net)"
+    parser.add_argument("--gateway-url", dest="gateway", metavar="URL", help=gateway)
+    parser.add_argument("--json", action="store_true", help="one object (docs/json.md)")
+    return parser

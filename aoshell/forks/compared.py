@@ -1,0 +1,139 @@
+"""`.compare` and `aoshell compare`: a fork, or a live process, beside what its network says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aoshell.errors import AoError, UsageError
+from aoshell.forks.cache import LogCache, cache_key
+from aoshell.forks.changing import results_of
+from aoshell.forks.comparing import compare_log
+from aoshell.forks.log import ForeignLog, Tell, read_log
+from aoshell.forks.making import find_code
+from aoshell.forks.remote import Remote, cache_folder
+from aoshell.forks.taking import parse_place
+from aoshell.home.folders import Settings
+from aoshell.nodes.base import Node
+from aoshell.nodes.values import Limits, ProcessInfo
+from aoshell.protocol.message import Result
+from aoshell.shell.forking import Changed, Comparison
+
+_PAGE = 500  # results that are read at once
+
+
+async def compare_fork(
+    node: Node,
+    settings: Settings,
+    process: ProcessInfo,
+    source: str,
+    first: int,
+    last: int | None,
+    changed: Changed,
+    tell: Tell,
+) -> Comparison:
+    """See `shell.forking.Forking.compare`."""
+    origin = process.origin
+    if origin is None:
+        raise AoError(
+            f"{process.name or process.id} was made here, and lives nowhere else",
+            stage="compare",
+            hint=".fork URL PROCESS as NAME brings a live process home",
+        )
+    last = origin.slot if last is None else last
+    notes: tuple[str, ...] = ()
+    if origin.memory >= 0 and changed == Changed():  # what is in the memory was not computed here
+        first = max(first, origin.memory + 1)
+        notes = (f"up to slot {origin.memory} its memory is what {origin.vouched} says",)
+    if not 0 <= first <= last <= origin.slot:
+        raise UsageError(
+            f"slots {first} to {last} are not all of {origin.source}",
+            hint=f"those up to {origin.slot} are",
+        )
+    remote = Remote.named(source or origin.source, settings)
+    try:
+        begin = max(0, origin.memory) if changed == Changed() else 0
+        log = await _log(remote, settings, process.id, origin.slot, tell, begin)
+        if changed == Changed():
+            results = await _stored(node, process.id, first, last)
+        else:
+            assert node.local is not None
+            results, notes = await _computed(remote, log, changed, node.local.limits, tell)
+        return await _compared(remote, log, results, first, last, notes, tell)
+    finally:
+        await remote.close()
+
+
+async def compare_live(
+    settings: Settings, source: str, place: str, changed: Changed, gateway: str, tell: Tell
+) -> Comparison:
+    """A live process, computed here in a home that is gone afterwards.
+
+    Args:
+        place: PROCESS[@SLOT].
+        gateway: URL of the gateway that the user named, "" for none.
+
+    Raises:
+        AoError: it cannot be read or computed, or the network does not answer.
+    """
+    process, slot = parse_place(place)
+    remote = Remote.named(source, settings, gateway)
+    try:
+        log = await _log(remote, settings, process, slot, tell)
+        results, notes = await _computed(remote, log, changed, Limits(), tell)
+        last = log.messages[-1].assigned.slot
+        return await _compared(remote, log, results, 0, last, notes, tell)
+    finally:
+        await remote.close()
+
+
+async def _log(
+    remote: Remote,
+    settings: Settings,
+    process: str,
+    slot: int | None,
+    tell: Tell,
+    begin: int = 0,
+) -> ForeignLog:
+    cache = LogCache(cache_folder(settings), remote.source, cache_key(process, begin))
+    return await read_log(remote, cache, process, slot, tell, begin)
+
+
+async def _computed(
+    remote: Remote, log: ForeignLog, changed: Changed, limits: Limits, tell: Tell
+) -> tuple[Mapping[int, Result], tuple[str, ...]]:
+    definition = log.messages[0].message
+    assert definition is not None
+    code = await find_code(remote, definition, limits)
+    return await results_of(log, code, changed, limits, tell), code.notes
+
+
+async def _stored(node: Node, process: str, first: int, last: int) -> Mapping[int, Result]:
+    """The results that a fork has, by slot."""
+    found: dict[int, Result] = {}
+    after = first - 1
+    while after < last and (entries := await node.results(process, after, _PAGE)):
+        for entry in entries:
+            if entry.result is not None and not entry.result.tick:
+                found[entry.result.slot] = entry.result
+        after = entries[-1].message.placed.slot
+    return found
+
+
+async def _compared(
+    remote: Remote,
+    log: ForeignLog,
+    results: Mapping[int, Result],
+    first: int,
+    last: int,
+    notes: tuple[str, ...],
+    tell: Tell,
+) -> Comparison:
+    messages = [one for one in log.messages if first <= one.assigned.slot <= last]
+    equal, different, uncompared = await compare_log(remote, messages, results, tell)
+    if len(uncompared) == len(messages):
+        raise AoError(
+            f"{remote.source} gives no result of {log.process}: {uncompared[0][1]}",
+            stage="compare",
+            hint="name the network that has a compute unit: a URL or a profile",
+        )
+    return Comparison(log.process, remote.source, first, last, equal, different, uncompared, notes)

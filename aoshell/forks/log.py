@@ -1,0 +1,204 @@
+"""Reads the whole log of a live process, from the cache as far as that goes, and checks it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aoshell.bounded.sizes import size
+from aoshell.errors import AoError
+from aoshell.forks.cache import LogCache
+from aoshell.forks.messages import (
+    Following,
+    ForeignMessage,
+    message_from_gateway,
+    read_edge,
+)
+from aoshell.forks.remote import Remote
+from aoshell.nodes.values import NotFoundError
+
+LARGEST_LOG = 1 << 30  # bytes of a log, as its source gives it
+TOLD_EVERY = 2.0  # seconds between two lines that say how far it is
+_LAST = 1 << 53  # no log has so many slots
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignLog:
+    """The log of a live process.
+
+    Attributes:
+        messages: of slots 0, 1, …; with a memory, of slot 0, then of its slot and those behind.
+        bytes: of the answers with them.
+    """
+
+    source: str
+    process: str
+    messages: tuple[ForeignMessage, ...]
+    bytes: int
+
+    @property
+    def unsigned(self) -> int:
+        """How many of its messages nobody has signed."""
+        return sum(found.item is None for found in self.messages)
+
+
+async def read_definition(remote: Remote, process: str) -> ForeignMessage:
+    """Slot 0 of a process. Raises AoError as `read_log`."""
+    page = await remote.page(process, -1, 0)
+    found = read_edge(page[0], remote.source) if page else None
+    if found is None or found.message is None:
+        raise NotFoundError(
+            f"{remote.source} has no log of {process}",
+            stage="schedule",
+            hint="is it the scheduler of that process?",
+        )
+    Following(process, remote.source).follow(found)
+    return found
+
+
+async def read_log(
+    remote: Remote,
+    cache: LogCache,
+    process: str,
+    slot: int | None,
+    tell: Tell,
+    begin: int = 0,
+) -> ForeignLog:
+    """The log of a process up to a slot; None for all that is there now.
+
+    Args:
+        begin: the first slot that is read.
+        tell: shows how far it is.
+
+    Raises:
+        NotFoundError: the process is not there.
+        AoError: it cannot be read, or is not what it must be; what was read is kept.
+    """
+    reading = _Reading(remote, process, slot, tell, begin)
+    kept = [page for page in cache.pages() if page]
+    try:
+        await reading.take_kept(kept)
+    except AoError:  # it is of another log, or damaged
+        cache.forget()
+        reading = _Reading(remote, process, slot, tell, begin)
+    try:
+        await reading.read(cache)
+    except AoError as error:
+        if not reading.from_cache or isinstance(error, NotFoundError):
+            raise
+        # The source may have another log now than when a part of it was kept.
+        cache.forget()
+        reading = _Reading(remote, process, slot, tell, begin)
+        await reading.read(cache)
+    return reading.log()
+
+
+class _Reading:
+    def __init__(
+        self, remote: Remote, process: str, slot: int | None, tell: Tell, begin: int
+    ) -> None:
+        self._begin = begin
+        self._remote = remote
+        self._process = process
+        self._wanted = slot
+        self._tell = tell
+        self._following: Following | None = None
+        self._messages: list[ForeignMessage] = []
+        self._bytes = 0
+        self.from_cache = False
+
+    def log(self) -> ForeignLog:
+        """What was read. Raises AoError where a slot was asked for that is not there."""
+        last = self._last
+        wanted = last if self._wanted is None else self._wanted
+        if not self._messages:
+            raise NotFoundError(
+                f"{self._remote.source} has no log of {self._process}",
+                stage="schedule",
+                hint="is it the scheduler of that process?",
+            )
+        if wanted > last:
+            raise AoError(
+                f"{self._process} has no slot {wanted} there",
+                stage="fork",
+                hint=f"it has slots 0 to {last}",
+            )
+        found = tuple(self._messages[: wanted + 1 - self._begin])
+        return ForeignLog(self._remote.source, self._process, found, self._bytes)
+
+    async def take_kept(self, pages: Sequence[Sequence[Any]]) -> None:
+        """Take the pages of a cache."""
+        for page in pages:
+            if self._is_enough:
+                return
+            await self._take(page)
+            self.from_cache = True
+
+    async def read(self, cache: LogCache) -> None:
+        """Read what is missing, and keep it."""
+        if self._is_enough:
+            return
+        newest = await self._remote.newest(self._process)
+        last = newest if self._wanted is None else self._wanted
+        start, began = time.monotonic(), len(self._messages)
+        told = start
+        while not self._is_enough:
+            page = await self._remote.page(
+                self._process, self._last, _LAST if last is None else last
+            )
+            if not page:
+                return
+            await self._take(page)
+            cache.add(page)
+            if last is not None and self._last >= last:
+                return
+            now = time.monotonic()
+            if now - told >= TOLD_EVERY:
+                told = now
+                self._tell(self._progress(last, began, now - start))
+
+    @property
+    def _is_enough(self) -> bool:
+        return self._wanted is not None and self._last >= self._wanted
+
+    @property
+    def _last(self) -> int:
+        """The last slot that was read."""
+        return self._begin + len(self._messages) - 1
+
+    def _progress(self, last: int | None, began: int, seconds: float) -> str:
+        read = len(self._messages)
+        size_read = f"{self._bytes / (1 << 20):.1f} MB"
+        if last is None or read == began:
+            return f"{read:,} slots read, {size_read}"
+        left = seconds / (read - began) * (last - self._last)
+        return f"{read:,} of {last + 1:,} slots read, {size_read}, {left:.0f} s left"
+
+    async def _take(self, page: Sequence[Any]) -> None:
+        where, remote = self._remote.source, self._remote
+        # In a thread: signatures take a tenth of a millisecond each.
+        found = await asyncio.to_thread(lambda: [read_edge(edge, where) for edge in page])
+        if self._following is None:
+            self._following = Following(
+                self._process, where, chained=remote.chained, begin=self._begin
+            )
+        found.sort(key=lambda one: one.assigned.slot)
+        for one in found:
+            self._following.follow(one)
+            if one.message is None:
+                code = await remote.gateway.code(one.assigned.message)
+                one = message_from_gateway(code, one.assigned)
+            self._messages.append(one)
+        self._bytes += sum(len(json.dumps(edge)) for edge in page)
+        if self._bytes > LARGEST_LOG:
+            raise AoError(
+                f"the log of {self._process} is larger than {size(LARGEST_LOG)}",
+                stage="fork",
+                hint="fork an earlier slot: PROCESS@SLOT",
+            )

@@ -1,0 +1,294 @@
+"""Makes a process of a home from a log that was read: the records that `.import` takes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from aoshell.errors import AoError, UsageError
+from aoshell.forks.log import ForeignLog
+from aoshell.forks.messages import ForeignMessage
+from aoshell.forks.remote import ForeignMemory, Remote
+from aoshell.nodes.local import cron
+from aoshell.nodes.local.aliases import BUILT_IN
+from aoshell.nodes.local.authority import AUTO, fixed_authority
+from aoshell.nodes.local.forked.memories import pack
+from aoshell.nodes.local.history import records, transfer
+from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log.rows import OF_UNIT, Computed, Logged, Origin, ProcessRow
+from aoshell.nodes.local.modules import WASM_MAGIC
+from aoshell.nodes.remote.arweave.verified import VerifiedCode
+from aoshell.nodes.values import Limits, envelope
+from aoshell.protocol.encoding import b64url, has_id_form
+from aoshell.protocol.message import Message, Tag, printable
+from aoshell.sandbox import environment
+
+LARGEST_MEMORY = 4 << 30  # bytes that a forked guest may grow to, whatever its module says
+_UNITS = {"kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
+_LIMIT = re.compile(r"([1-9][0-9]{0,6})-(kb|mb|gb)")
+_WEAVE_DRIVE = ("Availability-Type", "Extension")
+
+
+@dataclass(frozen=True, slots=True)
+class ForkedCode:
+    """What a forked process is made of.
+
+    Attributes:
+        module: id of the code here; that of the environment where nothing else is loaded.
+        kind: "lua", "wasm" or "environment".
+        data: b"" for the environment.
+        told: JSON, as compute units tell of it; "" for Lua.
+        memory: bytes that its guest may grow to.
+        notes: what a person should know of it.
+    """
+
+    module: str
+    kind: str
+    data: bytes
+    told: str
+    memory: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Inserted:
+    """Lua that the owner of a process evaluates between two slots of its log."""
+
+    behind: int
+    code: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MadeFork:
+    """A fork that is ready to be put into a home: an exported process, and notes for a person."""
+
+    data: bytes
+    slot: int
+    notes: tuple[str, ...]
+
+
+async def find_code(remote: Remote, definition: Message, limits: Limits) -> ForkedCode:
+    """The code of a process, verified.
+
+    Raises:
+        AoError: it is not there, is not what its id says, or needs what no home has.
+    """
+    wanted = definition.tag("Module")
+    _refuse_weave_drive(definition.tags)
+    if not has_id_form(wanted):
+        return _environment(f"its module is {wanted!r}")
+    own = environment.module_id(environment.pack(environment.read_sources()))
+    if wanted == own:
+        return _environment("")
+    try:
+        code = await remote.module(wanted)
+    except AoError:
+        if wanted in BUILT_IN and await remote.is_own():
+            return _environment(f"{remote.source} runs its built-in environment for it")
+        raise
+    if not code.data.startswith(WASM_MAGIC):
+        return _lua(code)
+    _refuse_weave_drive(code.tags)
+    memory, notes = _memory(code, limits)
+    told = {
+        "Id": wanted,
+        "Owner": code.owner,
+        "Tags": [{"name": tag.name, "value": tag.value} for tag in code.tags],
+    }
+    text = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+    return ForkedCode(environment.module_id(code.data), "wasm", code.data, text, memory, notes)
+
+
+def _environment(why: str) -> ForkedCode:
+    module = environment.module_id(environment.pack(environment.read_sources()))
+    notes = (f"{why}: the environment of this aoshell is used",) if why else ()
+    return ForkedCode(module, "environment", b"", "", Limits().memory, notes)
+
+
+def _lua(code: VerifiedCode) -> ForkedCode:
+    """A module in Lua; an environment of another version has JSON that names its sources."""
+    if code.data.startswith(b'{".'):
+        return _environment("it runs the environment of another version of aoshell")
+    return ForkedCode(environment.module_id(code.data), "lua", code.data, "", Limits().memory)
+
+
+def _memory(code: VerifiedCode, limits: Limits) -> tuple[int, tuple[str, ...]]:
+    """Bytes that a guest may grow to: it can observe that, so the module says it."""
+    said = next((tag.value for tag in code.tags if tag.name == "Memory-Limit"), "")
+    found = _LIMIT.fullmatch(said.lower())
+    if found is None:
+        return limits.memory, ()
+    memory = int(found[1]) * _UNITS[found[2]]
+    if memory > LARGEST_MEMORY:
+        most = f"{LARGEST_MEMORY >> 30} GB"
+        return LARGEST_MEMORY, (f"its module may take {said} of memory; here it gets {most}",)
+    return memory, ()
+
+
+def _refuse_weave_drive(tags: tuple[Tag, ...]) -> None:
+    found = next((tag for tag in tags if tag.name in _WEAVE_DRIVE), None)
+    if found is not None:
+        raise AoError(
+            f"it reads Arweave while it runs (WeaveDrive: {found.name}={found.value[:60]}), and no"
+            " home can give it that",
+            stage="fork",
+            hint="nothing was forked",
+        )
+
+
+def make_fork(
+    log: ForeignLog,
+    code: ForkedCode,
+    name: str,
+    now: int,
+    node: str,
+    *,
+    inserted: Inserted | None = None,
+    memory: ForeignMemory | None = None,
+) -> MadeFork:
+    """A fork with all slots of a log, none of them computed yet.
+
+    Args:
+        name: of the process here.
+        now: milliseconds since the Unix epoch.
+        node: address of the node that gets it.
+        inserted: is evaluated between two of its slots, to compare (`forks.changing`).
+        memory: that it begins with; the log has slot 0, then that of the memory.
+
+    Raises:
+        AoError: the log does not begin with the definition of the process.
+    """
+    first, last = log.messages[0].message, log.messages[-1].assigned
+    if first is None or first.id != log.process or first.tag("Type", "Process") != "Process":
+        raise AoError(
+            f"slot 0 of {log.process}, as {log.source} has it, is not its definition",
+            stage="schedule",
+            hint="nothing was forked",
+        )
+    flat = [part for tag in first.tags for part in (form.narrow(tag.name), form.narrow(tag.value))]
+    notes = list(code.notes)
+    schedules = _schedules(flat, now, notes)
+    own = environment.module_id(environment.pack(environment.read_sources()))
+    wanted = first.tag("Module")
+    row = ProcessRow(
+        number=0,
+        id=log.process,
+        name=printable(name),
+        owner=first.from_,
+        module=code.module,
+        environment=own,
+        created=now,
+        cron=schedules,
+        memory=code.memory,
+        alias=wanted if has_id_form(wanted) and wanted != code.module else "",
+        authority=fixed_authority(AUTO, node, flat),
+        monitored=0,
+    )
+    origin = Origin(
+        process=0,
+        source=log.source,
+        slot=last.slot,
+        timestamp=last.timestamp,
+        height=last.height,
+        chain=last.chain,
+        epoch=last.epoch,
+        unsigned=log.unsigned,
+        module=code.told,
+    )
+    held: list[dict[str, Any]] = []
+    if memory is not None:
+        if len(memory.data) > code.memory:
+            raise AoError(
+                f"the memory behind slot {memory.slot} has {len(memory.data) >> 20} MB, and its"
+                f" module may take {code.memory >> 20} MB",
+                stage="fork",
+                hint="nothing was forked",
+            )
+        digest = hashlib.sha256(memory.data).hexdigest()
+        origin = origin._replace(memory=digest, memory_slot=memory.slot, vouched=memory.vouched)
+        held.append({"memory": [digest, records.text_of(pack(memory.data))]})
+    if log.unsigned:
+        many = "message is" if log.unsigned == 1 else "messages are"
+        notes.append(f"{log.unsigned:,} {many} not signed: {log.source} alone vouches for that")
+    found = _records(row, log, code, inserted)
+    found[1:1] = held
+    if memory is not None:
+        _mark_as_held(found, memory.slot)
+    parts = transfer.write_process(row, found, forked=origin)
+    return MadeFork(b"".join(parts), last.slot, tuple(notes))
+
+
+def _schedules(tags: list[str], now: int, notes: list[str]) -> str:
+    try:
+        found = cron.parse_schedules(tags, now)
+    except UsageError:
+        found = []
+    if found or "Cron-Interval" in tags[::2]:
+        notes.append(
+            "it has cron messages, which no scheduler lists: those of the past are left out, so its"
+            " state may differ; .tick sends one"
+        )
+    return cron.dump_schedules(found)
+
+
+def _records(
+    row: ProcessRow, log: ForeignLog, code: ForkedCode, inserted: Inserted | None
+) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [{"process": records.without_defaults(row)}]
+    if code.data:
+        found.append({"module": [code.module, code.kind, records.text_of(code.data)]})
+    chain = ""
+    for number, one in enumerate(log.messages):
+        logged = _logged(number + 1, one, chain, OF_UNIT if code.told else "")
+        chain = logged.chain
+        found.append(records.of_entry(logged, None))
+        if inserted is not None and logged.slot == inserted.behind:
+            found.append(records.of_entry(_evaluated(row, logged, inserted), None))
+    return found
+
+
+def _mark_as_held(found: list[dict[str, Any]], slot: int) -> None:
+    """Give the messages that a memory holds a result: they are not computed here."""
+    body = form.dump_result(form.FlatResult(False, "", "", False, 0, [0, 0]))
+    for record in found:
+        message = record.get("message")
+        if message is not None and message["slot"] <= slot:
+            done = Computed(message["seq"], "ok", 0.0, 0, 0, 0, body)
+            record["result"] = done._asdict() | {"body": body.decode("latin-1")}
+
+
+def _evaluated(row: ProcessRow, before: Logged, inserted: Inserted) -> Logged:
+    """An Eval of the owner, in the place of a cron message behind a slot."""
+    tags = (*envelope("Message"), Tag("Action", "Eval"))
+    identity = b64url(hashlib.sha256(before.id.encode() + inserted.code).digest())
+    message = Message(identity, row.owner, row.owner, row.id, tags, inserted.code)
+    body = form.dump_wire(form.from_message(message))
+    return before._replace(tick=1, id=identity, signed=None, body=body)
+
+
+def _logged(seq: int, found: ForeignMessage, before: str, message_form: str) -> Logged:
+    assigned, message = found.assigned, found.message
+    assert message is not None  # `read_log` has fetched those that were assigned by id
+    chain = assigned.chain
+    if not has_id_form(chain):  # of a node that links in another way
+        chain = b64url(hashlib.sha256((before + message.id).encode()).digest())
+    return Logged(
+        seq=seq,
+        process=0,
+        slot=assigned.slot,
+        tick=0,
+        id=message.id,
+        cause=None,
+        idx=None,
+        root=seq,
+        ordinal=0,
+        timestamp=assigned.timestamp,
+        height=assigned.height,
+        chain=chain,
+        signed=found.item.raw if found.item else None,
+        body=form.dump_wire(form.from_message(message)),
+        form=message_form,
+    )

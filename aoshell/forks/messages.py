@@ -1,0 +1,232 @@
+"""Messages of a log that others keep, as their scheduler gives them, checked.
+
+A scheduler unit and HyperBEAM's schedule answer with the same edges: a message, and the assignment
+that put it into its slot. A signature that is there must be right. One that is missing is counted:
+then the source alone vouches for the message. The slots must follow each other, and so must the
+links of the hash chain.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aoshell.errors import AoError
+from aoshell.nodes.local.log.assigning import next_link
+from aoshell.nodes.local.push import FORGED
+from aoshell.nodes.remote.arweave import verified
+from aoshell.nodes.remote.arweave.transactions import NotVerifiedError
+from aoshell.nodes.remote.results import words
+from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.encoding import b64url, has_id_form
+from aoshell.protocol.message import Message, Tag, by_lower_name, raw, text
+
+CHECKED_SINCE = 1_440_000  # the block height from which on the network's chains are right
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """What put a message into a slot of a log elsewhere.
+
+    Attributes:
+        id: of the assignment.
+        message: id of the message.
+        timestamp: milliseconds since the Unix epoch.
+        exclude: names of fields that the process was not given.
+    """
+
+    id: str
+    process: str
+    message: str
+    slot: int
+    timestamp: int
+    height: int
+    chain: str
+    epoch: int
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignMessage:
+    """A message of a log elsewhere.
+
+    Attributes:
+        message: None where only its id was assigned: its text is at the gateway.
+        item: as it was signed; None where nobody has signed it.
+    """
+
+    assigned: Assigned
+    message: Message | None
+    item: DataItem | None
+
+
+def read_edge(edge: Any, where: str) -> ForeignMessage:
+    """A message of a page, its signature verified.
+
+    Raises:
+        AoError: stage "schedule", it is none; stage "verify", its signature is wrong.
+    """
+    try:
+        node = edge["node"]
+        assigned = _assigned(node["assignment"])
+        given = node.get("message")
+        if given is not None and not isinstance(given, Mapping):
+            raise TypeError("a message is no map")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise AoError(
+            f"{where} answers with something that is no schedule ({error})",
+            stage="schedule",
+            hint="is it a node of another kind?",
+        ) from None
+    if given is None:
+        return ForeignMessage(assigned, None, None)
+    message, item = _message(given, assigned, where)
+    return ForeignMessage(assigned, message, item)
+
+
+def _assigned(given: Mapping[str, Any]) -> Assigned:
+    tags = _tags(_member(given, "tags"))
+    named = by_lower_name(tags)
+    exclude = tuple(
+        name for tag in tags if tag.name.lower() == "exclude" for name in tag.value.split(",")
+    )
+    return Assigned(
+        words(_member(given, "id")),
+        named["process"],
+        named.get("message", ""),
+        int(named.get("nonce", named.get("slot", ""))),
+        int(named["timestamp"]),
+        int(named.get("block-height") or 0),
+        named.get("hash-chain", ""),
+        int(named.get("epoch") or 0),
+        exclude,
+    )
+
+
+def _message(
+    given: Mapping[str, Any], assigned: Assigned, where: str
+) -> tuple[Message, DataItem | None]:
+    identity, data = words(_member(given, "id")), _member(given, "data")
+    at = f"slot {assigned.slot} of {assigned.process}"
+    if data is not None and not isinstance(data, str):
+        raise AoError(f"{where} gives no text as the data of {at}", stage="schedule")
+    owner, signature = _member(given, "owner"), words(_member(given, "signature"))
+    key = words(owner.get("key")) if isinstance(owner, Mapping) else ""
+    address = words(owner.get("address")) if isinstance(owner, Mapping) else words(owner)
+    tags, octets = _tags(_member(given, "tags")), raw(data or "")
+    target, anchor = words(_member(given, "target")), words(_member(given, "anchor"))
+    item = None
+    if signature or key:
+        node = {
+            "signature": signature,
+            "owner": {"key": key},
+            "tags": _member(given, "tags"),
+            "anchor": anchor,
+            # A definition has no target; some schedulers name the process that it makes.
+            "recipient": "" if target == identity else target,
+        }
+        try:
+            item = DataItem.parse(verified.verify_item(identity, node, octets).packed)
+        except (NotVerifiedError, AoError) as error:
+            raise AoError(
+                f"message {identity} at {at}, as {where} has it, is refused: {error}",
+                stage="verify",
+                hint="nothing was forked; is there another scheduler that has the log?",
+            ) from None
+        address = item.owner_address
+    return message_of(identity, address, tags, octets, anchor, assigned), item
+
+
+def message_of(
+    identity: str, owner: str, tags: Sequence[Tag], data: bytes, anchor: str, assigned: Assigned
+) -> Message:
+    """A message as its process got it. The node, not a tag, says who it is from."""
+    named = by_lower_name(tags)
+    kept = () if "Tags" in assigned.exclude else tags
+    return Message(
+        identity,
+        owner,
+        named.get("from-process") or owner,
+        assigned.process,
+        tuple(tag for tag in kept if tag.name not in FORGED),
+        b"" if "Data" in assigned.exclude else data,
+        "" if "Anchor" in assigned.exclude else anchor,
+        named.get("pushed-for", ""),
+    )
+
+
+def message_from_gateway(code: verified.VerifiedCode, assigned: Assigned) -> ForeignMessage:
+    """A message that was assigned by its id, as the gateway has it, verified."""
+    item = None if code.packed.startswith(b"{") else DataItem.parse(code.packed)
+    owner = item.owner_address if item else code.owner
+    anchor = text(item.anchor) if item else ""
+    message = message_of(code.id, owner, code.tags, code.data, anchor, assigned)
+    return ForeignMessage(assigned, message, item)
+
+
+def _tags(listed: Any) -> tuple[Tag, ...]:
+    return tuple(Tag(words(tag["name"]), words(tag["value"])) for tag in listed or ())
+
+
+def _member(value: Mapping[str, Any], name: str) -> Any:
+    """A member, whose name nodes write in lower case or with a capital."""
+    return value.get(name, value.get(name.capitalize()))
+
+
+class Following:
+    """Checks that messages follow each other: slots, process and hash chain.
+
+    Args:
+        chained: whether the links are checked; HyperBEAM's are of another form.
+        begin: the first slot.
+    """
+
+    def __init__(self, process: str, where: str, *, chained: bool = True, begin: int = 0) -> None:
+        self._begin = begin
+        self._process = process
+        self._where = where
+        self._chained = chained
+        self._last: Assigned | None = None
+
+    def follow(self, found: ForeignMessage) -> None:
+        """Take the next message. Raises AoError, stage "schedule", where it is not the next."""
+        assigned, last = found.assigned, self._last
+        due = last.slot + 1 if last else self._begin
+        if assigned.process != self._process:
+            raise self._refused(
+                f"gives a message of {assigned.process[:43]} in the log of {self._process}"
+            )
+        if assigned.slot != due:
+            what = "repeats" if assigned.slot < due else "skips"
+            raise self._refused(f"{what} slots: slot {due} is due, and it gives {assigned.slot}")
+        if last is not None and assigned.timestamp < last.timestamp:
+            raise self._refused(f"goes back in time at slot {assigned.slot}")
+        if last is not None and self._breaks(last, found):
+            raise self._refused(f"has a hash chain that breaks at slot {assigned.slot}")
+        if not has_id_form(found.message.id if found.message else assigned.message):
+            raise self._refused(f"gives a message without an id at slot {assigned.slot}")
+        self._last = assigned
+
+    def _breaks(self, last: Assigned, found: ForeignMessage) -> bool:
+        if not self._chained or last.height < CHECKED_SINCE:
+            return False
+        chain = found.assigned.chain
+        try:
+            link = next_link(last.id, last.chain)
+        except ValueError:
+            return True
+        return chain not in (link, _own_link(last.chain, found.assigned.message))
+
+    def _refused(self, what: str) -> AoError:
+        return AoError(
+            f"{self._where} {what}",
+            stage="schedule",
+            hint="nothing was forked; is there another scheduler that has the log?",
+        )
+
+
+def _own_link(link: str, message: str) -> str:
+    """The next link in the form of aoshell's own processes (`log.scheduler`)."""
+    return b64url(hashlib.sha256((link + message).encode()).digest())

@@ -1,0 +1,335 @@
+"""Where a live process is read from: its scheduler, its compute unit, the gateway.
+
+A URL may be a HyperBEAM node, a scheduler unit, or `aoshell serve`, which is both; what it answers
+decides. A profile of the config file names the units of a network, and `legacy` the public one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from aoshell.bounded import zipped
+from aoshell.bounded.sizes import size
+from aoshell.errors import AoError
+from aoshell.forks.messages import Assigned
+from aoshell.home.endpoints import HYPERBEAM, LEGACY, Endpoints, resolve_endpoints
+from aoshell.home.folders import Settings
+from aoshell.nodes.remote.arweave.gateway import Gateway
+from aoshell.nodes.remote.arweave.verified import VerifiedCode
+from aoshell.nodes.remote.http.answer import Response
+from aoshell.nodes.remote.http.client import Client
+from aoshell.nodes.remote.http.pages import turns
+from aoshell.nodes.remote.http.progress import Waiting
+from aoshell.nodes.remote.legacy.units import EDGES, ComputeUnit, cursor
+from aoshell.nodes.remote.results import from_json, words
+from aoshell.nodes.values import NotFoundError
+from aoshell.protocol.encoding import brief
+from aoshell.protocol.message import Result
+from aoshell.protocol.url import is_loopback
+from aoshell.sandbox import environment
+
+PAGE = 500  # messages that are asked for at once
+LARGEST_PAGE = 64 << 20  # bytes of an answer with them
+SECONDS = 120.0  # that such an answer may take
+LEGACY_NETWORK = "legacy"  # names the public legacy network
+OWN = "aoshell."  # how the name of a network of `aoshell serve` begins
+
+# Who may say what a memory is: the authorities that HyperBEAM's own tests import checkpoints of
+# (`genesis-wasm-import-authorities` in dev_genesis_wasm.erl).
+CHECKPOINT_OWNERS = (
+    "fcoN_xJeisVsPXA-trzVAuIiqO3ydLQxM-L4XbrQKzY",
+    "WjnS-s03HWsDSdMnyTdzB1eHZB2QheUWP_FVRVYxkXk",
+)
+LARGEST_MEMORY = 1 << 30  # bytes of a memory that is fetched
+MEMORY_SECONDS = 600.0  # that this may take
+PAGE_BYTES = 65536  # of WASM
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignMemory:
+    """The memory of a live process behind a slot.
+
+    Attributes:
+        vouched: who says so.
+    """
+
+    slot: int
+    data: bytes = field(repr=False)
+    vouched: str
+
+
+class Remote:
+    """The services of one network. Close it.
+
+    Attributes:
+        source: URL of who schedules, for people and for the home.
+        gateway: has modules, and messages that were assigned by their ids.
+        chained: its hash chain is the network's.
+    """
+
+    def __init__(self, endpoints: Endpoints, settings: Settings) -> None:
+        self.waiting = Waiting()
+        legacy = endpoints.kind == LEGACY
+        self._scheduler = Client(endpoints.su if legacy else endpoints.node, self.waiting)
+        self._computer = Client(endpoints.cu if legacy else endpoints.node, self.waiting)
+        gateway = Client(endpoints.gateway, self.waiting)
+        self.gateway = Gateway(gateway, settings.cache / "modules")
+        self._raw = gateway
+        self._unit = ComputeUnit(self._computer, self.waiting)
+        self._by_unit: bool | None = True if legacy else None
+        self.source = self._scheduler.endpoint
+
+    @classmethod
+    def named(cls, reference: str, settings: Settings, gateway: str = "") -> Remote:
+        """The network that a URL or a profile names.
+
+        Raises:
+            UsageError: there is no such profile.
+            AoError: its endpoints cannot be used.
+        """
+        flags = {"legacy": "--legacy"} if reference == LEGACY_NETWORK else {"node": reference}
+        if gateway:
+            flags["gateway"] = gateway
+        found = resolve_endpoints(flags, os.environ, settings.config / "config.toml")
+        if found.kind not in (HYPERBEAM, LEGACY):
+            raise AoError(
+                f"{reference} is this home, and no live process is there",
+                stage="fork",
+                hint=".fork [PROCESS[@SLOT]] as NAME copies a process of this node",
+            )
+        own = found.node if found.kind == HYPERBEAM else found.su
+        if is_loopback(own) and "gateway" not in found.sources:
+            found = replace(found, gateway=own)
+        return cls(found, settings)
+
+    async def close(self) -> None:
+        for client in (self._scheduler, self._computer, self._raw):
+            await client.close()
+
+    # The log ----------------------------------------------------------------------------------
+
+    @property
+    def chained(self) -> bool:
+        return self._by_unit is not False
+
+    async def page(self, process: str, after: int, last: int) -> Sequence[Any]:
+        """Edges of the slots behind `after`, up to `last` at most; () at the end of the log.
+
+        Raises:
+            NotFoundError: the process is not there.
+            AoError: stage "schedule".
+        """
+        if self._by_unit is None:
+            self._by_unit = await self._is_unit(process)
+        limit = min(PAGE, last - after)
+        if self._by_unit:
+            query = f"process-id={process}&from-nonce={after}&limit={limit}"
+            answer = await self._ask(f"/{process}?{query}")
+        else:
+            span = f"from={after + 1}&to={after + limit}"
+            path = f"/{process}~process@1.0/schedule?{span}&accept=application/aos-2"
+            answer = await self._ask(path)
+        edges = _edges(answer)
+        if edges is None:
+            raise _no_log(answer, process)
+        return edges
+
+    async def _is_unit(self, process: str) -> bool:
+        answer = await self._ask(f"/{process}?process-id={process}&from-nonce=-1&limit=1")
+        return answer.ok and _edges(answer) is not None
+
+    async def newest(self, process: str) -> int | None:
+        """The last slot of a process, None where nobody says it."""
+        if self._by_unit is None:
+            self._by_unit = await self._is_unit(process)
+        if not self._by_unit:
+            answer = await self._ask(f"/{process}~process@1.0/slot/current")
+            text = answer.text().strip()
+            return int(text) if answer.ok and text.isdecimal() and len(text) < 16 else None
+        answer = await self._ask(f"/{process}/latest?process-id={process}")
+        if not answer.ok:
+            return None
+        try:
+            listed = answer.json("schedule")["assignment"]["tags"]
+            return int({tag["name"]: tag["value"] for tag in listed}["Nonce"])
+        except (AoError, KeyError, TypeError, ValueError):
+            return None
+
+    async def _ask(self, path: str) -> Response:
+        return await self._scheduler.get("schedule", path, seconds=SECONDS, largest=LARGEST_PAGE)
+
+    # Memories ---------------------------------------------------------------------------------
+
+    async def state(self, process: str) -> ForeignMemory | None:
+        """The newest memory that the compute unit has; None where it gives none.
+
+        Raises:
+            AoError: it cannot be asked, or answers with something else.
+        """
+        answer = await self._computer.get(
+            "fork", f"/state/{process}", seconds=MEMORY_SECONDS, largest=LARGEST_MEMORY
+        )
+        slot = answer.header("last-ordinate")
+        if answer.status != 200 or not slot.isdecimal() or len(slot) > 15:
+            return None
+        if len(answer.body) % PAGE_BYTES or not answer.body:
+            raise AoError(
+                f"{answer.by} gives no memory of {process}: {len(answer.body):,} bytes are no whole"
+                " pages",
+                stage="fork",
+                hint="--replay computes all slots here",
+            )
+        return ForeignMemory(int(slot), answer.body, self._computer.endpoint)
+
+    async def checkpoint(self, process: str, module: str, last: int) -> ForeignMemory | None:
+        """The newest memory at or before a slot that a trusted owner has put on Arweave.
+
+        Raises:
+            AoError: stage "verify", it lies about itself; or the gateway cannot be asked.
+        """
+        best: tuple[int, str, dict[str, str]] | None = None
+        for owner in CHECKPOINT_OWNERS:
+            tags = {"Type": "Checkpoint", "Process": process}
+            async for node in self.gateway.listed(owner, tags):
+                said = _first_tags(node.get("tags"))
+                nonce = said.get("Nonce", "")
+                whose = node.get("owner")
+                address = whose.get("address") if isinstance(whose, Mapping) else ""
+                if address != owner or not nonce.isdecimal() or len(nonce) > 15:
+                    continue
+                if int(nonce) <= last and (best is None or int(nonce) > best[0]):
+                    best = int(nonce), words(node.get("id")), said
+        return None if best is None else await self._checkpoint(best[1], process, module, best[0])
+
+    async def _checkpoint(self, id: str, process: str, module: str, slot: int) -> ForeignMemory:
+        code = await self.gateway.code(id)
+        said = {tag.name: tag.value for tag in reversed(code.tags)}
+        due = {"Process": process, "Nonce": str(slot), "Type": "Checkpoint"}
+        for name, value in due.items() | {("Module", module)}:
+            if said.get(name) != value:
+                raise _lies(id, f"its {name} is {brief(said.get(name, ''))}, not {value}")
+        if code.owner not in CHECKPOINT_OWNERS:
+            raise _lies(id, f"{code.owner} has signed it, whom nobody trusts with memories")
+        memory = code.data
+        if said.get("Content-Encoding") == "gzip":
+            try:
+                memory = _unzipped(code.data)
+            except zipped.DamagedZipError as error:
+                raise _lies(id, f"its data {error}") from None
+        digest = hashlib.sha256(memory).hexdigest()
+        if said.get("SHA-256") != digest:
+            raise _lies(id, "its memory has another SHA-256 than it says")
+        return ForeignMemory(slot, memory, f"{code.owner} (checkpoint {id})")
+
+    # Results ----------------------------------------------------------------------------------
+
+    async def result(self, process: str, slot: int, message: str) -> Result:
+        """The result of a slot there. Raises AoError, stage "compute"."""
+        if self._by_unit is not False:
+            return await self._unit.result(process, message, slot)
+        path = f"/{process}~process@1.0/compute&slot={slot}/results/json"
+        answer = await self._computer.get("compute", path, seconds=SECONDS)
+        if not answer.ok:
+            raise AoError(
+                f"{answer.by} does not give slot {slot} of {process}: {answer.status}",
+                stage="compute",
+            )
+        value = answer.json("compute")
+        if isinstance(value, Mapping) and isinstance(value.get("json"), Mapping):
+            value = value["json"].get("body", value)
+        return from_json(process, slot, value, 0.0, answer.by)
+
+    async def results(self, process: str, first: Assigned, last: Assigned) -> dict[int, Result]:
+        """Results from one slot to another, by slot: as many as the compute unit lists.
+
+        It lists no errors, and nothing that nobody has asked for.
+        """
+        found: dict[int, Result] = {}
+        if self._by_unit is False:
+            return found
+        since, until = str(first.timestamp - 1), cursor(last.timestamp, last.slot)
+        with contextlib.suppress(AoError):  # then each slot is asked for
+            for _ in turns(self._unit.endpoint, "compute"):
+                edges = await self._unit.edges(process, since, until, EDGES)
+                for edge in edges:
+                    if edge.slot >= 0 and not edge.cron and edge.result is not None:
+                        found[edge.slot] = from_json(process, edge.slot, edge.result, 0.0, edge.by)
+                if len(edges) < EDGES or edges[-1].cursor == since:
+                    break
+                since = edges[-1].cursor
+        return found
+
+    # Code -------------------------------------------------------------------------------------
+
+    async def module(self, id: str) -> VerifiedCode:
+        """The code of a process, verified: by its signature, or by its hash where that is its id.
+
+        Raises:
+            AoError: it is not there, or is not what its id says.
+        """
+        answer = await self._raw.get("fetch", f"/raw/{id}", largest=LARGEST_PAGE, seconds=SECONDS)
+        if answer.ok and environment.module_id(answer.body) == id:
+            return VerifiedCode(id, (), answer.body, b"")
+        return await self.gateway.code(id)
+
+    async def is_own(self) -> bool:
+        """Whether it is `aoshell serve`, whose processes may run the built-in environment."""
+        answer = await self._scheduler.get("schedule", "/")
+        try:
+            told = answer.json("schedule") if answer.body.startswith(b"{") else None
+        except AoError:
+            return False
+        return isinstance(told, Mapping) and str(told.get("network", "")).startswith(OWN)
+
+
+def _first_tags(listed: object) -> dict[str, str]:
+    tags = listed if isinstance(listed, list) else []
+    found = [tag for tag in reversed(tags) if isinstance(tag, Mapping)]
+    return {words(tag.get("name")): words(tag.get("value")) for tag in found}
+
+
+def _lies(id: str, what: str) -> AoError:
+    return AoError(
+        f"the checkpoint {id} is refused: {what}",
+        stage="verify",
+        hint="nothing was forked; --replay computes all slots here",
+    )
+
+
+def _unzipped(data: bytes) -> bytes:
+    """What gzip has packed. Raises DamagedZipError, also for more than `LARGEST_MEMORY`."""
+    unpacking, found = zipped.Unpacking(zipped.GZIP), bytearray()
+    for block in unpacking.feed(data):
+        found += block
+        if len(found) > LARGEST_MEMORY:
+            raise zipped.DamagedZipError(f"unpack to more than {size(LARGEST_MEMORY)}")
+    unpacking.end()
+    return bytes(found)
+
+
+def _edges(answer: Response) -> Sequence[Any] | None:
+    """The edges of a page, None where it is none."""
+    if not answer.ok or not answer.body.lstrip().startswith(b"{"):
+        return None
+    listed = answer.json("schedule")
+    edges = listed.get("edges") if isinstance(listed, Mapping) else None
+    return edges if isinstance(edges, list) else None
+
+
+def _no_log(answer: Response, process: str) -> AoError:
+    what = f"{answer.by} does not list the log of {process}: {answer.status} {answer.summary()}"
+    hint = "is it the scheduler of that process? A profile names the units of a network"
+    if answer.status in (400, 404):
+        return NotFoundError(what.rstrip(), stage="schedule", hint=hint)
+    return AoError(what.rstrip(), stage="schedule", hint=hint)
+
+
+def cache_folder(settings: Settings) -> Path:
+    """Where logs of live processes are kept: what can be read again."""
+    return settings.cache / "forks"

@@ -1,0 +1,159 @@
+"""Forks a live process into a home: reads its log, puts it there, and waits until it is computed.
+
+Nothing of a fork is in the home before all of it is read and checked; then one transaction writes
+the whole. What was read stays in the cache, so a fork that was broken off goes on where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+from aoshell.errors import AoError, UsageError
+from aoshell.forks.cache import LogCache, cache_key
+from aoshell.forks.log import TOLD_EVERY, Tell, read_definition, read_log
+from aoshell.forks.making import find_code, make_fork
+from aoshell.forks.remote import ForeignMemory, Remote, cache_folder
+from aoshell.home.folders import Settings
+from aoshell.nodes.base import Node
+from aoshell.nodes.remote.http.client import ConnectionLostError
+from aoshell.nodes.values import NotFoundError, ProcessInfo
+from aoshell.protocol.encoding import has_id_form
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A fork that is in the home, all of it computed."""
+
+    process: ProcessInfo
+    notes: tuple[str, ...]
+
+
+def parse_place(text: str) -> tuple[str, int | None]:
+    """The parts of PROCESS[@SLOT]. Raises UsageError."""
+    process, separator, slot = text.partition("@")
+    if not has_id_form(process):
+        raise UsageError(
+            f"{process or 'nothing'} is no id of a process (43 characters)",
+            hint=".fork URL PROCESS[@SLOT] as NAME",
+        )
+    if separator and not (slot.isascii() and slot.isdecimal() and len(slot) < 16):
+        raise UsageError(f"{slot or 'nothing'} is no slot", hint="a number, as in PROCESS@8412")
+    return process, int(slot) if separator else None
+
+
+async def take_from(
+    node: Node,
+    settings: Settings,
+    source: str,
+    place: str,
+    name: str,
+    tell: Tell,
+    gateway: str = "",
+    *,
+    replay: bool = False,
+) -> Taken:
+    """As `take`, of the network that a URL or profile names.
+
+    Args:
+        gateway: URL of the gateway that the user named, "" for none.
+    """
+    parse_place(place)
+    remote = Remote.named(source, settings, gateway)
+    try:
+        return await take(node, settings, remote, place, name, tell, replay=replay)
+    finally:
+        await remote.close()
+
+
+async def take(
+    node: Node,
+    settings: Settings,
+    remote: Remote,
+    place: str,
+    name: str,
+    tell: Tell,
+    *,
+    replay: bool = False,
+) -> Taken:
+    """Fork a process.
+
+    Args:
+        place: PROCESS[@SLOT].
+        name: of the process here.
+        tell: shows how far it is.
+        replay: compute all slots here, though a memory could be had.
+
+    Raises:
+        UsageError: the place is none, or the name is taken.
+        AoError: it could not be forked, and nothing of it is in the home.
+    """
+    process, slot = parse_place(place)
+    assert node.local is not None
+    await _check_new(node, process, name)
+    first = await read_definition(remote, process)
+    assert first.message is not None
+    code = await find_code(remote, first.message, node.local.limits)
+    memory = None
+    if code.kind == "wasm" and not replay:
+        memory = await _find_memory(remote, process, first.message.tag("Module"), slot, tell)
+    begin = memory.slot if memory else 0
+    cache = LogCache(cache_folder(settings), remote.source, cache_key(process, begin))
+    log = await read_log(remote, cache, process, slot, tell, begin)
+    if memory is not None:
+        log = dataclasses.replace(log, messages=(first, *log.messages))
+    now, address = int(time.time() * 1000), (await node.info()).address
+    made = await asyncio.to_thread(make_fork, log, code, name, now, address, memory=memory)
+    await node.local.restore(made.data, name, unique=True)
+    await wait_until_computed(node, process, made.slot, tell)
+    return Taken(await node.find(process), made.notes)
+
+
+async def _find_memory(
+    remote: Remote, process: str, module: str, slot: int | None, tell: Tell
+) -> ForeignMemory | None:
+    """The newest memory at or before a slot: of the compute unit, else of a trusted checkpoint."""
+    newest = await remote.newest(process)
+    last = slot if slot is not None else newest
+    if not last:
+        return None
+    try:
+        found = await remote.state(process)
+    except ConnectionLostError as error:
+        tell(f"no memory from its compute unit: {error.what}")
+        found = None
+    if found is not None and 0 < found.slot <= last:
+        return found
+    return await remote.checkpoint(process, module, last)
+
+
+async def _check_new(node: Node, process: str, name: str) -> None:
+    """Raise AoError where the id or the name is taken: a home holds one fork of an id."""
+    for reference in (process, name):
+        with suppress(NotFoundError):
+            found = await node.find(reference)
+            if process == found.id:
+                raise AoError(
+                    f"process {process} is in this home already, as {found.name or 'no name'}",
+                    stage="fork",
+                    hint=f".delete {found.name or found.id} first: a home holds one fork of an id",
+                )
+            if name == found.name:
+                raise UsageError(f"{name} exists already", hint="choose a new name")
+
+
+async def wait_until_computed(node: Node, process: str, slot: int, tell: Tell) -> None:
+    """Wait until all slots are computed. Cancelling ends the wait only."""
+    waiting = asyncio.ensure_future(node.result(process, slot))
+    start = time.monotonic()
+    try:
+        while not (await asyncio.wait([waiting], timeout=TOLD_EVERY))[0]:
+            done = (await node.find(process)).computed
+            left = (time.monotonic() - start) / max(1, done) * (slot + 1 - done)
+            tell(f"{done:,} of {slot + 1:,} slots computed, {left:.0f} s left")
+        await waiting
+    finally:
+        waiting.cancel()

@@ -1,0 +1,3 @@
+"""Processes whose first slots were computed elsewhere."""
+
+from __future__ import annotations

@@ -1,0 +1,170 @@
+"""Memories that forks begin with. They are truth, and no cache: nothing here can compute them.
+
+A file holds the pages of one memory that are not all zeros, compressed, in the form in which a
+worker takes images. Its name is the SHA-256 of the whole memory. It is fsynced before a fork that
+needs it is written, and removed with the last one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from aoshell import durable
+from aoshell.bounded import files, jsontext, zipped
+from aoshell.errors import AoError
+from aoshell.sandbox.frames import IMAGE_LIMIT
+
+MAGIC = b"aoshell memory 1\n"
+PAGE = 65536  # bytes
+_ZEROS = bytes(PAGE)
+_HEAD = len(MAGIC) + 65  # bytes in front of what is compressed: the magic, its SHA-256, a newline
+_LONGEST_HEAD = 1 << 10  # bytes
+MOST_PAGES = (4 << 30) // PAGE  # of a memory
+
+
+class Memories:
+    """The folder of memories."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def _path(self, digest: str) -> Path:
+        return self._folder / f"{digest}.memory"
+
+    def put(self, memory: bytes) -> str:
+        """Keep a memory, fsynced. Returns its SHA-256, in hexadecimal.
+
+        Raises:
+            AoError: it is none, or cannot be written.
+        """
+        digest = hashlib.sha256(memory).hexdigest()
+        self._write(digest, pack(memory))
+        return digest
+
+    def put_packed(self, digest: str, packed: bytes) -> None:
+        """Keep a memory as `packed` gives it; somebody else may have written it.
+
+        Raises:
+            ValueError: it is not the memory of that SHA-256.
+            AoError: it cannot be written.
+        """
+        if not is_packed(packed) or digest_of(packed) != digest:
+            raise ValueError("a memory is not what its SHA-256 says")
+        self._write(digest, packed)
+
+    def _write(self, digest: str, packed: bytes) -> None:
+        if self._path(digest).exists():
+            return
+        try:
+            durable.make_folder(self._folder)
+            durable.write(self._path(digest), [packed])
+        except OSError as error:
+            raise AoError(
+                f"the memory of a fork cannot be written to {self._folder}: "
+                f"{error.strerror or error}",
+                stage="store",
+                hint="nothing was forked; free some room on the disk, then try again",
+            ) from error
+
+    def packed(self, digest: str) -> bytes:
+        """A memory as its file has it. Raises AoError where it is missing or damaged."""
+        try:
+            packed = files.read(self._path(digest), IMAGE_LIMIT + _HEAD)
+        except OSError as error:
+            raise _damaged(digest) from error
+        if not is_packed(packed):
+            raise _damaged(digest)
+        return packed
+
+    def image(self, digest: str) -> bytes:
+        """A memory as a worker takes it. Raises AoError where it is missing or damaged."""
+        return self.packed(digest)[_HEAD:]
+
+    def remove(self, digest: str) -> None:
+        """Remove a memory."""
+        with contextlib.suppress(OSError):
+            self._path(digest).unlink(missing_ok=True)
+
+
+def pack(memory: bytes) -> bytes:
+    """A memory as a file has it: the pages that are not all zeros.
+
+    Raises:
+        AoError: it has no whole pages.
+    """
+    if not memory or len(memory) % PAGE:
+        raise AoError(
+            f"what came is no memory of a WASM guest: {len(memory):,} bytes are no whole pages",
+            stage="fork",
+            hint="nothing was forked",
+        )
+    packer = zlib.compressobj(1)
+    # Globals are left as they are when an instance has started: between messages they are that.
+    parts = [packer.compress(json.dumps({"globals": None, "pages": len(memory) // PAGE}).encode())]
+    parts.append(packer.compress(b"\n"))
+    parts += [packer.compress(part) for part in _pages(memory)]
+    parts.append(packer.flush())
+    image = b"".join(parts)
+    return MAGIC + hashlib.sha256(image).hexdigest().encode() + b"\n" + image
+
+
+def _pages(memory: bytes) -> Iterator[bytes]:
+    view = memoryview(memory)
+    for number in range(len(memory) // PAGE):
+        page = view[number * PAGE : (number + 1) * PAGE]
+        if page != _ZEROS:
+            yield struct.pack("<Q", number)
+            yield bytes(page)
+
+
+def is_packed(packed: bytes) -> bool:
+    """Whether bytes are a whole file of a memory."""
+    if not packed.startswith(MAGIC) or len(packed) <= _HEAD:
+        return False
+    said = packed[len(MAGIC) : _HEAD - 1]
+    return hashlib.sha256(packed[_HEAD:]).hexdigest().encode() == said
+
+
+def digest_of(packed: bytes) -> str:
+    """The SHA-256 of the whole memory that a file has. Raises ValueError where it has none."""
+    whole, rest = hashlib.sha256(), bytearray()
+    unpacking = zipped.Unpacking(zipped.ZLIB)
+    pages, done = -1, 0
+    for block in unpacking.feed(packed[_HEAD:]):
+        rest += block
+        if pages < 0:
+            head, newline, behind = bytes(rest).partition(b"\n")
+            if not newline:
+                raise ValueError("a memory has no head")
+            facts = jsontext.parse(head, largest=_LONGEST_HEAD)
+            pages, rest = int(facts["pages"]), bytearray(behind)
+            if facts["globals"] is not None or not 0 < pages <= MOST_PAGES:
+                raise ValueError("a memory has another head")
+        while len(rest) >= 8 + PAGE:
+            (number,) = struct.unpack_from("<Q", rest)
+            if not done <= number < pages:
+                raise ValueError("the pages of a memory are out of order")
+            for _ in range(number - done):
+                whole.update(_ZEROS)
+            whole.update(rest[8 : 8 + PAGE])
+            done, rest = number + 1, rest[8 + PAGE :]
+    unpacking.end()
+    if rest or pages < 0:
+        raise ValueError("a memory has half a page")
+    for _ in range(pages - done):
+        whole.update(_ZEROS)
+    return whole.hexdigest()
+
+
+def _damaged(digest: str) -> AoError:
+    return AoError(
+        f"the memory {digest[:16]}… that a fork begins with is missing or damaged",
+        stage="store",
+        hint=".delete the fork, then fork it again: no log has what is in it",
+    )

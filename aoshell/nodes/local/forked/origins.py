@@ -1,0 +1,141 @@
+"""Which processes are forks of live ones, and what holds for them.
+
+A fork has the id of a process that others run. Three rules follow, and each belongs to the rows in
+the database, so that they hold after a kill, too:
+
+- what a slot from elsewhere sends was delivered there, and is not delivered here;
+- nothing that is sent to a fork from here is signed: its signature would be valid there, too;
+- a slot from elsewhere cannot be taken back: the log would give its number to another message.
+"""
+
+from __future__ import annotations
+
+from aoshell.errors import AoError, UsageError
+from aoshell.nodes.local.forked.memories import Memories
+from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log.checkpoint import Checkpoint
+from aoshell.nodes.local.log.rows import OF_UNIT, Logged, Origin, ProcessRow
+from aoshell.nodes.local.log.store import Store
+
+MEMORIES = "memories"  # the folder of memories that forks begin with
+MOCK = "Mock"  # the tag of a stand-in (`.mock`), which has the address of a live process, too
+
+
+class Origins:
+    """The origins of a store's processes, kept in memory.
+
+    Attributes:
+        memories: that forks begin with.
+        accept_signed: whether signed messages to forks are taken (`serve --accept-signed`).
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.memories = Memories(store.folder / MEMORIES)
+        self._known: dict[int, Origin | None] = {}
+        self._mocks: dict[int, bool] = {}
+        self.accept_signed = False
+
+    def of(self, process: int) -> Origin | None:
+        """The origin of a process by its number, None where it was made here."""
+        if process not in self._known:
+            self._known[process] = self._store.origin(process)
+        return self._known[process]
+
+    def forget_all(self) -> None:
+        """Read them again: a number may be given to another process."""
+        self._known.clear()
+        self._mocks.clear()
+
+    def is_foreign(self, logged: Logged) -> bool:
+        """Whether a message was scheduled elsewhere, so that what it sends was delivered there."""
+        origin = self.of(logged.process)
+        return origin is not None and (logged.slot, logged.tick) <= (origin.slot, 0)
+
+    def base_of(self, process: ProcessRow) -> tuple[Checkpoint, Logged] | None:
+        """What a process begins with, and the last message that is in it; None for its definition.
+
+        Raises:
+            AoError: the memory is missing or damaged.
+        """
+        origin = self.of(process.number)
+        if origin is None or not origin.memory:
+            return None
+        found = self._store.at_slot(process.number, origin.memory_slot)
+        if found is None:
+            raise AoError(f"slot {origin.memory_slot} of {process.id} is missing", stage="store")
+        image = self.memories.image(origin.memory)
+        return Checkpoint(found[0].seq, origin.memory_slot, "", image), found[0]
+
+    def check_computed_here(self, process: ProcessRow, slot: int) -> None:
+        """Raise UsageError where the state after a slot is not known: it is before the memory."""
+        origin = self.of(process.number)
+        if origin is not None and origin.memory and slot < origin.memory_slot:
+            raise UsageError(
+                f"{process.name or process.id} begins with a memory behind slot"
+                f" {origin.memory_slot}, which {origin.vouched} gave",
+                hint="fork it with --replay to compute all slots here",
+            )
+
+    def check_copied(self, process: ProcessRow) -> None:
+        """Raise UsageError where no copy under another id can be made: a memory holds the id."""
+        origin = self.of(process.number)
+        if origin is not None and origin.memory:
+            raise UsageError(
+                f"the memory that {process.name or process.id} begins with holds its id, so no copy"
+                " under another id can be made",
+                hint="fork it with --replay; .snapshot and .restore go back to a slot",
+            )
+
+    def remove_unused(self, digest: str) -> None:
+        """Remove a memory if no fork begins with it any more."""
+        if not self._store.select("SELECT 1 FROM origins WHERE memory = ? LIMIT 1", digest):
+            self.memories.remove(digest)
+
+    def takes_unsigned(self, process: ProcessRow) -> bool:
+        """Whether nothing may be signed for a process: another one has its id elsewhere."""
+        return self.of(process.number) is not None or self._is_mock(process)
+
+    def _is_mock(self, process: ProcessRow) -> bool:
+        if process.number not in self._mocks:
+            first = self._store.at_slot(process.number, 0)
+            tags = form.load_wire(first[0].body)[form.TAGS :] if first else []
+            self._mocks[process.number] = form.find_tag(tags, MOCK) == "true"
+        return self._mocks[process.number]
+
+    def form_of(self, process: int) -> str:
+        """The form of messages that are scheduled on a process here."""
+        origin = self.of(process)
+        return OF_UNIT if origin is not None and origin.module else ""
+
+    def check_signed(self, process: ProcessRow, item_form: str) -> None:
+        """Raise AoError where a signed message is not taken."""
+        origin = self.of(process.number)
+        if origin is None:
+            return
+        name = process.name or process.id
+        if not self.accept_signed:
+            raise AoError(
+                f"{name} is a fork of a live process, and this message is signed: whoever has it"
+                " could post it there",
+                stage="message",
+                hint="lines and .send at the prompt go to it unsigned; serve --accept-signed takes"
+                " signed ones, too",
+            )
+        if item_form:
+            raise AoError(
+                f"{name} is a fork, and takes ANS-104 items only",
+                stage="message",
+                hint="sign it as one",
+            )
+
+    def check_cut(self, process: ProcessRow, slot: int) -> None:
+        """Raise UsageError where a slot from elsewhere would be taken back."""
+        origin = self.of(process.number)
+        if origin is not None and slot <= origin.slot:
+            raise UsageError(
+                f"slot {slot} comes from {origin.source}: {process.name or process.id} was forked"
+                f" behind slot {origin.slot}",
+                hint=f"fork it anew behind an earlier slot: .fork {origin.source}"
+                f" {process.id}@SLOT as NAME",
+            )

@@ -1,0 +1,150 @@
+"""Other lives of a process: .fork and .compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aoshell.errors import UnsupportedError, UsageError
+from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands.grammar import Given
+from aoshell.shell.commands.places import find_state
+from aoshell.shell.commands.processes import local_verbs, ready_note, record_deed
+from aoshell.shell.commands.table import STATE
+from aoshell.shell.commands.workbench import workbench_of
+from aoshell.shell.forking import ORDER, Changed, Comparison, Forking, fork_text
+from aoshell.shell.outcome import CommandOutput, Table
+from aoshell.shell.session import Session
+from aoshell.shell.view.values import process_value
+
+
+@command("fork")
+async def fork(session: Session, given: Given) -> CommandOutput:
+    """Make a process with the state that another has now, or had after a slot.
+
+    A process of this home is copied: the copy has an id of its own and goes on by itself.
+
+    With a URL or a profile, or legacy for the public network, a live process is brought home: its
+    log is read, checked and computed here. It keeps its id, so nothing that is sent to it here is
+    signed: lines and .send state their owner only. What its past slots sent is not sent again, and
+    what later ones send reaches processes of this home only. A WASM process begins with the newest
+    memory that its compute unit or a trusted checkpoint has; with --replay all is computed here.
+    """
+    source, place, name = given["SOURCE"], given[STATE], given["NAME"]
+    if source and place:
+        return await _fork_live(session, source, place, name, given.has("--replay"))
+    if given.has("--replay"):
+        raise usage_error("fork", "--replay is for a live process: URL PROCESS as NAME")
+    state = await find_state(session, source or place)
+    process = state.process
+    info = await workbench_of(session).fork(process.id, state.slot, name)
+    number = -1 if state.slot is None else state.slot
+    record_deed(session, "fork", process=info.id, source=process.id, name=info.name, number=number)
+    return CommandOutput(process_value(info), text=info.id, note=ready_note(info))
+
+
+async def _fork_live(
+    session: Session, source: str, place: str, name: str, replay: bool
+) -> CommandOutput:
+    local_verbs(session)
+    found, notes = await forking_of(session).fork(
+        session.node, source, place, name, session.front.feed, replay=replay
+    )
+    record_deed(session, "", f"the fork {name} of a live process ({source})")
+    lines = (fork_text(found), *notes, ready_note(found))
+    return CommandOutput(process_value(found), text=found.id, note="\n".join(lines))
+
+
+def forking_of(session: Session) -> Forking:
+    """What reads live processes. Raises UnsupportedError where the session has none."""
+    if session.forking is None:
+        raise UnsupportedError("this session reads no live processes", hint="start it with aoshell")
+    return session.forking
+
+
+@command("compare")
+async def compare(session: Session, given: Given) -> CommandOutput:
+    """Compare what a fork came to with what the network says, slot by slot.
+
+    --module FILE runs the same log with another module, --load FILE has the owner evaluate Lua
+    behind slot 0, --load FILE@SLOT behind another: what would have come of it? That is computed in
+    a home that is gone afterwards, and nothing here changes. Without these, the results that are
+    here are compared. `at` names the network, where the URL of the fork has no results.
+    """
+    local_verbs(session)
+    first, _, last = given["RANGE"].partition("..")
+    told = await forking_of(session).compare(
+        session.node,
+        session.attached,
+        given["SOURCE"],
+        int(first or 0),
+        int(last or first) if first else None,
+        read_changed(given["--module"], given["--load"]),
+        session.front.feed,
+    )
+    return CommandOutput(
+        comparison_value(told),
+        text=comparison_text(told),
+        table=comparison_table(told),
+        note="\n".join(told.notes),
+        ok=told.same,
+    )
+
+
+def read_changed(module: str, load: str) -> Changed:
+    """The other code that the values of --module and --load ask for. Raises UsageError."""
+    if module and load:
+        raise UsageError("--module and --load both change the code", hint="give one of them")
+    if module:
+        return Changed(module=Path(module).expanduser())
+    name, separator, slot = load.rpartition("@")
+    if separator and slot.isdecimal() and len(slot) < 16:
+        return Changed(load=Path(name).expanduser(), behind=int(slot))
+    return Changed(load=Path(load).expanduser()) if load else Changed()
+
+
+def comparison_value(told: Comparison) -> dict[str, object]:
+    """A comparison for `--json`."""
+    return {
+        "process": told.process,
+        "source": told.source,
+        "first": told.first,
+        "last": told.last,
+        "equal": told.equal,
+        "same": told.same,
+        "different": [
+            {"slot": one.slot, "kind": one.kind, "there": one.there, "here": one.here}
+            for one in told.different
+        ],
+        "uncompared": [{"slot": slot, "reason": reason} for slot, reason in told.uncompared],
+    }
+
+
+def comparison_table(told: Comparison) -> Table | None:
+    """Differences by kind; None where there are none."""
+    kinds = dict.fromkeys(one.kind for one in told.different)
+    rows = []
+    for kind in kinds:
+        slots = [one.slot for one in told.different if one.kind == kind]
+        rows.append((kind, str(len(slots)), str(slots[0])))
+    columns = ("DIFFERS IN", "SLOTS", "FIRST")
+    return Table(columns, tuple(rows), frozenset({"SLOTS", "FIRST"})) if rows else None
+
+
+def comparison_text(told: Comparison) -> str:
+    """What a comparison came to, with the first difference."""
+    slots = told.last - told.first + 1
+    many = "slot is" if told.equal == 1 else "slots are"
+    lines = [f"{told.equal:,} of {slots:,} {many} as {told.source} has them"]
+    for slot, reason in told.uncompared[:1]:
+        more = len(told.uncompared) - 1
+        others = f", and {more} more" if more else ""
+        lines.append(f"slot {slot} is not compared{others}: {reason}")
+    real = [one for one in told.different if one.kind != ORDER]
+    for one in (real or list(told.different))[:1]:
+        lines += [f"first difference: slot {one.slot}, {one.kind}", f"  there: {one.there!r}"]
+        lines.append(f"  here:  {one.here!r}")
+    if real:
+        lines.append(f".why {real[0].slot} tells which handlers were asked here")
+    elif told.different:
+        lines.append("only order and addresses differ: Lua's hash seed decides these")
+    return "\n".join(lines)

@@ -1,0 +1,218 @@
+"""Sources that lie or fail: each is named, and nothing half forked remains."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eventually import in_loop
+from served_node import COUNTER, served
+from test_forks import counted, home, settings
+
+from aoshell.errors import AoError
+from aoshell.forks import making
+from aoshell.forks.remote import Remote
+from aoshell.forks.taking import take
+from aoshell.home.endpoints import PUBLIC
+from aoshell.nodes.remote.arweave.verified import VerifiedCode
+from aoshell.protocol.message import tags_of
+from aoshell.protocol.wallet import Wallet
+
+Edges = list[Any]
+
+
+class LyingRemote(Remote):
+    """A source whose pages are changed on their way."""
+
+    change: Callable[[Edges], Edges] = staticmethod(lambda edges: edges)
+    code: VerifiedCode | None = None
+
+    async def page(self, process: str, after: int, last: int) -> Sequence[Any]:
+        edges = copy.deepcopy(list(await super().page(process, after, last)))
+        # The definition is asked for by itself, and told as it is unless it is what lies.
+        first = last == 0 and type(self).change not in (no_definition, no_edges)
+        return edges if first else type(self).change(edges)
+
+    async def module(self, id: str) -> VerifiedCode:
+        return self.code or await super().module(id)
+
+
+def assignment(edge: Any) -> dict[str, Any]:
+    """The tags of an edge's assignment by name, to be changed."""
+    return {tag["name"]: tag for tag in edge["node"]["assignment"]["tags"]}
+
+
+def without(edges: Edges) -> Edges:
+    return edges[:2] + edges[3:]
+
+
+def repeated(edges: Edges) -> Edges:
+    return [*edges[:2], edges[1], *edges[2:]]
+
+
+def unchained(edges: Edges) -> Edges:
+    assignment(edges[2])["Hash-Chain"]["value"] = "A" * 43
+    return edges
+
+
+def changed(edges: Edges) -> Edges:
+    edges[1]["node"]["message"]["data"] = "N = 100"
+    return edges
+
+
+def of_another(edges: Edges) -> Edges:
+    assignment(edges[2])["Process"]["value"] = "B" * 43
+    return edges
+
+
+def back_in_time(edges: Edges) -> Edges:
+    assignment(edges[2])["Timestamp"]["value"] = "1"
+    return edges
+
+
+def no_definition(edges: Edges) -> Edges:
+    message = edges[0]["node"]["message"]
+    message |= {"id": "C" * 43, "signature": "", "owner": {"address": "D" * 43, "key": ""}}
+    assignment(edges[0])["Message"]["value"] = "C" * 43
+    return edges
+
+
+def no_edges(_edges: Edges) -> Edges:
+    return [{"node": {"message": "text"}}]
+
+
+LIES = [
+    (without, "skips slots: slot 2 is due, and it gives 3"),
+    (repeated, "repeats slots: slot 2 is due, and it gives 1"),
+    (unchained, "hash chain that breaks at slot 2"),
+    (changed, "its owner has not signed what came"),
+    (of_another, "gives a message of BBBB"),
+    (back_in_time, "goes back in time at slot 2"),
+    (no_definition, "is not its definition"),
+    (no_edges, "something that is no schedule"),
+]
+
+
+@pytest.mark.parametrize(("lie", "named"), LIES, ids=[lie.__name__ for lie, _ in LIES])
+@in_loop
+async def test_a_log_that_lies_is_named(
+    folder: Path, wallet: Wallet, lie: Callable[[Edges], Edges], named: str
+) -> None:
+    async with served(folder / "there", wallet) as there, home(folder / "here") as node:
+        process = await counted(there)
+        here = settings(folder / "here")
+        remote = LyingRemote.named(there.serving.facts.url, here)
+        LyingRemote.change = staticmethod(lie)
+        try:
+            with pytest.raises(AoError, match=named):
+                await take(node, here, remote, process, "twin", lambda _text: None)
+        finally:
+            await remote.close()
+        assert not await node.processes()
+
+
+@in_loop
+async def test_a_source_that_stops_in_the_middle_is_gone_on_with(
+    folder: Path, wallet: Wallet
+) -> None:
+    asked: list[int] = []
+
+    class Stopping(Remote):
+        async def page(self, process: str, after: int, last: int) -> Sequence[Any]:
+            if last == 0:  # the definition
+                return await super().page(process, after, last)
+            asked.append(after)
+            if len(asked) == 2:
+                raise AoError("the connection is gone", stage="schedule")
+            return (await super().page(process, after, min(last, after + 2)))[:2]
+
+    async with served(folder / "there", wallet) as there, home(folder / "here") as node:
+        process = await counted(there)
+        here = settings(folder / "here")
+        remote = Stopping.named(there.serving.facts.url, here)
+        with pytest.raises(AoError, match="the connection is gone"):
+            await take(node, here, remote, process, "twin", lambda _text: None)
+        assert not await node.processes()
+        await take(node, here, remote, process, "twin", lambda _text: None)
+        await remote.close()
+        assert asked == [-1, 1, 1, 3], "what was read is not read again"
+
+
+@in_loop
+async def test_a_module_that_is_not_what_its_id_says_is_refused(
+    folder: Path, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served(folder / "there", wallet) as there, home(folder / "here") as node:
+        module = (await there.node.upload(COUNTER.encode())).id
+        item = there.definition(module)
+        assert (await there.post(item)).status_code == 202
+        here = settings(folder / "here")
+        remote = Remote.named(there.serving.facts.url, here)
+        database = there.node._engine.store
+        found = database.module(module)
+        monkeypatch.setattr(
+            database, "module", lambda id: ("lua", b"return 1") if id == module else found
+        )
+        with pytest.raises(AoError, match=r"no transaction|refused"):
+            await take(node, here, remote, item.id, "twin", lambda _text: None)
+        await remote.close()
+        assert not await node.processes()
+
+
+@in_loop
+async def test_weave_drive_is_refused_by_name(folder: Path, wallet: Wallet) -> None:
+    async with served(folder / "there", wallet) as there, home(folder / "here") as node:
+        process = await there.spawn(Extension="WeaveDrive")
+        here = settings(folder / "here")
+        remote = Remote.named(there.serving.facts.url, here)
+        with pytest.raises(AoError, match="WeaveDrive"):
+            await take(node, here, remote, process, "twin", lambda _text: None)
+        await remote.close()
+        assert not await node.processes()
+
+
+@pytest.mark.parametrize(
+    ("said", "memory", "noted"),
+    [("1-gb", 1 << 30, 0), ("500-mb", 500 << 20, 0), ("16-gb", 4 << 30, 1), ("much", 9, 0)],
+)
+def test_a_guest_may_grow_to_what_its_module_says(said: str, memory: int, noted: int) -> None:
+    from dataclasses import replace
+
+    from aoshell.nodes.values import Limits
+
+    code = VerifiedCode("M" * 43, tags_of([("Memory-Limit", said)]), b"", b"")
+    found, notes = making._memory(code, replace(Limits(), memory=9))
+    assert (found, len(notes)) == (memory, noted)
+
+
+@in_loop
+async def test_a_source_that_is_none_is_named(folder: Path, wallet: Wallet) -> None:
+    async with served(folder / "there", wallet) as there, home(folder / "here") as node:
+        here = settings(folder / "here")
+        remote = Remote.named(there.serving.facts.url, here)
+        with pytest.raises(AoError, match="does not list the log"):
+            await take(node, here, remote, "E" * 43, "twin", lambda _text: None)
+        with pytest.raises(AoError, match="is no id of a process"):
+            await take(node, here, remote, "counter", "twin", lambda _text: None)
+        await remote.close()
+        with pytest.raises(AoError, match="is this home"):
+            Remote.named("local", here)
+
+
+def test_a_profile_names_the_units_and_legacy_the_public_network(folder: Path) -> None:
+    here = settings(folder)
+    here.config.mkdir(parents=True)
+    (here.config / "config.toml").write_text(
+        '[profiles.old]\nmu = "http://127.0.0.1:1"\ncu = "http://127.0.0.1:2"\n'
+        'su = "http://127.0.0.1:3"\n'
+    )
+    remote = Remote.named("old", here)
+    assert (remote.source, remote._unit.endpoint) == ("http://127.0.0.1:3", "http://127.0.0.1:2")
+    assert remote.gateway.endpoint == "http://127.0.0.1:3", "a network of this machine"
+    public = Remote.named("legacy", here, "https://gateway.example")
+    assert (public.source, public.gateway.endpoint) == (PUBLIC["su"], "https://gateway.example")
+    with pytest.raises(AoError, match="there is no profile none"):
+        Remote.named("none", here)
