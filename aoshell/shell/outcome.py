@@ -81,6 +81,20 @@ class LineAnswer:
         return self.later or self.own
 
     @property
+    def results(self) -> tuple[Result, ...]:
+        """Of all slots that the handling took."""
+        return (self.own, self.later) if self.later else (self.own,)
+
+    @property
+    def milliseconds(self) -> float:
+        """Computing time of all slots, 0.0 where the node tells none."""
+        return sum(result.milliseconds for result in self.results)
+
+    @property
+    def gas(self) -> int:
+        return sum(result.gas for result in self.results)
+
+    @property
     def evaluated(self) -> bool:
         """Whether the process evaluated the line, and did not take it as an ordinary message."""
         return not _ARRIVED.search(self.own.output)

@@ -11,7 +11,6 @@ from statistics import median
 from aoshell.errors import UsageError
 from aoshell.lua import compiling
 from aoshell.lua.references import masked
-from aoshell.protocol.message import Result
 from aoshell.shell.commands import command
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.flags.limits import MEGABYTE
@@ -28,7 +27,6 @@ class Run:
     """One evaluation.
 
     Attributes:
-        computing: milliseconds that the node tells, 0.0 where it tells none.
         whole: milliseconds from here to the answer.
     """
 
@@ -36,21 +34,9 @@ class Run:
     whole: float
 
     @property
-    def computing(self) -> float:
-        return sum(result.milliseconds for result in _results(self.answer))
-
-    @property
-    def gas(self) -> int:
-        return sum(result.gas for result in _results(self.answer))
-
-    @property
     def memory(self) -> int:
         """Bytes of the process's heap afterwards."""
         return self.answer.last.memory
-
-
-def _results(answer: LineAnswer) -> tuple[Result, ...]:
-    return (answer.own, answer.later) if answer.later else (answer.own,)
 
 
 @command("time")
@@ -63,18 +49,18 @@ async def time_(session: Session, given: Given) -> CommandOutput:
     run = await _run(session, given["CODE"], keep)
     value = {
         "kept": keep,
-        "ms": round(run.computing, 3),
+        "ms": round(run.answer.milliseconds, 3),
         "whole_ms": round(run.whole, 3),
-        "gas": run.gas,
+        "gas": run.answer.gas,
         "memory": run.memory,
     }
     return CommandOutput(value, text=_told(session, run), answer=run.answer, ok=run.answer.ok)
 
 
 def _told(session: Session, run: Run) -> str:
-    parts = [] if session.remote else [f"{run.computing:.1f} ms computing"]
+    parts = [] if session.remote else [f"{run.answer.milliseconds:.1f} ms computing"]
     parts += [f"{run.whole:.1f} ms in all"]
-    parts += [f"{run.gas:,} gas"] if run.gas else []
+    parts += [f"{run.answer.gas:,} gas"] if run.answer.gas else []
     parts += [f"{run.memory / MEGABYTE:.1f} MB of memory"] if run.memory else []
     return " · ".join(parts)
 
@@ -127,11 +113,11 @@ async def _run(session: Session, code: str, keep: bool) -> Run:
 def _report(session: Session, runs: Sequence[Run], keep: bool) -> CommandOutput:
     measured = {
         "whole ms": [run.whole for run in runs],
-        "gas": [float(run.gas) for run in runs],
+        "gas": [float(run.answer.gas) for run in runs],
         "memory MB": [run.memory / MEGABYTE for run in runs],
     }
     if not session.remote:  # other nodes do not tell how long they computed
-        measured = {"computing ms": [run.computing for run in runs], **measured}
+        measured = {"computing ms": [run.answer.milliseconds for run in runs], **measured}
     spreads = {name: spread(numbers) for name, numbers in measured.items() if any(numbers)}
     rows = tuple((name, *map(_shown, numbers.values())) for name, numbers in spreads.items())
     columns = ("", "LEAST", "MEDIAN", "P95", "MOST")

@@ -52,9 +52,7 @@ class ToolbarFacts:
         answer = outcome.answer if isinstance(outcome, CommandOutput) else outcome
         if not isinstance(answer, LineAnswer):
             return
-        results = (answer.own, answer.later) if answer.later else (answer.own,)
-        self.milliseconds = sum(result.milliseconds for result in results)
-        self.gas = sum(result.gas for result in results)
+        self.milliseconds, self.gas = answer.milliseconds, answer.gas
         if answer.receipt and answer.last.process == self.id and answer.last.slot >= 0:
             self.slot = answer.last.slot
 

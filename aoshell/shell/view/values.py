@@ -37,20 +37,19 @@ def outcome_value(outcome: Outcome) -> dict[str, object]:
 
 
 def _answer_value(answer: LineAnswer) -> dict[str, object]:
-    results = (answer.own, answer.later) if answer.later else (answer.own,)
     return {
         "ok": answer.ok,
         "outcome": _outcome_word(answer),
         "process": answer.own.process,
         "slot": answer.own.slot if answer.receipt and answer.own.slot >= 0 else None,
         "resumed": answer.later.slot if answer.later else None,
-        "output": "\n".join(text for result in results if (text := _printed(result))),
+        "output": "\n".join(text for result in answer.results if (text := _printed(result))),
         "returned": answer.last.returned or None,
         "error": split_error(answer.last.error)[1] if answer.evaluated else UNEVALUATED,
         "hint": answer.hint,
-        "messages": [_message_value(message) for r in results for message in r.messages],
-        "ms": round(sum(result.milliseconds for result in results), 3),
-        "gas": sum(result.gas for result in results),
+        "messages": [_message_value(message) for r in answer.results for message in r.messages],
+        "ms": round(answer.milliseconds, 3),
+        "gas": answer.gas,
     }
 
 
