@@ -227,7 +227,7 @@ class Grammar:
                 return [Expected(one, begun) for one in values]
         reading = _Reading(text[:begun], words, whole=False)
         reading.match(self._parts, 0, {})
-        found = [Expected(what, len(text[:begun]) if at < 0 else at) for what, at in reading.due]
+        found = [Expected(what, begun if at < 0 else at) for what, at in reading.due]
         return found + [Expected(name, begun) for name in self._flags if name not in flags]
 
     def _split(self, text: str, *, whole: bool) -> tuple[list[re.Match[str]], dict[str, str]]:
@@ -269,7 +269,7 @@ class Grammar:
 
     def _is_word(self, word: str) -> bool:
         """Whether a word with dashes is no flag: an id, or a word of the usage."""
-        return has_id_form(word) or f"{word}" in re.split(r"[\s|\[\]]+", self.usage)
+        return has_id_form(word) or word in re.split(r"[\s|\[\]]+", self.usage)
 
 
 @dataclass(slots=True)
@@ -377,11 +377,9 @@ def leads_lua(text: str) -> bool:
         return False
     if _PLACE.match(head):
         return True
-    verdict = check_line(masked(text))
-    if verdict.complete and not verdict.error:
+    if not check_line(masked(text)).error:
         return False
-    following = check_line(masked(rest))
-    return head.startswith("@") or (following.complete and not following.error)
+    return head.startswith("@") or not check_line(masked(rest)).error
 
 
 def _part(token: str) -> _Part:

@@ -130,8 +130,7 @@ def _typed(lines: Sequence[str], *, last: bool) -> list[Typed]:
         used, chunk = echoed, "\n".join([first, *block[: echoed - 1]])
     elif used < echoed:
         longer = "\n".join([first, *block[: echoed - 1]])
-        verdict = check(longer)
-        if verdict.complete and not verdict.error:
+        if not check(longer).error:
             used, chunk = echoed, longer
     return [Typed(tuple(lines[:used]), (chunk,))] if any(tokens(chunk)) else []
 
@@ -166,8 +165,7 @@ def _is_program(lines: list[str]) -> bool:
     if any(is_command(line) and _is_known(line) for line in lines) or prompt_of(lines[0]):
         return False
     text = "\n".join(lines)
-    verdict = check(text)
-    return verdict.complete and not verdict.error and any(tokens(text))
+    return not check(text).error and any(tokens(text))
 
 
 def _is_known(line: str) -> bool:

@@ -48,7 +48,7 @@ def find_mark(text: str, cursor: int) -> Mark | None:
         return None
     at, chunk = _wrong_chunk(masked(text))
     verdict = compiling.check_line(chunk)
-    if verdict.complete and not verdict.error:
+    if not verdict.error:
         return None
     if not verdict.complete:
         return _open_in(chunk, at)
