@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 
 from aoshell.errors import AoError
 from aoshell.protocol.message import Message, Outgoing, Result, Tag, text
-from aoshell.shell.view.errors_view import split_error, without_colours
+from aoshell.shell.view.errors_view import split_error
+from aoshell.shell.view.text import without_colours
 
 # Tags about the delivery of a message, not its content.
 ENVELOPE = frozenset(

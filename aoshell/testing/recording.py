@@ -11,7 +11,8 @@ from aoshell.lua.references import find_references, replaced
 from aoshell.nodes.values import LogEntry
 from aoshell.protocol.message import Message, Outgoing, Result, text
 from aoshell.shell.journal import Deed, Past, Recorded
-from aoshell.shell.view.errors_view import split_error, without_colours
+from aoshell.shell.view.errors_view import split_error
+from aoshell.shell.view.text import without_colours
 from aoshell.testing.cast import GIVEN, OWN, Cast, is_mock, is_root, message_texts, slot_of
 from aoshell.testing.code_files import CodeFiles
 from aoshell.testing.writing import ADDRESS, VOLATILE, lua_comment, lua_pattern, lua_string

@@ -17,8 +17,8 @@ from aoshell.shell.commands.table import PLACE, STATE
 from aoshell.shell.feed import named_id, short_id
 from aoshell.shell.outcome import CommandOutput, LineAnswer, Table
 from aoshell.shell.session import Session
-from aoshell.shell.view.errors_view import split_error, without_colours
-from aoshell.shell.view.text import format_size
+from aoshell.shell.view.errors_view import split_error
+from aoshell.shell.view.text import format_size, without_colours
 
 _SHOWN = 10
 _LAST = 20

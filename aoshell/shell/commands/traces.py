@@ -18,8 +18,8 @@ from aoshell.shell.feed import named_id
 from aoshell.shell.forking import foreign_note
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
-from aoshell.shell.view.errors_view import split_error, without_colours
-from aoshell.shell.view.text import format_size
+from aoshell.shell.view.errors_view import split_error
+from aoshell.shell.view.text import format_size, without_colours
 
 _WIDTH = 60  # columns of what a hop printed
 _LOOKED_AT = 4096  # characters of it that are put into one line

@@ -8,8 +8,8 @@ from aoshell.lua import compiling
 from aoshell.lua.lexer import pieces, tokens
 from aoshell.lua.references import masked
 from aoshell.shell.lines.meant import read_expression
+from aoshell.shell.view.text import without_colours
 
-_SGR = re.compile(r"\x1b\[[0-9;]*m")
 # Prompts that stand at line starts of transcripts: `aos> `, `[aos]> `, `me@aos-2.0.4[Inbox:1]> `.
 _PROMPT = re.compile(r"\s*(?:aos|\[aos\]|[^\s@]*@aos-[\w.-]+(?:\[Inbox:\d+\])?)> ?")
 _CHECKED = 64  # lines; in longer chunks Lua's parser runs only if `Depth` sees no open block
@@ -40,14 +40,14 @@ def check(chunk: str) -> compiling.CompileResult:
 
 def prompt_of(line: str) -> str:
     """The prompt, without its colours, that was copied with a line; "" where there is none."""
-    prompt = _PROMPT.match(_SGR.sub("", line))
+    prompt = _PROMPT.match(without_colours(line))
     return prompt[0] if prompt else ""
 
 
 def without_prompt(line: str) -> str:
     """A line without a prompt, coloured or not, that was copied with it."""
     prompt = prompt_of(line)
-    return _SGR.sub("", line)[len(prompt) :] if prompt else line
+    return without_colours(line)[len(prompt) :] if prompt else line
 
 
 class Depth:

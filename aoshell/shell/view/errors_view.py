@@ -10,7 +10,7 @@ from aoshell.lua import compiling
 from aoshell.lua.lexer import BREAK, Token, tokens
 from aoshell.lua.references import masked
 from aoshell.protocol.message import Result
-from aoshell.shell.view.text import width_of
+from aoshell.shell.view.text import SGR, width_of, without_colours
 
 TYPED = '[string "aos"]'
 """The name under which a process compiles what was typed."""
@@ -19,20 +19,14 @@ _PLACE = re.compile(
     r'(?P<chunk>\[string "[^"\n]*"\]|[^\s:\[\]"\'][^:\n\[\]"]*):(?P<line>\d{1,9}): '
     r"(?=(?P<what>[^\n]*))"
 )
-_SGR = re.compile(r"\x1b\[[0-9;]*m")
 # What an environment writes above the reason, in colour.
-_HEADING = re.compile(r"(?:^|\n)(?:\x1b\[[0-9;]*m)*error:(?:\x1b\[[0-9;]*m)*\n")
+_HEADING = re.compile(rf"(?:^|\n)(?:{SGR.pattern})*error:(?:{SGR.pattern})*\n")
 _NEAR = re.compile(r"near (?:'(?P<token>.*)'|<eof>)$", re.DOTALL)
 _VARIABLE = re.compile(
     r"\((?:global|local|upvalue|field|method|constant) '([^']+)'\)|^bad argument #\d+ to '([^']+)'"
 )
 _RAISING = frozenset({"error", "assert"})
 _WIDEST = 160
-
-
-def without_colours(text: str) -> str:
-    """A text without its colours."""
-    return _SGR.sub("", text)
 
 
 def split_error(error: str) -> tuple[str, str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from aoshell.shell.view.text import columns_of, width_of
+from aoshell.shell.view.text import SGR, columns_of, width_of, without_colours
 
 SCREENS = 2  # answers that are no longer are shown whole
 _LEFT = 3  # rows of the screen that are left for what follows
 _RESET = "\x1b[0m"
-_SGR = re.compile(r"(\x1b\[[0-9;]*m)")
+_PARTS = re.compile(f"({SGR.pattern})")  # cuts a text, and keeps the colours
 
 
 def first_screen(text: str, columns: int, rows: int) -> tuple[str, str]:
@@ -30,7 +30,7 @@ def first_screen(text: str, columns: int, rows: int) -> tuple[str, str]:
         if taken > room:
             if at == 0:
                 begin = _cut(line, columns * room)
-                left = f"{len(_SGR.sub('', line)) - len(_SGR.sub('', begin)):,} characters"
+                left = f"{len(without_colours(line)) - len(without_colours(begin)):,} characters"
                 return begin + _end_of_colours(begin) + "\n", left
             break
         room -= taken
@@ -65,7 +65,7 @@ def _taken(text: str, columns: int, most: int) -> int:
 
 
 def _rows(line: str, columns: int, most: int) -> int:
-    plain = _SGR.sub("", line)
+    plain = without_colours(line)
     # No character takes more than two columns, and marks that take none are rare.
     width = width_of(plain[: columns * (most + 1)].expandtabs())
     return max(1, -(-width // columns))
@@ -73,7 +73,7 @@ def _rows(line: str, columns: int, most: int) -> int:
 
 def _cut(line: str, width: int) -> str:
     parts: list[str] = []
-    for at, part in enumerate(_SGR.split(line)):
+    for at, part in enumerate(_PARTS.split(line)):
         if at % 2:
             parts.append(part)
             continue

@@ -7,7 +7,8 @@ import unicodedata
 from contextlib import suppress
 from itertools import groupby, islice, takewhile
 
-_SGR = re.compile(r"\x1b\[[0-9;]*m")
+SGR = re.compile(r"\x1b\[[0-9;]*m")
+"""A colour, as terminals take it."""
 _RESET = "\x1b[0m"
 HIDDEN = frozenset(
     "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -36,14 +37,19 @@ _NO_COLUMN = frozenset({"Mn", "Me", "Cf"})  # categories of Unicode: marks, and 
 
 def clean(untrusted: str, *, colour: bool) -> str:
     """The text with controls escaped, but for \\n, \\t and SGR colours, which may be left out."""
-    parts = _SGR.split(untrusted)
+    parts = SGR.split(untrusted)
     safe = [_UNSAFE.sub(_escaped, part) for part in parts]
     if not colour or len(parts) == 1:
         return "".join(safe)
-    codes = _SGR.findall(untrusted)
+    codes = SGR.findall(untrusted)
     mixed = "".join(part + code for part, code in zip(safe, [*codes, ""], strict=True))
     # A colour without an end would run into the prompt.
     return mixed if codes[-1] in (_RESET, "\x1b[m") else mixed + _RESET
+
+
+def without_colours(text: str) -> str:
+    """A text without its colours."""
+    return SGR.sub("", text) if "\x1b" in text else text
 
 
 def clean_prompt(untrusted: str, *, colour: bool) -> str:
@@ -128,7 +134,7 @@ def _filled(line: str, columns: int, indent: int | None = None) -> list[str]:
 
 def _width(text: str) -> int:
     """The columns of a text that may have colours."""
-    return width_of(_SGR.sub("", text) if "\x1b" in text else text)
+    return width_of(without_colours(text))
 
 
 def width_of(line: str) -> int:
