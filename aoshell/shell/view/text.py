@@ -74,25 +74,19 @@ def wrapped(prose: str, columns: int) -> str:
         if is_paragraph and any(_width(line) > columns for line in found):
             found = [" ".join(found)]
         for line in found:
-            lines += [line] if _width(line) <= columns else _broken(line, columns)
+            lines += _broken(line, columns)
     return "\n".join(lines)
 
 
 def wrapped_rows(text: str, columns: int) -> str:
     """Text whose lines stand for themselves, broken as `wrapped()` does. In the row of a table its
     last cell goes on below itself."""
-    lines = (
-        _broken(line, columns) if _width(line) > columns else [line] for line in text.split("\n")
-    )
-    return "\n".join(part for line in lines for part in line)
+    return "\n".join(part for line in text.split("\n") for part in _broken(line, columns))
 
 
 def wrapped_sentences(text: str, columns: int) -> str:
     """Sentences of the shell, broken between words; a line with a gutter is code, and stays."""
-    lines = (
-        [line] if _GUTTER.match(line) or _width(line) <= columns else _broken(line, columns)
-        for line in text.split("\n")
-    )
+    lines = ([line] if _GUTTER.match(line) else _broken(line, columns) for line in text.split("\n"))
     return "\n".join(part for line in lines for part in line)
 
 
@@ -101,6 +95,9 @@ def _is_of_a_paragraph(line: str) -> bool:
 
 
 def _broken(line: str, columns: int) -> list[str]:
+    """A line in parts that are no wider than a screen."""
+    if _width(line) <= columns:
+        return [line]
     gaps = [*islice(_LIST_GAP.finditer(line), _LIST_GAPS)]
     gap = gaps[-1] if gaps else None
     if gap is None:
