@@ -28,6 +28,11 @@ def is_command(line: str) -> bool:
     return _COMMAND.match(line) is not None
 
 
+def command_name(line: str) -> str:
+    """The name of a dot command, without the dot; "" for Lua."""
+    return line.strip()[1:].partition(" ")[0] if is_command(line) else ""
+
+
 def is_complete(chunk: str) -> bool:
     """Whether Enter sends this; otherwise it begins another line."""
     return is_command(chunk) or check(chunk).complete

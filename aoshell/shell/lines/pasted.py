@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from aoshell.lua.lexer import tokens
-from aoshell.shell.lines.multiline import Assembler, check, is_command, prompt_of, without_prompt
+from aoshell.shell.lines.multiline import (
+    Assembler,
+    check,
+    command_name,
+    is_command,
+    prompt_of,
+    without_prompt,
+)
 from aoshell.shell.view.text import width_of
 
 COMPOSING = "… "
@@ -162,7 +169,7 @@ def _lines(text: str) -> list[str]:
 
 def _is_program(lines: list[str]) -> bool:
     """Whether lines are one valid Lua program, and no transcript of a session."""
-    if any(is_command(line) and _is_known(line) for line in lines) or prompt_of(lines[0]):
+    if any(map(_is_known, lines)) or prompt_of(lines[0]):
         return False
     text = "\n".join(lines)
     return not check(text).error and any(tokens(text))
@@ -170,6 +177,9 @@ def _is_program(lines: list[str]) -> bool:
 
 def _is_known(line: str) -> bool:
     """Whether a line names a dot command; in Lua, a line may begin with a field, too."""
+    name = command_name(line)
+    if not name:
+        return False
     from aoshell.shell.commands import registry
 
-    return line.strip()[1:].partition(" ")[0] in registry()
+    return name in registry()

@@ -7,7 +7,7 @@ from pathlib import Path
 from aoshell.errors import AoError, UsageError
 from aoshell.protocol.message import text
 from aoshell.shell.code.files import path_of_argument, read_text
-from aoshell.shell.lines.multiline import is_command
+from aoshell.shell.lines.multiline import command_name
 from aoshell.shell.lines.pasted import split_chunks
 
 LARGEST = 1 << 20  # bytes of a file of lines
@@ -65,4 +65,4 @@ _SENDS_NOTHING = frozenset(
 
 def sends_nothing(line: str) -> bool:
     """Whether a line is a dot command that sends no message."""
-    return is_command(line) and line.strip()[1:].partition(" ")[0] in _SENDS_NOTHING
+    return command_name(line) in _SENDS_NOTHING
