@@ -23,6 +23,7 @@ from aoshell.shell.code.spawning import SpawnRequest, birth_notice, spawn
 from aoshell.shell.flags.subcommands import command_like
 from aoshell.shell.forking import Forking
 from aoshell.shell.hints import next_hint
+from aoshell.shell.naming import SHORTEST
 from aoshell.shell.serving import ServeNode
 from aoshell.shell.session import Front, Patience, Recorder, Session
 
@@ -32,7 +33,6 @@ OpenNode = Callable[[Settings, Limits, Key, Callable[[str], None]], Awaitable[No
 DEFAULT_NAME = "default"
 
 HURRIED = 0.5  # seconds that a remote node may take to close after Ctrl-C
-_SHORTEST_ID = 6
 _SILENT = 1.0  # seconds at the end before a person is told what is waited for
 _OURS = ("wallet", "home", "store")  # stages that no node is to blame for
 _CRON = re.compile(r"\d+-(second|minute|hour|day|week|month|year)s?\Z")
@@ -237,7 +237,7 @@ async def _find(node: Node, reference: str) -> ProcessInfo | None:
             raise
         # Several have this name. A failed look-up never makes a process: one of them may be meant.
         for info in await node.processes():
-            begins = len(reference) >= _SHORTEST_ID and info.id.startswith(reference)
+            begins = len(reference) >= SHORTEST and info.id.startswith(reference)
             if begins or info.name == reference:
                 raise
         return None
