@@ -29,7 +29,6 @@ from aoshell.shell.journal import Journal, Past, Recorded
 from aoshell.shell.naming import Naming
 from aoshell.shell.outcome import Interrupted, LineAnswer
 from aoshell.shell.serving import Served, ServeNode
-from aoshell.shell.sources import Sources
 from aoshell.shell.view.errors_view import TYPED
 
 if TYPE_CHECKING:
@@ -153,7 +152,7 @@ class Session:
         self.settling = False
         self.lacking: AoError | None = None
         self.try_again: Callable[[], Awaitable[None]] | None = None
-        self.texts = Sources(node)
+        self.texts = self.feed.texts
         self.wallet_note = ""
         self.identities = Identities(wallet, wallets)
         self.naming = Naming(node, self.identities)
@@ -168,7 +167,6 @@ class Session:
         self.attested: Trial | None = None
         self.attestation = ""
         self._following = asyncio.create_task(self.feed.follow())
-        self.feed.texts = self.texts
 
     @property
     def sources(self) -> dict[str, str]:
