@@ -278,10 +278,8 @@ class Prompt:
             with suppress(AoError):  # then the next line says what is wrong
                 await session.settle(anyway=True)
         except asyncio.CancelledError:
-            if not self._interrupted or self._running is None:
+            if not self._goes_on():
                 raise
-            while self._running.uncancel():
-                pass
             session.settling = False
             self._list_held()
         finally:
@@ -315,14 +313,20 @@ class Prompt:
         try:
             return await run_line(session, line)
         except asyncio.CancelledError:
-            if not self._interrupted or self._running is None:
+            if not self._goes_on():
                 raise
-            # Ctrl-C may have come more than once.
-            while self._running.uncancel():
-                pass
             return session.given_up
         finally:
             self._running, self._interrupted = None, False
+
+    def _goes_on(self) -> bool:
+        """Let the task of the queue go on, where it was Ctrl-C that cancelled it."""
+        if not self._interrupted or self._running is None:
+            return False
+        # Ctrl-C may have come more than once.
+        while self._running.uncancel():
+            pass
+        return True
 
     async def _load_rest(self) -> None:
         """Import what the first line does not need, while it is typed."""
