@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from aoshell.commandline.table import Flag, Form, Value, commands, first
+from aoshell.commandline.table import Flag, Form, Value, below, commands, first, longer
 
 Table = Sequence[Form]
 
@@ -64,25 +64,23 @@ complete -F _aoshell aoshell
 def bash(table: Table) -> str:
     """The script for bash 3.2 and later."""
     words = [name for name, _ in commands(table)]
-    longer = [_quoted(" ".join(form.words)) for form in table if len(form.words) == 2]
     values, flags, places = [], [], []
     for form in table:
-        key = " ".join(form.words) or "aoshell"
         for flag in form.flags:
             if flag.value:
-                at = "|".join(_quoted(f"{key} {name}") for name in flag.names)
+                at = "|".join(_quoted(f"{form.key} {name}") for name in flag.names)
                 values.append(f"    {at}) {_bash_value(flag.value)} return ;;")
         names = " ".join(name for flag in form.flags for name in flag.names)
-        flags.append(f"      {_quoted(key)}) _aoshell_words {names} ;;")
+        flags.append(f"      {_quoted(form.key)}) _aoshell_words {names} ;;")
         offered = " ".join(_bash_value(place) for place in form.places)
         if not form.words:
             offered = f"((COMP_CWORD == 1)) && _aoshell_words {' '.join(words)}; {offered}"
-        elif more := [one.words[1] for one in table if one.words[:-1] == form.words]:
+        elif more := [one.words[1] for one in below(table, form)]:
             offered = f"((COMP_CWORD == 2)) && _aoshell_words {' '.join(more)}; {offered}"
-        places.append(f"    {_quoted(key)}) {offered} ;;")
+        places.append(f"    {_quoted(form.key)}) {offered} ;;")
     return _HEAD.format("bash") + (
         _BASH.replace("COMMANDS", "|".join(words))
-        .replace("LONGER", "|".join(longer))
+        .replace("LONGER", "|".join(map(_quoted, longer(table))))
         .replace("VALUES", "\n".join(values))
         .replace("FLAGS", "\n".join(flags))
         .replace("PLACES", "\n".join(places))
@@ -137,25 +135,23 @@ if [[ $funcstack[1] == _aoshell ]]; then _aoshell "$@"; else compdef _aoshell ao
 def zsh(table: Table) -> str:
     """The script for zsh, to be sourced or to be put into a folder of $fpath as _aoshell."""
     described = [f"    {_quoted(f'{name}:{about}')}" for name, about in commands(table)]
-    longer = [_quoted(" ".join(form.words)) for form in table if len(form.words) == 2]
     formed = []
     for form in table:
-        key = " ".join(form.words) or "aoshell"
         specs = [spec for flag in form.flags for spec in _zsh_flag(flag)]
         if not form.words:
             specs.append("'1:process or command:_aoshell_first'")
         else:
-            specs += [
-                _zsh_place(number, one, table, form) for number, one in enumerate(form.places)
-            ]
-        formed.append(f"    {_quoted(key)}) _arguments -S \\\n      " + " \\\n      ".join(specs))
+            more = [one.words[1] for one in below(table, form)]
+            specs += [_zsh_place(number, one, more) for number, one in enumerate(form.places)]
+        begin = f"    {_quoted(form.key)}) _arguments -S \\\n      "
+        formed.append(begin + " \\\n      ".join(specs))
         formed[-1] += " ;;"
     return (
         "#compdef aoshell\n"
         + _HEAD.format("zsh")
         + _ZSH.replace("COMMANDS", "\n".join(described))
         .replace("FIRST", "|".join(name for name, _ in commands(table)))
-        .replace("LONGER", "|".join(longer))
+        .replace("LONGER", "|".join(map(_quoted, longer(table))))
         .replace("FORMS", "\n".join(formed))
     )
 
@@ -171,14 +167,10 @@ def _zsh_flag(flag: Flag) -> list[str]:
     ]
 
 
-def _zsh_place(number: int, place: Value, table: Table, form: Form) -> str:
-    below = tuple(
-        one.words[1] for one in table if len(one.words) > 1 and one.words[:-1] == form.words
-    )
+def _zsh_place(number: int, place: Value, more: Sequence[str]) -> str:
+    """A place of a command; `more` are words that stand there, too, and choose another command."""
     at = "*" if place.many else str(number + 1)
-    action = _zsh_action(place)
-    if below:
-        action = f"{{_files; compadd {' '.join(below)}}}"
+    action = f"{{_files; compadd {' '.join(more)}}}" if more else _zsh_action(place)
     return _quoted(f"{at}:{_zsh_text(place.name)}:{action}")
 
 
@@ -236,12 +228,11 @@ def fish(table: Table) -> str:
     for name, about in commands(table):
         lines.append(f"complete -c aoshell -n __aoshell_begins -a {name} -d {_fish_text(about)}")
     for form in table:
-        key = " ".join(form.words) or "aoshell"
-        here = f"complete -c aoshell -n {_quoted(f'__aoshell_is {key}')}"
+        here = f"complete -c aoshell -n {_quoted(f'__aoshell_is {form.key}')}"
         for place in form.places:
             lines += [f"{here} {_fish_value(place)}"] if _fish_value(place) else []
-        below = [one for one in table if len(one.words) > 1 and one.words[:-1] == form.words]
-        lines += [f"{here} -a {one.words[1]} -d {_fish_text(first(one.about))}" for one in below]
+        for one in below(table, form):
+            lines.append(f"{here} -a {one.words[1]} -d {_fish_text(first(one.about))}")
         for flag in form.flags:
             names = " ".join(
                 f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}"
@@ -250,8 +241,7 @@ def fish(table: Table) -> str:
             takes = flag.value and ("-r" if flag.value.file else "-x")  # -x: and no file
             value = f" {takes} {_fish_value(flag.value)}".rstrip() if flag.value else ""
             lines.append(f"{here} {names}{value} -d {_fish_text(flag.help)}")
-    longer = [" ".join(form.words) for form in table if len(form.words) == 2]
-    cases = [f"    case {_quoted(one)}\n      echo {one}\n      return" for one in longer]
+    cases = [f"    case {_quoted(one)}\n      echo {one}\n      return" for one in longer(table)]
     single = " ".join(name for name, _ in commands(table))
     script = _FISH.replace("LONGER", "\n".join(cases)).replace(
         "COMMANDS", f"    case {single}\n      echo $words[1]\n      return"

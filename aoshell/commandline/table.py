@@ -79,6 +79,11 @@ class Form:
     def name(self) -> str:
         return " ".join(("aoshell", *self.words))
 
+    @property
+    def key(self) -> str:
+        """The words; "aoshell" for the shell itself."""
+        return " ".join(self.words) or "aoshell"
+
 
 _PARSERS: dict[tuple[str, ...], Callable[[], argparse.ArgumentParser]] = {
     (): shell_parser,
@@ -136,6 +141,16 @@ def _value(action: argparse.Action) -> Value:
 def commands(table: Sequence[Form]) -> list[tuple[str, str]]:
     """The commands behind `aoshell`, each with one sentence about it."""
     return [(form.words[0], first(form.about)) for form in table if len(form.words) == 1]
+
+
+def below(table: Sequence[Form], form: Form) -> list[Form]:
+    """The commands that begin with the words of another one."""
+    return [one for one in table if len(one.words) > 1 and one.words[:-1] == form.words]
+
+
+def longer(table: Sequence[Form]) -> list[str]:
+    """The words of the commands of two words."""
+    return [form.key for form in table if len(form.words) == 2]
 
 
 def first(text: str) -> str:
