@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 
 from aoshell.errors import AoError, UnsupportedError
 from aoshell.nodes.values import LogEntry, Module, ProcessInfo
@@ -15,11 +14,11 @@ from aoshell.shell.commands.messages import computed_entries
 from aoshell.shell.commands.processes import local_verbs
 from aoshell.shell.identities import OWN
 from aoshell.shell.journal import Past
+from aoshell.shell.naming import ID
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 
 MOST = 10_000  # messages of all processes that a record may have
-_ADDRESS = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])")
 
 
 @command("record")
@@ -98,7 +97,7 @@ def _named(entry: LogEntry) -> set[str]:
     texts = [text(message.data), *(tag.value for tag in message.tags)]
     if message.from_ != message.owner:  # what a process sent follows from what was sent to it
         return {message.from_}
-    return {id for one in texts for id in _ADDRESS.findall(one)}
+    return {id for one in texts for id in ID.findall(one)}
 
 
 async def _processes(session: Session) -> dict[str, ProcessInfo]:
