@@ -19,10 +19,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
 
+from aoshell.attest.kinds import KIND_NAMES
 from aoshell.lua.compiling import check_line
 from aoshell.lua.lexer import KEYWORDS
 from aoshell.lua.references import masked
 from aoshell.protocol.encoding import brief, has_id_form
+from aoshell.shell.flags.limits import RANGES
 
 _TOKEN = re.compile(r"\[@SLOT\]|\[|\]|[^\s\[\]]+(?:\[@SLOT\])?")
 _WORD = re.compile(r"""(?:"[^"]*+"|'[^']*+'|\S)++""")  # quotes keep blanks together
@@ -63,10 +65,8 @@ KINDS: Mapping[str, Kind] = {
     "ID": Kind("an id"),
     "IDENTITY": Kind("the name of an identity"),
     "KEY": Kind("a key, or a path of keys"),
-    "KIND": Kind("a kind of evidence", words=("snp", "tpm", "generate", "report")),
-    "LIMIT": Kind(
-        "the name of a limit", words=("seconds", "memory", "pushes", "gas", "workers", "network")
-    ),
+    "KIND": Kind("a kind of evidence", words=KIND_NAMES),
+    "LIMIT": Kind("the name of a limit", words=(*RANGES, "network")),
     "MEASUREMENT": Kind("96 hexadecimal digits"),
     "MESSAGE": Kind("the id of a message, or its beginning"),
     "MODULE": Kind("a module: its name or id, or a file"),
