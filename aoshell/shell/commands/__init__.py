@@ -116,6 +116,20 @@ def usage_error(name: str, what: str) -> UsageError:
     return UsageError(f".{name}: {what}", hint=f"usage: {known.form}{like}; .help {name} says more")
 
 
+def quoted_words(name: str, text: str) -> list[str]:
+    """The words of a command's arguments; one with blanks stands in quotes.
+
+    Raises:
+        UsageError: a quote is not closed.
+    """
+    import shlex
+
+    try:
+        return shlex.split(text)
+    except ValueError:
+        raise usage_error(name, "a quote is not closed") from None
+
+
 def unknown_command(name: str) -> UsageError:
     """The error for an unknown command; the hint names the nearest."""
     from difflib import get_close_matches

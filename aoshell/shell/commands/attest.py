@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +13,7 @@ from aoshell.errors import AoError, UsageError
 from aoshell.protocol.url import unprotected
 from aoshell.shell.attestation.holding import format_time, hold_to_pin
 from aoshell.shell.attestation.pins import LIFETIME, AttestationPins, Passed, Trusted
-from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands import command, quoted_words, usage_error
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
@@ -89,7 +88,7 @@ async def run_attest(
 
 def _arguments(rest: str) -> tuple[str, str, str, bool]:
     """(NODE or FILE or "", FILE to save to or "", kind or "", offline)."""
-    words, offline = _words("attest", rest), False
+    words, offline = quoted_words("attest", rest), False
     given = {"--save": "", "--kind": ""}
     targets = []
     while words:
@@ -108,13 +107,6 @@ def _arguments(rest: str) -> tuple[str, str, str, bool]:
     if len(targets) > 1:
         raise usage_error("attest", "more than one NODE or FILE")
     return (targets[0] if targets else ""), given["--save"], kind, offline
-
-
-def _words(name: str, rest: str) -> list[str]:
-    try:
-        return shlex.split(rest)
-    except ValueError:
-        raise usage_error(name, "a quote is not closed") from None
 
 
 async def _evidence(session: Session, target: str, kind: str) -> Evidence:
@@ -233,7 +225,7 @@ async def nodes(session: Session, given: Given) -> CommandOutput:
 
     The evidence is not checked: .attest URL does that.
     """
-    words = _words("nodes", given.text)
+    words = quoted_words("nodes", given.text)
     found = await _offers(session, list(dict.fromkeys(words[1:])))
     rows = tuple(
         (str(one["node"]), "offered" if one["offered"] else "-", str(one["what"])) for one in found

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 from contextlib import nullcontext
 from pathlib import Path
 
 from aoshell.errors import UsageError
 from aoshell.shell.code.files import path_of_argument, read_file
 from aoshell.shell.code.reloading import Reloader
-from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands import command, quoted_words
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.feed import Where
 from aoshell.shell.outcome import CommandOutput
@@ -43,10 +42,7 @@ async def pause(session: Session, _: Given) -> CommandOutput:
 
 
 async def _where(session: Session, rest: str) -> Where | None:
-    try:
-        words = shlex.split(rest)
-    except ValueError:
-        raise usage_error("live", "a quote is not closed") from None
+    words = quoted_words("live", rest)
     pairs = [word.partition("=") for word in words if word != "--where"]
     for name, equals, value in pairs:
         if not name or not equals:
@@ -87,7 +83,4 @@ def _files(rest: str) -> list[Path]:
     """The files that are named; names with spaces stand in quotes."""
     if path_of_argument(rest).is_file():
         return [path_of_argument(rest)]
-    try:
-        return [path_of_argument(word) for word in shlex.split(rest)]
-    except ValueError:
-        raise usage_error("watch", "a quote is not closed") from None
+    return [path_of_argument(word) for word in quoted_words("watch", rest)]
