@@ -14,10 +14,10 @@ from aoshell.errors import AoError
 from aoshell.lua.bundled import unbundle
 from aoshell.nodes.base import Node
 from aoshell.protocol.message import text
+from aoshell.shell.computed import computed_entries
 from aoshell.shell.view.errors_view import names_a_file
 
 LOOKED_BACK = 500  # newest messages of a log in which files are looked for
-_PAGE = 100
 
 
 class Sources:
@@ -46,15 +46,12 @@ class Sources:
             if module.kind == "lua":
                 self._take(module.data, known)
             self._read[process] = max(-1, last - LOOKED_BACK)
-        while (after := self._read[process]) < last:
-            page = await self._node.results(process, after, _PAGE)
-            slots = [entry.result.slot for entry in page if entry.result]
-            if not slots or slots[-1] <= after:
-                return
-            self._read[process] = slots[-1]
-            for entry in page:
-                if entry.result and entry.result.ok and entry.message.tag("Action") == "Eval":
-                    self._take(entry.message.data, known)
+        async for entry in computed_entries(self._node, process, self._read[process]):
+            if entry.result is None:
+                continue
+            self._read[process] = entry.result.slot
+            if entry.result.ok and entry.message.tag("Action") == "Eval":
+                self._take(entry.message.data, known)
 
     @staticmethod
     def _take(code: bytes, known: dict[str, str]) -> None:

@@ -13,7 +13,7 @@ from shell_typing import Typing, Use
 
 from aoshell.errors import UsageError
 from aoshell.nodes.values import Stage
-from aoshell.shell.commands import messages
+from aoshell.shell import computed
 from aoshell.shell.commands.workbench import duration_text, parse_duration
 from aoshell.shell.lines import batch
 from aoshell.shell.view import waiting
@@ -81,7 +81,7 @@ def test_nothing_exposed_is_said(typing: Use) -> None:
 
 
 def test_messages_that_time_sends(typing: Use, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(messages, "_PAGE", 2)
+    monkeypatch.setattr(computed, "_PAGE", 2)
 
     async def body(typed: Typing) -> None:
         tags = '{["Cron-Interval"] = "1-hour", ["Cron-Tag-Action"] = "Tick"}'

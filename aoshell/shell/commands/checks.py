@@ -18,8 +18,8 @@ from aoshell.shell.code.bundle import bundle
 from aoshell.shell.code.files import path_of_argument
 from aoshell.shell.commands import command
 from aoshell.shell.commands.grammar import Given
-from aoshell.shell.commands.messages import computed_entries
 from aoshell.shell.commands.places import find_process
+from aoshell.shell.computed import computed_entries
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 
@@ -77,7 +77,7 @@ async def _lines(session: Session, process: ProcessInfo) -> _Sources:
     """The code of a process: the files that were loaded, and other lines by their slots."""
     found: dict[str, bytes] = {}
     modules: dict[str, str] = {}
-    async for entry in computed_entries(session, process.id):
+    async for entry in computed_entries(session.node, process.id):
         result, code = entry.result, entry.message.data
         if entry.message.tag("Action") != "Eval" or not result or not result.ok:
             continue

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from aoshell.errors import AoError, UsageError
-from aoshell.nodes.values import LogEntry, ProcessInfo, Receipt, Undelivered
+from aoshell.nodes.values import ProcessInfo, Receipt, Undelivered
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Message, Result
 from aoshell.shell.code.bundle import short_string
@@ -14,6 +13,7 @@ from aoshell.shell.commands import command, usage_error
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.places import State, find_place, find_state, process_or_attached
 from aoshell.shell.commands.table import PLACE, STATE
+from aoshell.shell.computed import computed_entries
 from aoshell.shell.feed import named_id, short_id
 from aoshell.shell.outcome import CommandOutput, LineAnswer, Table
 from aoshell.shell.session import Session
@@ -22,7 +22,6 @@ from aoshell.shell.view.text import format_size, without_colours
 
 _SHOWN = 10
 _LAST = 20
-_PAGE = 200
 _PREVIEW = 60
 
 # Read raw: a metatable's __index must not run because somebody looks.
@@ -208,25 +207,10 @@ async def _entries(
     scheduled = await session.node.schedule(process.id, first, total - 1) if total else ()
     computed = {
         (entry.result.slot, entry.result.tick): entry.result
-        async for entry in computed_entries(session, process.id, first - 1)
+        async for entry in computed_entries(session.node, process.id, first - 1)
         if entry.result
     }
     return [(message, computed.get(_place(message))) for message in scheduled[-last:]]
-
-
-async def computed_entries(
-    session: Session, process: str, after: int = -1
-) -> AsyncIterator[LogEntry]:
-    """The computed entries of a process after a slot, oldest first."""
-    last = await session.node.slots(process) - 1
-    while after < last:
-        page = await session.node.results(process, after, _PAGE)
-        for entry in page:
-            yield entry
-        slots = [entry.result.slot for entry in page if entry.result]
-        if not slots or slots[-1] <= after:
-            return
-        after = slots[-1]
 
 
 def _place(message: Message) -> tuple[int, int]:

@@ -10,8 +10,8 @@ from aoshell.protocol.message import raw, text
 from aoshell.shell.code.files import path_of_argument, write_new_file
 from aoshell.shell.commands import command
 from aoshell.shell.commands.grammar import Given
-from aoshell.shell.commands.messages import computed_entries
 from aoshell.shell.commands.processes import local_verbs
+from aoshell.shell.computed import computed_entries
 from aoshell.shell.identities import OWN
 from aoshell.shell.journal import Past
 from aoshell.shell.naming import ID
@@ -78,7 +78,7 @@ async def _gathered(session: Session) -> dict[str, list[LogEntry]]:
         process = left.pop(0)
         if process in found or process not in known:
             continue
-        found[process] = [entry async for entry in computed_entries(session, process)]
+        found[process] = [entry async for entry in computed_entries(session.node, process)]
         count += len(found[process])
         if count > MOST:
             raise AoError(
