@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Protocol, cast
-
-from aoshell.errors import UnsupportedError
 from aoshell.shell.commands import command
 from aoshell.shell.commands.grammar import Given
+from aoshell.shell.commands.terminal import TerminalFront, terminal_front
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 
 
-class _Screen(Protocol):
-    """What a front at a terminal can do beyond `Front`."""
-
-    async def compose(self) -> str:
-        """Lines until `.done`; "" where they were given up."""
-
-    async def pad(self) -> str:
-        """What the user wrote in an editor; "" where that is nothing new."""
-
-    async def more(self) -> bool:
-        """Show the last answer that was cut; False where none was."""
-
-    async def learn_names(self) -> int:
-        """Read the names of the attached process; how many it has."""
-
-
-def _screen(session: Session) -> _Screen:
-    """Raises UnsupportedError where there is no terminal."""
-    if not hasattr(session.front, "compose"):
-        raise UnsupportedError(
-            "that needs a terminal", hint="in a pipe, code may have several lines as it is"
-        )
-    return cast(_Screen, session.front)
+def _screen(session: Session) -> TerminalFront:
+    return terminal_front(
+        session, "that needs a terminal", "in a pipe, code may have several lines as it is"
+    )
 
 
 @command("editor")

@@ -2,43 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, cast
-
-from aoshell.errors import UnsupportedError
 from aoshell.shell.code.files import path_of_argument
 from aoshell.shell.commands import command
 from aoshell.shell.commands.grammar import Given
+from aoshell.shell.commands.terminal import TerminalFront, terminal_front
 from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
 
 MOST = 20  # entries that .history shows; with a word, five times as many
 
 
-class _Prompt(Protocol):
-    """What a front at a terminal can do beyond `Front`."""
-
-    def past(self, words: str, most: int) -> list[str]:
-        """The newest lines that were typed and have all of the words, the newest first."""
-
-    def settings(self) -> Sequence[tuple[str, str, str]]:
-        """Each setting: its name, its value, and what it may be."""
-
-    def change(self, name: str, value: str) -> str:
-        """Change a setting for this session; returns it as a line of the config file.
-
-        Raises:
-            UsageError: there is no such setting, or it cannot have this value.
-        """
-
-
-def _prompt(session: Session) -> _Prompt:
-    """Raises UnsupportedError where there is no terminal."""
-    if not hasattr(session.front, "settings"):
-        raise UnsupportedError(
-            "only a prompt at a terminal has that", hint="aoshell NAME opens one"
-        )
-    return cast(_Prompt, session.front)
+def _prompt(session: Session) -> TerminalFront:
+    return terminal_front(session, "only a prompt at a terminal has that", "aoshell NAME opens one")
 
 
 @command("set")

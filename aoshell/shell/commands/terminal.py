@@ -1,0 +1,49 @@
+"""What a front at a terminal can do beyond `Front`, for the commands that need one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from aoshell.errors import UnsupportedError
+from aoshell.shell.session import Session
+
+
+class TerminalFront(Protocol):
+    """A front at a terminal."""
+
+    async def compose(self) -> str:
+        """Lines until `.done`; "" where they were given up."""
+
+    async def pad(self) -> str:
+        """What the user wrote in an editor; "" where that is nothing new."""
+
+    async def more(self) -> bool:
+        """Show the last answer that was cut; False where none was."""
+
+    async def learn_names(self) -> int:
+        """Read the names of the attached process; how many it has."""
+
+    def past(self, words: str, most: int) -> list[str]:
+        """The newest lines that were typed and have all of the words, the newest first."""
+
+    def settings(self) -> Sequence[tuple[str, str, str]]:
+        """Each setting: its name, its value, and what it may be."""
+
+    def change(self, name: str, value: str) -> str:
+        """Change a setting for this session; returns it as a line of the config file.
+
+        Raises:
+            UsageError: there is no such setting, or it cannot have this value.
+        """
+
+
+def terminal_front(session: Session, lacking: str, hint: str) -> TerminalFront:
+    """The front of a session at a terminal.
+
+    Raises:
+        UnsupportedError: there is no terminal; with these words.
+    """
+    if not hasattr(session.front, "compose"):
+        raise UnsupportedError(lacking, hint=hint)
+    return cast(TerminalFront, session.front)
