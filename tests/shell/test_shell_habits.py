@@ -20,8 +20,9 @@ from aoshell.errors import AoError, UsageError
 from aoshell.home.endpoints import resolve_endpoints
 from aoshell.home.folders import Settings
 from aoshell.protocol.wallet import Wallet
+from aoshell.shell.commands.reading import sends_nothing
 from aoshell.shell.commands.timing import MOST_RUNS, RUNS, split_count, spread
-from aoshell.shell.lines.sourcing import read_lines, sends_nothing
+from aoshell.shell.lines.sourcing import read_lines
 from aoshell.shell.prompt.completion import LineCompleter
 from aoshell.shell.prompt.config import CHOICES, Preferences, changed, load_preferences, shown
 from aoshell.shell.prompt.startup import startup_files, startup_lines
@@ -306,6 +307,7 @@ def test_no_harmless_command_sends() -> None:
     for line in ("x = 1", ".load a", ".send a", ".dryrun f()", ".time --keep x", ".unknown", "."):
         assert not sends_nothing(line)
     assert sends_nothing(" .ps") and sends_nothing(".live")
+    assert sends_nothing(".waits token") and not sends_nothing(".waits drop 3f")
 
 
 @pytest.mark.parametrize(("value", "allowed"), [("true", True), ("false", False), (None, False)])

@@ -18,6 +18,7 @@ GROUPS = ("Processes", "Messages", "Code", "Trying", "Network", "Trust", "Shell"
 
 
 ANY, NONE = ".*", ""  # of `Row.reads`: whatever stands behind it; without an argument only
+_NO_DROP = r"(?!(.* )?drop\b).*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +31,21 @@ class Row:
         example: a line that somebody could type.
         reads: the arguments with which it only reads, as a regular expression: then it is answered
             beside a line that runs. None where it may always change something.
+        quiet: the same for those with which it sends no message: start-up files may have it on any
+            node.
     """
 
     group: str
     usage: str
     example: str
     reads: str | None = None
+    quiet: str | None = None
 
 
 TABLE: Mapping[str, Row] = {
-    "as": Row("Messages", "[IDENTITY]", ".as alice", NONE),
+    "as": Row("Messages", "[IDENTITY]", ".as alice", NONE, quiet=ANY),
     "at": Row("Trying", f"{STATE} CODE", ".at 7 Balances", ANY),
-    "attach": Row("Processes", "PROCESS", ".attach token"),
+    "attach": Row("Processes", "PROCESS", ".attach token", quiet=ANY),
     "attest": Row(
         "Trust",
         "[NODE|FILE] [--save FILE] [--kind KIND] [--offline]",
@@ -64,31 +68,33 @@ TABLE: Mapping[str, Row] = {
     "exit": Row("Shell", "", ".exit"),
     "export": Row("Processes", "FILE", ".export desk.process"),
     "fork": Row("Trying", f"[SOURCE] [{STATE}] as NAME [--replay]", ".fork token@7 as twin"),
-    "handlers": Row("Code", f"[{STATE}]", ".handlers token", ANY),
-    "help": Row("Shell", "[COMMAND|FUNCTION]", ".help send", ANY),
-    "history": Row("Shell", "[WORD…]", ".history Transfer", ANY),
+    "handlers": Row("Code", f"[{STATE}]", ".handlers token", ANY, quiet=ANY),
+    "help": Row("Shell", "[COMMAND|FUNCTION]", ".help send", ANY, quiet=ANY),
+    "history": Row("Shell", "[WORD…]", ".history Transfer", ANY, quiet=ANY),
     "import": Row("Processes", "FILE [as NAME]", ".import desk.process as desk2"),
-    "inbox": Row("Messages", f"[{STATE}] [N]", ".inbox 20", ANY),
+    "inbox": Row("Messages", f"[{STATE}] [N]", ".inbox 20", ANY, quiet=ANY),
     "inspect": Row("Code", f"[{STATE}] VALUE [depth N]", ".inspect Handlers.list depth 3", ANY),
     "json": Row("Code", f"[{STATE}] VALUE", ".json token Balances", ANY),
     "limits": Row("Processes", "[LIMIT AMOUNT]", ".limits seconds 30", NONE),
-    "live": Row("Messages", "[--where NAME=VALUE…]", ".live --where Action=*-Notice"),
+    "live": Row("Messages", "[--where NAME=VALUE…]", ".live --where Action=*-Notice", quiet=ANY),
     "load": Row("Code", "FILE", ".load token.lua"),
     "load-blueprint": Row(
         "Code", "[BLUEPRINT|FILE] [--show] [--yes]", ".load-blueprint token", NONE
     ),
     "log": Row("Messages", f"[{PLACE}]", ".log token@7", ANY),
-    "messages": Row("Messages", f"[{STATE}] [--last N]", ".messages token --last 50", ANY),
+    "messages": Row(
+        "Messages", f"[{STATE}] [--last N]", ".messages token --last 50", ANY, quiet=ANY
+    ),
     "mock": Row("Trying", "ID FILE [as NAME]", ".mock 0syT… oracle.lua"),
     "monitor": Row("Network", "[PROCESS]", ".monitor token"),
     "more": Row("Shell", "", ".more"),
     "names": Row("Shell", "", ".names"),
-    "node": Row("Network", "", ".node", ANY),
+    "node": Row("Network", "", ".node", ANY, quiet=ANY),
     "nodes": Row("Trust", "--tee URL…", ".nodes --tee https://node.example"),
-    "now": Row("Network", "[KEY]", ".now balances", ANY),
+    "now": Row("Network", "[KEY]", ".now balances", ANY, quiet=ANY),
     "pad": Row("Code", "", ".pad"),
-    "pause": Row("Messages", "", ".pause"),
-    "ps": Row("Processes", "", ".ps", ANY),
+    "pause": Row("Messages", "", ".pause", quiet=ANY),
+    "ps": Row("Processes", "", ".ps", ANY, quiet=ANY),
     "publish": Row("Code", "FILE|--environment [as NAME] [--yes]", ".publish token.lua as coin"),
     "queue": Row("Trying", "[on|off]", ".queue on", NONE),
     "record": Row("Trying", "FILE", ".record my_test.lua"),
@@ -101,7 +107,7 @@ TABLE: Mapping[str, Row] = {
         ".send token Action=Transfer Recipient=@alice Quantity=5",
     ),
     "serve": Row("Network", "[PORT|show|off]", ".serve 4000"),
-    "set": Row("Shell", "[SETTING CHOICE]", ".set theme light", NONE),
+    "set": Row("Shell", "[SETTING CHOICE]", ".set theme light", NONE, quiet=ANY),
     "signature": Row("Trust", "", ".signature", ANY),
     "snapshot": Row("Trying", "[NAME]", ".snapshot good", NONE),
     "source": Row("Shell", "FILE", ".source setup.aos"),
@@ -114,9 +120,9 @@ TABLE: Mapping[str, Row] = {
     "undo": Row("Trying", "[SLOT]", ".undo"),
     "unmonitor": Row("Network", "[PROCESS]", ".unmonitor token"),
     "update": Row("Code", "", ".update"),
-    "verify": Row("Trust", "[on|off|attested] [--new-key]", ".verify on", NONE),
+    "verify": Row("Trust", "[on|off|attested] [--new-key]", ".verify on", NONE, quiet=ANY),
     "verify-log": Row("Processes", "[PROCESS]", ".verify-log token", ANY),
-    "waits": Row("Messages", "[PROCESS] [drop ID]", ".waits drop 3f", r"(?!(.* )?drop\b).*"),
+    "waits": Row("Messages", "[PROCESS] [drop ID]", ".waits drop 3f", _NO_DROP, quiet=_NO_DROP),
     "warp": Row("Trying", "DURATION", ".warp 1h30m"),
     "wasm": Row("Code", "FILE|ID", ".wasm examples/wasm/counter.wasm", ANY),
     "watch": Row("Code", "FILE…|off", ".watch token.lua"),

@@ -7,7 +7,6 @@ from pathlib import Path
 from aoshell.errors import AoError, UsageError
 from aoshell.protocol.message import text
 from aoshell.shell.code.files import path_of_argument, read_text
-from aoshell.shell.lines.multiline import command_name
 from aoshell.shell.lines.pasted import split_chunks
 
 LARGEST = 1 << 20  # bytes of a file of lines
@@ -55,14 +54,3 @@ def sourced(line: str) -> str:
     if not rest.strip():
         raise UsageError(".source needs the name of a file", hint=".help source")
     return rest.strip()
-
-
-# What is run at a prompt on a node that is not one's own: it sends no message.
-_SENDS_NOTHING = frozenset(
-    ("as", "attach", "handlers", "help", "history", "inbox", "live", "messages", "node", "now")
-) | {"pause", "ps", "set", "verify", "waits"}
-
-
-def sends_nothing(line: str) -> bool:
-    """Whether a line is a dot command that sends no message."""
-    return command_name(line) in _SENDS_NOTHING

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aoshell.errors import AoError
-from aoshell.shell.lines.sourcing import read_lines, sends_nothing
+from aoshell.shell.commands.reading import sends_nothing
+from aoshell.shell.lines.sourcing import read_lines
 
 ENDING = ".aos"
 _PLAIN = re.compile(r"[\w-][\w.-]{0,63}\Z")  # names that are files of the folder, and no others
