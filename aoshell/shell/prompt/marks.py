@@ -15,8 +15,8 @@ from prompt_toolkit.layout.utils import explode_text_fragments
 from aoshell.lua import compiling
 from aoshell.lua.lexer import tokens
 from aoshell.lua.references import masked
-from aoshell.shell.lines.multiline import is_command, prompt_of
-from aoshell.shell.lines.pasted import split_chunks
+from aoshell.shell.lines.multiline import is_command
+from aoshell.shell.lines.pasted import is_transcript, split_chunks
 from aoshell.shell.prompt.screen import Marking
 from aoshell.shell.prompt.structure import open_frames
 from aoshell.shell.view.errors_view import TYPED, place_of
@@ -61,7 +61,7 @@ def find_mark(text: str, cursor: int) -> Mark | None:
 
 
 def _is_no_lua(text: str) -> bool:
-    return is_command(text) or text.lstrip()[:1] in ".=?" or any(map(prompt_of, text.split("\n")))
+    return is_command(text) or text.lstrip()[:1] in ".=?" or is_transcript(text)
 
 
 def _wrong_chunk(text: str) -> tuple[int, str]:
