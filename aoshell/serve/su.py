@@ -215,13 +215,18 @@ def _message(stored: Stored) -> dict[str, Any]:
         "tags": tags_in_json(_tags_of(message, signed)),
         "signature": signature,
         "anchor": printable(message.anchor) or None,
-        "target": message.target or None,
+        "target": _target_of(message, signed) or None,
     }
 
 
 def _tags_of(message: Message, signed: object) -> tuple[Tag, ...]:
     """The tags as they were signed; the log keeps no tag that claims who a message is from."""
     return signed.tags if isinstance(signed, DataItem) else message.tags
+
+
+def _target_of(message: Message, signed: object) -> str:
+    """The target as it was signed; the log names a process as the target of its definition."""
+    return signed.target if isinstance(signed, DataItem) else message.target
 
 
 def _text_of(message: Message) -> str | None:

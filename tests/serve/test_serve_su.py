@@ -130,6 +130,9 @@ async def test_a_process_and_the_time(folder: Path, wallet: Wallet) -> None:
             "timestamp",
         ]
         assert (found["process_id"], found["data"]) == (item.id, " ")
+        assert found["target"] is None  # nobody signed one; a real unit gives what was signed
+        page = await on.get(f"/{item.id}?process-id={item.id}&to-nonce=0")
+        assert page["edges"][0]["node"]["message"]["target"] is None
         assert {"name": "Name", "value": "desk"} in found["tags"]
         assert type(found["timestamp"]) is int and len(found["block"]) == 12
         now = await on.get("/timestamp")
