@@ -220,8 +220,7 @@ class _Loading:
         demand(origin.process not in self._origins, "a fork has two origins")
         self._origins[origin.process] = origin
         if origin.memory:
-            row = next(id for id, at in self._ids.items() if at is self._processes[origin.process])
-            self._processes[origin.process] = self._ids[row] = Places(origin.memory_slot)
+            self._processes[origin.process].begin = origin.memory_slot
         self._batch.origins.append(origin._replace(process=self._base_process + origin.process))
         self._count(len(origin.module))
 

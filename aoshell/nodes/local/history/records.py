@@ -210,12 +210,12 @@ def checked_cron(text: str) -> str:
 class Places:
     """The places of one log, in order: nothing is missing, and what has results comes first.
 
-    Args:
+    Attributes:
         begin: the slot behind which a fork's memory is: it follows the definition. -1 for none.
     """
 
     def __init__(self, begin: int = -1) -> None:
-        self._begin = begin
+        self.begin = begin
         self._slot, self._tick, self._computed_all = -1, 0, True
 
     @property
@@ -227,8 +227,8 @@ class Places:
         """Raise ValueError where a message is not the next one."""
         here = (logged.slot, logged.tick)
         following = [(self._slot + 1, 0), (max(self._slot, 0), self._tick + 1)]
-        if self._begin > 0 and (self._slot, self._tick) == (0, 0):
-            following = [(self._begin, 0)]
+        if self.begin > 0 and (self._slot, self._tick) == (0, 0):
+            following = [(self.begin, 0)]
         demand(here in following, f"slot {self._slot + 1} is missing")
         demand(computed is None or self._computed_all, f"a slot before {logged.slot} has no result")
         self._slot, self._tick = here
