@@ -28,7 +28,7 @@ def head(pages: object, values: object = None) -> bytes:
 
 
 def test_a_memory_is_kept_as_its_pages_that_are_not_zeros(tmp_path: Path) -> None:
-    memories = Memories(tmp_path / "memories")
+    memories = Memories(tmp_path)
     digest = memories.put(MEMORY)
     assert digest == hashlib.sha256(MEMORY).hexdigest() == digest_of(pack(MEMORY))
     first, _, rest = zlib.decompress(memories.image(digest)).partition(b"\n")
@@ -42,7 +42,7 @@ def test_a_memory_is_kept_as_its_pages_that_are_not_zeros(tmp_path: Path) -> Non
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     memories = Memories(tmp_path)
     digest = memories.put(MEMORY)
-    (file,) = tmp_path.iterdir()
+    (file,) = (tmp_path / "memories").iterdir()
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(AoError, match="missing or damaged"):
         memories.image(digest)

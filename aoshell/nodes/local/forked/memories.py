@@ -20,6 +20,7 @@ from aoshell.bounded import files, jsontext, zipped
 from aoshell.errors import AoError
 from aoshell.sandbox.frames import IMAGE_LIMIT
 
+FOLDER = "memories"  # in that of the node
 MAGIC = b"aoshell memory 1\n"
 PAGE = 65536  # bytes
 _ZEROS = bytes(PAGE)
@@ -29,10 +30,14 @@ MOST_PAGES = (4 << 30) // PAGE  # of a memory
 
 
 class Memories:
-    """The folder of memories."""
+    """The memories of a node.
+
+    Args:
+        folder: of the node.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder = folder / FOLDER
 
     def _path(self, digest: str) -> Path:
         return self._folder / f"{digest}.memory"

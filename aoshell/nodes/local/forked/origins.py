@@ -17,7 +17,6 @@ from aoshell.nodes.local.log.checkpoint import Checkpoint
 from aoshell.nodes.local.log.rows import OF_UNIT, Logged, Origin, ProcessRow
 from aoshell.nodes.local.log.store import Store
 
-MEMORIES = "memories"  # the folder of memories that forks begin with
 MOCK = "Mock"  # the tag of a stand-in (`.mock`), which has the address of a live process, too
 
 
@@ -31,7 +30,7 @@ class Origins:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.memories = Memories(store.folder / MEMORIES)
+        self.memories = Memories(store.folder)
         self._known: dict[int, Origin | None] = {}
         self._mocks: dict[int, bool] = {}
         self.accept_signed = False

@@ -17,7 +17,6 @@ from typing import Any
 from aoshell import __version__
 from aoshell.errors import AoError
 from aoshell.nodes.local.forked.memories import Memories
-from aoshell.nodes.local.forked.origins import MEMORIES
 from aoshell.nodes.local.history import parts, records
 from aoshell.nodes.local.history.longwork import Progress
 from aoshell.nodes.local.intake import WALLETS
@@ -103,7 +102,7 @@ def _records(
             yield records.of_origin(origin)
     held = store.select("SELECT DISTINCT memory FROM origins WHERE memory != '' ORDER BY memory")
     for (digest,) in held:
-        yield records.of_memory(Memories(store.folder / MEMORIES), digest)
+        yield records.of_memory(Memories(store.folder), digest)
     marks = Marks(store)
     for row in rows:
         if found := marks.of(row.id):

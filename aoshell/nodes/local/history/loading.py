@@ -16,7 +16,6 @@ from typing import Any
 from aoshell.errors import AoError
 from aoshell.nodes.local import cron
 from aoshell.nodes.local.forked.memories import Memories
-from aoshell.nodes.local.forked.origins import MEMORIES
 from aoshell.nodes.local.history import parts, records
 from aoshell.nodes.local.history.longwork import Progress
 from aoshell.nodes.local.history.records import DAMAGED, Places, demand
@@ -227,7 +226,7 @@ class _Loading:
     def _memory(self, record: list[str]) -> None:
         # Beside the database, and before it says so: a file that no fork needs does no harm.
         digest, content = record
-        memories = Memories(self._store.folder / MEMORIES)
+        memories = Memories(self._store.folder)
         self._memories.add(records.read_memory(memories, digest, content))
 
     def _at_home(self, row: ProcessRow) -> ProcessRow:

@@ -22,7 +22,6 @@ from aoshell.bounded.sizes import size
 from aoshell.errors import AoError
 from aoshell.nodes.local.authority import AUTO, fixed_authority
 from aoshell.nodes.local.forked.memories import Memories
-from aoshell.nodes.local.forked.origins import MEMORIES
 from aoshell.nodes.local.history import records
 from aoshell.nodes.local.history.adding import Adding
 from aoshell.nodes.local.history.longwork import LongWork, Progress, run_in_thread
@@ -101,7 +100,7 @@ def _records(store: Store, row: ProcessRow, progress: Progress) -> Iterator[dict
             yield {"module": [module_id, found[0], records.text_of(found[1])]}
     origin = store.origin(row.number)
     if origin is not None and origin.memory:
-        yield records.of_memory(Memories(store.folder / MEMORIES), origin.memory)
+        yield records.of_memory(Memories(store.folder), origin.memory)
     for number, (logged, computed) in enumerate(store.entries(row.number)):
         progress(number)
         yield records.of_entry(logged, computed)
@@ -158,7 +157,7 @@ async def import_process(
         raise _no_export()
     try:
         with work.seen("import", size(len(data))) as seen:
-            memories = Memories(store.folder / MEMORIES)
+            memories = Memories(store.folder)
             row, modules, entries, origin = await run_in_thread(
                 partial(_read, data, memories), seen
             )
