@@ -116,7 +116,7 @@ class Intake:
         if self._origins.of(process.number) is not None:
             if first := self._scheduled(process, item.id):
                 return first
-            self._origins.check_signed(process, "httpsig" if isinstance(item, HttpItem) else "")
+            self._origins.check_signed(process, is_item=isinstance(item, DataItem))
         tags = _tag_list(item)
         owner = item.owner_address
         # As on the network: From-Process becomes From. From is then not Owner, so a process handles

@@ -107,11 +107,8 @@ class Origins:
         origin = self.of(process)
         return OF_UNIT if origin is not None and origin.module else ""
 
-    def check_signed(self, process: ProcessRow, item_form: str) -> None:
-        """Raise AoError where a signed message is not taken."""
-        origin = self.of(process.number)
-        if origin is None:
-            return
+    def check_signed(self, process: ProcessRow, *, is_item: bool) -> None:
+        """Raise AoError where a fork does not take a signed message."""
         name = process.name or process.id
         if not self.accept_signed:
             raise AoError(
@@ -121,7 +118,7 @@ class Origins:
                 hint="lines and .send at the prompt go to it unsigned; serve --accept-signed takes"
                 " signed ones, too",
             )
-        if item_form:
+        if not is_item:
             raise AoError(
                 f"{name} is a fork, and takes ANS-104 items only",
                 stage="message",
