@@ -7,8 +7,9 @@ from functools import cache
 from importlib.resources import files
 
 from aoshell.serve.http import Request, Response
+from aoshell.serve.workbench import DEVICE
 
-DEVICE, PART = "~aoshell@1.0", "page"  # the first two segments of its paths
+PART = "page"  # of the device: the second segment of its paths
 PAGE = "page.html"
 
 _KINDS = {
@@ -58,7 +59,7 @@ def _policy(request: Request) -> tuple[str, str]:
     `'self'` alone would let in a script that somebody has uploaded: it is at `/raw/ID`.
     """
     host = request.header("host")
-    own = f"{host}/{DEVICE}/{PART}/" if _NAMED.match(host) else "'self'"
+    own = f"{host}/~{DEVICE}/{PART}/" if _NAMED.match(host) else "'self'"
     return (
         "content-security-policy",
         f"default-src 'none'; script-src {own}; style-src {own}; connect-src 'self'; "

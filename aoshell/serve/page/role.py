@@ -16,13 +16,13 @@ from aoshell.serve.page.accept import prefers_page
 from aoshell.serve.page.events import Watch
 from aoshell.serve.page.files import (
     DATA_POLICY,
-    DEVICE,
     KEPT_TO_ITSELF,
     PAGE,
     PART,
     file_response,
     names,
 )
+from aoshell.serve.workbench import DEVICE
 
 if TYPE_CHECKING:
     from aoshell.nodes.base import NetworkVerbs, Node
@@ -67,7 +67,7 @@ class Page:
         if not segments:
             wanted = request.method == "GET" and not request.query and prefers_page(request)
             return file_response(request, PAGE) if wanted else None
-        if f"~{request.device}" != DEVICE or segments[1:2] != (PART,):
+        if request.device != DEVICE or segments[1:2] != (PART,):
             return None
         if request.method != "GET":
             raise RequestError(405, "the page reads only: GET")
