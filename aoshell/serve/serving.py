@@ -184,18 +184,19 @@ class _Roles:
 
     def every(self) -> Sequence[Role]:
         """All of them, for one port, in the order in which they are asked."""
+        computing = self._computing()
         return (
             MessengerUnit(self._network, self._checker, self._submitting, self._traces),
-            self._computing(),
+            computing,
             SchedulerUnit(self._network),
             Bundler(self._network, self._checker),
-            *self._hyperbeam(),
+            *self._hyperbeam(computing),
         )
 
     def _computing(self, *, alone: bool = False) -> ComputeUnit:
         return ComputeUnit(self._node, self._network, self._checker, self._dry_runs, alone=alone)
 
-    def _hyperbeam(self) -> Sequence[Role]:
+    def _hyperbeam(self, computing: ComputeUnit) -> Sequence[Role]:
         if self._key is None:
             return ()
         from aoshell.serve.hyper.call import Services
@@ -208,7 +209,7 @@ class _Roles:
             self._submitting,
             self._key,
             self._dry_runs,
-            self._computing(),
+            computing,
         )
         return (HyperBeam(behind),)
 
