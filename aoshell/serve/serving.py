@@ -126,7 +126,7 @@ class Serving:
             load = Load(options.bounds)
             roles = _Roles(node, network, checker, options, key, load)
             workbench = TokenWorkbench(node, token, sign_as)
-            page = Page(node, network)
+            page = Page(node, network, load.dry_runs)
             every: Sequence[Role] = (page, workbench, gateway, *roles.every())
             app = Application(every, guard, tell, hidden, load)
             most = options.connections

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ from eventually import in_loop
 from served_node import AUTHORITY, COUNTER, NOBODY, ServedNode, content, served
 
 from aoshell.protocol.wallet import Wallet
+from aoshell.serve.http import Request, RequestError, Response
 from aoshell.serve.page import data, role
+from aoshell.serve.page.role import Page
 from aoshell.serve.page.shown import line, shown
 
 PAGE = "/~aoshell@1.0/page"
@@ -191,6 +194,24 @@ async def test_a_state_that_takes_long_is_given_up(
         assert "0.2 s" in (await told(on, "state", 504, process=process))["error"]
         await on.node.cancel(process, 1)
         await on.node.idle()
+
+
+@in_loop
+async def test_a_state_waits_for_the_dry_runs_of_all_roles(
+    folder: Path, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(role, "STATE_SECONDS", 0.2)
+    async with served(folder, wallet) as on:
+        process = await on.spawn()
+        looks = asyncio.Semaphore(1)
+        page = Page(on.node, on.node.network, looks)
+        asked = Request("GET", "/~aoshell@1.0/page/state", f"process={process}", (), b"")
+        async with looks:
+            with pytest.raises(RequestError, match=r"0\.2 s"):
+                await page.answer(asked)
+        monkeypatch.setattr(role, "STATE_SECONDS", 20.0)
+        answer = await page.answer(asked)
+        assert isinstance(answer, Response) and answer.status == 200
 
 
 @in_loop

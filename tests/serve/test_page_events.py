@@ -18,6 +18,7 @@ from aoshell.nodes.glances import Overview, Progress
 from aoshell.nodes.values import Place
 from aoshell.protocol.wallet import Wallet
 from aoshell.serve.app import Application
+from aoshell.serve.load import Load
 from aoshell.serve.page import events
 from aoshell.serve.page.events import Watch
 from aoshell.serve.page.role import Page
@@ -244,7 +245,7 @@ async def test_all_listeners_share_a_look(monkeypatch: pytest.MonkeyPatch) -> No
 async def test_a_client_that_goes_is_left(folder: Path, wallet: Wallet) -> None:
     """Without a socket: it goes while nothing happens, and while a part is on its way."""
     async with served(folder, wallet) as on:
-        page = Page(on.node, on.node.network)
+        page = Page(on.node, on.node.network, Load().dry_runs)
         app = Application([page], Guard())
         for _ in range(events.MOST_STREAMS + 1):
             sender = Sender()

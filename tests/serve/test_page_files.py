@@ -14,6 +14,7 @@ from served_node import served
 from aoshell.protocol.wallet import Wallet
 from aoshell.serve.app import Application
 from aoshell.serve.http import Request
+from aoshell.serve.load import Load
 from aoshell.serve.page import files
 from aoshell.serve.page.accept import prefers_page
 from aoshell.serve.page.role import Page
@@ -128,7 +129,7 @@ async def test_the_page_loads_its_own_files_only(folder: Path, wallet: Wallet) -
 @in_loop
 async def test_no_other_file_is_given(path: str, folder: Path, wallet: Wallet) -> None:
     async with served(folder, wallet) as on:
-        app = Application([Page(on.node, on.node.network)], Guard())
+        app = Application([Page(on.node, on.node.network, Load().dry_runs)], Guard())
         found = await ask(app, target=path)
         assert (found.status == 404) or path.endswith(".js/"), found.body
 
@@ -137,7 +138,7 @@ async def test_no_other_file_is_given(path: str, folder: Path, wallet: Wallet) -
 @in_loop
 async def test_no_host_reaches_the_policy(host: str, folder: Path, wallet: Wallet) -> None:
     async with served(folder, wallet) as on:
-        app = Application([Page(on.node, on.node.network)], Guard())
+        app = Application([Page(on.node, on.node.network, Load().dry_runs)], Guard())
         found = await ask(app, headers=[("host", host), ("accept", BROWSERS[0])])
         if host == "evil.test":
             assert found.status == 421

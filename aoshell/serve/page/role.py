@@ -33,7 +33,6 @@ MOST_HOPS = 300  # of a trace
 LARGEST_TRACE = 4 << 20  # bytes of messages that are read for it
 MOST_SLOTS = 20_000  # whose use is looked at: the last ones
 MOST_PARTS = 400  # that these are put together to
-MOST_STATES = 2  # states that are read at once; others wait their turn
 STATE_SECONDS = 20.0  # that a state may take, with what is computed before it
 
 _PLACE = re.compile(r"(\d{1,15})(?:\.(\d{1,15}))?\Z", re.A)
@@ -41,13 +40,17 @@ _LAST = (1 << 53) - 1  # behind every cron message of a slot
 
 
 class Page:
-    """The page for people, and its data."""
+    """The page for people, and its data.
 
-    def __init__(self, node: Node, network: NetworkVerbs) -> None:
+    Args:
+        looks: to be held while a state is looked at, as by all roles.
+    """
+
+    def __init__(self, node: Node, network: NetworkVerbs, looks: asyncio.Semaphore) -> None:
         self._node = node
         self._network = network
         self._watch = Watch(network)
-        self._states = asyncio.Semaphore(MOST_STATES)
+        self._looks = looks
         self._parts: dict[str, Callable[[Request], Awaitable[object]]] = {
             "message": self._message,
             "messages": self._messages,
@@ -126,7 +129,7 @@ class Page:
     async def _state(self, request: Request) -> object:
         process = _process_of(request)
         try:
-            async with asyncio.timeout(STATE_SECONDS), self._states:
+            async with asyncio.timeout(STATE_SECONDS), self._looks:
                 state = await self._network.state_at(process, None, "")
         except TimeoutError:
             raise RequestError(
