@@ -6,7 +6,8 @@ are inside the functions that need them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from aoshell.home.folders import Settings
     from aoshell.nodes.base import Node
     from aoshell.nodes.remote.arweave.gateway import Gateway
+    from aoshell.nodes.remote.http.client import Client
     from aoshell.nodes.remote.http.progress import Waiting
     from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
     from aoshell.nodes.remote.legacy.node import LegacyNode
@@ -276,40 +278,40 @@ async def _completed(endpoints: Endpoints) -> Endpoints:
 
 async def _look_up(here: str) -> None:
     """Ask a node of this machine as a gateway; call it in a task. Raises AoError, TimeoutError."""
-    import asyncio
     from pathlib import Path
 
     from aoshell.nodes.remote.arweave.gateway import Gateway
-    from aoshell.nodes.remote.http.client import Client
-    from aoshell.nodes.remote.http.progress import Waiting, disable_retries
 
-    disable_retries()
-    asked = Gateway(Client(here, Waiting()), Path())
-    try:
-        async with asyncio.timeout(OWN_GATEWAY):
-            await asked.look()
-    finally:
-        await asked.close()
+    async with _asked_once(here) as client:
+        await Gateway(client, Path()).look()
 
 
 async def _address_of(here: str) -> str:
     """The address that a network of this machine says it has, "" where it says none; as above."""
+    from aoshell.protocol.encoding import has_id_form
+
+    async with _asked_once(here) as client:
+        answer = await client.get("schedule", "/")
+    said = answer.json("schedule") if answer.ok else None
+    found = said.get("address") if isinstance(said, dict) else None
+    return found if isinstance(found, str) and has_id_form(found) else ""
+
+
+@asynccontextmanager
+async def _asked_once(here: str) -> AsyncIterator[Client]:
+    """A client that tries once, for `OWN_GATEWAY` seconds at most; enter it in a task."""
     import asyncio
 
     from aoshell.nodes.remote.http.client import Client
     from aoshell.nodes.remote.http.progress import Waiting, disable_retries
-    from aoshell.protocol.encoding import has_id_form
 
     disable_retries()
-    asked = Client(here, Waiting())
+    client = Client(here, Waiting())
     try:
         async with asyncio.timeout(OWN_GATEWAY):
-            answer = await asked.get("schedule", "/")
-        said = answer.json("schedule") if answer.ok else None
-        found = said.get("address") if isinstance(said, dict) else None
-        return found if isinstance(found, str) and has_id_form(found) else ""
+            yield client
     finally:
-        await asked.close()
+        await client.close()
 
 
 def _gateway(endpoints: Endpoints, settings: Settings, waiting: Waiting) -> Gateway:
