@@ -45,9 +45,8 @@ def export_process(store: Store, row: ProcessRow, progress: Progress) -> Iterato
         AoError: stage "export", it would be too large to import.
     """
     origin = store.origin(row.number)
-    yield from write_process(
-        row, _records(store, row, progress), forked=origin and origin._replace(process=0)
-    )
+    found = _records(store, row, origin, progress)
+    yield from write_process(row, found, forked=origin and origin._replace(process=0))
 
 
 def write_process(
@@ -92,13 +91,14 @@ def _too_large(row: ProcessRow, taken: int) -> AoError:
     )
 
 
-def _records(store: Store, row: ProcessRow, progress: Progress) -> Iterator[dict[str, Any]]:
+def _records(
+    store: Store, row: ProcessRow, origin: Origin | None, progress: Progress
+) -> Iterator[dict[str, Any]]:
     yield {"process": records.without_defaults(row)}
     for module_id in dict.fromkeys([row.environment, row.module]):
         found = store.module(module_id)
         if found is not None:
             yield {"module": [module_id, found[0], records.text_of(found[1])]}
-    origin = store.origin(row.number)
     if origin is not None and origin.memory:
         yield records.of_memory(Memories(store.folder), origin.memory)
     for number, (logged, computed) in enumerate(store.entries(row.number)):
