@@ -37,7 +37,13 @@ _KIND = ("content-type", "text/event-stream; charset=utf-8")
 
 
 class Watch:
-    """Looks at the node when it has changed, as long as somebody listens: once for all of them."""
+    """Looks at the node when it has changed, as long as somebody listens: once for all of them.
+
+    Attributes:
+        seen: what the last look has found; None before the first.
+        mark: its digest, the id of events that tell of it.
+        closed: all streams end.
+    """
 
     def __init__(self, network: NetworkVerbs) -> None:
         self._network = network
@@ -45,6 +51,7 @@ class Watch:
         self._looking: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self.seen: Overview | None = None
+        self.mark = ""
         self.closed = False
 
     def listen(self, last: str) -> Stream:
@@ -97,7 +104,7 @@ class Watch:
                     await asyncio.sleep(0)  # it waits now, so no change falls between
                     seen = await self._network.glances.overview(MOST_PROCESSES)
                     if seen != self.seen:
-                        self.seen = seen
+                        self.seen, self.mark = seen, _digest(seen)
                         self._wake()
                     await waiting
                 finally:
@@ -134,7 +141,7 @@ class _Listener:
             now, told = self._watch.seen, self._told
             if now is not None and now is not told:
                 self._told = now
-                mark = digest(now)
+                mark = self._watch.mark
                 if told is None and mark == self._last:
                     return b": nothing has changed\n\n"
                 return _event(told, now, mark)
@@ -148,7 +155,7 @@ class _Listener:
         self._watch.leave(self)
 
 
-def digest(seen: Overview) -> str:
+def _digest(seen: Overview) -> str:
     """The same for what is the same, whichever process has looked."""
     return hashlib.sha256(repr(seen).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
