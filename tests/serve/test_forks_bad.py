@@ -84,6 +84,21 @@ def no_edges(_edges: Edges) -> Edges:
     return [{"node": {"message": "text"}}]
 
 
+def no_tags(edges: Edges) -> Edges:
+    edges[1]["node"]["message"]["tags"] = 5
+    return edges
+
+
+def tags_of_text(edges: Edges) -> Edges:
+    edges[1]["node"]["message"]["tags"] = ["Action"]
+    return edges
+
+
+def too_high(edges: Edges) -> Edges:
+    assignment(edges[2])["Block-Height"]["value"] = "9" * 40
+    return edges
+
+
 LIES = [
     (without, "skips slots: slot 2 is due, and it gives 3"),
     (repeated, "repeats slots: slot 2 is due, and it gives 1"),
@@ -93,6 +108,9 @@ LIES = [
     (back_in_time, "goes back in time at slot 2"),
     (no_definition, "is not its definition"),
     (no_edges, "something that is no schedule"),
+    (no_tags, "something that is no schedule"),
+    (tags_of_text, "something that is no schedule"),
+    (too_high, "something that is no schedule"),
 ]
 
 
