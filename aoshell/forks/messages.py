@@ -124,7 +124,7 @@ def _message(
     owner, signature = _member(given, "owner"), words(_member(given, "signature"))
     key = words(owner.get("key")) if isinstance(owner, Mapping) else ""
     address = words(owner.get("address")) if isinstance(owner, Mapping) else words(owner)
-    octets = raw(data or "")
+    octets = raw(words(data))
     target, anchor = words(_member(given, "target")), words(_member(given, "anchor"))
     item = None
     if signature or key:

@@ -99,6 +99,15 @@ def too_high(edges: Edges) -> Edges:
     return edges
 
 
+def half_a_character(edges: Edges) -> Edges:
+    edges[1]["node"]["message"]["data"] = "\ud800"
+    return edges
+
+
+def ends_early(edges: Edges) -> Edges:
+    return [edge for edge in edges if int(assignment(edge)["Nonce"]["value"]) < 3]
+
+
 LIES = [
     (without, "skips slots: slot 2 is due, and it gives 3"),
     (repeated, "repeats slots: slot 2 is due, and it gives 1"),
@@ -111,6 +120,8 @@ LIES = [
     (no_tags, "something that is no schedule"),
     (tags_of_text, "something that is no schedule"),
     (too_high, "something that is no schedule"),
+    (half_a_character, "its owner has not signed what came"),
+    (ends_early, "has slots up to 4, and lists none behind 2"),
 ]
 
 
