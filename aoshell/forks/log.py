@@ -144,7 +144,7 @@ class _Reading:
         """Read what is missing, and keep it."""
         if self._is_enough:
             return
-        newest = await self._remote.newest(self._process)
+        newest = await self._remote.newest(self._process) if self._wanted is None else None
         last = newest if self._wanted is None else self._wanted
         start, began = time.monotonic(), len(self._messages)
         told = start
@@ -153,6 +153,7 @@ class _Reading:
                 self._process, self._last, _LAST if last is None else last
             )
             if not page:
+                self._check_end(newest)
                 return
             await self._take(page)
             cache.add(page)
@@ -162,6 +163,16 @@ class _Reading:
             if now - told >= TOLD_EVERY:
                 told = now
                 self._tell(self._progress(last, began, now - start))
+
+    def _check_end(self, newest: int | None) -> None:
+        """Raise AoError where a log ends before the slot that its source calls the newest."""
+        if newest is not None and self._messages and self._last < newest:
+            raise AoError(
+                f"{self._remote.source} says that {self._process} has slots up to {newest}, and"
+                f" lists none behind {self._last}",
+                stage="schedule",
+                hint=f"nothing was forked; {self._process}@{self._last} forks what it lists",
+            )
 
     @property
     def _is_enough(self) -> bool:

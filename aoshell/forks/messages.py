@@ -20,9 +20,10 @@ from aoshell.nodes.remote.arweave import verified
 from aoshell.nodes.remote.arweave.transactions import NotVerifiedError
 from aoshell.nodes.remote.results import words
 from aoshell.protocol.ans104 import DataItem
-from aoshell.protocol.encoding import b64url, has_id_form
+from aoshell.protocol.encoding import b64url, brief, has_id_form
 from aoshell.protocol.message import Message, Tag, by_lower_name, raw, text
 
+LONGEST_NUMBER = 15  # digits of a slot, a time, a height
 CHECKED_SINCE = 1_440_000  # the block height from which on the network's chains are right
 
 
@@ -74,6 +75,7 @@ def read_edge(edge: Any, where: str) -> ForeignMessage:
         given = node.get("message")
         if given is not None and not isinstance(given, Mapping):
             raise TypeError("a message is no map")
+        tags = _tags(_member(given, "tags")) if given is not None else ()
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise AoError(
             f"{where} answers with something that is no schedule ({error})",
@@ -82,7 +84,7 @@ def read_edge(edge: Any, where: str) -> ForeignMessage:
         ) from None
     if given is None:
         return ForeignMessage(assigned, None, None)
-    message, item = _message(given, assigned, where)
+    message, item = _message(given, tags, assigned, where)
     return ForeignMessage(assigned, message, item)
 
 
@@ -96,17 +98,24 @@ def _assigned(given: Mapping[str, Any]) -> Assigned:
         words(_member(given, "id")),
         named["process"],
         named.get("message", ""),
-        int(named.get("nonce", named.get("slot", ""))),
-        int(named["timestamp"]),
-        int(named.get("block-height") or 0),
+        _count(named.get("nonce", named.get("slot", ""))),
+        _count(named["timestamp"]),
+        _count(named.get("block-height") or "0"),
         named.get("hash-chain", ""),
-        int(named.get("epoch") or 0),
+        _count(named.get("epoch") or "0"),
         exclude,
     )
 
 
+def _count(digits: str) -> int:
+    """A number from 0 on that a home can hold. Raises ValueError."""
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= LONGEST_NUMBER):
+        raise ValueError(f"{brief(digits)} is no number")
+    return int(digits)
+
+
 def _message(
-    given: Mapping[str, Any], assigned: Assigned, where: str
+    given: Mapping[str, Any], tags: tuple[Tag, ...], assigned: Assigned, where: str
 ) -> tuple[Message, DataItem | None]:
     identity, data = words(_member(given, "id")), _member(given, "data")
     at = f"slot {assigned.slot} of {assigned.process}"
@@ -115,7 +124,7 @@ def _message(
     owner, signature = _member(given, "owner"), words(_member(given, "signature"))
     key = words(owner.get("key")) if isinstance(owner, Mapping) else ""
     address = words(owner.get("address")) if isinstance(owner, Mapping) else words(owner)
-    tags, octets = _tags(_member(given, "tags")), raw(data or "")
+    octets = raw(words(data))
     target, anchor = words(_member(given, "target")), words(_member(given, "anchor"))
     item = None
     if signature or key:

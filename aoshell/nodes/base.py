@@ -282,7 +282,7 @@ class NetworkVerbs(Protocol):
         """Keep what is for no process. An item of the Type "Module" becomes a module.
 
         Raises:
-            AoError: it is a module that cannot be run.
+            AoError: it is a module that cannot be run, or is signed for a fork.
         """
 
     async def assign(

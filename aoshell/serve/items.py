@@ -100,7 +100,7 @@ async def keep(network: NetworkVerbs, given: DataItem | Transaction, client: str
     try:
         await network.keep(given, client=client)
     except AoError as error:
-        if error.stage in ("module", "usage"):
+        if error.stage in REFUSED:
             raise RequestError(400, error.what) from None
         raise
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -22,6 +23,8 @@ ANY = "*"  # as an origin: every page may ask
 
 PREFLIGHT_SECONDS = 600  # that a browser may remember what is allowed
 _METHODS = "GET, POST, PUT, DELETE, OPTIONS, HEAD, PATCH"
+
+_HOST = re.compile(r"(?:\[([^\]]*)\]|([^:@\[\]]*))(?::\d*)?", re.A)  # name or [IPv6], and a port
 
 # What others have signed is shown on our own origin. `sandbox` runs no script of it and gives it an
 # origin of its own, `nosniff` keeps text from being taken for a page.
@@ -118,11 +121,12 @@ def bears(request: Request, token: str) -> bool:
 
 
 def name_in(host: str) -> str:
-    """The name or address in a Host header or an origin, without its port."""
-    host = host.strip().lower()
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0].rstrip(".")
+    """The name or address in a Host header or an origin, without its port.
+
+    It is "" where what stands behind the name is no port.
+    """
+    found = _HOST.fullmatch(host.strip().lower())
+    return (found[1] or found[2]).rstrip(".") if found else ""
 
 
 def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -198,6 +198,26 @@ async def test_serve_refuses_signed_items_for_forks_and_gives_no_signature_out(
 
 
 @in_loop
+async def test_an_upload_that_is_signed_for_a_fork_is_not_kept(
+    folder: Path, wallet: Wallet
+) -> None:
+    async with served(folder / "there", wallet) as there:
+        process = await counted(there)
+        async with home(folder / "here") as node:
+            await forked(node, folder / "here", there, process)
+        for accept in (False, True):
+            state = settings(folder / "here").state
+            async with served(state, wallet, accept_signed=accept) as here:
+                sent = here.message(process, Action="Add")
+                for path in ("/tx", "/upload", "/v1/tx/arweave"):
+                    answer = await here.client.post(path, content=sent.raw)
+                    assert answer.status_code == 400 and "fork of a live process" in answer.text
+                assert (await here.client.get(f"/tx/{sent.id}")).status_code == 404
+                assigned = await here.client.post(f"/?process-id={process}&assign={sent.id}")
+                assert assigned.status_code == 404
+
+
+@in_loop
 async def test_a_home_holds_one_fork_of_an_id_and_half_a_fork_never(
     folder: Path, wallet: Wallet
 ) -> None:

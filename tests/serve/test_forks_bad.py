@@ -84,6 +84,30 @@ def no_edges(_edges: Edges) -> Edges:
     return [{"node": {"message": "text"}}]
 
 
+def no_tags(edges: Edges) -> Edges:
+    edges[1]["node"]["message"]["tags"] = 5
+    return edges
+
+
+def tags_of_text(edges: Edges) -> Edges:
+    edges[1]["node"]["message"]["tags"] = ["Action"]
+    return edges
+
+
+def too_high(edges: Edges) -> Edges:
+    assignment(edges[2])["Block-Height"]["value"] = "9" * 40
+    return edges
+
+
+def half_a_character(edges: Edges) -> Edges:
+    edges[1]["node"]["message"]["data"] = "\ud800"
+    return edges
+
+
+def ends_early(edges: Edges) -> Edges:
+    return [edge for edge in edges if int(assignment(edge)["Nonce"]["value"]) < 3]
+
+
 LIES = [
     (without, "skips slots: slot 2 is due, and it gives 3"),
     (repeated, "repeats slots: slot 2 is due, and it gives 1"),
@@ -93,6 +117,11 @@ LIES = [
     (back_in_time, "goes back in time at slot 2"),
     (no_definition, "is not its definition"),
     (no_edges, "something that is no schedule"),
+    (no_tags, "something that is no schedule"),
+    (tags_of_text, "something that is no schedule"),
+    (too_high, "something that is no schedule"),
+    (half_a_character, "its owner has not signed what came"),
+    (ends_early, "has slots up to 4, and lists none behind 2"),
 ]
 
 

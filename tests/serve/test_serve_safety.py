@@ -54,14 +54,16 @@ async def test_names_of_loopback_are_answered(host: str) -> None:
         "[::1",
         "user@evil.test",
         "evil.test#localhost",
+        "localhost:80@evil.test",
+        "localhost:80; script-src *",
+        "[::1]evil.test",
     ],
 )
 @in_loop
 async def test_other_names_are_refused(host: str) -> None:
     echo = Echo()
     answer = await ask(app(echo), headers=[("host", host)])
-    refused = 200 if host == "[::1" else 421  # a bracket that does not close is still loopback
-    assert answer.status == refused and len(echo.asked) == (refused == 200)
+    assert answer.status == 421 and not echo.asked
 
 
 @pytest.mark.parametrize("hosts", [[], ["localhost", "evil.test"], ["localhost", "localhost"]])

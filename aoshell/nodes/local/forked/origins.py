@@ -125,6 +125,16 @@ class Origins:
                 hint="sign it as one",
             )
 
+    def check_kept(self, process: ProcessRow) -> None:
+        """Raise AoError where an upload is signed for a process, and would be kept and shown."""
+        if self.of(process.number) is not None:
+            raise AoError(
+                f"{process.name or process.id} is a fork of a live process, and this upload is"
+                " signed for it: whoever has it could post it there",
+                stage="message",
+                hint="nothing was kept",
+            )
+
     def check_cut(self, process: ProcessRow, slot: int) -> None:
         """Raise UsageError where a slot from elsewhere would be taken back."""
         origin = self.of(process.number)

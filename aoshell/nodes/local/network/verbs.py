@@ -115,6 +115,8 @@ class LocalNetwork:
 
     async def keep(self, item: DataItem | Transaction, *, client: str = "") -> None:
         engine = self._engine
+        if (row := engine.processes.find(item.target)) is not None:
+            engine.origins.check_kept(row)
         if find_upload(engine.store, item.id) is not None:
             return
         if by_lower_name(item.tags).get("type") == "Module":
