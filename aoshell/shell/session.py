@@ -360,7 +360,7 @@ class Session:
     ) -> LineAnswer:
         """Evaluate Lua read-only, as the owner of the process; nothing changes.
 
-        While the process computes the last line, its newest state is that before the line.
+        While the process computes a line of this session, its newest state is that before it.
 
         Args:
             process: None for the attached one.
@@ -381,7 +381,7 @@ class Session:
             (*envelope("Message"), EVAL, Tag("Read-Only", "true")),
             raw(code),
         )
-        self.looked_back = self._computed_now(process.id) if slot is None else None
+        self.looked_back = await self._computed_now(process.id) if slot is None else None
         if self.looked_back is not None:
             slot = self.looked_back - 1
         if slot is None:
@@ -394,10 +394,16 @@ class Session:
             found = await self.node.local.workbench.at(process.id, slot, item)
         return LineAnswer(None, found, sources={TYPED: code if shown is None else shown})
 
-    def _computed_now(self, process: str) -> int | None:
-        """The slot of the last line, while this process computes it; None where it does not."""
-        busy = self.computing if self.node.local else None
-        return busy.slot or None if busy and busy.process == process else None
+    async def _computed_now(self, process: str) -> int | None:
+        """The slot that a process computes for a line of this session, also for one that was given
+        up, or that waits for such a slot; None where it does not.
+        """
+        lines = [*self.given, self.computing] if self.node.local else []
+        slots = [line.slot for line in lines if line and line.process == process and line.slot]
+        if not slots:
+            return None
+        next_slot = (await self.node.find(process)).computed
+        return next_slot if next_slot <= max(slots) else None
 
     async def query(
         self, code: str, process: ProcessInfo | None = None, slot: int | None = None

@@ -46,6 +46,14 @@ class FakeNode:
     def local(self) -> FakeNode | None:
         return self
 
+    @property
+    def workbench(self) -> FakeNode:
+        return self
+
+    async def at(self, process: str, slot: int, item: Message) -> Result:
+        del slot
+        return await self.dryrun(process, item)
+
     def __init__(self) -> None:
         self.limits = Limits()
         self.infos: dict[str, ProcessInfo] = {}

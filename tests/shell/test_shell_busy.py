@@ -16,6 +16,8 @@ from shell_typing import Typing, Use
 from aoshell.home.folders import Settings
 from aoshell.shell.commands import registry
 from aoshell.shell.commands.reading import only_reads
+from aoshell.shell.lines.run import run_line
+from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.prompt.busy import activity, slot_before
 from aoshell.shell.prompt.queued import Queued
 from aoshell.shell.session import Patience
@@ -224,6 +226,36 @@ def test_a_process_that_computes_is_read_as_it_was_before(typing: Use) -> None:
         await node.result(session.attached.id, session.sent.slot)
         assert await session.query("return tostring(Count)") == 7
         assert session.looked_back is None and session.computing is None
+
+    typing(body)
+
+
+def test_a_process_is_read_also_while_it_computes_what_was_given_up(typing: Use) -> None:
+    async def body(desk: Typing) -> None:
+        await desk("Count = 7")
+        await desk(".limits seconds 600")  # it is no limit that ends the loop
+        session = desk.session
+
+        async def give_up(line: str) -> None:
+            running = asyncio.ensure_future(desk(line))
+            await until(lambda: session.computing is not None)
+            running.cancel()
+            await asyncio.wait({running})
+
+        await give_up("Count = 8 while true do end")
+        assert session.sent and session.sent.slot
+        loop = session.sent.slot
+        for line, value in ((".inspect Count", None), (".dryrun Count", None), (".waits", [])):
+            found = await run_line(session, line)
+            assert isinstance(found, CommandOutput), line
+            assert found.note == f"as it was before slot {loop}, which is being computed:", line
+            assert value is None or found.value == value
+        await give_up("Count = 9")  # it waits for the loop
+        assert await session.query("return tostring(Count)") == 7 and session.looked_back == loop
+        await session.stop()
+        await session.node.result(session.attached.id, loop + 1)
+        found = await run_line(session, ".inspect Count")
+        assert isinstance(found, CommandOutput) and not found.note
 
     typing(body)
 

@@ -250,6 +250,28 @@ def test_ids_are_cut_before_texts() -> None:
     assert table_lines(PEOPLE, wide - 35)[1].endswith("…")
 
 
+def test_what_a_row_is_called_is_cut_last() -> None:
+    """`.set` showed `colours.…` in each of sixteen rows on a narrow screen."""
+    rows = (("colours.suggestion", "ansiblue bold", "a colour of any kind"),)
+    table = Table(("SETTING", "VALUE", "MAY BE"), rows)
+    assert table_lines(table, 40)[1] == "colours.suggestion  ansiblue…  a colour…"
+    marked = table.marked([True])
+    assert table_lines(marked, 43)[1] == ">  colours.suggestion  ansiblue…  a colour…"
+
+
+def test_a_tree_goes_on_below_its_branches() -> None:
+    """`.trace` was broken inside words, from the first column on."""
+    tree = "desk #3 Eval\n└─ token #3 Transfer\n   ├─ market #2 Credit-Notice of five\n   └─ desk"
+    assert wrapped_rows(tree, 24).split("\n") == [
+        "desk #3 Eval",
+        "└─ token #3 Transfer",
+        "   ├─ market #2",
+        "   │  Credit-Notice of",
+        "   │  five",
+        "   └─ desk",
+    ]
+
+
 def test_a_table_without_room_is_blocks_of_lines() -> None:
     assert table_lines(PEOPLE, 20)[:7] == [
         "NAME   default",

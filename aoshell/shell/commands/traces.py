@@ -39,6 +39,7 @@ async def trace(session: Session, given: Given) -> CommandOutput:
     return CommandOutput(
         [_value(hop) for hop in hops],
         text="\n".join(_tree(hops, names)),
+        rows=True,
         note=await _elsewhere(session, hops),
     )
 

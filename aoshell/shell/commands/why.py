@@ -104,7 +104,8 @@ async def why(session: Session, given: Given) -> CommandOutput:
     sender = named_id(facts["from"], names.get(facts["from"], ""))
     head = f"{named_id(process, place.process.name)} slot {recorded.slot}"
     lines = [f"{head}: {message.tag('Action') or 'a message without Action'} from {sender}"]
-    return CommandOutput(facts, text="\n".join([*lines, *_explanation(facts, recorded)]))
+    text = "\n".join([*lines, *_explanation(facts, recorded)])
+    return CommandOutput(facts, text=text, rows=True)
 
 
 def _asked(message: Message) -> Message:

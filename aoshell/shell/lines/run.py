@@ -28,11 +28,11 @@ async def run_line(session: Session, line: str) -> Outcome:
         outcome: Outcome
         try:
             line = await read_word(session, line)
-            session.commanded = is_command(line)
+            session.commanded, session.looked_back = is_command(line), None
             if session.commanded:
                 from aoshell.shell.commands import run_command
 
-                outcome = _with_lines(await run_command(session, line))
+                outcome = _dated(session, _with_lines(await run_command(session, line)))
             else:
                 code = await session.naming.in_lua(read_expression(line) or line)
                 outcome = await session.evaluate(code, shown=line)
@@ -56,12 +56,21 @@ def _with_lines(output: CommandOutput) -> CommandOutput:
     return replace(output, value=value, source=None, then=tuple(lines))
 
 
+def _dated(session: Session, output: CommandOutput) -> CommandOutput:
+    """With a note where it read an earlier state, as the process was computing."""
+    if session.looked_back is None:
+        return output
+    note = f"as it was before slot {session.looked_back}, which is being computed:"
+    return replace(output, note=f"{output.note}\n{note}" if output.note else note)
+
+
 async def run_beside(session: Session, command: str) -> Outcome:
     """Run a command that only reads while another line is waited for, which it leaves as it is."""
     from aoshell.shell.commands import run_command
 
     try:
-        return await run_command(session, command)
+        session.looked_back = None
+        return _dated(session, await run_command(session, command))
     except AoError as error:
         return LineFailure(error)
     except Exception as error:

@@ -402,10 +402,8 @@ class Prompt:
         while may_read(first := self._queue.first) and not isinstance(first, Following):
             self._beside.run(self._queue.take()[0])
 
-    async def answer(self, line: str, outcome: Outcome, note: str) -> None:
+    async def answer(self, line: str, outcome: Outcome) -> None:
         self.write(self._echo(line))
-        if note:
-            self.renderer.note(note)
         await self._answers.show(line, outcome)
 
     def queue(self, line: str) -> None:

@@ -16,8 +16,8 @@ from aoshell.shell.session import Session
 class Screenful(Protocol):
     """Where answers go."""
 
-    async def answer(self, line: str, outcome: Outcome, note: str) -> None:
-        """Show a line with its prompt, a note unless it is "", and the outcome."""
+    async def answer(self, line: str, outcome: Outcome) -> None:
+        """Show a line with its prompt, and the outcome."""
 
     def queue(self, line: str) -> None:
         """Run a line when its turn comes."""
@@ -52,11 +52,7 @@ class Beside:
         if not only_reads(command):  # the process has a global of that name
             self._screen.queue(line)
             return
-        session.looked_back = None
-        outcome = await run_beside(session, command)
-        slot = session.looked_back
-        note = "" if slot is None else f"as it was before slot {slot}, which is being computed:"
-        await self._screen.answer(line, outcome, note)
+        await self._screen.answer(line, await run_beside(session, command))
 
 
 def may_read(line: str) -> bool:

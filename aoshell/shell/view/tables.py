@@ -28,9 +28,9 @@ def table_lines(table: Table, columns: int = 0) -> list[str]:
     """A table as aligned text, its header first.
 
     Args:
-        columns: of the screen. Ids are cut first, then texts; numbers never are. What is too narrow
-            for all columns shows a line for each cell. 0 without a screen: then only cells wider
-            than `_WIDEST` are cut.
+        columns: of the screen. Ids are cut first, then texts, last what a row is called; numbers
+            never are. What is too narrow for all columns shows a line for each cell. 0 without a
+            screen: then only cells wider than `_WIDEST` are cut.
     """
     rows = [table.columns, *(tuple(clean_line(value) for value in row) for row in table.rows)]
     most = columns or _WIDEST
@@ -61,8 +61,10 @@ def _fitted(
     fitted = list(widths)
     texts = [i for i, name in enumerate(table.columns) if name not in table.right]
     ids = [i for i in texts if any(has_id_form(row[i]) for row in rows)]
-    # An id is known by its beginning. Of texts, the widest are cut.
-    for cut in (ids, texts):
+    called = next((i for i in texts if table.columns[i]), None)
+    # An id is known by its beginning. Of texts, the widest are cut; the first one says what a row
+    # is about, and names may begin alike.
+    for cut in (ids, [i for i in texts if i != called], texts):
         while sum(fitted) > room:
             widest = max(cut, key=lambda i: fitted[i], default=None)
             if widest is None or fitted[widest] <= min(widths[widest], _SHORT):

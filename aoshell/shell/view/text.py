@@ -24,7 +24,8 @@ _LIST_ROOM = 30  # columns of a list's last column; with less it stands below th
 _LIST_GAPS = 2  # of a line; behind them a gap is part of the text
 _LIST_GAP = re.compile(r"\S {2,}(?=\S)")
 _BELOW = 4  # columns before a cell that stands below its row
-_LEAD = re.compile(r"\s*(?:→ )?")
+_LEAD = re.compile(r"[\s│├└─]*(?:→ )?")
+_BRANCHES = str.maketrans({"├": "│", "└": " ", "─": " ", "→": " "})  # as they go on below
 _WORD = re.compile(r"( *)([^ ]+)")
 _GUTTER = re.compile(r"\s*\d* │ ")
 # A source line and a caret under it, behind a gutter; the feed puts a name before both.
@@ -98,7 +99,8 @@ def _broken(line: str, columns: int) -> list[str]:
     """A line in parts that are no wider than a screen."""
     if _width(line) <= columns:
         return [line]
-    gaps = [*islice(_LIST_GAP.finditer(line), _LIST_GAPS)]
+    lead = _LEAD.match(line)
+    gaps = [*islice(_LIST_GAP.finditer(line, lead.end() if lead else 0), _LIST_GAPS)]
     gap = gaps[-1] if gaps else None
     if gap is None:
         return _filled(line, columns)
@@ -117,11 +119,12 @@ def _filled(line: str, columns: int, indent: int | None = None) -> list[str]:
     """
     lead = _LEAD.match(line)
     begin = lead[0] if lead else ""
-    under = " " * min(width_of(begin) if indent is None else indent, columns - _NARROWEST)
+    under = begin.translate(_BRANCHES) if indent is None else " " * indent
+    under = under[: columns - _NARROWEST]
     lines, now, used = list[str](), begin, width_of(begin)
     for gap, word in _WORD.findall(line[len(begin) :]):
         width = _width(word)
-        if used + len(gap) + width > columns and now.strip(" →"):
+        if used + len(gap) + width > columns and now.strip(" │├└─→"):
             lines.append(now)
             now, used = under + word, len(under) + width
         else:
