@@ -193,7 +193,7 @@ def test_what_stands_in_the_environment(file: Path) -> None:
         ("[profiles.x]", "[profiles.x]: names no node", "node = "),
         ("[profiles.x]\nnode = 7", "[profiles.x] node: 7 is not text", "quotes"),
         ('[profiles.x]\nnode = ""', "[profiles.x] node: '' is not text", "quotes"),
-        ('[profiles.x]\nnod = "https://x"', "[profiles.x] nod", "kind, node, mu"),
+        ('[profiles.x]\nnod = "https://x"', "[profiles.x] nod", "kind, startup, node, mu"),
         ('[profiles.x]\nkind = "solana"', "[profiles.x] kind", "hyperbeam or legacynet"),
         ('[profiles.x]\nnode = "https://x"\nmu = "https://x"', "[profiles.x] node", "mu, cu"),
     ],

@@ -63,9 +63,10 @@ def test_a_loop_is_read_beside_given_up_and_stopped(terminal: Open) -> None:
     shell.type(".dryrun 20 + 3\r")
     shell.shows("^as it was before slot 2, which is being computed:$")
     shell.shows("^23$")
-    for number in range(10):
+    for number in range(10):  # one by one: lines that come at once are one paste
         shell.type(f"y{number} = {number}\r")
-    shell.shows("10 lines wait behind it, first y0 = 0$")
+        count = "1 line waits" if number == 0 else f"{number + 1} lines wait"
+        shell.shows(f"{count} behind it, first y0 = 0$")
     shell.type(CTRL_C)
     shell.shows("^  … 2 more$")
     shell.shows("^10 lines wait: Enter")

@@ -191,6 +191,11 @@ def test_without_a_shell_it_says_which_there_are(aoshell: Run) -> None:
 def test_the_table_has_each_command_that_the_program_knows() -> None:
     tree = ast.parse(Path(cli.__file__).read_text(encoding="utf-8"))
     run = next(node for node in tree.body if getattr(node, "name", "") == "_run")
-    lists = [ast.literal_eval(one) for one in ast.walk(run) if isinstance(one, ast.List)]
+    lists = [
+        ast.literal_eval(one)
+        for one in ast.walk(run)
+        if isinstance(one, ast.List) and all(isinstance(word, ast.Constant) for word in one.elts)
+    ]
     known = {tuple(words) for words in lists if words and not words[0].startswith("-")}
+    known -= {("help",), ("version",)}  # other words for flags
     assert known == {form.words for form in forms() if form.words}

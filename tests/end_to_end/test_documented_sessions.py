@@ -95,6 +95,11 @@ NOT_RUN = {
         "docs/attest.md",
         "$ aoshell attest measure --firmware OVMF.fd --kernel vmlinuz --initrd initrd.img \\",
     ): "needs an image of firmware; tests/attest/test_attest_measure.py makes one",
+    (
+        "docs/local-node.md",
+        "$ aoshell fork https://node.example 4WYx…@8412 as desk"
+        "    # or .fork URL PROCESS[@SLOT] as NAME",
+    ): "forks a process of the network; tests/serve/test_forks.py does it",
     ("docs/serve.md", "$ aoshell serve"): (
         "serves until Ctrl-C, on a port that may be taken; tests/serve/test_serve_command.py"
     ),

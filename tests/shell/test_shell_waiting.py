@@ -15,13 +15,13 @@ from test_shell_cli import PROMPT, terminal
 
 from aoshell.errors import AoError
 from aoshell.home.folders import Settings
-from aoshell.nodes.values import Event, Limits, Stage
+from aoshell.nodes.values import Event, Stage
 from aoshell.shell import start as starting
 from aoshell.shell.lines import batch
 from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import Interrupted
 from aoshell.shell.session import Patience, Session
-from aoshell.shell.start import Key, Start
+from aoshell.shell.start import Start
 from aoshell.shell.view import waiting
 from aoshell.shell.view.render import Renderer
 
@@ -71,7 +71,7 @@ def test_a_pipe_hears_once_of_a_stage_that_lasts(
 def test_ctrl_c_in_a_pipe_says_how_to_go_on(there: FakeRemote, home: Settings) -> None:
     err: list[str] = []
 
-    async def opened(_: Settings, __: Limits, ___: Key) -> FakeRemote:
+    async def opened(*_: object) -> FakeRemote:
         return there
 
     async def run(slotless: bool) -> None:
@@ -107,7 +107,7 @@ def test_after_ctrl_c_a_remote_node_is_not_waited_for(
     monkeypatch.setattr(starting, "HURRIED", 0.05)
     ended: list[str] = []
 
-    async def opened(_: Settings, __: Limits, ___: Key) -> FakeRemote:
+    async def opened(*_: object) -> FakeRemote:
         return there
 
     async def close() -> None:
@@ -137,7 +137,7 @@ def test_after_ctrl_c_a_remote_node_is_not_waited_for(
 def test_ctrl_c_while_a_session_opens_is_answered(home: Settings) -> None:
     err: list[str] = []
 
-    async def opened(_: Settings, __: Limits, ___: Key) -> FakeRemote:
+    async def opened(*_: object) -> FakeRemote:
         return await asyncio.Future[FakeRemote]()
 
     async def run() -> None:
@@ -195,7 +195,7 @@ def test_one_that_shall_not_wait_does_not(there: FakeRemote, home: Settings) -> 
 def test_ctrl_c_gives_up_the_wait_for_what_a_line_caused(there: FakeRemote, home: Settings) -> None:
     asked, err = settles(there, ever=False), list[str]()
 
-    async def opened(_: Settings, __: Limits, ___: Key) -> FakeRemote:
+    async def opened(*_: object) -> FakeRemote:
         return there
 
     async def run() -> None:
@@ -337,7 +337,7 @@ def test_watch_only_follows(there: FakeRemote, home: Settings) -> None:
     err: list[str] = []
     id = next(iter(there.infos))
 
-    async def opened(_: Settings, __: Limits, ___: Key) -> FakeRemote:
+    async def opened(*_: object) -> FakeRemote:
         return there
 
     async def run() -> int:
