@@ -235,7 +235,9 @@ def test_keys_typed_at_once_are_in_the_line_once(home: Settings) -> None:
         screen.see(" " * len(f"{PROMPT.format(1)} ") + "3+")
         assert sum("1+1" in line for line in screen.said) == 1
         screen.type("4\r")
-        screen.see("2", "4", "7")
+        screen.see(
+            "2", f"{PROMPT.format(2)} 2+2", "4", f"{PROMPT.format(3)} 3+4", "7", PROMPT.format(4)
+        )
 
 
 def test_the_terminal_is_given_back_as_it_was(home: Settings) -> None:
