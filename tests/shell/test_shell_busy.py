@@ -98,6 +98,18 @@ def test_reading_typed_before_the_line_took_long_is_answered(
     play(node, home, script)
 
 
+def test_reading_that_comes_with_other_lines_is_answered(node: FakeNode, home: Settings) -> None:
+    async def script(keyboard: Keyboard) -> None:
+        await stuck(keyboard, node)
+        keyboard.type(".ps\r1+1\r.messages\r")  # at once, as over a slow line
+        await keyboard.see(".ps\n")
+        await keyboard.see("default")
+        await until(lambda: "2 lines wait behind it, first 1+1" in keyboard.app.stage)
+        keyboard.type(CTRL_D)
+
+    play(node, home, script)
+
+
 def test_enter_runs_what_waits_in_its_order(node: FakeNode, home: Settings) -> None:
     async def script(keyboard: Keyboard) -> None:
         await stuck(keyboard, node)

@@ -386,6 +386,8 @@ class Prompt:
             self._beside.run(lines[0])
         elif lines:
             self._queue.add(lines, drawn=now)
+            if self._busy_line.shown:
+                self._read_early()
         elif not self._busy:
             self._queue.go_on()
         self._wake.set()
@@ -397,7 +399,7 @@ class Prompt:
         self._begin()
 
     def _read_early(self) -> None:
-        """Read what was asked for before it was seen that the line takes its time."""
+        """Answer what stands first in the queue and only reads, as the line takes its time."""
         # A line of a paste reads what those before it have done.
         while may_read(first := self._queue.first) and not isinstance(first, Following):
             self._beside.run(self._queue.take()[0])
