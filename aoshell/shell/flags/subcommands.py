@@ -22,5 +22,6 @@ def command_like(name: str) -> str:
 
     if name in _OF_OTHERS:
         return _OF_OTHERS[name]
-    close = get_close_matches(name.lower(), SUBCOMMANDS, 1, _NEAR)
+    swapped = [one for one in SUBCOMMANDS if sorted(one) == sorted(name.lower())]
+    close = swapped or get_close_matches(name.lower(), SUBCOMMANDS, 1, _NEAR)
     return f"aoshell {close[0]} is a command" if close else ""
