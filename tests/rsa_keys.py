@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 
 import pytest
@@ -49,6 +50,6 @@ class RsaKeys:
 def _of(p: int, q: int) -> Wallet:
     """The key with these primes."""
     e, n = 65537, p * q
-    d = rsa.rsa_recover_private_exponent(e, p, q)
+    d = pow(e, -1, math.lcm(p - 1, q - 1))
     dp, dq, qi = rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q)
     return Wallet({"n": n, "e": e, "d": d, "p": p, "q": q, "dp": dp, "dq": dq, "qi": qi})
