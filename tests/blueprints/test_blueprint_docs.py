@@ -13,9 +13,7 @@ from aoshell.shell.code.bundle import bundle
 from aoshell.shell.view.text import format_size
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "blueprints.md"
-EXAMPLE = re.compile(
-    r"    token: .*, comes with aoshell\n      hash      \S+\n      handlers  .*\n"
-)
+EXAMPLE = re.compile(r"token: .*, comes with aoshell\n  hash      \S+\n  handlers  .*\n")
 TABLE = re.compile(r"(\| blueprint \| bytes \| hash \|\n\|---\|---\|---\|\n)(?:\| `.*\n)+")
 
 
@@ -26,9 +24,9 @@ def made(page: str) -> str:
     }
     token = facts["token"]
     example = (
-        f"    token: {format_size(token.size)}, comes with aoshell\n"
-        f"      hash      {token.hash}\n"
-        f"      handlers  {', '.join(token.handlers)}\n"
+        f"token: {format_size(token.size)}, comes with aoshell\n"
+        f"  hash      {token.hash}\n"
+        f"  handlers  {', '.join(token.handlers)}\n"
     )
     rows = "".join(
         f"| `{name}` | {fact.size:,} | `{fact.hash}` |\n" for name, fact in facts.items()

@@ -229,7 +229,7 @@ async def test_each_delivery_has_its_place_and_a_spawn_has_two(opening):
         assert result.ok
         store = local.engine.store
         cause = next(row for row, _ in store.entries(1) if row.slot == 1)
-        sent = {row.idx: form.load_wire(row.body) for row, _ in store.tree(cause.seq, 99)[1:]}
+        sent = {row.idx: form.load_wire(row.body) for row, _ in list(store.tree(cause.seq, 99))[1:]}
         kept = [kept.idx for _, _, kept in store.kept() if kept.cause == cause.seq]
         # 2 has reached its wallet, 3 is applied to the state; a spawn is followed by its answer.
         assert (sorted(sent), kept) == ([0, 4, 6, 7, 8], [1, 5])

@@ -17,7 +17,7 @@ from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.roots import Roots
 from aoshell.protocol.encoding import b64url
-from aoshell.protocol.message import Assignment, Message, Tag, raw, text
+from aoshell.protocol.message import Assignment, Message, Tag, printable, raw, text
 from aoshell.sandbox.frames import FrameError
 
 NO_KEY = Assigner(lambda: None)
@@ -294,7 +294,7 @@ def test_bytes_are_text_and_back(data):
     assert raw(text(data)) == data
     assert form.narrow(text(data)).encode("latin-1") == data
     assert text(data) == form.widen(form.narrow(text(data)))
-    form.printable(text(data)).encode()
+    printable(text(data)).encode()
 
 
 @given(st.lists(st.tuples(any_text, any_text)), any_text)

@@ -109,9 +109,9 @@ async def test_wao(packages: Path, tmp_path: Path, wallet: Wallet) -> None:
 
 
 @in_loop
-async def test_the_legacy_client_of_wao(wao: Path, tmp_path: Path, wallet: Wallet) -> None:
+async def test_the_legacy_client_of_wao(packages: Path, tmp_path: Path, wallet: Wallet) -> None:
     async with served(tmp_path, wallet) as (_, url):
-        found = await session(wao, url, "waoLegacy")
+        found = await session(packages, url, "waoLegacy")
         assert found["err"] is None
         assert found["evaluated"]["Output"]["data"] == "2"
         assert [one["Data"] for res in found["said"] for one in res["Messages"]] == ["hi you"]

@@ -50,7 +50,9 @@ def opened(node: FakeNode, home: Settings, start: Start, front: Asked) -> str:
     return asyncio.run(run())
 
 
-@pytest.mark.parametrize("name", ["console", "tests", "Serve", "attets", "dumps", "list", "hlep", "tset"])
+@pytest.mark.parametrize(
+    "name", ["console", "tests", "Serve", "attets", "dumps", "list", "hlep", "tset"]
+)
 def test_a_new_process_that_looks_like_a_command_is_asked_about(
     name: str, node: FakeNode, home: Settings
 ) -> None:
