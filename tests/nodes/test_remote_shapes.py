@@ -130,6 +130,13 @@ def test_results(value: object) -> None:
         assert "https://node.example" in error.what
 
 
+@pytest.mark.parametrize("value", [{"edges": 5}, {"error": "not found"}, {"output": "lower case"}])
+def test_a_map_without_a_member_of_a_result_is_none(value: object) -> None:
+    with pytest.raises(AoError, match="no member of a result is in it"):
+        from_json("p", 1, value, 0.0)
+    assert from_json("p", 1, {}, 0.0).ok
+
+
 @given(st.lists(ANSWERS, max_size=3))
 @settings(deadline=None)
 def test_schedules(values: list[object]) -> None:

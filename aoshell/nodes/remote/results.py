@@ -1,8 +1,9 @@
 """Results of evaluations, from the JSON of both networks.
 
 The JSON is `{Output: {data, prompt}, Messages, Spawns, Assignments, GasUsed}`, or `{Error}` after a
-failure. Missing members count as empty. Modules in Lua leave numbers where text is expected, so
-these become text. Any other wrong shape is refused. Source: answers of `ao` servers/cu.
+failure. Missing members count as empty; a map with others only is no result. Modules in Lua leave
+numbers where text is expected, so these become text. Any other wrong shape is refused. Source:
+answers of `ao` servers/cu.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from aoshell.protocol.encoding import brief
 from aoshell.protocol.message import Outgoing, Result, Tag
 
 _T = TypeVar("_T")
+_MEMBERS = frozenset(["Assignments", "Error", "GasUsed", "Messages", "Output", "Spawns"])
 
 
 def from_json(
@@ -64,6 +66,8 @@ class _ShapeError(Exception):
 def _result(
     process: str, slot: int, tick: int, value: Mapping[str, Any], milliseconds: float
 ) -> Result:
+    if value and not _MEMBERS & value.keys():  # as a page of results has others
+        raise _ShapeError("no member of a result is in it")
     error = _error(value.get("Error"))
     output, prompt = _output(value.get("Output"))
     messages = _list(value.get("Messages"), "Messages", _outgoing)
