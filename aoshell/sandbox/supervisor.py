@@ -255,6 +255,16 @@ class WorkerHandle:
     def _send(self) -> None:
         if self._closed:
             return
+        self._send_some()
+        if self._unsent:
+            self._loop.add_writer(self._main, self._writable)
+
+    def _writable(self) -> None:
+        self._send_some()
+        if not self._unsent:
+            self._loop.remove_writer(self._main)
+
+    def _send_some(self) -> None:
         try:
             sent = self._main.send(self._unsent)
         except BlockingIOError:
@@ -262,10 +272,6 @@ class WorkerHandle:
         except OSError:
             sent = len(self._unsent)  # the worker is gone; _readable() sees the end of the stream
         del self._unsent[:sent]
-        if self._unsent:
-            self._loop.add_writer(self._main, self._send)
-        else:
-            self._loop.remove_writer(self._main)
 
     def _readable(self) -> None:
         try:
