@@ -107,6 +107,17 @@ def tell(text: object) -> None:
     writer(sys.stderr, needed=False)(clean(str(text), colour=False) + "\n")
 
 
+def add_live_process(parser: ForkParser) -> None:
+    """Add the arguments that name a live process."""
+    parser.add_argument("source", type=named, metavar="URL|PROFILE", help="where it lives")
+    parser.add_argument("process", type=named, metavar="PROCESS[@SLOT]", help="its id")
+
+
+def add_gateway(parser: ForkParser) -> None:
+    gateway = "where modules are fetched from (that of the config file, or arweave.net)"
+    parser.add_argument("--gateway-url", dest="gateway", metavar="URL", help=gateway)
+
+
 def make_parser() -> ForkParser:
     """The parser of its flags."""
     parser = ForkParser(
@@ -118,12 +129,10 @@ def make_parser() -> ForkParser:
         " config file names the units of a network, legacy the public one.",
         allow_abbrev=False,
     )
-    parser.add_argument("source", type=named, metavar="URL|PROFILE", help="where it lives")
-    parser.add_argument("process", type=named, metavar="PROCESS[@SLOT]", help="its id")
+    add_live_process(parser)
     parser.add_argument("word", metavar="as", help=argparse.SUPPRESS)
     parser.add_argument("name", type=named, metavar="NAME", help="its name here")
-    gateway = "where modules are fetched from (that of the config file, or arweave.net)"
-    parser.add_argument("--gateway-url", dest="gateway", metavar="URL", help=gateway)
+    add_gateway(parser)
     replay = "compute all slots here, though its network gives a memory to begin with"
     parser.add_argument("--replay", action="store_true", help=replay)
     parser.add_argument("--json", action="store_true", help="one object (docs/json.md)")

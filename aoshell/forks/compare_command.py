@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from aoshell import interrupts
-from aoshell.forks.command import MISUSED, ForkParser, tell
+from aoshell.forks.command import MISUSED, ForkParser, add_gateway, add_live_process, tell
 from aoshell.forks.compared import compare_live
 from aoshell.home.folders import Settings
 from aoshell.shell.commands.forks import (
@@ -20,7 +20,6 @@ from aoshell.shell.commands.forks import (
     comparison_value,
     read_changed,
 )
-from aoshell.shell.flags.arguments import named
 from aoshell.shell.view.streams import columns, writer
 from aoshell.shell.view.tables import table_lines
 from aoshell.shell.view.text import clean
@@ -68,13 +67,11 @@ def make_parser() -> ForkParser:
         " seed decides, do not count.",
         allow_abbrev=False,
     )
-    parser.add_argument("source", type=named, metavar="URL|PROFILE", help="where it lives")
-    parser.add_argument("process", type=named, metavar="PROCESS[@SLOT]", help="its id")
+    add_live_process(parser)
     other = parser.add_mutually_exclusive_group()
     other.add_argument("--module", metavar="FILE", help="a module to run in place of its own")
     load = "Lua that its owner evaluates behind a slot (0)"
     other.add_argument("--load", metavar="FILE[@SLOT]", help=load)
-    gateway = "where modules are fetched from (that of the config file, or arweave.net)"
-    parser.add_argument("--gateway-url", dest="gateway", metavar="URL", help=gateway)
+    add_gateway(parser)
     parser.add_argument("--json", action="store_true", help="one object (docs/json.md)")
     return parser

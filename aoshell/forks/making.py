@@ -80,8 +80,7 @@ async def find_code(remote: Remote, definition: Message, limits: Limits) -> Fork
     _refuse_weave_drive(definition.tags)
     if not has_id_form(wanted):
         return _environment(f"its module is {wanted!r}")
-    own = environment.module_id(environment.pack(environment.read_sources()))
-    if wanted == own:
+    if wanted == environment.built_in()[0]:
         return _environment("")
     try:
         code = await remote.module(wanted)
@@ -103,7 +102,7 @@ async def find_code(remote: Remote, definition: Message, limits: Limits) -> Fork
 
 
 def _environment(why: str) -> ForkedCode:
-    module = environment.module_id(environment.pack(environment.read_sources()))
+    module, _ = environment.built_in()
     notes = (f"{why}: the environment of this aoshell is used",) if why else ()
     return ForkedCode(module, "environment", b"", "", Limits().memory, notes)
 
@@ -171,7 +170,7 @@ def make_fork(
     flat = [part for tag in first.tags for part in (form.narrow(tag.name), form.narrow(tag.value))]
     notes = list(code.notes)
     schedules = _schedules(flat, now, notes)
-    own = environment.module_id(environment.pack(environment.read_sources()))
+    own, _ = environment.built_in()
     wanted = first.tag("Module")
     row = ProcessRow(
         number=0,

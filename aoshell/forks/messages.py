@@ -19,6 +19,7 @@ from aoshell.nodes.local.push import FORGED
 from aoshell.nodes.remote.arweave import verified
 from aoshell.nodes.remote.arweave.transactions import NotVerifiedError
 from aoshell.nodes.remote.results import words
+from aoshell.nodes.remote.schedules import member, no_schedule
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import b64url, brief, has_id_form
 from aoshell.protocol.message import Message, Tag, by_lower_name, raw, text
@@ -75,13 +76,9 @@ def read_edge(edge: Any, where: str) -> ForeignMessage:
         given = node.get("message")
         if given is not None and not isinstance(given, Mapping):
             raise TypeError("a message is no map")
-        tags = _tags(_member(given, "tags")) if given is not None else ()
+        tags = _tags(member(given, "tags")) if given is not None else ()
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise AoError(
-            f"{where} answers with something that is no schedule ({error})",
-            stage="schedule",
-            hint="is it a node of another kind?",
-        ) from None
+        raise no_schedule(where, error) from None
     if given is None:
         return ForeignMessage(assigned, None, None)
     message, item = _message(given, tags, assigned, where)
@@ -89,13 +86,13 @@ def read_edge(edge: Any, where: str) -> ForeignMessage:
 
 
 def _assigned(given: Mapping[str, Any]) -> Assigned:
-    tags = _tags(_member(given, "tags"))
+    tags = _tags(member(given, "tags"))
     named = by_lower_name(tags)
     exclude = tuple(
         name for tag in tags if tag.name.lower() == "exclude" for name in tag.value.split(",")
     )
     return Assigned(
-        words(_member(given, "id")),
+        words(member(given, "id")),
         named["process"],
         named.get("message", ""),
         _count(named.get("nonce", named.get("slot", ""))),
@@ -117,21 +114,21 @@ def _count(digits: str) -> int:
 def _message(
     given: Mapping[str, Any], tags: tuple[Tag, ...], assigned: Assigned, where: str
 ) -> tuple[Message, DataItem | None]:
-    identity, data = words(_member(given, "id")), _member(given, "data")
+    identity, data = words(member(given, "id")), member(given, "data")
     at = f"slot {assigned.slot} of {assigned.process}"
     if data is not None and not isinstance(data, str):
         raise AoError(f"{where} gives no text as the data of {at}", stage="schedule")
-    owner, signature = _member(given, "owner"), words(_member(given, "signature"))
+    owner, signature = member(given, "owner"), words(member(given, "signature"))
     key = words(owner.get("key")) if isinstance(owner, Mapping) else ""
     address = words(owner.get("address")) if isinstance(owner, Mapping) else words(owner)
     octets = raw(words(data))
-    target, anchor = words(_member(given, "target")), words(_member(given, "anchor"))
+    target, anchor = words(member(given, "target")), words(member(given, "anchor"))
     item = None
     if signature or key:
         node = {
             "signature": signature,
             "owner": {"key": key},
-            "tags": _member(given, "tags"),
+            "tags": member(given, "tags"),
             "anchor": anchor,
             # A definition has no target; some schedulers name the process that it makes.
             "recipient": "" if target == identity else target,
@@ -177,11 +174,6 @@ def message_from_gateway(code: verified.VerifiedCode, assigned: Assigned) -> For
 
 def _tags(listed: Any) -> tuple[Tag, ...]:
     return tuple(Tag(words(tag["name"]), words(tag["value"])) for tag in listed or ())
-
-
-def _member(value: Mapping[str, Any], name: str) -> Any:
-    """A member, whose name nodes write in lower case or with a capital."""
-    return value.get(name, value.get(name.capitalize()))
 
 
 class Following:

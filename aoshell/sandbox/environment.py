@@ -33,6 +33,12 @@ def read_sources() -> dict[str, str]:
     return with_version(found)
 
 
+def built_in() -> tuple[str, bytes]:
+    """Id and code of the environment that comes with this aoshell, as a module."""
+    data = pack(read_sources())
+    return module_id(data), data
+
+
 def with_version(modules: dict[str, str]) -> dict[str, str]:
     """Sources with the module that names them: base64url SHA-256 of the others."""
     others = {name: source for name, source in modules.items() if name != VERSION}

@@ -29,8 +29,7 @@ class Modules:
         self._store = store
         self._clock = clock
         self._kinds: dict[str, str] = {}
-        data = environment.pack(environment.read_sources())
-        self.environment = environment.module_id(data)
+        self.environment, data = environment.built_in()
         if store.module_named(ENVIRONMENT) != self.environment:
             store.add_module(self.environment, "environment", data, ENVIRONMENT, clock())
 

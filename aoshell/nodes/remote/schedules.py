@@ -24,21 +24,17 @@ def messages(page: Any, where: str) -> list[Message]:
             _message(edge["node"]["message"], edge["node"]["assignment"]) for edge in page["edges"]
         ]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise AoError(
-            f"{where} answers with something that is no schedule ({error})",
-            stage="schedule",
-            hint="is it a node of another kind?",
-        ) from error
+        raise no_schedule(where, error) from error
     return sorted(found, key=lambda one: one.assignment.slot if one.assignment else -1)
 
 
 def _message(message: Mapping[str, Any] | None, placed: Mapping[str, Any]) -> Message:
-    place = by_lower_name(_tags(_get(placed, "tags")))
+    place = by_lower_name(_tags(member(placed, "tags")))
     # Without a message, an Arweave transaction was assigned: only its id is here.
     message = message or {"id": place.get("message", "")}
-    tags = _tags(_get(message, "tags"))
+    tags = _tags(member(message, "tags"))
     named = by_lower_name(tags)
-    owner = _get(message, "owner")
+    owner = member(message, "owner")
     owner = owner.get("address", "") if isinstance(owner, Mapping) else owner
     assignment = Assignment(
         place["process"],
@@ -49,19 +45,28 @@ def _message(message: Mapping[str, Any] | None, placed: Mapping[str, Any]) -> Me
         place.get("hash-chain", ""),
     )
     return Message(
-        str(_get(message, "id") or ""),
+        str(member(message, "id") or ""),
         str(owner or ""),
         named.get("from-process") or str(owner or ""),
-        str(_get(message, "target") or ""),
+        str(member(message, "target") or ""),
         tags,
-        str(_get(message, "data") or "").encode("utf-8", "surrogateescape"),
-        str(_get(message, "anchor") or ""),
+        str(member(message, "data") or "").encode("utf-8", "surrogateescape"),
+        str(member(message, "anchor") or ""),
         named.get("pushed-for", ""),
         assignment,
     )
 
 
-def _get(value: Mapping[str, Any], name: str) -> Any:
+def no_schedule(where: str, error: Exception) -> AoError:
+    """The error of an answer that is no page of a schedule."""
+    return AoError(
+        f"{where} answers with something that is no schedule ({error})",
+        stage="schedule",
+        hint="is it a node of another kind?",
+    )
+
+
+def member(value: Mapping[str, Any], name: str) -> Any:
     """A member, whose name nodes write in lower case or with a capital."""
     return value.get(name, value.get(name.capitalize()))
 
