@@ -127,7 +127,7 @@ export class Live extends EventTarget {
 
 /**
  * Calls for what changes, one call at a time and no more often than every `pace` ms; a change that
- * comes meanwhile is one more call.
+ * comes meanwhile is one more call. What a call has read is not shown where it is `stale`.
  */
 export class Following {
   constructor(call, pace) {
@@ -135,7 +135,9 @@ export class Following {
     this.pace = pace;
     this.wanted = false;
     this.running = false;
+    this.answered = false; // a call has ended
     this.ended = false;
+    this.stale = false;
   }
 
   async ask() {
@@ -144,13 +146,23 @@ export class Following {
     this.running = true;
     while (this.wanted && !this.ended) {
       this.wanted = false;
+      this.stale = false;
       await this.call();
+      this.answered = true;
       await new Promise((done) => setTimeout(done, this.pace));
     }
     this.running = false;
   }
 
+  /** What is shown stays as it is until somebody asks again; the first call goes on. */
+  hold() {
+    if (!this.answered) return;
+    this.wanted = false;
+    this.stale = true;
+  }
+
   end() {
     this.ended = true;
+    this.stale = true;
   }
 }

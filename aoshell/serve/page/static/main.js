@@ -40,6 +40,7 @@ class Page {
     pause.addEventListener("click", () => {
       const on = pause.getAttribute("aria-pressed") !== "true";
       pause.setAttribute("aria-pressed", String(on));
+      if (on) this.view?.hold();
       this.live.pause(on);
     });
   }
@@ -136,6 +137,8 @@ class Home {
 
   again() {}
 
+  hold() {}
+
   end() {}
 }
 
@@ -206,6 +209,11 @@ class Process {
     this.inner.again();
   }
 
+  hold() {
+    this.following.hold();
+    this.inner.hold();
+  }
+
   end() {
     this.following.end();
     this.inner.end();
@@ -224,6 +232,7 @@ class Process {
   async read() {
     try {
       const told = await ask("process", { process: this.id });
+      if (this.following.stale) return;
       this.told = [
         ["Handlers that wait", told.waiting ? number(told.waiting) : ""],
         ["Memory", told.memory ? bytes(told.memory) : ""],
@@ -234,6 +243,7 @@ class Process {
       ];
       this.draw();
     } catch (error) {
+      if (this.following.stale) return;
       this.told = [];
       show(this.facts, el("p", { class: "bad" }, `This process cannot be shown: ${error.message}.`));
     }

@@ -40,6 +40,10 @@ export class Message {
     this.following.ask();
   }
 
+  hold() {
+    this.following.hold();
+  }
+
   end() {
     this.following.end();
   }
@@ -47,17 +51,19 @@ export class Message {
   async read() {
     try {
       const told = this.done ?? (await ask("message", { process: this.process, at: this.at }));
+      if (this.following.stale) return;
       if (told.outcome !== null) this.done = told;
       const key = JSON.stringify(told);
-      if (key !== this.shown && !this.following.ended) {
+      if (key !== this.shown) {
         this.shown = key;
         show(this.content, this.parts(told));
         show(this.came, el("h2", {}, "Tags"), tags(told.tags), el("h2", {}, "Data"),
           ...data(told.data, told.id));
         this.came.hidden = false;
       }
-      await this.trace.read();
+      await this.trace.read(this.following);
     } catch (error) {
+      if (this.following.stale) return;
       this.shown = "";
       this.done = undefined;
       show(this.content, el("p", { class: "bad" }, `This message cannot be shown: ${error.message}.`));

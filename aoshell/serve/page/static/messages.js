@@ -56,6 +56,10 @@ export class Messages {
     this.following.ask();
   }
 
+  hold() {
+    this.following.hold();
+  }
+
   end() {
     this.following.end();
   }
@@ -77,14 +81,16 @@ export class Messages {
       const told = await ask("messages", after
         ? { process: this.process, after }
         : { process: this.process });
+      if (this.following.stale) return;
       if (cuts !== this.cuts) return; // it is asked again
       if (!after || told.more) this.begin(told, after !== "");
       else this.add(told.messages);
       this.note.textContent = this.rows.length ? "" : "No messages yet.";
     } catch (error) {
+      if (this.following.stale) return;
       this.note.textContent = `These messages cannot be shown: ${error.message}.`;
     }
-    if (!this.following.ended) this.draw();
+    this.draw();
   }
 
   /** Show a list that begins anew: nothing was shown, or more has come than one list has. */

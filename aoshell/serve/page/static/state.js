@@ -27,6 +27,8 @@ export class State {
     if (!this.time) this.read();
   }
 
+  hold() {}
+
   end() {}
 
   async read() {

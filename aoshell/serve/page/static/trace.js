@@ -29,9 +29,10 @@ export class Trace {
   }
 
   /** Raises Error. */
-  async read() {
+  async read(following) {
     if (Date.now() - this.settledAt < SETTLED_MS) return;
     const told = await ask("trace", { process: this.process, at: this.at });
+    if (following.stale) return;
     const waits = told.hops.some((hop) => hop.outcome === null);
     this.settledAt = waits ? 0 : Date.now();
     const key = JSON.stringify(told);

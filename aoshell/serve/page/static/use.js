@@ -30,6 +30,10 @@ export class Use {
     this.following.ask();
   }
 
+  hold() {
+    this.following.hold();
+  }
+
   end() {
     this.following.end();
   }
@@ -38,10 +42,11 @@ export class Use {
     try {
       const told = await ask("use", { process: this.process });
       const key = JSON.stringify(told);
-      if (key === this.shown || this.following.ended) return;
+      if (key === this.shown || this.following.stale) return;
       this.shown = key;
       show(this.element, parts(told));
     } catch (error) {
+      if (this.following.stale) return;
       this.shown = "";
       show(this.element, el("p", { class: "bad" }, `This cannot be shown: ${error.message}.`));
     }
