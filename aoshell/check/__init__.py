@@ -5,6 +5,6 @@ rules are listed in docs/check.md; they report only what is certain from the tex
 """
 
 from aoshell.check.checker import check, check_bundle
-from aoshell.check.finding import TARGETS, Finding, Severity
+from aoshell.check.finding import TARGETS, VERSIONS, Finding, Severity
 
-__all__ = ["TARGETS", "Finding", "Severity", "check", "check_bundle"]
+__all__ = ["TARGETS", "VERSIONS", "Finding", "Severity", "check", "check_bundle"]

@@ -8,9 +8,11 @@ from types import MappingProxyType
 from aoshell.check import chunk, handlers, messages, names
 from aoshell.check.circles import check_circles
 from aoshell.check.facts import SourceFacts, Text, as_characters, read_facts
-from aoshell.check.finding import TARGETS, Finding
+from aoshell.check.finding import TARGETS, VERSIONS, Finding
 from aoshell.check.hyper import check_hyper
 from aoshell.check.names import World
+from aoshell.check.program import Program
+from aoshell.check.requests import check_requests
 from aoshell.lua.strict import LuaSyntaxError
 
 
@@ -22,8 +24,9 @@ def check(
     Args:
         source: Lua text, as a file holds it.
         name: what findings call it.
-        target: one of TARGETS: "legacy" is aos 2.0 on the legacy network, "hyperbeam" is
-            hyper-aos on HyperBEAM's device lua@5.3a.
+        target: one of TARGETS or VERSIONS: "legacy" is aos 2.0.6 on the legacy network, as
+            "2.0.6" is, "2.0.1" an aos that keeps the names of tags, "hyperbeam" is hyper-aos on
+            HyperBEAM's device lua@5.3a.
         known_modules: names that `require` will find, beside those of aos.
 
     Returns:
@@ -44,7 +47,7 @@ def check_bundle(
 
     Args:
         sources: text by name, in the order in which they run, the main file last.
-        target: one of TARGETS.
+        target: one of TARGETS or VERSIONS.
         known_modules: names that `require` will find, beside these sources and those of aos.
         known_names: globals that the process has already.
         files: which of the sources a module is, by each name that it is required by.
@@ -52,8 +55,8 @@ def check_bundle(
     Returns:
         The findings of each source in the order of the text, sources in the order given.
     """
-    if target not in TARGETS:
-        raise ValueError(f"target {target!r} is none of {TARGETS}")
+    if target not in TARGETS + VERSIONS:
+        raise ValueError(f"target {target!r} is none of {TARGETS + VERSIONS}")
     found: list[Finding] = []
     read: list[SourceFacts] = []
     for name, source in sources.items():
@@ -72,7 +75,9 @@ def check_bundle(
     main = [*sources][-1:]
     for one in read:
         found += _of_one(one, world, is_main=one.text.name in main)
-    found += handlers.check_replaced(read)
+    program = Program(read, files)
+    found += check_requests(program, world)
+    found += handlers.check_replaced(program)
     found += check_circles(read, files)
     order = {name: index for index, name in enumerate(sources)}
     return sorted(set(found), key=lambda f: (order[f.file], f.line, f.column, f.rule, f.message))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
@@ -21,6 +22,8 @@ _MODULES: dict[str, Path] = {
     "ao": ("ao",), ".ao": ("ao",), ".handlers": ("Handlers",), ".utils": ("Utils",),
     ".handlers-utils": ("Handlers", "utils"), ".process": ("require .process",),
 }  # fmt: skip
+SENDS: frozenset[Path | None] = frozenset((("Send",), ("ao", "send")))
+SPAWNS: frozenset[Path | None] = frozenset((("Spawn",), ("ao", "spawn")))
 # Functions whose arguments may be nil.
 _CAREFUL = frozenset(("assert", "rawequal", "tostring", "type"))
 
@@ -68,6 +71,8 @@ class SourceFacts:
         values: the expression that a local is set to, where it is set once only.
         calls: (path, call); path is None where the function is no global name or alias of one.
         is_dynamic: globals may come from anywhere (`_G[name] = …`, a metatable of `_G`, `_ENV`).
+        filled: `[key] = value` of each assignment to a key of a local.
+        uses: how often each local is named, and how often of these it is filled or sent.
         own: modules that are files beside the source, whatever aos has under these names.
     """
 
@@ -80,7 +85,13 @@ class SourceFacts:
     tested: set[Path] = field(default_factory=set)
     values: dict[tree.Local, tree.Expression] = field(default_factory=dict)
     calls: list[tuple[Path | None, tree.Call]] = field(default_factory=list)
+    filled: dict[tree.Local, list[tree.Field]] = field(default_factory=dict)
+    uses: Counter[tuple[tree.Local, bool]] = field(default_factory=Counter)
     is_dynamic: bool = False
+
+    def shared(self, local: tree.Local) -> bool:
+        """Whether a table is used otherwise than to be filled and sent as a message or its tags."""
+        return self.uses[local, False] > self.uses[local, True]
 
     def path(self, expression: tree.Expression) -> Path | None:
         """The path of the global that an expression names, directly or through a local."""
@@ -213,10 +224,13 @@ def _locals(found: SourceFacts, nodes: list[tree.SyntaxNode]) -> None:
 
 def _note(found: SourceFacts, node: tree.SyntaxNode, inner: set[int]) -> None:
     match node:
-        case tree.Assign(targets=targets):
+        case tree.Assign(targets=targets, values=values):
             for target in targets:
                 _written(found, target)
                 inner.add(id(target))
+            _filled(found, targets, values)
+        case tree.Name(local=tree.Local() as local):
+            found.uses[local, False] += 1
         case tree.Name() | tree.Index() if id(node) not in inner:
             path = global_path(node)
             if path:
@@ -227,6 +241,7 @@ def _note(found: SourceFacts, node: tree.SyntaxNode, inner: set[int]) -> None:
         case tree.Call():
             path = found.path(node.function)
             found.calls.append((path, node))
+            _sent(found, path, node)
             _called(found, path, node)
         case tree.Binary(operator="and" | "or", left=left, right=right):
             _tested(found, left, right)
@@ -257,6 +272,41 @@ def _written(found: SourceFacts, target: tree.Expression) -> None:
         found.is_dynamic |= path == ("_ENV",)
     elif isinstance(target, tree.Index) and global_path(target.object) in (("_G",), ("_ENV",)):
         found.is_dynamic = True
+
+
+def _filled(
+    found: SourceFacts, targets: tuple[tree.Expression, ...], values: tuple[tree.Expression, ...]
+) -> None:
+    for target, value in zip(targets, values, strict=False):
+        match target:
+            case tree.Index(object=tree.Name(local=tree.Local() as local), key=key):
+                found.filled.setdefault(local, []).append(tree.Field(target.at, key, value))
+                found.uses[local, True] += 1
+
+
+def _sent(found: SourceFacts, path: Path | None, call: tree.Call) -> None:
+    if path not in SENDS | SPAWNS and not is_reply(call):
+        return
+    for argument in call.arguments[-1:]:
+        table = found.origin(argument)
+        parts = [argument]
+        if isinstance(table, tree.TableConstructor):
+            parts += [
+                field.value
+                for field in table.fields
+                if isinstance(field.key, tree.Constant) and field.key.value == "Tags"
+            ]
+        for part in map(without_parentheses, parts):
+            if isinstance(part, tree.Name) and part.local:
+                found.uses[part.local, True] += 1
+
+
+def is_reply(call: tree.Call) -> bool:
+    """`msg.reply(…)` of a message that a variable of the script's holds."""
+    match call.function:
+        case tree.Index(object=tree.Name(local=tree.Local()), key=tree.Constant(value="reply")):
+            return True
+    return False
 
 
 def _called(found: SourceFacts, path: Path | None, call: tree.Call) -> None:

@@ -7,6 +7,8 @@ from typing import Literal
 
 Severity = Literal["error", "warning", "note"]
 TARGETS = ("legacy", "hyperbeam")
+# Versions of aos on the legacy network; "legacy" is the last one.
+VERSIONS = ("2.0.1", "2.0.6")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 
-from aoshell.check.facts import SourceFacts
+from aoshell.check.facts import SourceFacts, without_parentheses
 from aoshell.check.finding import Finding
 from aoshell.check.messages import constant_value, kind_of
 from aoshell.check.names import World
+from aoshell.check.program import Placed, Program
 from aoshell.lua import syntax as tree
 
 _VERBS = frozenset(("add", "append", "prepend", "once"))
@@ -95,14 +96,10 @@ def check_handlers(facts: SourceFacts, world: World) -> Iterator[Finding]:
             )  # fmt: skip
         yield from _pattern_answers(handler, facts)
         yield from _pattern_keys(handler.pattern, facts, world)
-        for part in (handler.pattern, handler.handle):
-            function = part and facts.function(part)
-            if function and function.parameters and world.is_legacy:
-                yield from _message(function, facts)
     for path, call in facts.calls:
         if path in (("Receive",), ("Handlers", "receive")) and call.arguments and world.is_legacy:
             yield from _pattern_keys(call.arguments[0], facts, world)
-        if path in _TAG_PATTERNS and call.arguments and world.is_legacy:
+        if path in _TAG_PATTERNS and call.arguments and world.is_legacy and not world.keeps_tags:
             name = constant_value(call.arguments[0])
             if isinstance(name, str) and title_case(name) != name:
                 yield _never(name, call.arguments[0].at, facts)
@@ -132,7 +129,7 @@ def _pattern_answers(handler: Handler, facts: SourceFacts) -> Iterator[Finding]:
     function = handler.pattern and facts.function(handler.pattern)
     if not function or handler.pattern is handler.name:
         return
-    returns = [node for node in _own(function) if isinstance(node, tree.Return)]
+    returns = [node for node in own_nodes(function) if isinstance(node, tree.Return)]
     if any(node.values and kind_of(node.values[0]) != "nil" for node in returns):
         return
     if any(_always_raises(statement) for statement in function.body.statements):
@@ -151,8 +148,8 @@ def _always_raises(statement: tree.Statement) -> bool:
     return False
 
 
-def _own(function: tree.Function) -> Iterator[tree.SyntaxNode]:
-    """The nodes of a function without those of functions inside it."""
+def own_nodes(function: tree.Function) -> Iterator[tree.SyntaxNode]:
+    """The nodes of a function without those of functions inside it, in no order."""
     pending: list[tree.SyntaxNode] = [function.body]
     while pending:
         node = pending.pop()
@@ -170,7 +167,7 @@ def _pattern_keys(
         key = constant_value(part.key)
         if not isinstance(key, str) or key in _OWN_KEYS:
             continue
-        if world.is_legacy and title_case(key) != key:
+        if world.is_legacy and not world.keeps_tags and title_case(key) != key:
             yield _never(key, part.at, facts)
         elif not world.is_legacy and lower_case(key) != key:
             yield facts.text.finding(
@@ -214,7 +211,7 @@ def key_of(node: tree.SyntaxNode, message: tree.Local) -> str:
     return ""
 
 
-def _tag_of(node: tree.SyntaxNode, message: tree.Local) -> str:
+def tag_of(node: tree.SyntaxNode, message: tree.Local) -> str:
     """X of `msg.Tags.X`, else ""."""
     match node:
         case tree.Index(object=inner, key=tree.Constant(value=str(name))):
@@ -222,13 +219,15 @@ def _tag_of(node: tree.SyntaxNode, message: tree.Local) -> str:
     return ""
 
 
-def _message(function: tree.Function, facts: SourceFacts) -> Iterator[Finding]:
-    """Keys of a message that a handler reads and aos never sets."""
-    for name, at in reads_of(function, _tag_of):
-        if title_case(name) != name:
+def check_reads(
+    function: tree.Function, facts: SourceFacts, world: World, written: Container[str]
+) -> Iterator[Finding]:
+    """Keys of a message that a handler reads and aos never sets, unless they are `written`."""
+    for name, at in reads_of(function, tag_of):
+        if title_case(name) != name and name not in written and not world.keeps_tags:
             yield _never(name, at, facts)
     for key, at in reads_of(function, key_of):
-        if key in _SMALL_KEYS:
+        if key in _SMALL_KEYS and key not in written and not (key == "action" and world.keeps_tags):
             name = function.parameters[0].name
             yield facts.text.finding(
                 "message-key", "warning", at,
@@ -249,24 +248,48 @@ def lower_case(name: str) -> str:
     return name.encode("latin-1").lower().decode("latin-1")
 
 
-def check_replaced(all_facts: list[SourceFacts]) -> Iterator[Finding]:
+def check_replaced(program: Program) -> Iterator[Finding]:
     """Handlers that another of the same name replaces, in the order in which the files run."""
     seen: dict[str, tuple[SourceFacts, int]] = {}
-    for facts in all_facts:
+    for facts in program.sources:
         removes = any(path == ("Handlers", "remove") for path, _ in facts.calls)
         for statement in facts.main.body.statements:
             call = statement.call if isinstance(statement, tree.CallStatement) else None
-            handler = handler_of(call, facts) if call else None
-            name = constant_value(handler.name) if handler and handler.replaces else None
-            if not isinstance(name, str) or not handler or removes:
+            if not isinstance(call, tree.Call) or removes:
                 continue
-            if name in seen and name not in _BUILT_IN:
-                other, at = seen[name]
-                line = other.text.place(at)[0]
-                where = f"line {line}" if other is facts else f"{other.text.name}, line {line}"
-                yield facts.text.finding(
-                    "handler-replaced", "warning", handler.call.at,
-                    f"this replaces the handler '{name}' of {where}",
-                    "give one of them another name",
-                )  # fmt: skip
-            seen[name] = (facts, handler.call.at)
+            for name in _names_added(call, facts, program):
+                if name in seen and name not in _BUILT_IN:
+                    other, at = seen[name]
+                    line = other.text.place(at)[0]
+                    where = f"line {line}" if other is facts else f"{other.text.name}, line {line}"
+                    yield facts.text.finding(
+                        "handler-replaced", "warning", call.at,
+                        f"this replaces the handler '{name}' of {where}",
+                        "give one of them another name",
+                    )  # fmt: skip
+                seen[name] = (facts, call.at)
+
+
+def _names_added(call: tree.Call, facts: SourceFacts, program: Program) -> Iterator[str]:
+    """The names of handlers that a call is sure to add, itself or by functions of the program."""
+    handler = handler_of(call, facts)
+    if handler:
+        name = constant_value(handler.name)
+        if handler.replaces and isinstance(name, str):
+            yield name
+        return
+    function = program.function(call.function, facts)
+    if function is None:
+        return
+    given = dict(zip(function.node.parameters, call.arguments, strict=False))
+    for statement in function.node.body.statements:
+        inner = statement.call if isinstance(statement, tree.CallStatement) else None
+        handler = handler_of(inner, function.facts) if inner else None
+        if handler and handler.replaces:
+            name = handler.name and without_parentheses(handler.name)
+            if isinstance(name, tree.Name) and name.local in given:
+                value = constant_value(program.value(Placed(given[name.local], facts)).node)
+            else:
+                value = constant_value(name)
+            if isinstance(value, str):
+                yield value

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from aoshell.check.facts import SourceFacts, Text
 from aoshell.check.finding import Finding, Severity
-from aoshell.check.handlers import all_handlers, key_of, lower_case, reads_of
+from aoshell.check.handlers import key_of, lower_case, reads_of
 from aoshell.check.known import Path
 from aoshell.check.messages import constant_value
 from aoshell.check.names import World
@@ -28,11 +28,6 @@ def check_hyper(facts: SourceFacts, world: World) -> Iterator[Finding]:
     yield from _syntax(facts)
     yield from _calls(facts, world)
     yield from _once_a_file(facts, world)
-    for handler in all_handlers(facts):
-        for part in (handler.pattern, handler.handle):
-            function = part and facts.function(part)
-            if function and function.parameters:
-                yield from _message(function, facts)
 
 
 def _syntax(facts: SourceFacts) -> Iterator[Finding]:
@@ -169,10 +164,14 @@ def _once_a_file(facts: SourceFacts, world: World) -> Iterator[Finding]:
             yield facts.text.finding(rule, severity, call.at, message, advice)
 
 
-def _message(function: tree.Function, facts: SourceFacts) -> Iterator[Finding]:
+def check_request(
+    function: tree.Function, facts: SourceFacts, written: Container[str]
+) -> Iterator[Finding]:
     """Keys that a handler reads in aos's form: hyper-aos gives it a request with a body."""
     name = function.parameters[0].name
     for key, at in reads_of(function, key_of):
+        if key in written:
+            continue
         if key == "forward":
             what, advice = f"{name}.forward is not there", "use Send with the fields of req.body"
         elif lower_case(key) != key or key in _IN_BODY:

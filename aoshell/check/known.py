@@ -65,6 +65,11 @@ AOS: Members = LUA | {
     ),
     "Utils": _words(_UTILS + " capitalize normalize"),
 }
+# aos 2.0.1 to 2.0.4-32: tags keep their names, so there is nothing to normalize them with.
+AOS_2_0_1: Members = AOS | {
+    "ao": AOS["ao"] - _words("_hints registerHint Nonce"),
+    "Utils": AOS["Utils"] - _words("capitalize normalize"),
+}
 HYPER_AOS: Members = LUERL | {
     "Handlers": _words(_HANDLERS),
     "Handlers.utils": _HANDLERS_UTILS,
@@ -81,6 +86,7 @@ AOS_GLOBALS = (
         "Receive Seeded Send Spawn Tab Utils Version ao apm base64 json"
     )
 )
+AOS_2_0_1_GLOBALS = AOS_GLOBALS - _words("Nonce")
 HYPER_AOS_GLOBALS = (
     BASIC - _words("xpcall")
     | _words("bit32 debug io loadstring math os package string table unpack utf8")

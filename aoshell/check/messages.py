@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from aoshell.check.facts import SourceFacts, without_parentheses
+from aoshell.check.facts import SENDS, SPAWNS, SourceFacts, is_reply, without_parentheses
 from aoshell.check.finding import Finding
 from aoshell.check.names import World
 from aoshell.lua import syntax as tree
@@ -28,8 +28,6 @@ _REMOVED = frozenset(
 )
 _ASSIGNS = "Assignments"  # a list of processes, which the network takes out and acts on
 _ADDED = 7  # Data-Protocol, Variant, Type, Reference, From-Process, From-Module, Pushed-For
-_SENDS = frozenset((("Send",), ("ao", "send")))
-_SPAWNS = frozenset((("Spawn",), ("ao", "spawn")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,34 +63,46 @@ class Sent:
 def sent_messages(facts: SourceFacts) -> Iterator[Sent]:
     """The messages that a source sends or spawns with."""
     for path, call in facts.calls:
-        is_spawn = path in _SPAWNS
-        if not (path in _SENDS or is_spawn or _is_reply(call)) or not call.arguments:
+        is_spawn = path in SPAWNS
+        if not (path in SENDS or is_spawn or is_reply(call)) or not call.arguments:
             continue
-        table = without_parentheses(call.arguments[-1])
-        if isinstance(table, tree.TableConstructor) and (not is_spawn or len(call.arguments) <= 2):
-            yield _message(call.at, is_spawn, table)
+        table = _written_out(call.arguments[-1], call.at, facts)
+        if table and (not is_spawn or len(call.arguments) <= 2):
+            yield _message(call.at, is_spawn, table, facts)
 
 
-def _is_reply(call: tree.Call) -> bool:
-    """`msg.reply(…)` of a message that a variable of the script's holds."""
-    match call.function:
-        case tree.Index(object=tree.Name(local=tree.Local()), key=tree.Constant(value="reply")):
-            return True
-    return False
+def _written_out(
+    given: tree.Expression, at: int, facts: SourceFacts
+) -> tree.TableConstructor | None:
+    """A table with what it is sure to hold at a place, None of anything else.
+
+    A variable counts where it is only filled and sent: what gets it otherwise may change it.
+    """
+    given = without_parentheses(given)
+    if isinstance(given, tree.TableConstructor):
+        return given
+    if not isinstance(given, tree.Name) or given.local not in facts.values:
+        return None
+    table = without_parentheses(facts.values[given.local])
+    filled = facts.filled.get(given.local, [])
+    if not isinstance(table, tree.TableConstructor) or facts.shared(given.local):
+        return None
+    more = tuple(field for field in filled if field.at < at)
+    return tree.TableConstructor(table.at, table.fields + more)
 
 
-def _message(at: int, is_spawn: bool, table: tree.TableConstructor) -> Sent:
+def _message(at: int, is_spawn: bool, table: tree.TableConstructor, facts: SourceFacts) -> Sent:
     fields: dict[str, tree.Expression] = {}
     tags, is_whole = _pairs(table)
     own = [tag for tag in tags if tag.name not in _FIELDS]
     fields.update({tag.name: tag.value for tag in tags if tag.name in _FIELDS})
-    more = without_parentheses(fields["Tags"]) if "Tags" in fields else None
-    if isinstance(more, tree.TableConstructor):
+    more = _written_out(fields["Tags"], at, facts) if "Tags" in fields else None
+    if more:
         is_list = bool(more.fields) and all(field.key is None for field in more.fields)
         listed, is_known = _listed(more) if is_list else _pairs(more)
         own += listed
         is_whole = is_whole and is_known
-    elif more:
+    elif "Tags" in fields:
         is_whole = False
     return Sent(at, is_spawn, tuple(own), is_whole, fields)
 

@@ -18,7 +18,7 @@ class World:
     """Where the checked files run.
 
     Attributes:
-        target: "legacy" or "hyperbeam".
+        target: one of TARGETS or VERSIONS.
         writes: paths that any of the files assigns.
         is_dynamic: globals may come from anywhere.
         modules: modules that the files bring along or that the process has.
@@ -33,14 +33,23 @@ class World:
 
     @property
     def is_legacy(self) -> bool:
-        return self.target == "legacy"
+        return self.target != "hyperbeam"
+
+    @property
+    def keeps_tags(self) -> bool:
+        """Whether the names of tags stay as they were sent."""
+        return self.target == "2.0.1"
 
     @property
     def globals(self) -> frozenset[str]:
+        if self.target == "2.0.1":
+            return known.AOS_2_0_1_GLOBALS
         return known.AOS_GLOBALS if self.is_legacy else known.HYPER_AOS_GLOBALS
 
     @property
     def members(self) -> Members:
+        if self.target == "2.0.1":
+            return known.AOS_2_0_1
         return known.AOS if self.is_legacy else known.HYPER_AOS
 
     @property
@@ -82,7 +91,7 @@ def _global(path: Path, node: tree.SyntaxNode, facts: SourceFacts, world: World)
         return facts.text.finding(
             "only-here", "error", node.at,
             f"'{name}' exists in this shell only: {world.aos} has no such name",
-            _INSTEAD_OF_OWN[name, world.target],
+            _INSTEAD_OF_OWN[name, world.is_legacy],
         )  # fmt: skip
     if name == "coroutine":
         return facts.text.finding(
@@ -101,10 +110,10 @@ def _global(path: Path, node: tree.SyntaxNode, facts: SourceFacts, world: World)
 
 
 _INSTEAD_OF_OWN = {
-    ("spawn", "legacy"): "use Spawn(module, tags).receive().Process",
-    ("spawn", "hyperbeam"): "spawn from outside: hyper-aos drops spawns",
-    ("MyModule", "legacy"): "publish the module and use its id",
-    ("MyModule", "hyperbeam"): "publish the module and use its id",
+    ("spawn", True): "use Spawn(module, tags).receive().Process",
+    ("spawn", False): "spawn from outside: hyper-aos drops spawns",
+    ("MyModule", True): "publish the module and use its id",
+    ("MyModule", False): "publish the module and use its id",
 }
 _INSTEAD = {
     "Receive": "use Handlers.once with a function for the answer",

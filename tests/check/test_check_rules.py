@@ -28,6 +28,8 @@ def wrapped(body: str) -> str:
 
 
 BOTH = [
+    ("send-loop", "M = {} " + wrapped("for k in pairs(M) do Send({ Target = k }) end")),
+    ("send-loop", "M = {} " + wrapped("for _, m in ipairs(M.x) do ao.send({ Target = m }) end")),
     ("syntax", "x = = 1"),
     ("undefined-global", "print(Balances)"),
     ("undefined-global", "rawset(_G, 'Seen', 1) print(Unseen)"),
@@ -61,6 +63,55 @@ LEGACY = [
     ("authority", "local s = ao.spawn; s('m', { Tags = { { name = 'A', value = 'b' } } })"),
     ("tag-value", "Send({ Target = 'x', Quantity = 5 })"),
     ("tag-value", wrapped("msg.reply({ Ok = true })")),
+    ("tag-value", "local m = { Target = 'x' } m.Quantity = 5 Send(m)"),
+    ("tag-value", "local t = { Quantity = 5 } Send({ Target = 'x', Tags = t })"),
+    ("tag-value", "local t = {} t.Quantity = 5 ao.send({ Target = 'x', Tags = t })"),
+    ("authority", "local r = {} Spawn('m', r)"),
+    ("authority", "local t = {} Spawn('m', { Tags = t })"),
+    ("tag-number", wrapped("if msg.Tags.Quantity > 0 then print(1) end")),
+    ("tag-number", wrapped("if msg.Quantity <= tonumber(Name) then print(1) end")),
+    ("tag-number", wrapped("local q = msg.Tags.Quantity if 5 < q then print(1) end")),
+    ("tag-number", wrapped("if msg.Quantity == 5 then print(1) end")),
+    ("tag-number", wrapped("if msg.Low < msg.High then print(1) end")),
+    ("tag-number", wrapped("Total = Total + msg.Quantity")),
+    ("tag-number", wrapped("for i = 1, msg.Count do print(i) end")),
+    ("late-check", wrapped("Balances = {} assert(msg.From == Owner, 'no')")),
+    ("late-check", wrapped("Inbox.x = msg.Data if msg.From ~= Owner then return end")),
+    ("late-check", wrapped("table.insert(Inbox, 1) if Owner ~= msg.From then error('x') end")),
+    ("late-check", wrapped("Inbox[msg.Id] = 1 local from = msg.From assert(from == ao.id)")),
+    ("tag-case", "local function h(msg) print(msg.Tags.my_tag) end Handlers.add('a', 'a', h)"),
+    ("tag-case", "function h(msg) print(msg.Tags.my_tag) end Handlers.add('a', 'a', h)"),
+    ("tag-case", "local m = {} function m.h(s) print(s.Tags.x_y) end Handlers.add('a', 'a', m.h)"),
+    ("tag-case", "local m = { h = function(s) print(s.Tags.x_y) end } Handlers.add('a', 'a', m.h)"),
+    (
+        "tag-case",
+        "local function add(n, h) Handlers.add(n, n, h) end "
+        "add('a', function(msg) print(msg.Tags.x_y) end)",
+    ),
+    (
+        "tag-case",
+        "local function add(n, h) Handlers.add(n, n, function(m) pcall(h, m) end) end "
+        "add('a', function(msg) print(msg.Tags.x_y) end)",
+    ),
+    (
+        "tag-case",
+        "local function safe(h) return function(m) h(m) end end "
+        "Handlers.add('a', 'a', safe(function(msg) print(msg.Tags.x_y) end))",
+    ),
+    (
+        "tag-case",
+        "local function read(m) return m.Tags.x_y end "
+        "Handlers.add('a', 'a', function(msg) print(read(msg)) end)",
+    ),
+    (
+        "tag-case",
+        "package.preload['m'] = function() return { h = function(s) "
+        "print(s.Tags.x_y) end } end Handlers.add('a', 'a', require('m').h)",
+    ),
+    (
+        "handler-replaced",
+        "local function add(n, h) Handlers.add(n, n, h) end add('a', print) add('a', print)",
+    ),
     ("tag-value", "ao.send({ Target = 'x', Tags = { A = {} } })"),
     ("tag-value", "local ao = require('ao') ao.send({ Target = 'x', Tags = { A = #Inbox } })"),
     ("tag-reserved", "Send({ Target = 'x', Type = 'Message' })"),
@@ -134,6 +185,8 @@ def test_no_rule_speaks_of_the_other_network(target: str, rule: str, source: str
 
 
 FINE_ANYWHERE = [
+    wrapped("for k in pairs({ 1, 2 }) do Send({ target = 'x' }) end"),
+    wrapped("local few = { 1 } for k in pairs(few) do Send({ target = 'x' }) end"),
     "#!/usr/bin/env lua\nx = 1",
     "\ufeffx = 1",
     "Balances = Balances or {}",
@@ -181,15 +234,33 @@ def test_what_is_fine_is_let_be(source: str, target: str) -> None:
     [
         "Spawn('m', { Authority = ao.authorities[1] })",
         "Spawn('m', { Tags = { { name = 'Authority', value = 'x' } } })",
-        "local r = {} Spawn('m', r)",
+        "local r = {} pcall(r) Spawn('m', r)",
+        "local r = {} for k, v in pairs(Inbox) do r[k] = v end Spawn('m', r)",
+        "local r = { A = 1 } Send({ Target = 'x', Data = r })",
+        "local r = { Target = 'x', A = 1 } for k, v in pairs(r) do r[k] = tostring(v) end Send(r)",
+        "local r = { Target = 'x' } Send(r) r.A = 1",
         "local k = 'Authority' Spawn('m', { [k] = 'x' })",
-        "local t = {} Spawn('m', { Tags = t })",
+        "local t = {} pcall(t) Spawn('m', { Tags = t })",
         "Send({ Target = 'x', Quantity = tostring(5), Data = { a = 1 } })",
         "Send({ Target = 'x', Assignments = { 'a', 'b' } })",
         "Send({ Target = 'x', " + ",".join(f"A{i} = ''" for i in range(121)) + "})",
         "Send({ Target = 'x', A = '" + "v" * 3072 + "' })",
         wrapped("msg.Tags.my_tag = 1 print(msg.Tags.my_tag)"),
         wrapped("msg.data = 1 print(msg.data)"),
+        wrapped("if tonumber(msg.Quantity) > 0 then print(1) end"),
+        wrapped("local q = msg.Quantity q = tonumber(q) if q > 0 then print(1) end"),
+        wrapped("msg.Quantity = tonumber(msg.Quantity) if msg.Quantity > 0 then print(1) end"),
+        wrapped("msg.Tags = clean(msg.Tags) if msg.Tags.Quantity > 0 then print(1) end clean = 1"),
+        wrapped("for k in pairs(msg) do msg[k] = 1 end if msg.Quantity > 0 then print(1) end"),
+        wrapped("if msg.Timestamp > 5 and msg['Block-Height'] > 5 then print(1) end"),
+        wrapped("print(msg.Quantity .. 5)"),
+        wrapped("assert(msg.From == Owner) Balances = {}"),
+        wrapped("Seen = Seen + 1 assert(msg.From == Owner)") + " Seen = 0",
+        wrapped("Balances = Balances or 0 assert(msg.From == Owner)"),
+        wrapped("if msg.Data then Balances = {} end assert(msg.From == Owner)"),
+        wrapped("local seen = 1 seen = 2 assert(msg.From == Owner)"),
+        "local function add(n, h) Handlers.add(n, n, h) end add('a', print) add('b', print)",
+        "local function f(m) print(m.Tags.x_y) end f({ Tags = {} })",
         wrapped("msg = {} print(msg.data)"),
         wrapped("msg = {} print(msg.Tags.my_tag)"),
         wrapped("print(msg.Tags['X-My-Tag'])"),
@@ -286,6 +357,52 @@ def test_handlers_of_a_bundle_replace_each_other() -> None:
     (found,) = check_bundle(sources, "legacy", ["a"])
     assert (found.file, found.line, found.rule) == ("main.lua", 2, "handler-replaced")
     assert "'x' of a.lua, line 2" in found.message
+
+
+def test_handlers_are_found_in_other_files() -> None:
+    """As programs are written: a module of functions, a file that adds them, a wrapper between."""
+    found = check_bundle(
+        {
+            "token.lua": b"local token = {}\nfunction token.info(msg) return msg.Tags.x_y end\n"
+            b"token.send = function(msg) if msg.Quantity > 1 then return end end\nreturn token",
+            "util.lua": b"return { guard = function(f) return function(m) return f(m) end end }",
+            "main.lua": b"local token, util = require('token'), require('util')\n"
+            b"Handlers.add('Info', 'Info', token.info)\n"
+            b"Handlers.add('Send', 'Send', util.guard(token.send))",
+        },
+        "legacy",
+        files={"token": "token.lua", "util": "util.lua"},
+    )
+    assert [(one.file, one.line, one.rule) for one in found] == [
+        ("token.lua", 2, "tag-case"),
+        ("token.lua", 3, "tag-number"),
+    ]
+
+
+def test_a_table_that_two_files_fill_is_not_certain() -> None:
+    found = check_bundle(
+        {
+            "a.lua": b"State = { h = function(msg) print(msg.Tags.x_y) end }",
+            "b.lua": b"State.h = print Handlers.add('a', 'a', State.h)",
+        },
+        "legacy",
+    )
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        wrapped("print(msg.Tags.FQDN, msg.UserName)"),
+        wrapped("print(msg.action)"),
+        "Handlers.add('a', { recipient = '_' }, print)",
+        "Handlers.add('a', Handlers.utils.hasMatchingTag('action', 'x'), print)",
+    ],
+)
+def test_older_modules_keep_the_names_of_tags(source: str) -> None:
+    assert rules(source, "2.0.1") - {"print-arguments"} == set()
+    assert rules("print(Utils.normalize('x'))", "2.0.1") == {"missing-member"}
+    assert rules(source, "2.0.6") == rules(source, "legacy")
 
 
 def test_only_the_main_file_answers_an_eval() -> None:

@@ -29,8 +29,9 @@ async def check(session: Session, given: Given) -> CommandOutput:
     """Show what works here and would fail on a network, with file and line; runs nothing.
 
     A FILE is checked with the local files that it requires; a PROCESS with the files that were
-    loaded into it, and all other lines that succeeded. legacy is aos on the legacy network,
-    hyperbeam is hyper-aos; without --target both are checked. Errors make a script fail, warnings
+    loaded into it, and all other lines that succeeded. legacy is aos on the legacy network
+    (2.0.6 with its Title-Case tags; 2.0.1 keeps the names of tags), hyperbeam is hyper-aos; without
+    --target legacy and hyperbeam are checked. Errors make a script fail, warnings
     and notes do not.
     """
     targets = (given["--target"],) if given.has("--target") else TARGETS

@@ -53,7 +53,10 @@ TABLE: Mapping[str, Row] = {
     ),
     "bench": Row("Trying", "[--keep] CODE [N]", ".bench Balances.total() 500"),
     "check": Row(
-        "Code", "[--target legacy|hyperbeam] FILE|PROCESS", ".check --target legacy token.lua", ANY
+        "Code",
+        "[--target legacy|2.0.1|2.0.6|hyperbeam] FILE|PROCESS",
+        ".check --target legacy token.lua",
+        ANY,
     ),
     "compare": Row(
         "Trying",

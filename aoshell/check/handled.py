@@ -1,0 +1,84 @@
+"""Which functions of a program get the messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from aoshell.check.facts import without_parentheses
+from aoshell.check.handlers import all_handlers, own_nodes
+from aoshell.check.program import Placed, PlacedFunction, Program
+from aoshell.lua import syntax as tree
+
+
+def handled(program: Program) -> list[PlacedFunction]:
+    """The functions whose first parameter is a message, each once.
+
+    They are what is given to `Handlers`, written, named or wrapped there by functions of the
+    program, and what those call with the message.
+    """
+    pending = [
+        Placed(part, facts)
+        for facts in program.sources
+        for handler in all_handlers(facts)
+        for part in (handler.pattern, handler.handle)
+        if part
+    ]
+    found: dict[int, PlacedFunction] = {}
+    passed: set[tuple[int, int]] = set()
+    while pending:
+        placed = program.value(pending.pop())
+        node, facts = placed.node, placed.facts
+        if isinstance(node, tree.Function):
+            if node.parameters and id(node) not in found:
+                found[id(node)] = PlacedFunction(node, facts)
+                called = _called_with(node, node.parameters[0])
+                pending.extend(Placed(inner, facts) for inner in called)
+        elif isinstance(node, tree.Call):
+            pending.extend(_made(node, placed, program, passed))
+        else:
+            pending.extend(_arguments(node, program, passed))
+    return list(found.values())
+
+
+def _arguments(
+    node: tree.Expression, program: Program, passed: set[tuple[int, int]]
+) -> Iterator[Placed]:
+    """What the calls of a function give for the parameter that an expression is."""
+    owner = program.parameter(node)
+    if owner is None or (id(owner[0]), owner[1]) in passed:
+        return
+    function, index = owner
+    passed.add((id(function), index))
+    for call, facts in program.calls_of(function):
+        if index < len(call.arguments):
+            yield Placed(call.arguments[index], facts)
+
+
+def _made(
+    call: tree.Call, placed: Placed, program: Program, passed: set[tuple[int, int]]
+) -> Iterator[Placed]:
+    """What a function of the program returns, once for each function."""
+    maker = program.function(call.function, placed.facts)
+    if maker is None or (id(maker.node), -1) in passed:
+        return
+    passed.add((id(maker.node), -1))
+    for node in own_nodes(maker.node):
+        if isinstance(node, tree.Return) and node.values:
+            yield Placed(node.values[0], maker.facts)
+
+
+def _called_with(function: tree.Function, message: tree.Local) -> Iterator[tree.Expression]:
+    """What a function calls with its message: `f(msg)`, `pcall(f, msg)`."""
+    for node in tree.walk(function.body):
+        if isinstance(node, tree.Call):
+            chain = (node.function, *node.arguments)
+            for called, argument in pairwise(chain):
+                if is_local(argument, message):
+                    yield called
+
+
+def is_local(node: tree.Expression, local: tree.Local) -> bool:
+    """Whether an expression is a variable."""
+    node = without_parentheses(node)
+    return isinstance(node, tree.Name) and node.local is local

@@ -1,0 +1,173 @@
+"""What names stand for across the files of a program."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from aoshell.check.facts import SourceFacts, global_path, without_parentheses
+from aoshell.check.known import Path
+from aoshell.lua import syntax as tree
+
+_DEPTH = 12  # of names that stand for names
+_LOADED = (("package", "loaded"), ("package", "preload"))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Placed:
+    """An expression and the facts of its file."""
+
+    node: tree.Expression
+    facts: SourceFacts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlacedFunction:
+    """A function and the facts of its file."""
+
+    node: tree.Function
+    facts: SourceFacts
+
+
+class Program:
+    """Files that run in one process, in the order in which they run.
+
+    Args:
+        sources: the facts of each file.
+        files: which of the sources a module is, by each name that it is required by.
+    """
+
+    def __init__(self, sources: list[SourceFacts], files: Mapping[str, str]) -> None:
+        self.sources = sources
+        self._globals: dict[Path, list[Placed]] = defaultdict(list)
+        self._members: dict[tuple[tree.Local, str], list[Placed]] = defaultdict(list)
+        self._parameters: dict[tree.Local, tuple[tree.Function, int]] = {}
+        by_name = {facts.text.name: facts for facts in sources}
+        self._chunks = {
+            module: PlacedFunction(by_name[file].main, by_name[file])
+            for module, file in files.items()
+            if file in by_name
+        }
+        for facts in sources:
+            for node in tree.walk(facts.main):
+                self._note(node, facts)
+        self._calls = self._find_calls()
+
+    def value(self, placed: Placed, depth: int = _DEPTH) -> Placed:
+        """What an expression is sure to be: what the name that it is was set to, the only time."""
+        node, facts = without_parentheses(placed.node), placed.facts
+        found: list[Placed] = []
+        match node:
+            case tree.Name(local=tree.Local() as local):
+                found = [Placed(facts.values[local], facts)] if local in facts.values else []
+            case tree.Name(name=name):
+                found = self._globals.get((name,), [])
+            case tree.Index(object=inner, key=tree.Constant(value=str(key))):
+                path = facts.path(node)
+                found = self._field(Placed(inner, facts), key, depth) or (
+                    self._globals.get(path, []) if path else []
+                )
+        if len(found) != 1 or not depth:
+            return Placed(node, facts)
+        return self.value(found[0], depth - 1)
+
+    def function(self, node: tree.Expression, facts: SourceFacts) -> PlacedFunction | None:
+        """The function that an expression is or names, None where that is not certain."""
+        found = self.value(Placed(node, facts))
+        if isinstance(found.node, tree.Function):
+            return PlacedFunction(found.node, found.facts)
+        return None
+
+    def parameter(self, node: tree.Expression) -> tuple[tree.Function, int] | None:
+        """The function whose parameter an expression is, and which one it is, from 0."""
+        node = without_parentheses(node)
+        if isinstance(node, tree.Name) and node.local:
+            return self._parameters.get(node.local)
+        return None
+
+    def calls_of(self, function: tree.Function) -> list[tuple[tree.Call, SourceFacts]]:
+        """The calls of a function of the program, as far as they are certain."""
+        return self._calls.get(id(function), [])
+
+    def _find_calls(self) -> dict[int, list[tuple[tree.Call, SourceFacts]]]:
+        found: dict[int, list[tuple[tree.Call, SourceFacts]]] = defaultdict(list)
+        for facts in self.sources:
+            for _, call in facts.calls:
+                function = self.function(call.function, facts)
+                if function:
+                    found[id(function.node)].append((call, facts))
+        return found
+
+    def _field(self, table: Placed, key: str, depth: int) -> list[Placed]:
+        """All that is assigned to a key of a table which a local, a module or an expression is."""
+        node, facts = without_parentheses(table.node), table.facts
+        match node:
+            case tree.Name(local=tree.Local() as local):
+                own = self._members.get((local, key), [])
+                if own or local not in facts.values or not depth:
+                    return own
+                return self._field(Placed(facts.values[local], facts), key, depth - 1)
+            case tree.TableConstructor():
+                return [Placed(value, facts) for name, value in _fields(node) if name == key]
+            case tree.Call(arguments=(name, *_)) if depth and facts.path(node.function) == (
+                "require",
+            ):
+                exported = self._exported(name)
+                return self._field(exported, key, depth - 1) if exported else []
+        return []
+
+    def _exported(self, module: tree.Expression) -> Placed | None:
+        """What a module returns at its end."""
+        name = without_parentheses(module)
+        if not isinstance(name, tree.Constant) or name.value not in self._chunks:
+            return None
+        chunk = self._chunks[str(name.value)]
+        last = chunk.node.body.statements[-1:]
+        if last and isinstance(last[0], tree.Return) and last[0].values:
+            return Placed(last[0].values[0], chunk.facts)
+        return None
+
+    def _note(self, node: tree.SyntaxNode, facts: SourceFacts) -> None:
+        match node:
+            case tree.Function(parameters=parameters):
+                self._parameters |= {local: (node, index) for index, local in enumerate(parameters)}
+            case tree.Assign(targets=targets, values=values):
+                for target, value in zip(targets, values, strict=False):
+                    self._note_assigned(target, Placed(value, facts))
+            case tree.LocalAssign(locals=locals_, values=values):
+                for local, value in zip(locals_, values, strict=False):
+                    for key, field in _fields(value):
+                        self._members[local, key].append(Placed(field, facts))
+
+    def _note_assigned(self, target: tree.Expression, value: Placed) -> None:
+        match target:
+            case tree.Index(
+                object=tree.Name(local=tree.Local() as local), key=tree.Constant(value=str(key))
+            ):
+                self._members[local, key].append(value)
+        path = global_path(target)
+        if path is None:
+            return
+        if path[:2] in _LOADED and len(path) == 3:
+            self._note_module(path[2], value)
+        self._globals[path].append(value)
+        for key, field in _fields(value.node):
+            self._globals[*path, key].append(Placed(field, value.facts))
+
+    def _note_module(self, name: str, value: Placed) -> None:
+        """A module that is a function of a file: `package.preload[name] = function() … end`."""
+        node = without_parentheses(value.node)
+        if isinstance(node, tree.Call):  # package.loaded[name] = load_it()
+            node = node.function
+        chunk = value.facts.function(node)
+        if chunk:
+            self._chunks[name] = PlacedFunction(chunk, value.facts)
+
+
+def _fields(table: tree.Expression) -> Iterator[tuple[str, tree.Expression]]:
+    """The fields of a table constructor whose keys are texts."""
+    if isinstance(table, tree.TableConstructor):
+        for field in table.fields:
+            if isinstance(field.key, tree.Constant) and isinstance(field.key.value, str):
+                yield field.key.value, field.value

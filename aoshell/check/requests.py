@@ -1,0 +1,283 @@
+"""Rules about what handlers do with a message: numbers in tags, checks that come late, floods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from aoshell.check.facts import (
+    SENDS,
+    SPAWNS,
+    SourceFacts,
+    global_path,
+    is_reply,
+    without_parentheses,
+)
+from aoshell.check.finding import Finding
+from aoshell.check.handled import handled, is_local
+from aoshell.check.handlers import check_reads, key_of, own_nodes, tag_of
+from aoshell.check.hyper import check_request
+from aoshell.check.known import Path
+from aoshell.check.messages import kind_of
+from aoshell.check.names import World
+from aoshell.check.program import PlacedFunction, Program
+from aoshell.lua import syntax as tree
+
+# Fields of a message that are no tags: numbers, some of them.
+_NO_TAGS = frozenset(
+    (
+        "Anchor", "Block-Height", "Cron", "Cu", "Data", "Epoch", "From", "Hash-Chain", "Id",
+        "Module", "Nonce", "Owner", "Reference", "Signature", "TagArray", "Tags", "Target",
+        "Timestamp",
+    )
+)  # fmt: skip
+_ORDERS = frozenset(("<", ">", "<=", ">="))
+_EQUALS = frozenset(("==", "~="))
+_ARITHMETIC = frozenset(("+", "-", "*", "/", "//", "%", "^"))
+_NUMBERS = frozenset((("tonumber",), ("math", "floor"), ("math", "tointeger"), ("os", "time")))
+_CHANGES = frozenset((("table", "insert"), ("table", "remove"), ("table", "sort")))
+_LISTS = frozenset((("pairs",), ("ipairs",), ("next",)))
+_ENDS = frozenset((("error",), ("assert",)))
+
+
+def check_requests(program: Program, world: World) -> Iterator[Finding]:
+    """What the handlers of a program do with their messages, wherever these functions stand."""
+    written = _Written(program)
+    for function in handled(program):
+        if world.is_legacy:
+            yield from check_reads(function.node, function.facts, world, written)
+            yield from _numbers(function, written)
+            yield from _late(function)
+        else:
+            yield from check_request(function.node, function.facts, written)
+        yield from _floods(function, world)
+
+
+class _Written:
+    """Keys that the program writes into messages: what they hold is not what came.
+
+    Attributes:
+        all_names: any name may be among them.
+        all_values: what any tag holds may be.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self._names: set[str] = set()
+        self.all_names = self.all_values = False
+        for facts in program.sources:
+            for node in tree.walk(facts.main):
+                if isinstance(node, tree.Assign):
+                    for target in node.targets:
+                        self._note(target, program)
+
+    def _note(self, target: tree.Expression, program: Program) -> None:
+        if not isinstance(target, tree.Index):
+            return
+        inner = without_parentheses(target.object)
+        of_tags = isinstance(inner, tree.Index) and _constant(inner.key) == "Tags"
+        if not of_tags and program.parameter(inner) is None:
+            return
+        name = _constant(target.key)
+        if isinstance(name, str):
+            self._names.add(name)
+            self.all_values |= name == "Tags"
+        else:
+            self.all_names |= of_tags
+            self.all_values = True
+
+    def __contains__(self, name: object) -> bool:
+        return self.all_names or name in self._names
+
+
+def _constant(node: tree.Expression) -> object:
+    return node.value if isinstance(node, tree.Constant) else None
+
+
+# Numbers in tags ----------------------------------------------------------------------------------
+
+
+def _numbers(function: PlacedFunction, written: _Written) -> Iterator[Finding]:
+    """Tags, which are texts, where only a number works."""
+    facts, message = function.facts, function.node.parameters[0]
+    if written.all_values or _is_set(message, function.node):
+        return
+
+    def tag(node: tree.Expression) -> str:
+        node = facts.origin(node)
+        name = tag_of(node, message)
+        key = "" if name else key_of(node, message)
+        name = name or (key if key not in _NO_TAGS and key[:1].isupper() else "")
+        return "" if name in written else name
+
+    def number(node: tree.Expression) -> bool:
+        node = facts.origin(node)
+        if isinstance(node, tree.Call):
+            return facts.path(node.function) in _NUMBERS
+        is_sum = isinstance(node, tree.Binary) and node.operator in _ARITHMETIC
+        return is_sum or kind_of(node) == "number"
+
+    for node in tree.walk(function.node.body):
+        match node:
+            case tree.Binary(operator=operator, left=left, right=right):
+                names = [name for side in (left, right) if (name := tag(side))]
+                if names:
+                    has_number = number(left) or number(right)
+                    yield from _operation(operator, names, has_number, node.at, facts)
+            case tree.NumericFor(bounds=bounds):
+                for bound in bounds:
+                    if name := tag(bound):
+                        yield _raises(f"the tag '{name}' is a text, which `for` refuses", bound.at,
+                                      name, facts)  # fmt: skip
+
+
+def _is_set(local: tree.Local, function: tree.Function) -> bool:
+    return any(
+        is_local(target, local)
+        for node in tree.walk(function)
+        if isinstance(node, tree.Assign)
+        for target in node.targets
+    )
+
+
+def _operation(
+    operator: str, names: list[str], has_number: bool, at: int, facts: SourceFacts
+) -> Iterator[Finding]:
+    name = names[0]
+    if operator in _ORDERS and has_number:
+        message = f"the tag '{name}' is a text: to compare it with a number raises an error"
+        yield _raises(message, at, name, facts)
+    elif operator in _ORDERS and len(names) == 2:
+        yield facts.text.finding(
+            "tag-number", "warning", at,
+            f"the tags '{name}' and '{names[1]}' are texts: '10' comes before '9'",
+            "compare tonumber() of both, if these are numbers",
+        )  # fmt: skip
+    elif operator in _EQUALS and has_number:
+        yield facts.text.finding(
+            "tag-number", "warning", at,
+            f"the tag '{name}' is a text: it never equals a number",
+            f"use tonumber() of '{name}'",
+        )  # fmt: skip
+    elif operator in _ARITHMETIC:
+        yield facts.text.finding(
+            "tag-number", "warning", at,
+            f"the tag '{name}' is a text: Lua calculates with '0x10' and '1e3', too, and raises an "
+            "error for others",
+            f"use tonumber() of '{name}', and refuse what gives nil or no whole number",
+        )  # fmt: skip
+
+
+def _raises(message: str, at: int, name: str, facts: SourceFacts) -> Finding:
+    # A warning, as a handler that is not in these files may have made numbers of tags before.
+    return facts.text.finding("tag-number", "warning", at, message, f"use tonumber() of '{name}'")
+
+
+# Checks that come late ----------------------------------------------------------------------------
+
+
+def _late(function: PlacedFunction) -> Iterator[Finding]:
+    """A handler that changes state before it checks who asks: a refusal does not undo that."""
+    facts, message = function.facts, function.node.parameters[0]
+    change: tuple[int, str] | None = None
+    for statement in function.node.body.statements:
+        if change and _checks_sender(statement, facts, message):
+            line = facts.text.place(statement.at)[0]
+            yield facts.text.finding(
+                "late-check", "warning", change[0],
+                f"'{change[1]}' is changed before line {line} checks who asks: what it refuses is "
+                "changed all the same",
+                "check first",
+            )  # fmt: skip
+            return
+        change = change or _changes(statement, facts)
+
+
+def _changes(statement: tree.Statement, facts: SourceFacts) -> tuple[int, str] | None:
+    """Where a statement is sure to change a global, and its name. Counters do not count."""
+    match statement:
+        case tree.Assign(targets=(target, *_), values=(value, *_)):
+            root: tree.Expression = target
+            while isinstance(root, tree.Index):
+                root = without_parentheses(root.object)
+            is_global = isinstance(root, tree.Name) and root.local is None
+            if is_global and not isinstance(value, tree.Function) and not _counts(value, facts):
+                return target.at, root.name if isinstance(root, tree.Name) else ""
+        case tree.CallStatement(call=tree.Call(function=called, arguments=(first, *_))):
+            path = global_path(first)
+            if path and facts.path(called) in _CHANGES:
+                return first.at, ".".join(path)
+    return None
+
+
+def _counts(value: tree.Expression, facts: SourceFacts) -> bool:
+    """Whether a value is a name and a constant added, or a name or a constant."""
+    match without_parentheses(value):
+        case tree.Binary(operator="+" | "or", left=left, right=right):
+            return global_path(left) is not None and kind_of(facts.origin(right)) != ""
+    return False
+
+
+def _checks_sender(statement: tree.Statement, facts: SourceFacts, message: tree.Local) -> bool:
+    """Whether a statement ends the handler, or not, by who sent the message."""
+    condition: tree.Expression
+    match statement:
+        case tree.CallStatement(call=tree.Call(function=called, arguments=(condition, *_))):
+            if facts.path(called) != ("assert",):
+                return False
+        case tree.If(branches=(tree.Branch(condition=tree.SyntaxNode() as condition, body=body),)):
+            if not body.statements or not _ends(body.statements[-1], facts):
+                return False
+        case _:
+            return False
+    return any(
+        isinstance(node, tree.Binary)
+        and node.operator in _EQUALS
+        and any(
+            key_of(facts.origin(side), message) in ("From", "Owner")
+            for side in (node.left, node.right)
+        )
+        for node in tree.walk(condition)
+    )
+
+
+def _ends(statement: tree.Statement, facts: SourceFacts) -> bool:
+    match statement:
+        case tree.Return():
+            return True
+        case tree.CallStatement(call=tree.Call(function=called)):
+            return facts.path(called) in _ENDS
+    return False
+
+
+# Floods -------------------------------------------------------------------------------------------
+
+
+def _floods(function: PlacedFunction, world: World) -> Iterator[Finding]:
+    """A message for each entry of a table that the process keeps."""
+    facts = function.facts
+    for node in own_nodes(function.node):
+        if not isinstance(node, tree.GenericFor):
+            continue
+        path = _listed(node.values[0], facts)
+        if path and path[0] not in world.globals and _sends(node.body, facts):
+            yield facts.text.finding(
+                "send-loop", "note", node.at,
+                f"this sends a message for each entry of '{'.'.join(path)}', however many there "
+                "are: a result has a limit, and each is pushed and paid for by itself",
+                "send a part at a time, or have others ask",
+            )  # fmt: skip
+
+
+def _listed(value: tree.Expression, facts: SourceFacts) -> Path | None:
+    """The global whose entries a loop goes over."""
+    match without_parentheses(value):
+        case tree.Call(function=called, arguments=(table, *_)) if facts.path(called) in _LISTS:
+            return facts.path(table)
+    return None
+
+
+def _sends(body: tree.Block, facts: SourceFacts) -> bool:
+    return any(
+        isinstance(node, tree.Call)
+        and (facts.path(node.function) in SENDS | SPAWNS or is_reply(node))
+        for node in tree.walk(body)
+    )
