@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from aoshell import interrupts
 from aoshell.backends import Backend, LocalBackend, RemoteBackend
 from aoshell.errors import AoError, UsageError
+from aoshell.protocol.tag_names import AS_SENT
 from aoshell.scarcity import refuse_too_little, to_ao_error
 from aoshell.shell.flags.options import Options
 
@@ -302,7 +303,7 @@ def _start_of(options: Options) -> Start:
         options.watch or options.reference or DEFAULT_NAME,
         options.module,
         options.data,
-        tags_of(options.pairs),
+        (*tags_of(options.pairs), *([AS_SENT] if options.tags_as_sent else [])),
         options.cron,
         options.wallet,
         limits,

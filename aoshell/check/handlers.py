@@ -11,6 +11,7 @@ from aoshell.check.messages import constant_value, kind_of
 from aoshell.check.names import World
 from aoshell.check.program import Placed, Program
 from aoshell.lua import syntax as tree
+from aoshell.protocol.tag_names import lower_case, title_case
 
 _VERBS = frozenset(("add", "append", "prepend", "once"))
 _BUILT_IN = frozenset(("_eval", "_default", "_boot"))
@@ -234,18 +235,6 @@ def check_reads(
                 f"{name}.{key} is nil: aos writes the keys of messages in Title-Case",
                 f"read {name}.{'X for the tag X' if key == 'body' else title_case(key)}",
             )  # fmt: skip
-
-
-def title_case(name: str) -> str:
-    """A tag's name as aos gives it to handlers: `my_tag` is `My-Tag`."""
-    return "-".join(
-        part[:1].upper() + part[1:] for part in lower_case(name.replace("_", "-")).split("-")
-    )
-
-
-def lower_case(name: str) -> str:
-    """In lower case as C has it: bytes beyond ASCII stay."""
-    return name.encode("latin-1").lower().decode("latin-1")
 
 
 def check_replaced(program: Program) -> Iterator[Finding]:

@@ -7,12 +7,13 @@ from collections.abc import Container, Iterator
 
 from aoshell.check.facts import SourceFacts, Text
 from aoshell.check.finding import Finding, Severity
-from aoshell.check.handlers import key_of, lower_case, reads_of
+from aoshell.check.handlers import key_of, reads_of
 from aoshell.check.known import Path
 from aoshell.check.messages import constant_value
 from aoshell.check.names import World
 from aoshell.lua import syntax as tree
 from aoshell.lua.strict import StrictLexer
+from aoshell.protocol.tag_names import lower_case
 
 _DROPPED: dict[Path, str] = {("Spawn",): "Spawn", ("ao", "spawn"): "ao.spawn"}
 _SENDS = frozenset((("Send",), ("ao", "send"), ("Spawn",), ("ao", "spawn")))

@@ -131,6 +131,7 @@ class ProcessInfo:
         monitored: whether its cron runs.
         network: a client has spawned it over HTTP, or one of those did.
         origin: where it was forked from; None where it was made here.
+        tags_as_sent: its handlers get tags by the names that they came with, too.
     """
 
     id: str
@@ -151,6 +152,7 @@ class ProcessInfo:
     monitored: bool = True
     network: bool = False
     origin: ForkPoint | None = None
+    tags_as_sent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,10 @@ _WORDS = {
     "import": "Lua writes require(name)",
 }
 
+_NO_SQLITE = (
+    "lsqlite3 is in a module of aos: .spawn aos-sqlite@2.0.6 as NAME makes a process of it, and so "
+    "does aoshell NAME --sqlite"
+)
 _NIL_GLOBAL = re.compile(r"\(global '(\w+)'\)")
 _NIL_FIELD = re.compile(r"\((?:field|method) '(\w+)'\)")
 _STOPPED = re.compile(r":(?P<line>\d{1,9}): [^\n]* near '(?P<token>.*)'\Z", re.DOTALL)
@@ -73,6 +77,8 @@ async def advise(session: Session, answer: LineAnswer) -> str:
         return ""
     reason = split_error(result.error)[1]
     first = reason.partition("\n")[0]
+    if "module 'lsqlite3' not found" in first:
+        return _NO_SQLITE
     if "nil value" in first and (name := _NIL_GLOBAL.search(first)):
         return await _on_undefined(session, name[1])
     if "nil value" in first and (name := _NIL_FIELD.search(first)):

@@ -18,6 +18,7 @@ from aoshell.nodes.base import Node, RemoteVerbs
 from aoshell.nodes.values import Limits, NameTakenError, NotFoundError, ProcessInfo
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Tag, tags_of
+from aoshell.protocol.tag_names import AS_SENT
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.code.spawning import SpawnRequest, birth_notice, spawn
 from aoshell.shell.flags.subcommands import command_like
@@ -92,6 +93,7 @@ class Start:
         flags = {
             "--module": self.module,
             "--data": self.data,
+            "--tags": AS_SENT in self.tags,
             "--tag-name": self.tags,
             "--cron": self.cron,
         }

@@ -89,7 +89,7 @@ class Calls:
             as_=owner,
             module=_text(request, "module") or "aos",
             data=_text(request, "data"),
-            tags=_pairs(request),
+            tags=kept if isinstance(kept := request.get("tags"), str) else _pairs(request),
         )
         return self._made(process)
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from aoshell.blueprints import SHIPPED, blueprint_path
-from aoshell.errors import AoError
+from aoshell.errors import AoError, UsageError
 from aoshell.nodes.local.history import transfer
 from aoshell.nodes.values import LogEntry, Undelivered, envelope
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, Tag, raw, tags_of, text
+from aoshell.protocol.tag_names import AS_SENT
 from aoshell.shell.code.bundle import bind_module
 from aoshell.shell.code.files import read_file
 from aoshell.shell.view.errors_view import split_error
@@ -69,7 +70,7 @@ class AsyncNode:
         as_: Identity | None = None,
         module: str = "aos",
         data: str | bytes = b"",
-        tags: Tags | None = None,
+        tags: Tags | str | None = None,
         **named: object,
     ) -> AsyncProcess:
         """Spawn a process with the handlers in `source`, by default with aos alone.
@@ -80,6 +81,8 @@ class AsyncNode:
             module: its module if there is no source: an id, or a published name.
             data: its Data.
             tags, named: its tags; in keywords `_` stands for `-`: `Cron_Interval="5-minutes"`.
+                `tags="as-sent"`: its handlers get tags by the names that they came with, too, as in
+                aos 2.0.1.
 
         Raises:
             AoError: the source cannot be read, or raised an error while it was loaded.
@@ -93,7 +96,7 @@ class AsyncNode:
             ("Authority", self.address),
             *([("Name", name)] if name else []),
         ]
-        given = _tags(tags, named)
+        given = _tags(_kept_names(tags) if isinstance(tags, str) else tags, named)
         item = self._signed(owner, "", "Process", (*tags_of(head), *given), data)
         await self.local.spawn(item, name)
         first = await self.local.result(item.id, 0)
@@ -433,6 +436,13 @@ def _unhandled(item: object) -> Mail:
     assert isinstance(item, list)
     sender, target, tags, data, id = item
     return Mail(str(sender), str(target), dict(tags), str(data), id=str(id))
+
+
+def _kept_names(mode: str) -> Tags:
+    """The tags of a definition that say how its handlers get tags. Raises UsageError."""
+    if mode != AS_SENT.value:
+        raise UsageError(f'tags = "{mode}" is not known', hint='give a table, or "as-sent"')
+    return {AS_SENT.name: AS_SENT.value}
 
 
 def _tags(tags: Tags | None, named: Mapping[str, object]) -> tuple[Tag, ...]:

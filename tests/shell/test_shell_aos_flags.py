@@ -77,6 +77,13 @@ def test_a_dry_run(flag: str) -> None:
 
 
 def test_sqlite_is_a_module() -> None:
-    assert parse_arguments(["--sqlite"]).module == aos.SQLITE
+    assert parse_arguments(["--sqlite"]).module == aos.AOS_SQLITE
     with pytest.raises(UsageError, match="two modules"):
         parse_arguments(["--sqlite", "--module", "x"])
+
+
+def test_tags_as_they_were_sent() -> None:
+    assert parse_arguments(["--tags", "as-sent"]).tags_as_sent
+    assert not parse_arguments(["desk"]).tags_as_sent
+    with pytest.raises(SystemExit):
+        parse_arguments(["--tags", "other"])

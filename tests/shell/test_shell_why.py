@@ -172,3 +172,59 @@ def test_hits_count_runs_that_lasted(typing: Callable[[Body], None]) -> None:
     counted: dict[str, int] = {}
     typing(first)
     typing(second)
+
+
+def test_tags_by_the_names_that_they_were_sent_with(typing: Callable[[Body], None]) -> None:
+    """Two processes of the same code: one as aos 2.0.6 is, one as aos 2.0.1 was."""
+    asks = (
+        'Handlers.add("Ask", { FQDN = "_" }, function(msg) Got = msg.Tags.FQDN:lower() end) '
+        'Handlers.add("Use", "Use", function(msg) return msg.Tags.UserName:lower() end)'
+    )
+    send = 'Send({ Target = ao.id, Action = "Use", FQDN = "A", UserName = "B" })'
+
+    async def body(typed: Typed) -> None:
+        await typed(asks)
+        await typed(send)
+        said = (await why_last(typed)).text
+        for name, form in (("FQDN", "Fqdn"), ("UserName", "Username")):
+            assert f"→ the tag {name} came, and handlers find it as {form}; in a process" in said
+        made = await typed.reply(".spawn aos as old --tags as-sent")
+        await typed(".attach old")
+        await typed(asks)
+        await typed(send)
+        said = (await why_last(typed)).text
+        assert "find it as" not in said and await typed.value("Got") == "a"
+        table = (await typed.reply(".ps")).table
+        assert table is not None and "TAGS" in table.columns
+        (old,) = [row for row in (await typed.reply(".ps")).value if row["name"] == "old"]
+        assert old["tags_as_sent"] and old["id"] == made.value["id"]
+        await typed(".fork old as twin")
+        await typed(".attach twin")
+        assert [row["tags_as_sent"] for row in (await typed.reply(".ps")).value] == [
+            True, True, False,
+        ]  # fmt: skip
+
+    typing(body)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (".spawn aos@2.0.9 as old", "no module aos@2.0.9 is known"),
+        (".spawn aos@2.0.1 as old", "no module 'Do_Uc2Sju_ffp6Ev0AnLVdPtot15rvMjP-a9VVaA5fM'"),
+    ],
+)
+def test_modules_of_aos_have_names(typing: Callable[[Body], None], line: str, said: str) -> None:
+    async def body(typed: Typed) -> None:
+        found = await typed(line)
+        assert isinstance(found, LineFailure) and said in found.error.what
+
+    typing(body)
+
+
+def test_what_needs_sqlite_is_told_where_it_is(typing: Callable[[Body], None]) -> None:
+    async def body(typed: Typed) -> None:
+        found: Any = await typed("local db = require('lsqlite3')")
+        assert "aos-sqlite@2.0.6" in found.hint
+
+    typing(body)

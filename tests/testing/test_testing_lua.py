@@ -95,6 +95,10 @@ def test_values_prints_errors_and_inboxes(run: Run) -> None:
         run,
         """
         local code = "N = {1, {a = 1.5}, f = print}"
+        local old = [[Handlers.add("A", "A", function(m) m.reply { Data = m.xY or "none" } end)]]
+        t:equal(t:spawn { source = old }:send { Action = "A", xY = "1" }.reply.Data, "none")
+        local kept = t:spawn { source = old, tags = "as-sent" }
+        t:equal(kept:send { Action = "A", xY = "1" }.reply.Data, "1")
         local p = t:spawn { source = code, name = "n", tags = { A = "b" } }
         local n = p:get("N")
         t:equal({ n[1], n[2].a, n.f }, { 1, 1.5, n.f })

@@ -49,6 +49,15 @@ def test_a_message_and_its_answer(node: Node) -> None:
     assert echo.value("Name") == "echo"
 
 
+def test_tags_by_the_names_that_they_came_with(node: Node) -> None:
+    source = 'Handlers.add("A", "A", function(msg) print(tostring(msg.Tags.FQDN)) end)'
+    assert node.spawn(source).send("A", FQDN="x").output == "nil"
+    kept = node.spawn(source, tags="as-sent")
+    assert kept.send("A", FQDN="x").output == "x"
+    with pytest.raises(UsageError, match='tags = "other" is not known'):
+        node.spawn(source, tags="other")
+
+
 def test_a_failure_says_why_and_changes_nothing(node: Node) -> None:
     echo = node.spawn(ECHO)
     echo.eval("N = 1")

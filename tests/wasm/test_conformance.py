@@ -158,6 +158,39 @@ every_module = pytest.mark.parametrize("session", MODULES, indirect=True)
 since_2 = pytest.mark.parametrize("session", MODULES[1:], indirect=True)
 
 
+OLD_NAMES = """
+Handlers.add("Old", { orderId = "_" }, function(msg)
+  local said = {}
+  for _, key in ipairs { "FQDN", "UserName", "orderId", "data", "from", "owner", "reply_to" } do
+    said[#said + 1] = key .. "=" .. tostring(msg[key]) .. "," .. tostring(msg.Tags[key])
+  end
+  for _, tag in ipairs(msg.TagArray) do
+    if tag.name:find("^[%a_]+$") and #tag.name < 9 then said[#said + 1] = tag.name end
+  end
+  table.sort(said)  -- Send of both writes tags in no order
+  Said = table.concat(said, " ")
+end)
+"""
+
+
+@pytest.mark.parametrize("session", ["aos2_0_1", "aos2_0_3"], indirect=True)
+def test_programs_for_older_modules_see_the_same_tags(session: Session) -> None:
+    """`Tag-Names: as-sent` beside the modules that its programs were written for."""
+
+    async def test(shell: Shell, module: str) -> None:
+        said = []
+        for made in (module, "aos"):
+            more = {"Tag_Names": "as-sent"} if made == "aos" else {}
+            process, _ = await shell.spawn(made, **more)
+            assert (await shell.eval(process, OLD_NAMES)).ok
+            line = 'Send({ Target = ao.id, FQDN = "a", UserName = "b", orderId = "c" })'
+            await shell.eval(process, line)
+            said.append(await shell.value(process, "return Said"))
+        assert said[0] == said[1] and "UserName=b,b" in said[0]
+
+    session(test)
+
+
 @every_module
 def test_a_session(session: Session) -> None:
     """Values, print, errors that change nothing, pcall, coroutines, several lines, handlers."""

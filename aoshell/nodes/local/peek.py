@@ -16,6 +16,7 @@ from aoshell.nodes.local.log.checkpoint import Checkpoints
 from aoshell.nodes.local.log.rows import NETWORK, Computed, Origin, ProcessRow
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.values import ForkPoint, ProcessInfo
+from aoshell.protocol.tag_names import AS_SENT
 
 
 def describe_process(
@@ -44,7 +45,14 @@ def describe_process(
         monitored=bool(row.monitored),
         network=row.chain == NETWORK,
         origin=_fork_point(store.origin(row.number)),
+        tags_as_sent=_keeps_names(store, row.number),
     )
+
+
+def _keeps_names(store: Store, number: int) -> bool:
+    first = store.at_slot(number, 0)
+    tags = form.load_wire(first[0].body)[form.TAGS :] if first else []
+    return form.find_tag(tags, AS_SENT.name) == AS_SENT.value
 
 
 def _fork_point(origin: Origin | None) -> ForkPoint | None:

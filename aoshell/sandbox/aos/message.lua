@@ -58,17 +58,37 @@ end
 local hidden = {}
 for i = 1, #ao.nonExtractableTags do hidden[ao.nonExtractableTags[i]] = true end
 
+-- What the node says of a message, and what a message can do, in Their-Form: no name that a sender
+-- made up may look like one of these.
+local own = {}
+for name in ("Id Timestamp Nonce Epoch Block-Height Hash-Chain Module Cron Reference Signature Tagarray "
+  .. "Reply Forward"):gmatch("%S+") do own[name] = true end
+
+-- Add the tags under the names that they were sent with, where these are free.
+local function keep_names(msg, sent, map)
+  for i = 1, #sent do
+    local name, tag = sent[i], msg.Tags[i]
+    local free = name ~= tag.name and not hidden[tag.name] and not own[tag.name]
+    if free and map[name] == nil then map[name] = tag.value end
+    if free then msg[name] = tag.value end
+    tag.name = name
+  end
+end
+
 -- Give msg its tags by name, as fields and in Tags, and decode JSON. Of tags of one name, the
--- field has the last and Tags the first.
-function message.prepare(msg)
-  local list, map = msg.Tags, {}
+-- field has the last and Tags the first. With `as_sent`, TagArray has the names as they came, and
+-- they are there beside those in Their-Form, as in aos up to 2.0.4-32.
+function message.prepare(msg, as_sent)
+  local list, map, sent = msg.Tags, {}, as_sent and {}
   for i = 1, #list do
     local tag = list[i]
     local name, value = normalized(tag.name), tag.value
+    if sent then sent[i] = tag.name end
     tag.name = name
     if map[name] == nil then map[name] = value end
     if not hidden[name] then msg[name] = value end
   end
+  if sent then keep_names(msg, sent, map) end
   msg.TagArray, msg.Tags = list, map
   if map["Content-Type"] == "application/json" then
     -- What is no JSON after all stays text: the message is not lost for its label.

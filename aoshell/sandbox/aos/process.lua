@@ -108,7 +108,7 @@ local default = {
 -- State ------------------------------------------------------------------------------------------
 
 -- definition: what the process is, as the host told it first, since ao.env is open to scripts:
--- {id=, authorities=, name=, parent=}
+-- {id=, authorities=, name=, parent=, as_sent=}
 local own = kept.state(".process")
 
 local function find_tag(tags, wanted)
@@ -126,6 +126,7 @@ local function define(env)
     authorities = move(ao.authorities, 1, #ao.authorities, 1, {}),
     name = find_tag(tags, "Name"),
     parent = find_tag(tags, "From-Process"),
+    as_sent = find_tag(tags, "Tag-Names") == "as-sent",
   }
   env.Process.TagArray = tags
   env.Process.Tags = message.tab(env.Process)
@@ -250,7 +251,7 @@ local function begin(msg, env)
   os.time = time
   if not Seeded then seed(msg) end
   if handling.first and not Owner then _G.Owner = definition.parent or msg.From end
-  message.prepare(msg)
+  message.prepare(msg, definition.as_sent)
   handling.action = msg.Action
   handling.eval = msg.Action == "Eval"
   handling.read_only = msg["Read-Only"] == "true"

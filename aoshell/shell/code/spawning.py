@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.values import NodeInfo, ProcessInfo
+from aoshell.protocol.aos_modules import module_id
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Tag, by_lower_name, tags_of
 from aoshell.protocol.url import is_loopback
@@ -112,7 +113,7 @@ async def _module(session: Session, reference: str) -> str:
         module = await session.node.upload(_program(session, file), "")
         session.journal.files[module.id] = file.absolute()
         return module.id
-    return (await session.node.fetch(reference)).id
+    return (await session.node.fetch(module_id(reference))).id
 
 
 async def _default_module_there(session: Session) -> str:
@@ -149,6 +150,7 @@ async def _module_there(session: Session, reference: str) -> tuple[str, str]:
             f"{reference} is a file, and a remote node takes code by its id",
             hint=f".publish {reference} shows what that costs, and gives the id",
         )
+    reference = module_id(reference)
     try:
         module = await session.node.fetch(reference)
     except AoError as error:

@@ -9,6 +9,7 @@ from typing import Any
 from aoshell.errors import AoError, UnsupportedError, UsageError
 from aoshell.nodes.base import LocalVerbs
 from aoshell.nodes.values import NotFoundError, ProcessInfo
+from aoshell.protocol.tag_names import AS_SENT
 from aoshell.shell.code.files import read_file, write_new_file
 from aoshell.shell.code.spawning import SpawnRequest
 from aoshell.shell.code.spawning import spawn as make
@@ -84,12 +85,15 @@ async def spawn(session: Session, given: Given) -> CommandOutput:
     """Make a process of a module, and show its id; .attach sends lines to it.
 
     MODULE is an id, or a name that a module was published under; on the built-in node it may be a
-    file, too. On a remote node a process is public and permanent, so it asks first.
+    file, too. aos@2.0.1, aos@2.0.3 and aos@2.0.6 are modules of aos: they are fetched once. With
+    --tags as-sent its handlers get tags by the names that they came with, too, as in aos 2.0.1. On
+    a remote node a process is public and permanent, so it asks first.
     """
     name, module = given["NAME"], given["MODULE"]
     if name and await _taken(session, name):
         raise UsageError(f"{name} exists already", hint="choose a new name")
-    info = await make(session, SpawnRequest(name, module, sure=given.has("--yes")))
+    tags = (AS_SENT,) if given.has("--tags") else ()
+    info = await make(session, SpawnRequest(name, module, tags=tags, sure=given.has("--yes")))
     value = {"id": info.id, "name": info.name, "module": info.module}
     return CommandOutput(value, text=info.id, note=ready_note(info))
 

@@ -114,7 +114,9 @@ TABLE: Mapping[str, Row] = {
     "signature": Row("Trust", "", ".signature", ANY),
     "snapshot": Row("Trying", "[NAME]", ".snapshot good", NONE),
     "source": Row("Shell", "FILE", ".source setup.aos"),
-    "spawn": Row("Processes", "MODULE [as NAME] [--yes]", ".spawn token.lua as token"),
+    "spawn": Row(
+        "Processes", "MODULE [as NAME] [--tags as-sent] [--yes]", ".spawn token.lua as token"
+    ),
     "step": Row("Trying", "[N]", ".step 2"),
     "tick": Row("Trying", "[PROCESS]", ".tick"),
     "time": Row("Trying", "[--keep] CODE", ".time #Inbox"),

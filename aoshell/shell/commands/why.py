@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from aoshell.bounded import jsontext
 from aoshell.errors import AoError, UsageError
 from aoshell.protocol.message import Message, Result, Tag
+from aoshell.protocol.tag_names import title_case
 from aoshell.shell.commands import command
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.places import find_place, find_state
@@ -104,7 +106,8 @@ async def why(session: Session, given: Given) -> CommandOutput:
     sender = named_id(facts["from"], names.get(facts["from"], ""))
     head = f"{named_id(process, place.process.name)} slot {recorded.slot}"
     lines = [f"{head}: {message.tag('Action') or 'a message without Action'} from {sender}"]
-    text = "\n".join([*lines, *_explanation(facts, recorded)])
+    lines += [*_explanation(facts, recorded), *_other_names(facts, message)]
+    text = "\n".join(lines)
     return CommandOutput(facts, text=text, rows=True)
 
 
@@ -175,6 +178,22 @@ def _answer(one: Mapping[str, Any]) -> str:
     found = misfit.get("found")
     is_what = "is missing" if found is None else f"is {found}"
     return f"{answer}: {misfit['key']} {is_what}, not {misfit['wanted']}"
+
+
+_FIELD = re.compile(r"\((?:field|method) '([^']+)'\)")
+
+
+def _other_names(facts: Mapping[str, Any], message: Message) -> Iterator[str]:
+    """Tags of the message that were looked for by a name which aos has changed."""
+    misfits = [one.get("misfit") or {} for one in facts.get("asked") or []]
+    missing = {misfit.get("key") for misfit in misfits if misfit.get("found") is None}
+    missing.update(_FIELD.findall(facts.get("error") or ""))
+    for name in dict.fromkeys(tag.name for tag in message.tags):
+        if name in missing and title_case(name) != name:
+            yield (
+                f"  → the tag {name} came, and handlers find it as {title_case(name)}; in a "
+                "process made with --tags as-sent they find it as it came"
+            )
 
 
 def _end(asked: list[Mapping[str, Any]], facts: Mapping[str, Any]) -> list[str]:

@@ -10,10 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from aoshell.errors import UsageError
+from aoshell.protocol.aos_modules import AOS_SQLITE
 from aoshell.shell.flags.parser import Hidden
 
-# The module that aos names for --sqlite (package.json of aos).
-SQLITE = "ei1VSwheQnNIG87iqlwxiQk-sWY5ikj4DFBxcpFZ-S4"
 _PAGE = "docs/from-aos.md has all of them"
 
 # What has no meaning here: why, and what to use instead.
@@ -74,7 +73,7 @@ def module_of(given: argparse.Namespace) -> str:
     """The module of a new process, "" for the node's own. Raises UsageError."""
     if given.sqlite and given.module:
         raise UsageError("--sqlite and --module name two modules", hint="leave one of them out")
-    return SQLITE if given.sqlite else given.module or ""
+    return AOS_SQLITE if given.sqlite else given.module or ""
 
 
 def script_of(given: argparse.Namespace) -> list[str]:

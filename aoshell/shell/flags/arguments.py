@@ -83,6 +83,7 @@ def parse_arguments(arguments: Sequence[str]) -> Options:
         module=aos.module_of(given),
         data=given.data or "",
         pairs=list(zip(names, values, strict=True)),
+        tags_as_sent=given.tags is not None,
         cron=given.cron or "",
         wallet=given.wallet or "",
         seconds=given.timeout,
@@ -181,6 +182,8 @@ def _new_process(flag: Callable[..., object]) -> None:
     flag("--data", type=file, metavar="FILE", help="its data")
     flag("--tag-name", action="append", metavar="NAME", help="a tag…")
     flag("--tag-value", action="append", metavar="VALUE", help="…and its value")
+    tags = "as-sent: handlers get tags by the names that they came with, too, as in aos 2.0.1"
+    flag("--tags", choices=("as-sent",), help=tags)
     flag("--cron", metavar="N-UNIT", help="send it cron messages, e.g. 5-minutes")
 
 

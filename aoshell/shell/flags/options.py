@@ -15,6 +15,7 @@ class Options:
         script: what --run and --load ask for, in order, as lines of the shell.
         runs: whether --run was among them: then nothing is read from standard input.
         pairs: the names and values of --tag-name and --tag-value.
+        tags_as_sent: whether handlers get tags by the names that they came with, too.
         seconds, megabytes: limits, None for the node's own.
         network: which node, by the keys that `endpoints.resolve_endpoints` takes.
         verify: which answers are accepted, a value of `nodes.values.Verify`; "" for the default.
@@ -29,6 +30,7 @@ class Options:
     module: str = ""
     data: str = ""
     pairs: list[tuple[str, str]] = field(default_factory=list)
+    tags_as_sent: bool = False
     cron: str = ""
     wallet: str = ""
     seconds: float | None = None

@@ -105,7 +105,8 @@ def _one_below_the_other(rows: list[tuple[str, ...]], columns: int, *, wraps: bo
 def process_table(processes: Iterable[ProcessInfo]) -> Table:
     """`.ps` and `--list`. AUTHORITY owns what is pushed to a process that clients have spawned.
 
-    FORKED says where a live process was forked, and whether it is called as compute units call it.
+    TAGS says whose handlers get tags by the names that they came with, too. FORKED says where a
+    live process was forked, and whether it is called as compute units call it.
     """
     infos = list(processes)
     columns = ("NAME", "ID", "SLOTS", "TAIL", "STATE", "MEMORY", "DISK", "WAITING", "AUTHORITY")
@@ -120,14 +121,16 @@ def process_table(processes: Iterable[ProcessInfo]) -> Table:
             format_size(info.disk),
             str(info.waiting or "-"),
             info.authority or "node",
+            "as sent" if info.tags_as_sent else "-",
             _forked(info),
         )
         for info in infos
     )
     right = frozenset({"SLOTS", "TAIL", "MEMORY", "DISK", "WAITING"})
-    table = Table((*columns, "FORKED"), rows, right)
+    table = Table((*columns, "TAGS", "FORKED"), rows, right)
     shown = {
         "AUTHORITY": any(info.authority for info in infos),
+        "TAGS": any(info.tags_as_sent for info in infos),
         "FORKED": any(info.origin for info in infos),
     }
     for column in (name for name, on in shown.items() if not on):

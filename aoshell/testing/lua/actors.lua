@@ -40,11 +40,13 @@ function actors.process(made)
 end
 
 -- What to make a process of: the name of a file, or {file= or source=, name=, tags=, data=}.
+-- tags = "as-sent" is how its handlers get tags, not a tag.
 function actors.source(what, usage)
   if type(what) == "string" then what = { file = what } end
   need(type(what) == "table" and what[1] == nil, usage)
   return {
-    file = what.file, source = what.source, module = what.module, tags = mail.tags(what.tags),
+    file = what.file, source = what.source, module = what.module, 
+    tags = type(what.tags) == "string" and what.tags or mail.tags(what.tags),
     name = what.name and tostring(what.name), data = what.data and tostring(what.data),
   }
 end
