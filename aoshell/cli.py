@@ -83,6 +83,10 @@ def _run(arguments: list[str], backend: Backend | None) -> int:
         from aoshell.testing.command import main as test
 
         return test(arguments[1:])
+    if arguments[:1] == ["fuzz"]:
+        from aoshell.fuzz.command import main as fuzz
+
+        return fuzz(arguments[1:])
     if arguments[:1] == ["serve"]:
         from aoshell.serve.command import main as serve
 

@@ -46,6 +46,26 @@ UNLIMITED = 0x7FFFFFFF_FFFF  # bytes
 # Times what Lua counts: it counts the bytes that it asks for, and the allocator takes up to 1.34
 # times as many for small objects.
 SHARE = 1.5
+STRIDE = 1_000_000  # instructions between two looks of `LuaRuntime.watch`
+PLACE = "computes at "  # in front of the places that it prints
+WATCH = """
+local H, stride, mark, emit = ...
+local raw = H.raw
+local sethook, getinfo, find = raw.debug.sethook, raw.debug.getinfo, raw.string.find
+-- The innermost function that is not the environment's, whose chunks are named ".name".
+local function look()
+  local level = 2
+  repeat
+    local info = getinfo(level, "Sl")
+    if not info then return end
+    level = level + 1
+    if info.currentline > 0 and not find(info.short_src, "^%.") and info.short_src ~= "host" then
+      return emit(mark .. info.short_src .. ":" .. info.currentline)
+    end
+  until false
+end
+package.loaded[".watch"] = function() sethook(look, "", stride) end
+"""
 MAX_REASON = 1000  # characters of the reason why code did not load
 
 
@@ -122,6 +142,8 @@ class LuaRuntime:
         self._host.start()
         self._host.mark_fresh()
         self._deliver = self._host.deliver
+        self._emit = emit
+        self._watched = False
 
     def limit_memory(self, size: int, *, judged: bool = True) -> None:
         """Let the guest's heap grow to `size` bytes, the environment's included."""
@@ -156,6 +178,15 @@ class LuaRuntime:
     def failed(self, text: str) -> None:
         """Record the error of a message that was rolled back."""
         self._host.failed(text)
+
+    def watch(self) -> None:
+        """Give the environment a function that has its coroutine print where it computes.
+
+        It prints once every `STRIDE` instructions, so only what computes for long prints at all.
+        """
+        if not self._watched:
+            self._watched = True
+            self._host.raw.load(WATCH, "=host")(self._host, STRIDE, PLACE, self._emit)
 
     def image(self) -> bytes:
         """The whole state.

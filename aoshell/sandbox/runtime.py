@@ -37,6 +37,9 @@ class Runtime(Protocol):
     def failed(self, text: str) -> None:
         """Record the error of a message that failed and was rolled back."""
 
+    def watch(self) -> None:
+        """From now on have long computing print where it is, as far as the device can tell."""
+
     def image(self) -> bytes:
         """The whole state. Raises ValueError where it cannot be saved."""
 

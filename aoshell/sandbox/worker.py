@@ -28,6 +28,7 @@ from aoshell.sandbox.frames import WITH_BYTES
 from aoshell.sandbox.printed import Printed
 from aoshell.sandbox.runtime import Host, OutOfMemoryError, Runtime
 from aoshell.sandbox.side_work import compile_module, save_image
+from aoshell.sandbox.trials import Trial
 from aoshell.sandbox.worker_sockets import WorkerSockets
 
 ROLL_BACK = 3  # exit code of a fork whose message failed; its result is sent already
@@ -85,6 +86,7 @@ class Worker:
             "replay": self._replay,
             "failed": self._failed,
             "dry": self._dry,
+            "trial": self._trial,
             "checkpoint": self._checkpoint,
         }
 
@@ -329,6 +331,12 @@ class Worker:
             printed = self._printed.text()
             cost = (seconds * 1000, 0, 0)
             self._sockets.send(["dried", token, outcome, *cost, None, printed, "", False, 0])
+
+    def _trial(self, token: int, seconds: float, *steps: list[Any]) -> None:
+        self._end_task()
+        self._runtime.watch()
+        compute = self._compute
+        Trial(self._sockets, self._runtime, self._printed, compute, token, seconds, steps).run()
 
     def _checkpoint(self, seq: int) -> None:
         self._reap()

@@ -44,6 +44,7 @@ class Calls:
             "spawned": self._spawned,
             "load": self._load,
             "blueprint": self._blueprint,
+            "invariants": self._invariants,
             "send": self._send,
             "dryrun": self._dryrun,
             "get": self._get,
@@ -122,6 +123,10 @@ class Calls:
         name = _text(request, "file")
         file = self._file(name) if "." in name else name
         return (await self._process(request).blueprint(file)).output
+
+    async def _invariants(self, request: Request) -> str:
+        file = self._file(_text(request, "file"))
+        return (await self._process(request).invariants(file)).output
 
     async def _mock(self, request: Request) -> dict[str, str]:
         name = _text(request, "name") or "mock"

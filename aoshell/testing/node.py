@@ -23,6 +23,7 @@ from aoshell.testing import values
 from aoshell.testing.answers import Answer, EvalFailed, Mail, make_answer, tag_text, tags_from
 from aoshell.testing.clock import AsyncClock, TestedNode
 from aoshell.testing.identity import OWNER, Identity
+from aoshell.testing.invariants import holding_code, name_of, read_invariants
 from aoshell.testing.references import ME, with_ids
 from aoshell.testing.sources import Source, read_source
 from aoshell.testing.stopping import stopped_with_us
@@ -297,6 +298,18 @@ class AsyncProcess:
         program = read_source(file, self.node.folder)
         self.node.sources.update(program.files)
         return await self._eval(text(program.data))
+
+    async def invariants(self, file: Path | str) -> Answer:
+        """From now on a message fails that breaks one of the invariants in a file (docs/fuzz.md).
+
+        Raises:
+            AoError: the file cannot be read.
+            EvalFailed: it raised an error.
+        """
+        path = (self.node.folder or Path()) / file
+        source, name = read_invariants(path), text(name_of(path))
+        self.node.sources[name] = text(source)
+        return await self._eval(holding_code(source, name))
 
     async def fork(self, slot: int | None = None, name: str = "") -> AsyncProcess:
         """A new process with the state of this one, now or after a slot."""
