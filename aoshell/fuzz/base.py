@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from aoshell.check.handlers import title_case
 from aoshell.errors import AoError
 from aoshell.fuzz.oracle import Oracle, Verdict
 from aoshell.fuzz.sequences import Person, Sequences, Step, spread
@@ -15,7 +16,7 @@ from aoshell.fuzz.words.listing import LIST, read_vocabulary
 from aoshell.fuzz.words.vocabulary import Vocabulary
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.node import LocalNode
-from aoshell.nodes.local.rehearsal import Rehearsal, Rehearsed, output_of
+from aoshell.nodes.local.rehearsal import Performed, Rehearsal, Rehearsed, output_of
 from aoshell.nodes.values import Limits
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import raw, text
@@ -31,6 +32,7 @@ from aoshell.testing.values import parse_value, value_query
 SECONDS = 1.0  # of processor time that one message may take
 MEMORY = 256 << 20  # bytes of heap that the process may use
 PEOPLE = ("alice", "bob", "carol")
+LISTENED = 20_000  # messages of a run whose outboxes are looked at for values
 OTHERS = 3  # addresses of other processes that send, at the most
 # Lua: the addresses that its globals are.
 _ADDRESSES = """(function()
@@ -75,6 +77,7 @@ class Base:
     """A copy that sequences are tried on; it stays as it is.
 
     Attributes:
+        sequences: makes sequences for it.
         messages: how many were computed so far.
         sources: its code by file.
         holding: names of the invariants.
@@ -83,6 +86,7 @@ class Base:
     target: Target
     rehearsal: Rehearsal
     words: Vocabulary
+    sequences: Sequences
     people: tuple[Person, ...]
     owner: Person
     authority: str
@@ -98,11 +102,6 @@ class Base:
         path = self.target.invariants
         return self.sources | ({text(name_of(path)): text(read_invariants(path))} if path else {})
 
-    @property
-    def sequences(self) -> Sequences:
-        """Makes sequences for it."""
-        return Sequences(self.words, self.people, self.rehearsal.process)
-
     async def attempt(self, steps: Sequence[Step]) -> Failed | None:
         """Try a sequence: how it fails, cut off behind the message at fault, or None.
 
@@ -114,7 +113,7 @@ class Base:
         self.messages += len(performed)
         for done in performed:
             step = sent[done.place][1]
-            self._note(step, done.outcome == "ok")
+            self._note(step, done)
             if verdict := self.oracle.judge(step, done):
                 return Failed(self._until(steps, sent, done.place), verdict)
         return None
@@ -126,10 +125,16 @@ class Base:
         times = 1 + last - min(at for at, (of, _) in enumerate(sent) if of == index)
         return (*steps[:index], replace(steps[index], times=times))
 
-    def _note(self, step: Step, ok: bool) -> None:
+    def _note(self, step: Step, done: Performed) -> None:
+        """Learn of an outcome: what fails often, and values that the process sends."""
         fate = self._fates.setdefault(step.kind, [0, 0])
-        fate[0] += not ok
+        fate[0] += done.outcome != "ok"
         fate[1] += 1
+        if self.messages < LISTENED and done.outcome == "ok":
+            for message in form.Outbox(done.result).messages:
+                pairs = iter(message[-1])
+                for name, value in zip(pairs, pairs, strict=False):
+                    self.sequences.hear(title_case(name), form.widen(value))
 
     def _is_doubtful(self, step: Step) -> bool:
         failed, all_ = self._fates.get(step.kind, (0, 0))
@@ -197,7 +202,8 @@ async def _prepared(node: AsyncNode, target: Target, rehearsal: Rehearsal) -> Ba
     found = await _value(rehearsal, _ADDRESSES)
     others = [one for one in found if has_id_form(one)] if isinstance(found, list) else []
     people = (owner, *_people(), *_processes({*words.addresses, *others} - {rehearsal.process}))
-    base = Base(target, rehearsal, words, people, owner, node.address, sources)
+    sequences = Sequences(words, people, rehearsal.process)
+    base = Base(target, rehearsal, words, sequences, people, owner, node.address, sources)
     mark = f"fuzz {hashlib.sha256(rehearsal.process.encode()).hexdigest()[:16]} "
     base.oracle = Oracle(mark, SECONDS, MEMORY)
     base.holding = await _hold(rehearsal, target, mark, words.meant)
@@ -234,7 +240,7 @@ async def _hold(
     name = text(name_of(path)) if path else "invariants"
     outcome, result = await rehearsal.prepare(holding_code(source, name, mark, meant))
     if outcome == "ok":
-        return tuple(split_error(output_of(result))[1].split())
+        return tuple(split_error(output_of(result))[1].splitlines())
     why = split_error(form.widen(str(result.error or "")))[1].replace(mark, "") or outcome
     shown = show_source(why, {name: text(source)})
     raise AoError(

@@ -10,6 +10,7 @@ from aoshell.fuzz.words.vocabulary import Kind, MessageForm, Vocabulary, Word
 
 MOST = 32  # messages of a sequence
 BLOCK = 14  # bytes that a message is made of, at the most
+HEARD = 30  # values of one tag that are remembered of what the process sends
 SIZE = 1 + MOST * BLOCK  # bytes that a sequence is made of
 _TIMES = (2, 3, 20, 120)  # how often a message is sent that is sent more than once
 _HOUR = 3_600_000
@@ -26,7 +27,7 @@ _NO_NUMBERS = (
     "inf", "-0", "1,000", "٣",
 )  # fmt: skip
 _NO_ADDRESSES = ("", "x", "0", "nil", " ", "a" * 42)
-_TEXTS = ("hello", "a", "one two", "x" * 70, "ü", "1", "true")
+_TEXTS = ("hello", "a", "one two", "x" * 70, "ü", "1", "2", "3", "true")
 _NO_TEXTS = ("", " ", "\n", "x" * 2000, "%s", '"', "{}")
 
 
@@ -108,6 +109,14 @@ class Sequences:
         positive = sorted(number for number in near if not number.startswith("-"))
         self._numbers = [*_SMALL * 4, *_EDGES, *positive]
         self._texts = [*_TEXTS, *words.texts]
+        names = {word.name for form in words.forms for word in form.words}
+        self._heard: dict[str, list[str]] = {name: [] for name in names}
+
+    def hear(self, name: str, value: str) -> None:
+        """Use a value that the process itself gave to a tag, such as the number of an order."""
+        known = self._heard.get(name)
+        if known is not None and len(known) < HEARD and value not in known:
+            known.append(value)
 
     def decode(self, data: bytes) -> list[Step]:
         """The sequence that some bytes stand for; each has one."""
@@ -145,13 +154,14 @@ class Sequences:
             Kind.CHOICE: word.choices,
             Kind.TEXT: self._texts,
         }[word.kind]
-        if word.seen and dice.below(4) == 0:
-            choices = word.seen
-        return dice.of(choices)
+        known = [*word.seen, *self._heard[word.name]]
+        return dice.of(known if known and dice.below(4) == 0 else choices)
 
     def _data(self, dice: Dice, form: MessageForm) -> str:
         if form.data == "json":
             values = [*_SMALL, *self._texts, *self._addresses]
+            if not form.keys:  # it is gone through
+                return json.dumps({dice.of(self._addresses): dice.of(_SMALL) for _ in range(2)})
             return json.dumps({key: dice.of(values) for key in form.keys})
         return dice.of(self._texts) if form.data else ""
 

@@ -8,8 +8,10 @@ from dataclasses import replace
 
 from aoshell.fuzz.base import Base, Failed
 from aoshell.fuzz.sequences import Step
+from aoshell.protocol.encoding import has_id_form
 
-_PLAIN = ("1", "2", "0", "")  # values that are tried in place of others, the plainest first
+_FEW = 4  # messages that are shown one by one rather than as one that is repeated
+_PLAIN = ("1", "2", "0")  # values that are tried in place of others, the plainest first
 
 
 class Shrinking:
@@ -29,6 +31,7 @@ class Shrinking:
         changed = True
         while changed and not self._is_late:
             before = self.best
+            await self._gather()
             await self._drop()
             await self._simplify()
             changed = self.best != before
@@ -37,6 +40,16 @@ class Shrinking:
     @property
     def _is_late(self) -> bool:
         return time.monotonic() >= self._end
+
+    async def _gather(self) -> None:
+        """Send one message as often as all of them came, where many are needed."""
+        steps = self.best.steps
+        total = sum(step.times for step in steps)
+        if total <= _FEW or len(steps) == 1:
+            return
+        for step in dict.fromkeys(reversed(steps)):
+            if await self._accept((replace(step, times=total),)) or self._is_late:
+                return
 
     async def _drop(self) -> None:
         """Leave out messages: halves of the sequence first, then ever smaller parts."""
@@ -64,6 +77,10 @@ class Shrinking:
                     return
             at += 1
 
+    def _is_fixed(self, at: int) -> bool:
+        """Whether a step has to stay well formed: it is the one that raises."""
+        return self.best.verdict.kind == "raises" and at == len(self.best.steps) - 1
+
     def _plainer(self, at: int) -> Iterator[Step]:
         """Plainer forms of a step; each is made of the best so far."""
         if self.best.steps[at].times > 1:
@@ -75,7 +92,7 @@ class Shrinking:
             low, high = (low, middle) if self.best.steps[at].times <= middle else (middle, high)
         if self.best.steps[at].later:
             yield replace(self.best.steps[at], later=0)
-        if self.best.steps[at].data:
+        if self.best.steps[at].data and not self._is_fixed(at):
             yield replace(self.best.steps[at], data="")
         if self.best.steps[at].sender != self._base.owner:
             yield replace(self.best.steps[at], sender=self._base.owner)
@@ -86,14 +103,14 @@ class Shrinking:
             step = self.best.steps[at]
             if name == "Action":
                 continue
-            yield replace(step, tags=tuple(pair for pair in step.tags if pair[0] != name))
-            step = self.best.steps[at]
-            if name not in dict(step.tags):
-                continue
-            others = [one.address for one in self._base.people[:2]] if len(value) == 43 else _PLAIN
+            if not self._is_fixed(at):
+                yield replace(step, tags=tuple(pair for pair in step.tags if pair[0] != name))
+            others: Sequence[str] = _PLAIN if value.isdecimal() or not self._is_fixed(at) else ()
+            if has_id_form(value):
+                others = [one.address for one in self._base.people[:2]]
             for other in others[: others.index(value)] if value in others else others:
                 step = self.best.steps[at]
-                if dict(step.tags)[name] != value:
+                if dict(step.tags).get(name) != value:
                     break
                 yield replace(step, tags=_with(step.tags, name, other))
 

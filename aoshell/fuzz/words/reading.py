@@ -129,6 +129,10 @@ class Reader:
         self._functions: dict[str, tree.Function] = {}
         for script in scripts:
             self._functions |= script.functions
+        # Functions of the script that make a number of an argument, with its place.
+        self._counting = {
+            name: places for name, one in self._functions.items() if (places := _counted(one))
+        }
         self._variables = set(_MESSAGES)
         for script in scripts:
             for handler in script.handlers.values():
@@ -241,6 +245,10 @@ class Reader:
     def _called(self, found: Reads, name: str, arguments: tuple[tree.Expression, ...]) -> None:
         if name in _NUMBERS:
             found.numbers |= {self._tag(one) for one in arguments} - {""}
+        if name in self._counting:
+            places = self._counting[name]
+            found.numbers |= {self._tag(one) for at, one in enumerate(arguments) if at in places}
+            found.numbers.discard("")
         if name == "decode" and any(self._is_data(one) for one in arguments):
             found.data = "json"
 
@@ -297,6 +305,22 @@ def _own(function: tree.Function) -> Iterator[tree.SyntaxNode]:
         node = pending.pop()
         yield node
         pending.extend(one for one in tree.children(node) if not isinstance(one, tree.Function))
+
+
+def _counted(function: tree.Function) -> set[int]:
+    """Which parameters a function makes a number of."""
+    found = set[int]()
+    for node in tree.walk(function.body):
+        match node:
+            case tree.Call(function=called, arguments=(first, *_)) if (
+                _last_name(called) in _NUMBERS
+            ):
+                if isinstance(first, tree.Binary) and first.operator == "or":
+                    first = first.left
+                named = first.local if isinstance(first, tree.Name) else None
+                places = enumerate(function.parameters)
+                found |= {at for at, local in places if local is named}
+    return found
 
 
 def _is_answer(statement: tree.Statement, message: tree.Local, facts: SourceFacts) -> bool:
