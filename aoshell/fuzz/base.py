@@ -18,8 +18,9 @@ from aoshell.nodes.local.log import form
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.local.rehearsal import Performed, Rehearsal, Rehearsed, output_of
 from aoshell.nodes.values import Limits
-from aoshell.protocol.encoding import has_id_form
+from aoshell.protocol.encoding import unb64url
 from aoshell.protocol.message import raw, text
+from aoshell.sandbox.fates import describe_fate
 from aoshell.sandbox.trials import STEPS
 from aoshell.shell.view.errors_view import show_source, split_error
 from aoshell.testing.answers import ENVELOPE
@@ -29,6 +30,7 @@ from aoshell.testing.node import AsyncNode, AsyncProcess
 from aoshell.testing.opening import open_node
 from aoshell.testing.values import parse_value, value_query
 
+LOADING = 10.0  # seconds of processor time that invariants may take to load
 SECONDS = 1.0  # of processor time that one message may take
 MEMORY = 256 << 20  # bytes of heap that the process may use
 PEOPLE = ("alice", "bob", "carol")
@@ -44,6 +46,7 @@ _ADDRESSES = """(function()
   end
   return found
 end)()"""
+_DIGEST = 32  # bytes of which an address is made
 _ENVELOPE = ("Data-Protocol", "ao", "Variant", "ao.TN.1", "Type", "Message")
 
 
@@ -169,7 +172,7 @@ async def open_base(target: Target) -> AsyncIterator[Base]:
     async with open_node(limits=Limits(memory=MEMORY)) as node:
         process = await _made(node, target)
         assert isinstance(node.local, LocalNode)
-        limits = Limits(seconds=10.0, memory=MEMORY)
+        limits = Limits(seconds=LOADING, memory=MEMORY)
         rehearsal = await node.local.rehearse(process.id, limits)
         try:
             yield await _prepared(node, target, rehearsal)
@@ -200,8 +203,8 @@ async def _prepared(node: AsyncNode, target: Target, rehearsal: Rehearsal) -> Ba
         )
     owner = Person("owner", rehearsal.owner)
     found = await _value(rehearsal, _ADDRESSES)
-    others = [one for one in found if has_id_form(one)] if isinstance(found, list) else []
-    people = (owner, *_people(), *_processes({*words.addresses, *others} - {rehearsal.process}))
+    others = {*words.addresses, *(map(str, found) if isinstance(found, list) else ())}
+    people = (owner, *_people(), *_processes(others - {rehearsal.process, owner.address}))
     sequences = Sequences(words, people, rehearsal.process)
     base = Base(target, rehearsal, words, sequences, people, owner, node.address, sources)
     mark = f"fuzz {hashlib.sha256(rehearsal.process.encode()).hexdigest()[:16]} "
@@ -216,8 +219,15 @@ def _people() -> list[Person]:
 
 def _processes(addresses: set[str]) -> list[Person]:
     """Those that the code names, or one that nobody knows."""
-    known = sorted(addresses)[:OTHERS] or [Identity("another process").address]
+    known = sorted(filter(_is_address, addresses))[:OTHERS] or [Identity("another process").address]
     return [Person(f"process{number}", one, True) for number, one in enumerate(known, 1)]
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return len(unb64url(text)) == _DIGEST
+    except ValueError:
+        return False
 
 
 async def _value(rehearsal: Rehearsal, expression: str) -> object:
@@ -241,7 +251,8 @@ async def _hold(
     outcome, result = await rehearsal.prepare(holding_code(source, name, mark, meant))
     if outcome == "ok":
         return tuple(split_error(output_of(result))[1].splitlines())
-    why = split_error(form.widen(str(result.error or "")))[1].replace(mark, "") or outcome
+    why = split_error(form.widen(str(result.error or "")))[1].replace(mark, "")
+    why = why or f"loading them {describe_fate(outcome, LOADING)}"
     shown = show_source(why, {name: text(source)})
     raise AoError(
         f"the invariants do not load: {why}" + (f"\n{shown}" if shown else ""),

@@ -1,6 +1,7 @@
 """`aoshell fuzz`: flags, and the way of a run.
 
-Exit codes: 0 nothing found, 1 a fault, 2 misuse, 130 after Ctrl-C where nothing was found.
+Exit codes: 0 nothing found, 1 a fault, 2 misuse or what cannot be fuzzed, 130 after Ctrl-C where
+nothing was found.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,11 +19,12 @@ from aoshell.fuzz.base import Base, Target, open_base
 from aoshell.fuzz.exporting import exported
 from aoshell.fuzz.report import Report
 from aoshell.fuzz.search import Done, Search, require_hypothesis
-from aoshell.fuzz.writing import TestText
+from aoshell.fuzz.writing import TestText, doubt_of
 from aoshell.home.folders import Settings
 from aoshell.shell.flags.parser import CommandParser
+from aoshell.shell.view.streams import writer
+from aoshell.shell.view.text import clean
 from aoshell.testing.clock import parse_span
-from aoshell.testing.running import Runner
 
 FOUND, MISUSED = 1, 2
 _LONGEST = 7 * 24 * 3600.0  # seconds of a run
@@ -29,25 +32,28 @@ _TESTS = 1000  # of one file that have names of their own
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Fuzz what a command line names; the exit code.
-
-    Raises:
-        AoError: it cannot be loaded, or hypothesis is missing.
-    """
+    """Fuzz what a command line names; the exit code."""
     try:
         given = make_parser().parse(arguments)
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else MISUSED
-    require_hypothesis()
+    try:
+        require_hypothesis()
+        return _run(given)
+    except KeyboardInterrupt:  # before there was anything to tell of
+        return interrupts.INTERRUPTED
+    except AoError as error:  # 1 would say that a fault was found
+        writer(sys.stderr, needed=False)(clean(str(error), colour=False) + "\n")
+        return MISUSED
+
+
+def _run(given: argparse.Namespace) -> int:
     with (
-        exported(Settings.find(), given.what) as file,
         interrupts.raising(),
+        exported(Settings.find(), given.what) as file,
         asyncio.Runner() as runner,
     ):
-        try:
-            return _fuzz(_target(given, file), given, runner)
-        except KeyboardInterrupt:  # before there was anything to tell of
-            return interrupts.INTERRUPTED
+        return _fuzz(_target(given, file), given, runner)
 
 
 def _target(given: argparse.Namespace, file: Path | None) -> Target:
@@ -76,7 +82,7 @@ def _fuzz(target: Target, given: argparse.Namespace, runner: asyncio.Runner) -> 
         test, doubt = None, ""
         if search.done.found:
             test = _write(base, search.done, given)
-            doubt = runner.run(_doubt(test))
+            doubt = runner.run(doubt_of(test, search.done.found.verdict))
         report.end(base, search.done, test, doubt)
     finally:
         runner.run(opening.__aexit__(None, None, None))
@@ -95,19 +101,6 @@ def _write(base: Base, done: Done, given: argparse.Namespace) -> Path:
         _put(place.parent / test.export, base.target.file.read_bytes())
     _put(place, test.lua().encode("utf-8", "surrogateescape"))
     return place
-
-
-async def _doubt(test: Path) -> str:
-    """Why a test that was written does not fail, "" where it does."""
-    runner = Runner(roots=(Path.cwd(),))
-    try:
-        outcomes = [one async for one in runner.run(test)]
-    finally:
-        runner.close()
-    for one in outcomes:
-        if one.outcome != "failed":
-            return one.failure.text if one.failure else f"it {one.outcome}"
-    return "" if outcomes else "it was not run"
 
 
 def _put(path: Path, data: bytes) -> None:

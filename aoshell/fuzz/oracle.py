@@ -45,6 +45,11 @@ class Verdict:
         return bool(self.about) and self.kind not in ("invariant", "answer")
 
     @property
+    def is_death(self) -> bool:
+        """Whether a limit stopped the message."""
+        return self.kind in ("time", "memory", "crash")
+
+    @property
     def same(self) -> tuple[str, str, str]:
         """What a shorter sequence has to come to as well."""
         place = _PLACE.search(self.text)

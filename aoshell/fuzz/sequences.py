@@ -28,6 +28,7 @@ _NO_NUMBERS = (
 )  # fmt: skip
 _NO_ADDRESSES = ("", "x", "0", "nil", " ", "a" * 42)
 _TEXTS = ("hello", "a", "one two", "x" * 70, "ü", "1", "2", "3", "true")
+_NO_DATA = ("", "[", "{}", "null", "5", "x" * 2000)
 _NO_TEXTS = ("", " ", "\n", "x" * 2000, "%s", '"', "{}")
 
 
@@ -135,6 +136,8 @@ class Sequences:
         form = self._forms[dice.below(len(self._forms))]
         sender = self._senders[dice.below(len(self._senders))]
         formed = way < 48
+        if ("Action", "Eval") in form.fixed and sender == self._people[0]:
+            sender = self._people[1]  # what the owner evaluates is no message to a handler
         tags = [*form.fixed, *self._tags(dice, form)]
         data = self._data(dice, form)
         if not formed:
@@ -169,14 +172,16 @@ class Sequences:
         self, dice: Dice, form: MessageForm, tags: list[tuple[str, str]], data: str
     ) -> tuple[list[tuple[str, str]], str]:
         """A message with one thing wrong."""
-        fixed, place = len(form.fixed), dice.below(len(form.words) + 1)
-        if place == len(form.words):
-            return tags, dice.of(("", "[", "{}", "null", "5", "x" * 2000)) if form.data else data
-        name = tags[fixed + place][0]
+        place = dice.below(len(tags) + 1)
+        if place == len(tags):
+            return tags, dice.of(_NO_DATA) if form.data else data
+        name = tags[place][0]
         if dice.below(3) == 0:
-            del tags[fixed + place]
+            del tags[place]
         else:
-            tags[fixed + place] = (name, dice.of(_WRONG[form.words[place].kind]))
+            of = place - len(form.fixed)
+            kind = form.words[of].kind if of >= 0 else Kind.TEXT
+            tags[place] = (name, dice.of(_WRONG[kind]))
         return tags, data
 
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aoshell.fuzz.base import Base, Failed
+from aoshell.fuzz.oracle import Verdict
 from aoshell.fuzz.sequences import Step
+from aoshell.testing.running import Runner
 from aoshell.testing.writing import AddressNames, lua_comment, lua_string
 
 # A process that sends what it is told to.
@@ -111,3 +113,22 @@ class TestText:
 
 def _repeated(call: str, times: int) -> str:
     return f"for _ = 1, {times} do {call} end" if times > 1 else call
+
+
+async def doubt_of(test: Path, verdict: Verdict) -> str:
+    """Why a test that was written does not fail where it should, "" where it does.
+
+    Its last line but one is the message at fault; a message that never ends stops the whole test.
+    """
+    runner = Runner(roots=(Path.cwd(),))
+    try:
+        outcomes = [one async for one in runner.run(test)]
+    finally:
+        runner.close()
+    last = len(test.read_text(encoding="utf-8", errors="surrogateescape").splitlines()) - 1
+    for one in outcomes:
+        if one.failure is None:
+            return f"it {one.outcome}"
+        if one.failure.line != last and not (verdict.is_death and one.outcome == "error"):
+            return one.failure.text
+    return ""

@@ -46,7 +46,7 @@ UNLIMITED = 0x7FFFFFFF_FFFF  # bytes
 # Times what Lua counts: it counts the bytes that it asks for, and the allocator takes up to 1.34
 # times as many for small objects.
 SHARE = 1.5
-STRIDE = 1_000_000  # instructions between two looks of `LuaRuntime.watch`
+STRIDE = 100_000  # instructions between two looks of `LuaRuntime.watch`
 PLACE = "computes at "  # in front of the places that it prints
 WATCH = """
 local H, stride, mark, emit = ...

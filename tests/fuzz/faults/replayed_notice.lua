@@ -1,6 +1,6 @@
 -- Deposits of a token that another process keeps. The fault: an order is credited once more when
 -- its notice comes once more.
-Token = Token or "TOKENtokenTOKENtokenTOKENtokenTOKENtoken123"
+Token = Token or "TOKENtokenTOKENtokenTOKENtokenTOKENtoken-00"
 Deposits, Orders = Deposits or {}, Orders or {}
 Handlers.add("Credit-Notice", "Credit-Notice", function(msg)
   if msg.From ~= Token then return end
