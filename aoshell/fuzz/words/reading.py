@@ -24,6 +24,7 @@ OWN_FIELDS = frozenset(
 _MESSAGES = frozenset(("msg", "message", "m", "Msg"))  # names of variables that hold messages
 _NUMBERS = frozenset(("tonumber", "tointeger", "bint", "tobint", "floor", "parse", "frombase"))
 _ARITHMETIC = frozenset(["+", "-", "*", "/", "//", "%", "^", "<", ">", "<=", ">="])
+_CODE, _DEEPEST = 40, 3  # characters of a text that may be code; texts within texts
 _NUMBER = re.compile(
     r"(?i)quantity|amount|price|limit|count|duration|supply|number|index|page|size|fee|stake"
     r"|deadline|height|rate|max|min(?!t)|proposal"
@@ -78,11 +79,15 @@ class Script:
 def read_scripts(sources: dict[str, bytes]) -> list[Script]:
     """The files that are Lua; others are left out."""
     found = []
-    for name, source in sources.items():
+    pending = [(name, source, 0) for name, source in reversed(sources.items())]
+    while pending:
+        name, source, depth = pending.pop()
         try:
             facts = read_facts(Text(name, source))
         except (LuaSyntaxError, RecursionError):
             continue
+        if depth < _DEEPEST:
+            pending += [(name, inner, depth + 1) for inner in _loaded(facts)]
         handlers = {
             value: handler
             for handler in all_handlers(facts)
@@ -90,6 +95,18 @@ def read_scripts(sources: dict[str, bytes]) -> list[Script]:
         }
         found.append(Script(facts, handlers, dict(_functions(facts))))
     return found
+
+
+def _loaded(facts: SourceFacts) -> list[bytes]:
+    """Texts in a file that are code themselves, as where files are loaded in one message."""
+    return [
+        node.value.encode("latin-1")
+        for node in tree.walk(facts.main)
+        if isinstance(node, tree.Constant)
+        and isinstance(node.value, str)
+        and ("Handlers" in node.value or "function" in node.value)
+        and len(node.value) > _CODE
+    ]
 
 
 def _functions(facts: SourceFacts) -> Iterator[tuple[str, tree.Function]]:
