@@ -55,12 +55,14 @@ class Target:
     """What is fuzzed.
 
     Attributes:
+        name: as it was given.
         file: a Lua file, or the file that `.export` writes of a process.
         is_export: which of them.
         invariants: a file of invariants, None without.
         load: blueprints and files that are loaded into it first.
     """
 
+    name: str
     file: Path
     is_export: bool = False
     invariants: Path | None = None
@@ -197,7 +199,7 @@ async def _prepared(node: AsyncNode, target: Target, rehearsal: Rehearsal) -> Ba
     words = read_vocabulary(code, listed if isinstance(listed, list) else [], past)
     if not words.forms:
         raise AoError(
-            f"{target.file} has no handlers",
+            f"{target.name} has no handlers",
             stage="fuzz",
             hint="Handlers.add(name, pattern, function(msg) … end) adds one",
         )

@@ -61,7 +61,7 @@ def _target(given: argparse.Namespace, file: Path | None) -> Target:
     invariants = Path(given.invariants) if given.invariants else _beside(path)
     if invariants is not None and not invariants.is_file():
         raise UsageError(f"there is no file {invariants}", hint="--invariants FILE names one")
-    return Target(path, file is not None, invariants, tuple(given.load))
+    return Target(given.what, path, file is not None, invariants, tuple(given.load))
 
 
 def _beside(path: Path) -> Path | None:

@@ -38,7 +38,7 @@ class TestText:
         verdict, target = self.failed.verdict, self.base.target
         about = f"{verdict.kind} {verdict.about}".strip()
         lines = [
-            lua_comment(f"Found by aoshell fuzz {target.file.name} --seed {self.seed}:"),
+            lua_comment(f"Found by aoshell fuzz {target.name} --seed {self.seed}:"),
             lua_comment(verdict.text[:_LONG]),
             f"test({lua_string(f'fuzz: {about}')}, function(t)",
         ]

@@ -18,7 +18,7 @@ invariant("a balance is a number above 0", function(_, after)
 end)
 
 invariant("only the owner makes more", function(before, after, msg)
-  return before.supply == after.supply or msg.From == Owner, msg.Action .. " by " .. msg.From
+  return before.supply == after.supply or msg.From == Owner, tostring(msg.Action) .. " by " .. msg.From
 end)
 
 invariant("only its holder spends", function(before, after, msg)
