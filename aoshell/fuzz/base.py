@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from aoshell.check.handlers import title_case
 from aoshell.errors import AoError
 from aoshell.fuzz.oracle import Oracle, Verdict
 from aoshell.fuzz.sequences import Person, Sequences, Step, spread
@@ -139,7 +138,8 @@ class Base:
             for message in form.Outbox(done.result).messages:
                 pairs = iter(message[-1])
                 for name, value in zip(pairs, pairs, strict=False):
-                    self.sequences.hear(title_case(name), form.widen(value))
+                    if name in self.sequences.names:
+                        self.sequences.hear(name, form.widen(value))
 
     def _is_doubtful(self, step: Step) -> bool:
         failed, all_ = self._fates.get(step.kind, (0, 0))

@@ -96,6 +96,9 @@ class Sequences:
     Args:
         people: who sends; the first is the owner.
         process: its own address.
+
+    Attributes:
+        names: the tags that its handlers read.
     """
 
     def __init__(self, words: Vocabulary, people: Sequence[Person], process: str) -> None:
@@ -110,13 +113,13 @@ class Sequences:
         positive = sorted(number for number in near if not number.startswith("-"))
         self._numbers = [*_SMALL * 4, *_EDGES, *positive]
         self._texts = [*_TEXTS, *words.texts]
-        names = {word.name for form in words.forms for word in form.words}
-        self._heard: dict[str, list[str]] = {name: [] for name in names}
+        self.names = frozenset(word.name for form in words.forms for word in form.words)
+        self._heard: dict[str, list[str]] = {name: [] for name in self.names}
 
     def hear(self, name: str, value: str) -> None:
         """Use a value that the process itself gave to a tag, such as the number of an order."""
-        known = self._heard.get(name)
-        if known is not None and len(known) < HEARD and value not in known:
+        known = self._heard[name]
+        if len(known) < HEARD and value not in known:
             known.append(value)
 
     def decode(self, data: bytes) -> list[Step]:

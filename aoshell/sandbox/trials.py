@@ -21,6 +21,8 @@ from aoshell.sandbox.worker_sockets import WorkerSockets
 
 STEPS = 1000  # messages of a sequence
 FAILED = 3  # exit code of a fork whose message failed; its result is sent already
+BATCH = 64  # outcomes that are told at once: each wakes who reads them
+LARGE = 1 << 16  # characters of a text from which on an outcome is told by itself
 _ERROR = 256  # bytes of an error that the process is told of
 _BEGIN = 8  # bytes of the index, before the errors
 
@@ -54,6 +56,7 @@ class Trial:
         self._steps = steps[:STEPS]
         # Shared with all forks: the step that is computed, and the error of each that failed.
         self._page = mmap.mmap(-1, _BEGIN + _ERROR * max(1, len(self._steps)))
+        self._untold: list[list[Any]] = []
 
     def run(self) -> None:
         """Try it in forks of this process, which stays as it is."""
@@ -82,6 +85,8 @@ class Trial:
         """Compute the steps from one on, in the state before it."""
         while at < len(self._steps):
             is_doubtful, *message = self._steps[at]
+            if is_doubtful:
+                self._tell()
             child = os.fork() if is_doubtful else 0
             if child:
                 if not self._is_failure(os.waitpid(child, 0)[1]):
@@ -93,18 +98,27 @@ class Trial:
                 die_with_parent(True)
             self._step(at, tuple(message))
             at += 1
+        self._tell()
         os._exit(0)
 
     def _step(self, index: int, message: tuple[Any, ...]) -> None:
         self._page[:_BEGIN] = index.to_bytes(_BEGIN, "big")
         outcome, spent, result = self._compute(self._seconds, message)
         cost = (spent * 1000, self._runtime.memory, self._runtime.gas_used)
-        self._sockets.send(["tried", self._token, index, outcome, *cost, *result])
+        self._untold.append(["tried", self._token, index, outcome, *cost, *result])
+        if len(self._untold) >= BATCH or any(type(v) is str and len(v) > LARGE for v in result):
+            self._tell()
         if outcome != "ok":
+            self._tell()
             error = str(result[0] or outcome).encode("latin-1")[-_ERROR:]
             begin = _BEGIN + _ERROR * index
             self._page[begin : begin + len(error)] = error
             os._exit(FAILED)
+
+    def _tell(self) -> None:
+        """Send the outcomes that were not sent yet."""
+        self._sockets.send_all(self._untold)
+        self._untold.clear()
 
     def _is_failure(self, status: int) -> bool:
         """Whether a message failed in a fork that ended so; one that killed it ends the trial."""

@@ -126,7 +126,8 @@ class Replay:
             steps: of each whether it may well fail, then its frame.
 
         Returns:
-            Index, outcome, cost and result of each, up to one that ended its worker.
+            Index, outcome, cost and result of each, up to one that ended its worker. Right before
+            that one some may be missing: they went well.
 
         Raises:
             AoError: stage "compute", the worker cannot go on, for a reason outside the messages.
@@ -147,11 +148,14 @@ class Replay:
         """The worker's next frame. Raises AoError where it died, hangs or cannot go on."""
         while True:
             try:
-                frame = await asyncio.wait_for(self._answers.get(), LOOK)
-            except TimeoutError:
-                if self._worker.hangs():
-                    raise _cut_short("its worker neither answers nor computes") from None
-                continue
+                frame = self._answers.get_nowait()
+            except asyncio.QueueEmpty:
+                try:
+                    frame = await asyncio.wait_for(self._answers.get(), LOOK)
+                except TimeoutError:
+                    if self._worker.hangs():
+                        raise _cut_short("its worker neither answers nor computes") from None
+                    continue
             if frame is None:
                 raise _cut_short("its worker died")
             match frame:
