@@ -21,10 +21,12 @@ from aoshell.fuzz.report import Report
 from aoshell.fuzz.search import Done, Search, require_hypothesis
 from aoshell.fuzz.writing import TestText, doubt_of
 from aoshell.home.folders import Settings
+from aoshell.shell.code.files import read_file
 from aoshell.shell.flags.parser import CommandParser
 from aoshell.shell.view.streams import writer
 from aoshell.shell.view.text import clean
 from aoshell.testing.clock import parse_span
+from aoshell.testing.node import EXPORT
 
 FOUND, MISUSED = 1, 2
 _LONGEST = 7 * 24 * 3600.0  # seconds of a run
@@ -98,7 +100,7 @@ def _write(base: Base, done: Done, given: argparse.Namespace) -> Path:
     test = TestText(base, done.found, place.parent, given.seed)
     if base.target.is_export:
         test.export = f"{place.stem}.process"
-        _put(place.parent / test.export, base.target.file.read_bytes())
+        _put(place.parent / test.export, read_file(base.target.file, EXPORT))
     _put(place, test.lua().encode("utf-8", "surrogateescape"))
     return place
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from aoshell.fuzz.base import Base, Failed
 from aoshell.fuzz.oracle import Verdict
 from aoshell.fuzz.sequences import Step
+from aoshell.protocol.message import text
+from aoshell.shell.code.files import read_file
 from aoshell.testing.running import Runner
 from aoshell.testing.writing import AddressNames, lua_comment, lua_string
 
@@ -125,7 +127,7 @@ async def doubt_of(test: Path, verdict: Verdict) -> str:
         outcomes = [one async for one in runner.run(test)]
     finally:
         runner.close()
-    last = len(test.read_text(encoding="utf-8", errors="surrogateescape").splitlines()) - 1
+    last = text(read_file(test)).count("\n") - 1
     for one in outcomes:
         if one.failure is None:
             return f"it {one.outcome}"

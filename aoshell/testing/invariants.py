@@ -35,13 +35,13 @@ def holding_code(source: bytes, name: str, mark: str = "", meant: Iterable[str] 
         mark: stands in front of the error of a message that breaks one.
         meant: handlers that have to answer, besides those that the file names.
     """
-    checker = long_string(_CHECKER.read_bytes())
-    names = b", ".join(short_string(one) for one in meant)
+    checker = long_string(read_file(_CHECKER))
+    given = (long_string(source), short_string(name), short_string(mark))
+    names = ", ".join(text(short_string(one)) for one in meant)
     return text(
         b'local check, why = load(%s, "@.invariants", "t", _G)\n'
         b"if not check then error(why, 0) end\n"
-        b"return check(%s, %s, %s, { %s })\n"
-        % (checker, long_string(source), short_string(name), short_string(mark), names)
+        b"return check(%s, %s, %s, { %s })\n" % (checker, *given, raw(names))
     )
 
 

@@ -249,7 +249,7 @@ class LocalNode:
             AoError: there is no such process, it is WASM, or its log cannot be computed again.
         """
         await self.idle()
-        return await Rehearsal.open(self._engine, process, limits)
+        return await Rehearsal.begin(self._engine, process, limits)
 
     async def now(self, process: str, key: str) -> object:
         return await self._states.read(process, None, key)

@@ -45,7 +45,7 @@ class Performed(NamedTuple):
 
 
 class Rehearsal:
-    """A worker of its own that has the state of a process. Make one with `open`."""
+    """A worker of its own that has the state of a process. Make one with `begin`."""
 
     def __init__(self, replay: Replay, row: ProcessRow, seq: int, slot: int, time: int) -> None:
         self._replay = replay
@@ -55,7 +55,7 @@ class Rehearsal:
         self._time = time
 
     @classmethod
-    async def open(cls, engine: Engine, process: str, limits: Limits) -> Rehearsal:
+    async def begin(cls, engine: Engine, process: str, limits: Limits) -> Rehearsal:
         """A copy of a process as it is now.
 
         Raises:
