@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from aoshell.check.facts import SourceFacts, Text, read_facts, without_parentheses
-from aoshell.check.handlers import Handler, all_handlers, title_case
+from aoshell.check.handlers import Handler, all_handlers
 from aoshell.check.messages import constant_value
 from aoshell.fuzz.words.vocabulary import Kind, Word
 from aoshell.lua import syntax as tree
@@ -289,10 +289,9 @@ class Reader:
                 return self._tag(left)
             case tree.Index(object=inner, key=tree.Constant(value=str(key))):
                 if _last_name(inner) == "Tags" and isinstance(inner, tree.Index):
-                    return title_case(key)
+                    return key
                 is_message = isinstance(inner, tree.Name) and inner.name in self._variables
-                title = title_case(key)
-                return title if is_message and title == key and key not in OWN_FIELDS else ""
+                return key if is_message and key[:1].isupper() and key not in OWN_FIELDS else ""
         return ""
 
     def _is_data(self, node: tree.SyntaxNode) -> bool:
