@@ -28,6 +28,17 @@ class Runtime(Protocol):
                 replays it does not, as the log may be older than that bound.
         """
 
+    def watch(self, *, lines: bool) -> None:
+        """Count the instructions of each message from now on, as `gas_used`; for Lua only.
+
+        Args:
+            lines: note which lines it runs, too.
+        """
+
+    @property
+    def watched_lines(self) -> str:
+        """The lines that the last message ran, "" for none."""
+
     def boot(self, definition: Sequence[Any]) -> None:
         """Tell the guest which process it is."""
 

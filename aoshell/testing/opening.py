@@ -18,6 +18,7 @@ from aoshell.nodes.local.fixed import Fixed
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.values import Limits
 from aoshell.sandbox.supervisor import Supervisor
+from aoshell.sandbox.watching import Watch
 from aoshell.testing import node as awaited
 from aoshell.testing import sync
 from aoshell.testing.anchors import counted_anchors, random_anchors
@@ -30,7 +31,14 @@ _ROOM = 256 << 20  # bytes that a folder in memory must have free
 
 
 class Zygotes(Supervisor):
-    """A supervisor for one node after another: it stays when a node closes."""
+    """A supervisor for one node after another: it stays when a node closes.
+
+    Args:
+        watch: what its workers watch; they count instructions at least.
+    """
+
+    def __init__(self, watch: Watch | None = None) -> None:
+        super().__init__(watch or Watch())
 
     def close(self) -> None:
         pass
