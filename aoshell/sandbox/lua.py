@@ -142,17 +142,11 @@ class LuaRuntime:
         self._room = 0  # bytes beside the guest's own, for what is noted of it
 
     def watch(self, *, lines: bool) -> None:
-        """Count instructions from now on: `gas_used`. The runtime must be made to be watched.
-
-        Args:
-            lines: note lines too (`watched_lines`).
-        """
+        """See `runtime.Watched`. Only where the runtime was made to be watched."""
         self._host.watch(lines)
         self._watching, self._room = True, watch.ROOM if lines else 0
 
-    @property
     def watched_lines(self) -> str:
-        """The lines that the last message ran, as `host/watch.lua` writes them; "" for none."""
         lines: str = self._host.watched_lines()
         return lines
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 class OutOfMemoryError(Exception):
@@ -28,17 +28,6 @@ class Runtime(Protocol):
                 replays it does not, as the log may be older than that bound.
         """
 
-    def watch(self, *, lines: bool) -> None:
-        """Count the instructions of each message from now on, as `gas_used`; for Lua only.
-
-        Args:
-            lines: note which lines it runs, too.
-        """
-
-    @property
-    def watched_lines(self) -> str:
-        """The lines that the last message ran, "" for none."""
-
     def boot(self, definition: Sequence[Any]) -> None:
         """Tell the guest which process it is."""
 
@@ -53,6 +42,21 @@ class Runtime(Protocol):
 
     def restore(self, image: bytes) -> None:
         """Take over the state of an image. Raises ValueError where it cannot be used."""
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A runtime that can be watched: those of Lua."""
+
+    def watch(self, *, lines: bool) -> None:
+        """Count the instructions of each message from now on, as `gas_used`.
+
+        Args:
+            lines: note which lines it runs, too.
+        """
+
+    def watched_lines(self) -> str:
+        """The lines that the last message ran, as `host/watch.lua` writes them; "" for none."""
 
 
 class Host(Protocol):

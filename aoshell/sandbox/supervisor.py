@@ -329,7 +329,10 @@ class WorkerHandle:
             return False
         if self._watch is None or not self._watch.lines:
             raise FrameError("a worker notes lines where it is asked to")
-        self._watch.lines_came(frame[1])
+        try:
+            self._watch.lines_came(frame[1])
+        except ValueError as error:
+            raise FrameError("no worker notes such lines") from error
         return True
 
     def _note_pid(self, frame: Frame) -> None:

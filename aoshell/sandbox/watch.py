@@ -8,11 +8,12 @@ itself has just given.
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import struct
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from aoshell.sandbox.digests import text_digest
 
 # Read at import: a worker cannot open files.
 CHUNK = Path(__file__).with_name("host").joinpath("watch.lua").read_text(encoding="latin-1")
@@ -25,11 +26,6 @@ def install(host: Any) -> None:
     _counter_offset()
     host.counters = _counters
     host.text_digest = _text_digest
-
-
-def text_digest(text: bytes) -> str:
-    """The name of a file's text, 64 hexadecimal digits."""
-    return hashlib.sha256(text).hexdigest()
 
 
 def _text_digest(text: str) -> str:

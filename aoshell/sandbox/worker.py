@@ -26,7 +26,7 @@ from aoshell.sandbox.fates import OUT_OF_MEMORY, describe_fate, read_fate
 from aoshell.sandbox.floor import Floor
 from aoshell.sandbox.frames import WITH_BYTES
 from aoshell.sandbox.printed import Printed
-from aoshell.sandbox.runtime import Host, OutOfMemoryError, Runtime
+from aoshell.sandbox.runtime import Host, OutOfMemoryError, Runtime, Watched
 from aoshell.sandbox.side_work import compile_module, save_image
 from aoshell.sandbox.worker_sockets import WorkerSockets
 
@@ -136,8 +136,8 @@ class Worker:
     def _boot(self, memory: int, seconds: float, *definition: Any) -> None:
         self._memory, self._seconds = memory, seconds
         self._floor.lay(memory, self._host.room(memory), self._code_size)
-        if self._watches:
-            self._runtime.watch(lines=self._notes_lines)
+        if self._watches and isinstance(self._loaded, Watched):
+            self._loaded.watch(lines=self._notes_lines)
         self._runtime.limit_memory(memory)
         self._runtime.boot(definition)
 
@@ -227,9 +227,9 @@ class Worker:
 
     def _send_lines(self, outcome: str) -> None:
         """Send which lines the message ran; where it ran out of memory, nobody knows that."""
-        if self._notes_lines and outcome != "memory":
+        if self._notes_lines and outcome != "memory" and isinstance(self._loaded, Watched):
             self._floor.lift()
-            self._sockets.send(["lines", self._runtime.watched_lines])
+            self._sockets.send(["lines", self._loaded.watched_lines()])
 
     def _compute(self, seconds: float, message: tuple[Any, ...]) -> tuple[str, float, list[Any]]:
         self._printed.clear()

@@ -15,6 +15,8 @@ from aoshell.shell.code.bundle import ProgramBundle
 from aoshell.shell.view.errors_view import show_source
 from aoshell.testing.calls import Calls
 from aoshell.testing.clock import BEGIN
+from aoshell.testing.coverage.recorder import Coverage
+from aoshell.testing.coverage.reports import SLOWER
 from aoshell.testing.guest import SandboxStoppedError, TestSandbox
 from aoshell.testing.opening import Zygotes, open_node
 from aoshell.testing.sources import bundle_file, refuse_parts_outside
@@ -131,15 +133,20 @@ class Runner:
         name: only tests whose names contain it, whatever the case.
         seconds: limit for a test.
         roots: folders that tests may read code from, besides their own.
+        coverage: where the lines that run are counted; the limits of time are wider then.
     """
 
     def __init__(
-        self, name: str = "", seconds: float = SECONDS, roots: tuple[Path, ...] = ()
+        self,
+        name: str = "",
+        seconds: float = SECONDS,
+        roots: tuple[Path, ...] = (),
+        coverage: Coverage | None = None,
     ) -> None:
         self._name = name.lower()
-        self._seconds = seconds
+        self._seconds = seconds if coverage is None else SLOWER * seconds
         self._roots = roots
-        self._zygotes = Zygotes()
+        self._zygotes = Zygotes(coverage)
         self._zygotes.start()
 
     def close(self) -> None:
