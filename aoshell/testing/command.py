@@ -150,6 +150,7 @@ class JsonReport(TestReport):
             ms=round(outcome.seconds * 1000, 1),
             failure=None if failure is None else _failure(failure),
             prints=list(outcome.prints),
+            warnings=list(outcome.warnings),
         )
 
     def end(self, seconds: float) -> None:
@@ -193,6 +194,8 @@ class TextReport(TestReport):
         took = f"  {outcome.seconds * 1000:.0f} ms" if outcome.outcome != "skipped" else "  skipped"
         name = " ".join(_safe(outcome.name).split())
         self._line(f"  {mark} {name or 'the file'}{took}")
+        for warning in outcome.warnings:
+            self._line(f"      {self._painted(f'warning: {_safe(warning)}', 'skipped')}")
         if outcome.failure:
             for line in _lines(outcome.failure):
                 self._line(f"      {line}")
