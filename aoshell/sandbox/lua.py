@@ -147,6 +147,7 @@ class LuaRuntime:
         self._watching, self._room = True, watch.ROOM if lines else 0
 
     def watched_lines(self) -> str:
+        self._lua.set_max_memory(UNLIMITED)  # until the next message
         lines: str = self._host.watched_lines()
         return lines
 

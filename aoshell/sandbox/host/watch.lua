@@ -15,15 +15,17 @@ local create, resume, wrap, yield, running =
 local load, pcall, xpcall, next, type, select, tostring =
   load, pcall, xpcall, next, type, select, tostring
 local rawget, rawlen, setmetatable = rawget, rawlen, setmetatable
-local byte, sub, pack, unpack, concat = string.byte, string.sub, string.pack, string.unpack, table.concat
+local byte, find, sub, pack, unpack, concat = string.byte, string.find, string.sub, string.pack, string.unpack, table.concat
 
 local MOST = 0x7FFFFFFF  -- what a counter begins with
 local BATCH = 1000  -- coroutines whose counters are kept before they are read
 local CODES, TEXTS, NAME = 20000, 5000, 500  -- functions and chunks that are told apart; bytes of a name
 local HANDLERS = 2000  -- of a process that are looked at
+local TOLD = 8 << 20  -- bytes of what is told of one message
 
 local weak = { __mode = "k" }
 local watching, lines = false, false
+local left_out = 0  -- 1 where a bound was reached
 
 -- What is done aside runs in a coroutine of its own: for who calls, it is a function of the core.
 local function aside(f)
@@ -34,25 +36,38 @@ local function aside(f)
 end
 
 -- Files -----------------------------------------------------------------------------------------
+-- A function tells the name of its chunk only, which any text may be given. The main function of a
+-- text is known by itself. Those inside it are of the one text with this name that has functions.
 
--- Digest of the text by the name of its chunk; "" where a name has been given to several texts.
-local texts, count_texts = {}, 0
+local mains = setmetatable({}, weak)  -- main function → digest of its text
+local texts, count_texts = {}, 0  -- name → digest of the text that has functions; "" where several have
+local given  -- digest of the text that was compiled last: the host may change the code and load that
 
-local note_text = aside(function(text, name)
-  if not lines or type(text) ~= "string" or byte(text) == 27 then return end  -- 27 begins compiled code
+local note_text = aside(function(text, name, f)
+  if not lines or type(text) ~= "string" then return end
+  if byte(text) == 27 then  -- compiled code
+    mains[f], given = given, nil
+    return
+  end
+  given = nil
   if type(name) ~= "string" or sub(name, 1, 1) ~= "@" or #name > NAME then return end
   if H.sources and H.sources[sub(name, 2)] then return end
+  local digest = H.text_digest(text)
+  mains[f], given = digest, digest
+  if not find(text, "function", 1, true) then return end
   local known = texts[name]
   if known == nil then
-    if count_texts == TEXTS then return end
+    if count_texts == TEXTS then
+      left_out = 1
+      return
+    end
     count_texts = count_texts + 1
   end
-  local digest = H.text_digest(text)
   texts[name] = (known == nil or known == digest) and digest or ""
 end)
 
 local function noted(text, name, f, ...)
-  if f and watching then note_text(text, name) end
+  if f and watching then note_text(text, name, f) end
   return f, ...
 end
 
@@ -67,11 +82,15 @@ local function find_code(f)
   local info = getinfo(f, "S")
   local source = info.source
   if sub(source, 1, 1) ~= "@" or #source > NAME or H.sources[sub(source, 2)] then return false end
-  local digest = texts[source] or ""
+  local digest = mains[f]
+  if not digest then digest = info.what ~= "main" and texts[source] or "" end
   local key = source .. "\0" .. digest .. "\0" .. info.linedefined .. ":" .. info.lastlinedefined
   local code = codes[key]
   if not code then
-    if count_codes == CODES then return false end
+    if count_codes == CODES then
+      left_out = 1
+      return false
+    end
     count_codes = count_codes + 1
     code = {
       place = pack("<s4s4I4I4", source, digest, info.linedefined, info.lastlinedefined),
@@ -262,7 +281,7 @@ local frames = aside(function(co) return depth(co, 1, 100) end)
 
 -- Before a message.
 function H.watch_message()
-  steps, lost, own = 0, false, 0
+  steps, lost, own, left_out = 0, false, 0, 0
   forget()
   local co = running()
   touched, count_touched = { [co] = true }, 1
@@ -312,21 +331,26 @@ local function put_handlers(out)
   end
 end
 
--- The lines of the message: a count and that many codes, each with a count and that many jumps; then
--- handlers. "" where there is nothing.
+-- What ran in a function, "" for nothing.
+local function put_code(code)
+  local parts = {}
+  for jump, times in next, code.jumps do
+    parts[#parts + 1] = pack("<I4I4I8", jump >> 32, jump & 0xFFFFFFFF, times)
+  end
+  return parts[1] and code.place .. pack("<I4", #parts) .. concat(parts) or ""
+end
+
+-- The lines of the message: a count and that many codes, each with a count and that many jumps; a
+-- count and that many handlers; whether something was left out. "" where there is nothing.
 function H.watched_lines()
-  local out, handlers, count = {}, {}, 0
+  local out, handlers, size = {}, {}, 0
   for _, code in next, codes do
-    local parts = {}
-    for jump, times in next, code.jumps do
-      parts[#parts + 1] = pack("<I4I4I8", jump >> 32, jump & 0xFFFFFFFF, times)
-    end
-    if parts[1] then
-      count = count + 1
-      out[#out + 1] = code.place .. pack("<I4", #parts) .. concat(parts)
-    end
+    local text = size < TOLD and put_code(code) or ""
+    size = size + #text
+    if size >= TOLD then left_out = 1 end
+    if text ~= "" then out[#out + 1] = text end
   end
   put_handlers(handlers)
-  if count == 0 and not handlers[1] then return "" end
-  return pack("<I4", count) .. concat(out) .. pack("<I4", #handlers) .. concat(handlers)
+  if not out[1] and not handlers[1] and left_out == 0 then return "" end
+  return concat { pack("<I4", #out), concat(out), pack("<I4", #handlers), concat(handlers), pack("<I4", left_out) }
 end

@@ -68,6 +68,7 @@ class Coverage:
         self.modules: dict[Path, None] = {}
         self._known: dict[tuple[str, str], CoveredFile] = {}
         self._twins: dict[tuple[str, str], set[Path]] = {}
+        self._left_out = False
         self._changed: dict[Path, None] = {}
         self._other_texts: dict[str, None] = {}  # names of files under which another text ran
 
@@ -82,6 +83,8 @@ class Coverage:
             if len(twins) > 1:
                 names = " and ".join(map(str, sorted(twins)))
                 yield f"{names} have one name and one text: which of them ran is not known"
+        if self._left_out:
+            yield "a message ran more functions than are noted: some lines are missing here"
         for name in self._other_texts:
             yield f"another text ran under the name {name}: its lines are left out"
 
@@ -129,6 +132,7 @@ class Coverage:
             place = self._place(parts)
             if place is not None:
                 self._name(place, name)
+        self._left_out |= bool(parts.number())
         parts.end()
 
     def _place(self, parts: _Parts) -> Place | None:
@@ -137,7 +141,7 @@ class Coverage:
         place = Place(name, digest, parts.number(), parts.number())
         if (name, digest) in self._known:
             return place if self._has(place) else None
-        if any(name == known for known, _digest in self._known):
+        if place.first and any(name == known for known, _digest in self._known):
             self._other_texts[name] = None
         return None
 
@@ -170,6 +174,7 @@ class Coverage:
             "handlers": [[*place, list(names)] for place, names in self.handlers.items()],
             "modules": [str(path) for path in self.modules],
             "others": list(self._other_texts),
+            "left_out": self._left_out,
         }
 
     def add(self, packed: Mapping[str, Any]) -> None:
@@ -183,6 +188,7 @@ class Coverage:
                 self._name(Place(*place), name)
         self.modules.update(dict.fromkeys(map(Path, packed["modules"])))
         self._other_texts.update(dict.fromkeys(packed["others"]))
+        self._left_out |= packed["left_out"]
 
 
 class _Parts:
