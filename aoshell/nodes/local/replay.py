@@ -48,6 +48,7 @@ class Replay:
             _no_image,
             lambda: self._answers.put_nowait(None),
             code.device,
+            watched=False,
         )
         self._seconds = ROOM * limits.seconds
         self._epoch = 0

@@ -208,7 +208,7 @@ class WasmRuntime:
     def failed(self, text: str) -> None:
         """Does nothing: a WASM process keeps no record of messages that failed."""
 
-    def watch(self) -> None:
+    def print_places(self) -> None:
         """Does nothing: a WASM guest has no lines."""
 
     # State ------------------------------------------------------------------------------------

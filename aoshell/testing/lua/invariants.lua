@@ -113,7 +113,7 @@ local before, is_open = take(), false
 local inner = Handlers.evaluate
 
 Handlers.evaluate = function(msg, env)
-  if loaded[".watch"] then loaded[".watch"]() end
+  if loaded[".places"] then loaded[".places"]() end
   -- A handling that waits for a message has not come to the end below.
   if is_open then before = take() end
   is_open, taken = true, {}
