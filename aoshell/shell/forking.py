@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from aoshell.nodes.base import Node
-from aoshell.nodes.values import ProcessInfo
+from aoshell.nodes.values import ForkPoint, ProcessInfo
 
 ORDER = "order"  # the kind of a difference that Lua's hash seed or an address explains
 
@@ -120,9 +120,11 @@ class Forking(Protocol):
 
 def fork_text(process: ProcessInfo) -> str:
     """Where a fork comes from, for people; "" for a process that was made here."""
-    origin = process.origin
-    if origin is None:
-        return ""
+    return "" if process.origin is None else origin_text(process.origin)
+
+
+def origin_text(origin: ForkPoint) -> str:
+    """Where a fork comes from, for people."""
     how = ", called exactly as compute units call it" if origin.exact else ""
     text = f"forked behind slot {origin.slot} of {origin.source}{how}"
     if origin.memory >= 0:

@@ -37,8 +37,10 @@ from aoshell.nodes.local.log.spans import find_upload
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.marks import marks_key
 from aoshell.nodes.local.modules import ENVIRONMENT
+from aoshell.nodes.local.peek import fork_point
 from aoshell.nodes.local.ticking import AHEAD, FARTHEST, NodeClock
 from aoshell.nodes.transaction import Transaction
+from aoshell.nodes.values import ForkPoint
 from aoshell.protocol.encoding import b64url, has_id_form, unb64url
 from aoshell.protocol.wallet import address_of
 from aoshell.sandbox.frames import is_count, is_text
@@ -65,6 +67,7 @@ class Loaded:
         waits: messages that are computed when the node is opened.
         ahead: milliseconds that its clock was set forward by.
         clock_taken: whether the home's clock is that far ahead now.
+        forks: names or ids of forks of live processes, and where they come from.
     """
 
     processes: int
@@ -75,6 +78,7 @@ class Loaded:
     waits: int
     ahead: int
     clock_taken: bool
+    forks: tuple[tuple[str, ForkPoint], ...]
 
 
 def load_node(store: Store, pieces: Iterable[bytes], progress: Progress) -> Loaded:
@@ -127,6 +131,7 @@ class _Loading:
         self._kinds: dict[str, str] = {}  # of the modules in the file, by id
         self._processes: dict[int, Places] = {}  # ends of logs, by the number in the file
         self._ids: dict[str, Places] = {}
+        self._names: dict[int, str] = {}  # of processes, or their ids
         self._origins: dict[int, Origin] = {}
         self._memories: set[str] = set()
         self._marks: dict[str, dict[str, int]] = {}
@@ -210,6 +215,7 @@ class _Loading:
         elif row.name and self._store.processes_named(row.name):
             self._taken.append(f"a process called {row.name}")
         self._processes[row.number] = self._ids[row.id] = Places()
+        self._names[row.number] = row.name or row.id
         self._batch.processes.append(self._at_home(row))
         self._count(0)
 
@@ -366,6 +372,7 @@ class _Loading:
             waits=len(self._pending),
             ahead=header["ahead"],
             clock_taken=self._home_is_new,
+            forks=tuple((self._names[one], fork_point(at)) for one, at in self._origins.items()),
         )
 
     def _is_sent_twice(self) -> bool:

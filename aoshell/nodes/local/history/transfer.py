@@ -2,8 +2,9 @@
 
 JSON lines, compressed: a header, the modules, then the log with its results. Ids and contents do
 not change. What belongs to other processes is left out: who caused a message, what was not
-delivered. An import refuses a small file that unpacks to very much, so a log that compresses that
-well gets a filler as its last record, which an import skips.
+delivered. So are signatures for forks of live processes. An import refuses a small file that
+unpacks to very much, so a log that compresses that well gets a filler as its last record, which an
+import skips.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from aoshell.bounded.sizes import size
 from aoshell.errors import AoError
 from aoshell.nodes.local.authority import AUTO, fixed_authority
 from aoshell.nodes.local.forked.memories import Memories
+from aoshell.nodes.local.forked.withheld import Elsewhere
 from aoshell.nodes.local.history import records
 from aoshell.nodes.local.history.adding import Adding
 from aoshell.nodes.local.history.longwork import LongWork, Progress, run_in_thread
@@ -101,9 +103,11 @@ def _records(
             yield {"module": [module_id, found[0], records.text_of(found[1])]}
     if origin is not None and origin.memory:
         yield records.of_memory(Memories(store.folder), origin.memory)
+    elsewhere = Elsewhere.of(store)
     for number, (logged, computed) in enumerate(store.entries(row.number)):
         progress(number)
-        yield records.of_entry(logged, computed)
+        given = elsewhere.stripped(logged, origin.slot if origin else None)
+        yield records.of_entry(given, computed)
 
 
 def rename_addresses(data: bytes, names: Mapping[str, str]) -> bytes:

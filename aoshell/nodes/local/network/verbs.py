@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -31,7 +32,13 @@ from aoshell.nodes.local.log.spans import (
     taken_behind,
 )
 from aoshell.nodes.local.network.glances import LocalGlances
-from aoshell.nodes.local.network.shapes import Original, excluded, scheduled_of, stored_of
+from aoshell.nodes.local.network.shapes import (
+    Original,
+    data_of,
+    excluded,
+    scheduled_of,
+    stored_of,
+)
 from aoshell.nodes.local.network.states import States
 from aoshell.nodes.local.push import owned
 from aoshell.nodes.transaction import Transaction
@@ -52,6 +59,7 @@ from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import brief, has_id_form
 from aoshell.protocol.message import by_lower_name
 
+LITTLE = 1 << 20  # bytes of data that are searched in the loop; more are in a thread
 FEW = 8  # entries of a page that are parsed in the loop; more are in a thread
 
 _T = TypeVar("_T")
@@ -109,14 +117,14 @@ class LocalNetwork:
             logged = engine.intake.spawn(item, authority=owner, client=client)
             return Receipt(item.id, item.id, logged.slot)
         row = self._look_up(item.target)
+        engine.origins.check_data(item.data)
         await engine.cutting.wait_until_free(row)
         logged = engine.intake.send(row, item, client)
         return Receipt(item.id, row.id, logged.slot)
 
     async def keep(self, item: DataItem | Transaction, *, client: str = "") -> None:
         engine = self._engine
-        if (row := engine.processes.find(item.target)) is not None:
-            engine.origins.check_kept(row)
+        engine.origins.check_kept(item)
         if find_upload(engine.store, item.id) is not None:
             return
         if by_lower_name(item.tags).get("type") == "Module":
@@ -133,7 +141,7 @@ class LocalNetwork:
         engine = self._engine
         row = self._look_up(process)
         await engine.cutting.wait_until_free(row)
-        body = excluded(self._wire_for(row, message), exclude)
+        body = excluded(await self._wire_for(row, message), exclude)
         arrival = Arrival(None, "", client)
         logged = engine.scheduler.assign(
             row.number, message, form.dump_wire(body), arrival=arrival, exclude=exclude
@@ -141,14 +149,14 @@ class LocalNetwork:
         engine.admit(Batch(log=[logged]), [(logged, body)])
         return Receipt(logged.assignment, row.id, logged.slot)
 
-    def _wire_for(self, process: ProcessRow, message_id: str) -> Wire:
-        """A message that is here, for a process to get. Raises NotFoundError."""
+    async def _wire_for(self, process: ProcessRow, message_id: str) -> Wire:
+        """A message that is here, for a process to get. Raises NotFoundError, WithheldError."""
         if logged := find_message(self._engine.store, message_id):
             wire = form.load_wire(logged.body)
             sent = logged.cause is not None
             return owned(process, wire, self._engine.address) if sent else wire
         if upload := find_upload(self._engine.store, message_id):
-            return form.from_message(stored_of("", upload).message)
+            return form.from_message((await self._given(stored_of("", upload))).message)
         raise NotFoundError(
             f"no message {brief(message_id)} is on this node",
             stage="schedule",
@@ -195,7 +203,8 @@ class LocalNetwork:
         if found is None:
             return None
         logged = self._without_signature(found[0])
-        return scheduled_of(row.id, logged, self._original(logged), self._engine.assigner)
+        one = scheduled_of(row.id, logged, self._original(logged), self._engine.assigner)
+        return replace(one, stored=await self._given(one.stored))
 
     async def schedule_page(self, process: str, span: Span, limit: int) -> SchedulePage:
         row = self._look_up(process)
@@ -207,17 +216,40 @@ class LocalNetwork:
                 for logged in map(self._without_signature, rows[:limit])
             ]
         )
-        return SchedulePage(entries, len(rows) > limit)
+        given = [replace(one, stored=await self._given(one.stored)) for one in entries]
+        return SchedulePage(tuple(given), len(rows) > limit)
 
     def _without_signature(self, logged: Logged) -> Logged:
         """A message as it may be given out: what was signed for a fork is valid elsewhere, too."""
-        if self._engine.origins.of(logged.process) is None:
-            return logged
-        return logged._replace(signed=None)
+        row = self._engine.processes.get(logged.process)
+        return logged._replace(signed=None) if self._engine.origins.takes_unsigned(row) else logged
+
+    async def _given(self, stored: Stored) -> Stored:
+        """A message or an upload as it may be given out: without a signature for a fork.
+
+        Raises:
+            WithheldError: an item in its data has such a signature.
+        """
+        elsewhere = self._engine.origins.elsewhere
+        data = data_of(stored)
+        if len(data) < LITTLE:
+            own = elsewhere.within(data)
+        else:
+            own = await asyncio.to_thread(elsewhere.within, data)
+        if own:
+            raise self._engine.origins.withheld(stored.message.id, own)
+        return self._unsigned(stored)
+
+    def _unsigned(self, stored: Stored) -> Stored:
+        """The same without a signature that is for a fork."""
+        signed = stored.signed
+        if signed is None or not self._engine.origins.elsewhere.addressee(signed):
+            return stored
+        return replace(stored, signed=None)
 
     def _original(self, logged: Logged) -> Original:
         """What a message without a signature was assigned from, None where it came here itself."""
-        if self._engine.origins.of(logged.process) is not None:
+        if self._engine.origins.takes_unsigned(self._engine.processes.get(logged.process)):
             return None
         if logged.signed is not None or not logged.id:
             return None
@@ -230,9 +262,9 @@ class LocalNetwork:
         logged = find_message(self._engine.store, id)
         if logged is not None:
             process = self._engine.processes.get(logged.process).id
-            return stored_of(process, self._without_signature(logged))
+            return await self._given(stored_of(process, self._without_signature(logged)))
         upload = find_upload(self._engine.store, id)
-        return stored_of("", upload) if upload else None
+        return await self._given(stored_of("", upload)) if upload else None
 
     async def module(self, id: str) -> Module | None:
         module_id = self._engine.store.find_module(id) if has_id_form(id) else ""
@@ -261,7 +293,8 @@ class LocalNetwork:
             row = self._without_signature(row) if isinstance(row, Logged) else row
             calls.append(partial(stored_of, process, row))
         cuts, lowest = store.cuts, store.lowest
-        return StoredPage(cuts, await _read(calls), lowest)
+        found = await _read(calls)  # an item in one's data counts by its size only
+        return StoredPage(cuts, tuple(map(self._unsigned, found)), lowest)
 
     async def stored_changed(self) -> None:
         await self._engine.changes.wait(None)
