@@ -133,6 +133,25 @@ def origin_text(origin: ForkPoint) -> str:
     return text
 
 
+def state_note(process: ProcessInfo, slot: int | None) -> str:
+    """What is to be known of a state of a fork, behind a slot; None for the newest.
+
+    "" for a process that was made here, and for a state of a fork that is this home's own.
+    """
+    origin = process.origin
+    if origin is None:
+        return ""
+    said = []
+    if slot is not None and slot <= origin.slot:
+        said.append(f"the state behind slot {slot}, from the log of {origin.source}")
+    if origin.memory >= 0:
+        said.append(
+            f"it comes of the memory behind slot {origin.memory}, for which {origin.vouched} alone"
+            " vouches"
+        )
+    return "; ".join(said)
+
+
 def foreign_note(process: ProcessInfo, slot: int) -> str:
     """What is to be known of a slot that was scheduled elsewhere; "" for one of this home."""
     origin = process.origin
