@@ -2,7 +2,7 @@
 
 A file holds the pages of one memory that are not all zeros, compressed, in the form in which a
 worker takes images. Its name is the SHA-256 of the whole memory. It is fsynced before a fork that
-needs it is written, and removed with the last one.
+needs it is written, and removed with the last one; so is what a kill or a refusal has left.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import struct
+import threading
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from aoshell import durable
@@ -26,6 +29,7 @@ PAGE = 65536  # bytes
 _ZEROS = bytes(PAGE)
 _HEAD = len(MAGIC) + 65  # bytes in front of what is compressed: the magic, its SHA-256, a newline
 _LONGEST_HEAD = 1 << 10  # bytes
+_FILE = re.compile(r"([0-9a-f]{64})\.memory|\.([0-9a-f]{64})\.[0-9a-f]{16}")  # and half of one
 MOST_PAGES = (4 << 30) // PAGE  # of a memory
 
 
@@ -38,6 +42,8 @@ class Memories:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / FOLDER
+        self._lock = threading.Lock()
+        self._coming = Counter[str]()  # those that forks which are being taken in need
 
     def _path(self, digest: str) -> Path:
         return self._folder / f"{digest}.memory"
@@ -92,9 +98,59 @@ class Memories:
         return self.packed(digest)[_HEAD:]
 
     def remove(self, digest: str) -> None:
-        """Remove a memory."""
-        with contextlib.suppress(OSError):
-            self._path(digest).unlink(missing_ok=True)
+        """Remove a memory, unless a fork that is being taken in needs it."""
+        with self._lock, contextlib.suppress(OSError):
+            if not self._coming[digest]:
+                self._path(digest).unlink(missing_ok=True)
+
+    def remove_all_but(self, needed: Collection[str]) -> None:
+        """Remove what no fork needs, and files that were not written to their end.
+
+        Nothing is being taken in.
+        """
+        with contextlib.suppress(OSError):  # there is no folder yet; or the next start does it
+            for path in self._folder.iterdir():
+                found = _FILE.fullmatch(path.name)
+                if found and found[1] not in needed:
+                    path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def coming(self, let_go: Callable[[str], None]) -> Iterator[Coming]:
+        """Keeps memories that come with a fork while the block runs, whatever is removed meanwhile.
+
+        Args:
+            let_go: called behind the block with each of them: it may be that no fork needs it.
+        """
+        coming = Coming(self._begin)
+        try:
+            yield coming
+        finally:
+            for digest in coming.digests:
+                with self._lock:
+                    self._coming[digest] -= 1
+                let_go(digest)
+
+    def _begin(self, digest: str, packed: bytes) -> None:
+        with self._lock:
+            self._coming[digest] += 1
+        self.put_packed(digest, packed)
+
+
+class Coming:
+    """The memories that come with one fork.
+
+    Attributes:
+        digests: those that came.
+    """
+
+    def __init__(self, put: Callable[[str, bytes], None]) -> None:
+        self._put = put
+        self.digests: list[str] = []
+
+    def put_packed(self, digest: str, packed: bytes) -> None:
+        """As `Memories.put_packed`."""
+        self.digests.append(digest)
+        self._put(digest, packed)
 
 
 def pack(memory: bytes) -> bytes:

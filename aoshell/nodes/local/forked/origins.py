@@ -10,8 +10,10 @@ the database, so that they hold after a kill, too:
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 from aoshell.errors import AoError, UsageError
-from aoshell.nodes.local.forked.memories import Memories
+from aoshell.nodes.local.forked.memories import Coming, Memories
 from aoshell.nodes.local.forked.withheld import Elsewhere, is_mock
 from aoshell.nodes.local.log.checkpoint import Checkpoint
 from aoshell.nodes.local.log.rows import OF_UNIT, Logged, Origin, ProcessRow
@@ -19,6 +21,16 @@ from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.transaction import Transaction
 from aoshell.nodes.values import WithheldError
 from aoshell.protocol.ans104 import DataItem
+
+
+def sweep_memories(store: Store) -> None:
+    """Remove memories that no fork of a store begins with. Nothing is being taken in.
+
+    Raises:
+        AoError: the store cannot be read.
+    """
+    rows = store.select("SELECT DISTINCT memory FROM origins WHERE memory != ''")
+    Memories(store.folder).remove_all_but({digest for (digest,) in rows})
 
 
 class Origins:
@@ -97,6 +109,13 @@ class Origins:
                 " under another id can be made",
                 hint="fork it with --replay; .snapshot and .restore go back to a slot",
             )
+
+    def coming(self) -> AbstractContextManager[Coming]:
+        """Takes the memories that come with a fork; what of it is not in the home then is removed.
+
+        A block that fails removes them all.
+        """
+        return self.memories.coming(self.remove_unused)
 
     def remove_unused(self, digest: str) -> None:
         """Remove a memory if no fork begins with it any more."""

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from aoshell.errors import AoError
 from aoshell.nodes.local import cron
 from aoshell.nodes.local.forked.memories import Memories
+from aoshell.nodes.local.forked.origins import sweep_memories
 from aoshell.nodes.local.history import parts, records
 from aoshell.nodes.local.history.longwork import Progress
 from aoshell.nodes.local.history.records import DAMAGED, Places, demand
@@ -92,7 +94,7 @@ def load_node(store: Store, pieces: Iterable[bytes], progress: Progress) -> Load
             stage "store", it cannot be written.
     """
     try:
-        with store.together() as write:
+        with _swept(store), store.together() as write:
             return _Loading(store, write, progress).load(parts.read_parts(pieces))
     except parts.NoStateError as error:
         raise AoError(
@@ -104,6 +106,16 @@ def load_node(store: Store, pieces: Iterable[bytes], progress: Progress) -> Load
             stage="state",
             hint="dump again; nothing was changed here",
         ) from error
+
+
+@contextmanager
+def _swept(store: Store) -> Iterator[None]:
+    """If the block fails, the memories that it has taken are removed."""
+    try:
+        yield
+    except BaseException:
+        sweep_memories(store)
+        raise
 
 
 class _Loading:

@@ -22,7 +22,7 @@ from aoshell.bounded import jsontext, zipped
 from aoshell.bounded.sizes import size
 from aoshell.errors import AoError
 from aoshell.nodes.local.authority import AUTO, fixed_authority
-from aoshell.nodes.local.forked.memories import Memories
+from aoshell.nodes.local.forked.memories import Coming, Memories
 from aoshell.nodes.local.forked.withheld import Elsewhere
 from aoshell.nodes.local.history import records
 from aoshell.nodes.local.history.adding import Adding
@@ -137,6 +137,7 @@ def rename_addresses(data: bytes, names: Mapping[str, str]) -> bytes:
 async def import_process(
     store: Store,
     adding: Adding,
+    memories: Coming,
     work: LongWork,
     data: bytes,
     node: str,
@@ -150,6 +151,7 @@ async def import_process(
     to it, the definition names that one, and its address stays the owner.
 
     Args:
+        memories: takes that of a fork.
         node: address of this one.
         name: that the process gets; "" keeps its own.
         unique: refuse a name that another process has.
@@ -161,7 +163,6 @@ async def import_process(
         raise _no_export()
     try:
         with work.seen("import", size(len(data))) as seen:
-            memories = Memories(store.folder)
             row, modules, entries, origin = await run_in_thread(
                 partial(_read, data, memories), seen
             )
@@ -184,9 +185,8 @@ async def import_process(
             raise AoError(f"module {needed} is missing in the exported process", stage="import")
     if kinds[row.environment] != "environment":  # a worker would take its text for an archive
         raise _damaged(ValueError("its environment is a module of another kind"))
-    for module_id, kind, content in modules:
-        store.add_module(module_id, kind, content, "", row.created)
-    return await adding.add(row, entries, origin)
+    brought = [(*module, row.created) for module in modules]
+    return await adding.add(row, entries, origin, brought)
 
 
 _MAGICS = (MAGIC, FORKED)
@@ -194,7 +194,7 @@ _Entries = list[tuple[Logged, Computed | None]]
 
 
 def _read(
-    data: bytes, memories: Memories, progress: Progress
+    data: bytes, memories: Coming, progress: Progress
 ) -> tuple[ProcessRow, list[tuple[str, str, bytes]], _Entries, Origin | None]:
     """Process, modules, log, origin. Each record is dropped once it is read: they may be large."""
     row, modules, entries = None, list[tuple[str, str, bytes]](), _Entries()
