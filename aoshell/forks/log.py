@@ -196,8 +196,13 @@ class _Reading:
         # In a thread: signatures take a tenth of a millisecond each.
         found = await asyncio.to_thread(lambda: [read_edge(edge, where) for edge in page])
         if self._following is None:
+            fork = await remote.forked(self._process)
             self._following = Following(
-                self._process, where, chained=remote.chained, begin=self._begin
+                self._process,
+                where,
+                chained=remote.chained,
+                begin=self._begin,
+                unlinked=fork.slot if fork else -1,
             )
         found.sort(key=lambda one: one.assigned.slot)
         for one in found:

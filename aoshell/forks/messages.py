@@ -182,13 +182,23 @@ class Following:
     Args:
         chained: whether the links are checked; HyperBEAM's are of another form.
         begin: the first slot.
+        unlinked: the last slot whose link is not checked: `where` has it from elsewhere.
     """
 
-    def __init__(self, process: str, where: str, *, chained: bool = True, begin: int = 0) -> None:
+    def __init__(
+        self,
+        process: str,
+        where: str,
+        *,
+        chained: bool = True,
+        begin: int = 0,
+        unlinked: int = -1,
+    ) -> None:
         self._begin = begin
         self._process = process
         self._where = where
         self._chained = chained
+        self._unlinked = unlinked
         self._last: Assigned | None = None
 
     def follow(self, found: ForeignMessage) -> None:
@@ -212,6 +222,8 @@ class Following:
 
     def _breaks(self, last: Assigned, found: ForeignMessage) -> bool:
         if not self._chained or last.height < CHECKED_SINCE:
+            return False
+        if found.assigned.slot <= self._unlinked:
             return False
         chain = found.assigned.chain
         try:

@@ -30,9 +30,10 @@ from aoshell.nodes.remote.legacy.units import EDGES, ComputeUnit, cursor
 from aoshell.nodes.remote.results import from_json, words
 from aoshell.nodes.values import NotFoundError
 from aoshell.protocol.encoding import brief
-from aoshell.protocol.message import Result
+from aoshell.protocol.message import Result, printable
 from aoshell.protocol.url import is_loopback
 from aoshell.sandbox import environment
+from aoshell.sandbox.frames import is_count
 
 PAGE = 500  # messages that are asked for at once
 LARGEST_PAGE = 64 << 20  # bytes of an answer with them
@@ -49,6 +50,7 @@ CHECKPOINT_OWNERS = (
 LARGEST_MEMORY = 1 << 30  # bytes of a memory that is fetched
 MEMORY_SECONDS = 600.0  # that this may take
 PAGE_BYTES = 65536  # of WASM
+LONGEST_SOURCE = 200  # characters of a URL that a source names
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,21 @@ class ForeignMemory:
     slot: int
     data: bytes = field(repr=False)
     vouched: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignFork:
+    """What a source says of a process that it has as a fork itself.
+
+    Attributes:
+        source: where it has it from, as text for people.
+        slot: the last slot from there.
+        memory: the slot of the memory that it begins with, -1 for none.
+    """
+
+    source: str
+    slot: int
+    memory: int
 
 
 class Remote:
@@ -83,6 +100,7 @@ class Remote:
         self._raw = gateway
         self._unit = ComputeUnit(self._computer, self.waiting)
         self._by_unit: bool | None = True if legacy else None
+        self._forked: dict[str, ForeignFork | None] = {}
         self.source = self._scheduler.endpoint
 
     @classmethod
@@ -160,6 +178,19 @@ class Remote:
             return int({tag["name"]: tag["value"] for tag in listed}["Nonce"])
         except (AoError, KeyError, TypeError, ValueError):
             return None
+
+    async def forked(self, process: str) -> ForeignFork | None:
+        """How the source has a process as a fork; None where it does not say that it has.
+
+        `aoshell serve` says it; a scheduler unit of the network has no forks.
+
+        Raises:
+            AoError: it cannot be asked.
+        """
+        if process not in self._forked:
+            answer = await self._ask(f"/processes/{process}") if self.chained else None
+            self._forked[process] = None if answer is None else _fork_of(answer)
+        return self._forked[process]
 
     async def _ask(self, path: str) -> Response:
         return await self._scheduler.get("schedule", path, seconds=SECONDS, largest=LARGEST_PAGE)
@@ -286,6 +317,19 @@ class Remote:
         except AoError:
             return False
         return isinstance(told, Mapping) and str(told.get("network", "")).startswith(OWN)
+
+
+def _fork_of(answer: Response) -> ForeignFork | None:
+    if not answer.ok or not answer.body.startswith(b"{"):
+        return None
+    try:
+        said = answer.json("schedule")["forked"]
+        slot, memory = said["slot"], said["memory"]
+    except (AoError, KeyError, TypeError):
+        return None
+    if not (is_count(slot) and type(memory) is int and -1 <= memory <= slot):
+        return None
+    return ForeignFork(printable(words(said.get("source")))[:LONGEST_SOURCE], slot, memory)
 
 
 def _first_tags(listed: object) -> dict[str, str]:

@@ -16,6 +16,7 @@ import threading
 import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
+from itertools import repeat
 from pathlib import Path
 
 from aoshell import durable
@@ -96,6 +97,22 @@ class Memories:
     def image(self, digest: str) -> bytes:
         """A memory as a worker takes it. Raises AoError where it is missing or damaged."""
         return self.packed(digest)[_HEAD:]
+
+    def whole(self, digest: str, most: int) -> bytes | None:
+        """A memory as its guest had it; None where that is more than so many bytes. Takes long.
+
+        Raises:
+            AoError: it is missing or damaged.
+        """
+        found = bytearray()
+        try:
+            for part in whole_of(self.packed(digest)):
+                found += part
+                if len(found) > most:
+                    return None
+        except ValueError as error:
+            raise _damaged(digest) from error
+        return bytes(found)
 
     def remove(self, digest: str) -> None:
         """Remove a memory, unless a fork that is being taken in needs it."""
@@ -194,7 +211,15 @@ def is_packed(packed: bytes) -> bool:
 
 def digest_of(packed: bytes) -> str:
     """The SHA-256 of the whole memory that a file has. Raises ValueError where it has none."""
-    whole, rest = hashlib.sha256(), bytearray()
+    digest = hashlib.sha256()
+    for part in whole_of(packed):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def whole_of(packed: bytes) -> Iterator[bytes]:
+    """The pages of the memory that a file has, in order. Raises ValueError where it has none."""
+    rest = bytearray()
     unpacking = zipped.Unpacking(zipped.ZLIB)
     pages, done = -1, 0
     for block in unpacking.feed(packed[_HEAD:]):
@@ -211,16 +236,13 @@ def digest_of(packed: bytes) -> str:
             (number,) = struct.unpack_from("<Q", rest)
             if not done <= number < pages:
                 raise ValueError("the pages of a memory are out of order")
-            for _ in range(number - done):
-                whole.update(_ZEROS)
-            whole.update(rest[8 : 8 + PAGE])
+            yield from repeat(_ZEROS, number - done)
+            yield bytes(rest[8 : 8 + PAGE])
             done, rest = number + 1, rest[8 + PAGE :]
     unpacking.end()
     if rest or pages < 0:
         raise ValueError("a memory has half a page")
-    for _ in range(pages - done):
-        whole.update(_ZEROS)
-    return whole.hexdigest()
+    yield from repeat(_ZEROS, pages - done)
 
 
 def _damaged(digest: str) -> AoError:

@@ -40,10 +40,12 @@ from aoshell.nodes.local.network.shapes import (
     stored_of,
 )
 from aoshell.nodes.local.network.states import States
+from aoshell.nodes.local.peek import fork_point
 from aoshell.nodes.local.push import owned
 from aoshell.nodes.transaction import Transaction
 from aoshell.nodes.values import (
     EntryPage,
+    ForkPoint,
     LogEntry,
     Module,
     NetworkModule,
@@ -265,6 +267,17 @@ class LocalNetwork:
             return await self._given(stored_of(process, self._without_signature(logged)))
         upload = find_upload(self._engine.store, id)
         return await self._given(stored_of("", upload)) if upload else None
+
+    async def forked(self, process: str) -> ForkPoint | None:
+        origin = self._engine.origins.of(self._look_up(process).number)
+        return fork_point(origin) if origin else None
+
+    async def base(self, process: str, most: int) -> bytes | None:
+        origins = self._engine.origins
+        origin = origins.of(self._look_up(process).number)
+        if origin is None or not origin.memory:
+            return None
+        return await asyncio.to_thread(origins.memories.whole, origin.memory, most)
 
     async def module(self, id: str) -> Module | None:
         module_id = self._engine.store.find_module(id) if has_id_form(id) else ""
