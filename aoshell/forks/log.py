@@ -146,6 +146,13 @@ class _Reading:
             return
         newest = await self._remote.newest(self._process) if self._wanted is None else None
         last = newest if self._wanted is None else self._wanted
+        if newest is not None and newest < self._last:
+            raise AoError(
+                f"{self._remote.source} says that {self._process} has slots up to {newest}, and has"
+                f" given slot {self._last}",
+                stage="schedule",
+                hint="nothing was forked; has its log been cut?",
+            )
         start, began = time.monotonic(), len(self._messages)
         told = start
         while not self._is_enough:

@@ -17,7 +17,7 @@ from typing import Any
 from aoshell.bounded import zipped
 from aoshell.bounded.sizes import size
 from aoshell.errors import AoError
-from aoshell.forks.messages import Assigned
+from aoshell.forks.messages import LONGEST_NUMBER, Assigned
 from aoshell.home.endpoints import HYPERBEAM, LEGACY, Endpoints, resolve_endpoints
 from aoshell.home.folders import Settings
 from aoshell.nodes.remote.arweave.gateway import Gateway
@@ -163,21 +163,36 @@ class Remote:
         return answer.ok and _edges(answer) is not None
 
     async def newest(self, process: str) -> int | None:
-        """The last slot of a process, None where nobody says it."""
+        """The last slot of a process, None where nobody says it.
+
+        Raises:
+            AoError: it cannot be asked, or says what is no slot.
+        """
         if self._by_unit is None:
             self._by_unit = await self._is_unit(process)
         if not self._by_unit:
             answer = await self._ask(f"/{process}~process@1.0/slot/current")
             text = answer.text().strip()
-            return int(text) if answer.ok and text.isdecimal() and len(text) < 16 else None
+            return self._slot(process, text) if answer.ok and _is_number(text) else None
         answer = await self._ask(f"/{process}/latest?process-id={process}")
         if not answer.ok:
             return None
         try:
             listed = answer.json("schedule")["assignment"]["tags"]
-            return int({tag["name"]: tag["value"] for tag in listed}["Nonce"])
-        except (AoError, KeyError, TypeError, ValueError):
+            said = words({tag["name"]: tag["value"] for tag in listed}["Nonce"])
+        except (AoError, KeyError, TypeError):
             return None
+        return self._slot(process, said)
+
+    def _slot(self, process: str, said: str) -> int:
+        if not (said.isascii() and said.isdecimal() and len(said) <= LONGEST_NUMBER):
+            raise AoError(
+                f"{self.source} says that the newest slot of {process} is {brief(said)}, which is"
+                " none",
+                stage="schedule",
+                hint="nothing was forked; PROCESS@SLOT forks it behind a slot that it has",
+            )
+        return int(said)
 
     async def forked(self, process: str) -> ForeignFork | None:
         """How the source has a process as a fork; None where it does not say that it has.
@@ -317,6 +332,11 @@ class Remote:
         except AoError:
             return False
         return isinstance(told, Mapping) and str(told.get("network", "")).startswith(OWN)
+
+
+def _is_number(text: str) -> bool:
+    """Whether a text is a number, as a page or a sentence is not."""
+    return text.removeprefix("-").isdecimal()
 
 
 def _fork_of(answer: Response) -> ForeignFork | None:

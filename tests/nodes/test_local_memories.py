@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import json
+import os
 import signal
 import struct
 import subprocess
 import sys
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
 
@@ -17,6 +20,8 @@ import pytest
 from eventually import in_loop
 from zygotes import SHARED
 
+import aoshell
+from aoshell import durable
 from aoshell.errors import AoError
 from aoshell.forks.log import ForeignLog
 from aoshell.forks.making import ForkedCode, make_fork
@@ -24,6 +29,7 @@ from aoshell.forks.messages import Assigned, ForeignMessage
 from aoshell.forks.remote import ForeignMemory
 from aoshell.home.folders import Settings
 from aoshell.nodes.local.forked.memories import MAGIC, PAGE, Memories, digest_of, pack
+from aoshell.nodes.local.history import adding
 from aoshell.nodes.local.history.transfer import FORKED
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.node import LocalNode
@@ -151,7 +157,9 @@ def test_a_kill_at_any_step_leaves_all_of_a_fork_or_nothing(tmp_path: Path) -> N
     for step in range(100):
         folder = tmp_path / f"{step}"
         driver = [sys.executable, str(Path(__file__).with_name("import_driver.py"))]
-        ended = subprocess.run([*driver, str(folder), str(exported), str(step)], check=False)
+        own = os.environ | {"PYTHONPATH": str(Path(aoshell.__file__).parents[1])}
+        given = [*driver, str(folder), str(exported), str(step)]
+        ended = subprocess.run(given, check=False, env=own)
         outcomes.append(asyncio.run(left(folder)))
         if ended.returncode == 0:
             break
@@ -231,3 +239,59 @@ def test_a_dump_that_is_refused_leaves_no_memory(tmp_path: Path) -> None:
         assert files(there.state) == ()
 
     asyncio.run(asyncio.wait_for(test(), 60))
+
+
+@in_loop
+async def test_a_disk_that_is_full_in_the_middle_of_an_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the database at its real bound, at each page; of the memory where it is written."""
+    monkeypatch.setattr(adding, "SLICE", 1)
+    node = await LocalNode.open(tmp_path, supervisor=SHARED)
+    try:
+        store, exported = node._engine.store, a_fork(wasm=WASM + custom_section(30_000))
+
+        def nothing_is_there() -> None:
+            for table in ("processes", "log", "results", "origins"):
+                assert store.select_one(f"SELECT count(*) FROM {table}") == (0,), table
+            assert store.select("SELECT kind FROM modules") == [("environment",)]
+            assert files(tmp_path) == ()
+
+        db = store._db
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (pages,) = db.execute("PRAGMA page_count").fetchone()
+        for more in range(100):
+            db.execute(f"PRAGMA max_page_count = {pages + more}")
+            try:
+                await node.restore(exported)
+                break
+            except AoError as error:
+                assert "full" in error.what
+            nothing_is_there()
+        assert more > 3, "it was full more than once"
+        db.execute("PRAGMA max_page_count = 1000000")
+        assert files(tmp_path) == NAMES and (await node.find("twin")).slots == 8
+        await node.delete(PROCESS)
+        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        monkeypatch.setattr(durable, "sync_folder", raising(full))
+        with pytest.raises(AoError, match="No space left on device") as raised:
+            await node.restore(exported)
+        assert "nothing was forked" in raised.value.hint
+        monkeypatch.undo()
+        assert files(tmp_path) == () and not await node.processes()
+        await node.restore(exported)
+    finally:
+        await node.close()
+
+
+def custom_section(length: int) -> bytes:
+    """A part of a module that does nothing."""
+    size = length + 1
+    return bytes([0, size & 127 | 128, size >> 7 & 127 | 128, size >> 14, 0]) + bytes(length)
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    def call(*_args: object) -> None:
+        raise error
+
+    return call
