@@ -204,6 +204,30 @@ async def test_what_is_withheld_is_named_and_what_it_says_is_given(
 
 
 @in_loop
+async def test_a_log_with_such_an_item_as_data_is_named(folder: Path, wallet: Wallet) -> None:
+    """A message to another process has it in its data: the schedule is not given out in part."""
+    state = settings(folder / "here").state
+    async with served(folder / "there", wallet) as there:
+        fork = await counted(there, 0)
+        own = DataItem.sign(wallet, fork, (), b"one")
+        async with served(state, wallet, key=wallet) as here:
+            other = await here.spawn(COUNTER)
+            sent = await here.send(other, own.raw)
+            await here.result(other, sent)
+        async with home(folder / "here") as node:
+            await forked(node, folder / "here", there, fork)
+    async with served(state, wallet, key=wallet) as here:
+        secrets = Secrets(here, fork, other, {}, [], [own.signature])
+        for path in paths([other], [sent]):
+            answer = await here.client.get(path)
+            assert not secrets.found_in(answer.content), path
+        for path in (f"/{other}?process-id={other}", f"/{other}~process@1.0/schedule"):
+            answer = await here.client.get(path)
+            assert answer.status_code == 403 and f"{sent} is not given out" in answer.text
+        assert "Error" not in await here.result(other, sent)
+
+
+@in_loop
 async def test_pages_of_a_query_stay_as_they_were(folder: Path, wallet: Wallet) -> None:
     async with holding(folder, wallet) as secrets:
         here, after = secrets.here, None

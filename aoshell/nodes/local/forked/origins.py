@@ -18,9 +18,7 @@ from aoshell.nodes.local.forked.withheld import Elsewhere, is_mock
 from aoshell.nodes.local.log.checkpoint import Checkpoint
 from aoshell.nodes.local.log.rows import OF_UNIT, Logged, Origin, ProcessRow
 from aoshell.nodes.local.log.store import Store
-from aoshell.nodes.transaction import Transaction
 from aoshell.nodes.values import WithheldError
-from aoshell.protocol.ans104 import DataItem
 
 
 def sweep_memories(store: Store) -> None:
@@ -47,14 +45,14 @@ class Origins:
         self._known: dict[int, Origin | None] = {}
         self._mocks: dict[int, bool] = {}
         self._elsewhere = Elsewhere(())
-        self._elsewhere_of: tuple[int, ...] = ()
+        self._elsewhere_of = (0, -1)
         self.accept_signed = False
 
     @property
     def elsewhere(self) -> Elsewhere:
         """The processes that others run under the same ids."""
-        newest, count = self._store.select_one("SELECT max(number), count(*) FROM processes")
-        now = newest or 0, count, self._store.cuts  # forks and stand-ins come and go with these
+        (newest,) = self._store.select_one("SELECT max(number) FROM processes")
+        now = newest or 0, self._store.cuts  # what comes raises the one, what goes the other
         if now != self._elsewhere_of:
             self._elsewhere, self._elsewhere_of = Elsewhere.of(self._store), now
         return self._elsewhere
@@ -155,18 +153,8 @@ class Origins:
                 hint="sign it as one",
             )
 
-    def check_kept(self, item: DataItem | Transaction) -> None:
-        """Raise AoError where an upload is, or has in it, an item that is signed for a fork."""
-        if own := self.elsewhere.addressee(item):
-            raise self._not_kept(own, "this upload")
-        self.check_data(item.data)
-
-    def check_data(self, data: bytes) -> None:
-        """Raise AoError where what comes has in its data an item that is signed for a fork."""
-        if own := self.elsewhere.within(data):
-            raise self._not_kept(own, "an item in this one's data")
-
-    def _not_kept(self, own: str, what: str) -> AoError:
+    def not_kept(self, own: str, what: str) -> AoError:
+        """The error for what comes, and is not taken: it is signed for such a process."""
         return AoError(
             f"{self._told(own)}, and {what} is signed for it: whoever has it could post it there",
             stage="message",

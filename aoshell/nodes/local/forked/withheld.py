@@ -53,6 +53,8 @@ class Elsewhere:
 
         That is its target, or what a tag Target or Process names.
         """
+        if not self._ids:
+            return ""
         if isinstance(signed, HttpMessage):
             named = [value for name, value in signed.headers if name.lower() in _NAMES]
         else:

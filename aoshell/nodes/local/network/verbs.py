@@ -12,6 +12,7 @@ from aoshell.nodes.httpitem import HttpItem
 from aoshell.nodes.local.aliases import BUILT_IN, TAGS
 from aoshell.nodes.local.authority import AUTO, fixed_authority
 from aoshell.nodes.local.engine import Engine
+from aoshell.nodes.local.forked.withheld import Elsewhere
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.form import Wire
 from aoshell.nodes.local.log.rows import (
@@ -119,14 +120,16 @@ class LocalNetwork:
             logged = engine.intake.spawn(item, authority=owner, client=client)
             return Receipt(item.id, item.id, logged.slot)
         row = self._look_up(item.target)
-        engine.origins.check_data(item.data)
+        await self._check_data(item.data)
         await engine.cutting.wait_until_free(row)
         logged = engine.intake.send(row, item, client)
         return Receipt(item.id, row.id, logged.slot)
 
     async def keep(self, item: DataItem | Transaction, *, client: str = "") -> None:
         engine = self._engine
-        engine.origins.check_kept(item)
+        if own := engine.origins.elsewhere.addressee(item):
+            raise engine.origins.not_kept(own, "this upload")
+        await self._check_data(item.data)
         if find_upload(engine.store, item.id) is not None:
             return
         if by_lower_name(item.tags).get("type") == "Module":
@@ -136,6 +139,12 @@ class LocalNetwork:
             kind = TRANSACTION if isinstance(item, Transaction) else ""
             upload = Upload(seq, item.id, engine.clock(), client, kind, item.raw)
             engine.admit(Batch(uploads=[upload]), [])
+
+    async def _check_data(self, data: bytes) -> None:
+        """Raise AoError where what comes has in its data an item that is signed for a fork."""
+        origins = self._engine.origins
+        if own := await _within(data, origins.elsewhere):
+            raise origins.not_kept(own, "an item in this one's data")
 
     async def assign(
         self, process: str, message: str, exclude: Sequence[str] = (), *, client: str = ""
@@ -218,7 +227,8 @@ class LocalNetwork:
                 for logged in map(self._without_signature, rows[:limit])
             ]
         )
-        given = [replace(one, stored=await self._given(one.stored)) for one in entries]
+        elsewhere = self._engine.origins.elsewhere
+        given = [replace(one, stored=await self._given(one.stored, elsewhere)) for one in entries]
         return SchedulePage(tuple(given), len(rows) > limit)
 
     def _without_signature(self, logged: Logged) -> Logged:
@@ -226,28 +236,20 @@ class LocalNetwork:
         row = self._engine.processes.get(logged.process)
         return logged._replace(signed=None) if self._engine.origins.takes_unsigned(row) else logged
 
-    async def _given(self, stored: Stored) -> Stored:
+    async def _given(self, stored: Stored, elsewhere: Elsewhere | None = None) -> Stored:
         """A message or an upload as it may be given out: without a signature for a fork.
+
+        Args:
+            elsewhere: `Origins.elsewhere` of now, for whoever gives many.
 
         Raises:
             WithheldError: an item in its data has such a signature.
         """
-        elsewhere = self._engine.origins.elsewhere
-        data = data_of(stored)
-        if len(data) < LITTLE:
-            own = elsewhere.within(data)
-        else:
-            own = await asyncio.to_thread(elsewhere.within, data)
-        if own:
+        if elsewhere is None:
+            elsewhere = self._engine.origins.elsewhere
+        if own := await _within(data_of(stored), elsewhere):
             raise self._engine.origins.withheld(stored.message.id, own)
-        return self._unsigned(stored)
-
-    def _unsigned(self, stored: Stored) -> Stored:
-        """The same without a signature that is for a fork."""
-        signed = stored.signed
-        if signed is None or not self._engine.origins.elsewhere.addressee(signed):
-            return stored
-        return replace(stored, signed=None)
+        return _unsigned(stored, elsewhere)
 
     def _original(self, logged: Logged) -> Original:
         """What a message without a signature was assigned from, None where it came here itself."""
@@ -307,13 +309,28 @@ class LocalNetwork:
             calls.append(partial(stored_of, process, row))
         cuts, lowest = store.cuts, store.lowest
         found = await _read(calls)  # an item in one's data counts by its size only
-        return StoredPage(cuts, tuple(map(self._unsigned, found)), lowest)
+        elsewhere = self._engine.origins.elsewhere
+        return StoredPage(cuts, tuple(_unsigned(one, elsewhere) for one in found), lowest)
 
     async def stored_changed(self) -> None:
         await self._engine.changes.wait(None)
 
     async def state_at(self, process: str, slot: int | None, path: str) -> object:
         return await self._states.read(self._look_up(process).id, slot, path)
+
+
+async def _within(data: bytes, elsewhere: Elsewhere) -> str:
+    """As `Elsewhere.within`; much data is searched in a thread."""
+    if len(data) < LITTLE:
+        return elsewhere.within(data)
+    return await asyncio.to_thread(elsewhere.within, data)
+
+
+def _unsigned(stored: Stored, elsewhere: Elsewhere) -> Stored:
+    """A message or an upload without a signature that is for a fork."""
+    if stored.signed is None or not elsewhere.addressee(stored.signed):
+        return stored
+    return replace(stored, signed=None)
 
 
 async def _read(calls: Sequence[Callable[[], _T]]) -> tuple[_T, ...]:
