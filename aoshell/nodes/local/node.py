@@ -376,11 +376,12 @@ class LocalNode:
         engine = self._engine
         await engine.others.wait("import")
         engine.flush()
-        row = await transfer.import_process(
-            *(engine.store, engine.adding, engine.work, data, engine.address),
-            printable(name),
-            unique=unique,
-        )
+        with engine.origins.coming() as memories:
+            row = await transfer.import_process(
+                *(engine.store, engine.adding, memories, engine.work, data, engine.address),
+                printable(name),
+                unique=unique,
+            )
         return self._engine.describe(row)
 
     async def rename(self, process: str, name: str) -> ProcessInfo:
