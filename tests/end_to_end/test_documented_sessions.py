@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from documented import COMMAND, PROMPT, REPO, Block, Step, blocks, by_form, pattern_of, steps
 from eventually import SECONDS
+from program import AOSHELL, ENTRY
 from terminal import Terminal
 
-ENTRY = "import sys; from aoshell.entry import main; sys.exit(main())"
 PROCESS = re.compile(r"(?:\[[\w-]+\])?((?:[\w-]+(?=@aos))?)")  # that a prompt names
 ANY_PROMPT = "> "  # on a page that leaves prompts out
 ROWS, COLUMNS = 400, 132
@@ -166,7 +166,7 @@ def test_at_the_prompt(block: Block, folder: Path, environment: dict[str, str]) 
 
 def opened(name: str, folder: Path, environment: dict[str, str]) -> Terminal:
     return Terminal(
-        [sys.executable, "-c", ENTRY, name],
+        [*AOSHELL, name],
         environment,
         columns=COLUMNS,
         rows=ROWS,
