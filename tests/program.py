@@ -32,9 +32,9 @@ REPO = TESTS.parent
 ENTRY = "import sys; from aoshell.entry import main; sys.exit(main())"
 AOSHELL = [sys.executable, "-c", ENTRY]
 CODES = [["-c", ENTRY]]
-# Programs on nodes of tests.
-ENTRIES = ("shell_entry.py", "shell_remote_entry.py", "attested_entry.py")
-FILES = [[str(TESTS / "shell" / name)] for name in ENTRIES]
+# Programs on nodes of tests, and a node that is killed.
+ENTRIES = ("shell/shell_entry.py", "shell/shell_remote_entry.py", "shell/attested_entry.py")
+FILES = [[str(TESTS / name)] for name in (*ENTRIES, "nodes/crash_driver.py")]
 Folder = str | os.PathLike[str] | None
 _START = f"""import sys
 sys.path.insert(0, {str(TESTS)!r})

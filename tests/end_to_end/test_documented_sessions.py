@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from documented import COMMAND, PROMPT, REPO, Block, Step, blocks, by_form, pattern_of, steps
 from eventually import SECONDS
-from program import AOSHELL, ENTRY
+from program import AOSHELL, ENTRY, run
 from terminal import Terminal
 
 PROCESS = re.compile(r"(?:\[[\w-]+\])?((?:[\w-]+(?=@aos))?)")  # that a prompt names
@@ -175,13 +175,12 @@ def opened(name: str, folder: Path, environment: dict[str, str]) -> Terminal:
 
 
 def prepared(folder: Path, environment: dict[str, str], *arguments: str) -> None:
-    done = subprocess.run(
-        ["aoshell", *arguments],
+    done = run(
+        [*AOSHELL, *arguments],
         env=environment,
         cwd=folder,
         capture_output=True,
         text=True,
-        check=False,
     )
     assert done.returncode == 0, done.stderr
 
