@@ -191,7 +191,7 @@ def seen(terminal: Terminal, step: Step, text: str) -> None:
     first, *more = step.typed.split("\n")
     last = more[-1].strip() if more else first.strip()
     prompt_of = PROMPT if step.prompt == ANY_PROMPT else re.compile(re.escape(step.prompt))
-    end = time.monotonic() + SECONDS / 4
+    end = time.monotonic() + SECONDS
     while True:
         *said, prompt = terminal.said
         typed = [number for number, line in enumerate(said) if typed_line(line) == last]
