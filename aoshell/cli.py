@@ -251,8 +251,8 @@ def _batch(options: Options, settings: Settings, backend: Backend) -> int:
         interrupts.heed()
     with nullcontext() if options.runs else open_input(0) as given:
         backend.warm()
+        from aoshell.shell.front import Patience
         from aoshell.shell.lines.batch import run_batch
-        from aoshell.shell.session import Patience
 
         asking = None
         if typed and sys.stdout.isatty() and not options.json:

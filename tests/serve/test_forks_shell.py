@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 
+from program import AOSHELL
 from served_node import served
 from test_forks import counted, forked, home, settings
 from typed_session import Typed, run
@@ -22,8 +22,6 @@ from aoshell.protocol.wallet import Wallet
 from aoshell.shell.forking import state_note
 from aoshell.shell.view.tables import process_table
 from aoshell.states.working import dump, load, notes
-
-ENTRY = "import sys; from aoshell.entry import main; sys.exit(main())"
 
 
 def test_a_live_process_is_brought_home_and_spoken_to_as_its_owner(
@@ -117,12 +115,11 @@ def test_aoshell_fork_brings_a_process_home(tmp_path: Path, wallet: Wallet) -> N
         async with served(tmp_path / "there", wallet) as there:
             process, url = await counted(there), there.serving.facts.url
             environment = os.environ | {"AOSHELL_HOME": str(tmp_path / "home")}
-            command = [sys.executable, "-c", ENTRY]
             pipe = asyncio.subprocess.PIPE
 
             async def aoshell(*words: str) -> tuple[int, str, str]:
                 started = await asyncio.create_subprocess_exec(
-                    *command, *words, stdout=pipe, stderr=pipe, env=environment
+                    *AOSHELL, *words, stdout=pipe, stderr=pipe, env=environment
                 )
                 out, err = await started.communicate()
                 return started.returncode or 0, out.decode(), err.decode()

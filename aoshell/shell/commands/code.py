@@ -6,6 +6,7 @@ from pathlib import Path
 
 from aoshell.errors import AoError
 from aoshell.nodes.values import Module
+from aoshell.shell import questions
 from aoshell.shell.code.bundle import ProgramBundle, bundle, refuse_unloadable
 from aoshell.shell.code.files import path_of_argument, read_file
 from aoshell.shell.code.loading import load_file, notes_of
@@ -80,7 +81,7 @@ async def read_only(session: Session, given: Given) -> CommandOutput:
     """The answer to CODE in the state that is given, the attached process where none is."""
     state, code = await find_state(session, given[STATE]), given["CODE"]
     asked = await session.naming.in_lua(code)
-    answer = await session.dryrun(asked, state.process, state.slot, shown=code)
+    answer = await questions.dryrun(session, asked, state.process, state.slot, shown=code)
     note = state_note(state.process, state.slot)
     return CommandOutput(answer=answer, ok=answer.ok, note=note)
 

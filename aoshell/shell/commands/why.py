@@ -20,6 +20,7 @@ from aoshell.shell.commands.workbench import workbench_of
 from aoshell.shell.feed import named_id
 from aoshell.shell.forking import foreign_note, state_note
 from aoshell.shell.outcome import CommandOutput, Table
+from aoshell.shell.questions import query
 from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import split_error
 from aoshell.shell.view.tables import table_lines
@@ -65,7 +66,7 @@ async def handlers(session: Session, given: Given) -> CommandOutput:
     not count. LEFT is how many runs it still has, where it has not got all.
     """
     state = await find_state(session, given[STATE])
-    found = await session.query(_HANDLERS, state.process, state.slot)
+    found = await query(session, _HANDLERS, state.process, state.slot)
     assert isinstance(found, list)
     rows = tuple(
         (
