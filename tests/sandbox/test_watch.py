@@ -13,10 +13,10 @@ MODES = [None, False, True]  # not made to be watched; instructions; lines too
 
 SCRIPTS = [
     "local s = 0 for i = 1, 1000 do s = s + i end return s",
-    "local function f(n) if n < 1 then error('deep') end return 1 + f(n - 1) end return pcall(f, 9)",
+    "local function f(n) if n < 1 then error('x') end return 1 + f(n - 1) end return pcall(f, 9)",
     "return pcall(pcall)",
     "return pcall(xpcall, error)",
-    "return xpcall(error, function(e) return 'caught ' .. tostring(e) end, 'x')",
+    "return xpcall(error, function(e) return tostring(e) end, 1)",
     "return pcall(coroutine.create, 1)",
     "return pcall(coroutine.resume, 1)",
     "return pcall(load, nil)",
@@ -30,7 +30,7 @@ SCRIPTS = [
     "return tostring(coroutine.create), tostring(print), tostring(pcall)",
     "return debug.sethook, debug.gethook, debug.getregistry, debug.getupvalue",
     "local i = debug.getinfo(coroutine.create) return i.what .. i.source .. i.linedefined",
-    "local t, n = {}, 0 for i = 1, 50 do t[{}] = i end for k, v in pairs(t) do n = n + v end return n",
+    "local t, n = {}, 0 for i = 1, 9 do t[{}] = i end for k, v in pairs(t) do n = n + v end return n",
     "local function f() return f() + 1 end return pcall(f)",
     "return select('#', pcall(table.unpack, {}, 1, 5000))",
     "local function f() return coroutine.create() end local y = f()",
