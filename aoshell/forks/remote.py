@@ -125,10 +125,9 @@ class Remote:
             NotFoundError: the process is not there.
             AoError: stage "schedule".
         """
-        if self._by_unit is None:
-            self._by_unit = await self._is_unit(process)
+        by_unit = await self._is_unit(process) if self._by_unit is None else self._by_unit
         limit = min(PAGE, last - after)
-        if self._by_unit:
+        if by_unit:
             query = f"process-id={process}&from-nonce={after}&limit={limit}"
             answer = await self._ask(f"/{process}?{query}")
         else:
@@ -138,6 +137,7 @@ class Remote:
         edges = _edges(answer)
         if edges is None:
             raise _no_log(answer, process)
+        self._by_unit = by_unit  # it has answered: of a process that is not there nobody can tell
         return edges
 
     async def _is_unit(self, process: str) -> bool:
@@ -146,9 +146,8 @@ class Remote:
 
     async def newest(self, process: str) -> int | None:
         """The last slot of a process, None where nobody says it."""
-        if self._by_unit is None:
-            self._by_unit = await self._is_unit(process)
-        if not self._by_unit:
+        by_unit = await self._is_unit(process) if self._by_unit is None else self._by_unit
+        if not by_unit:
             answer = await self._ask(f"/{process}~process@1.0/slot/current")
             text = answer.text().strip()
             return int(text) if answer.ok and text.isdecimal() and len(text) < 16 else None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from aoshell.errors import AoError
 from aoshell.nodes.base import Node
 from aoshell.nodes.values import ProcessInfo
 
@@ -72,6 +73,34 @@ class Changed:
     behind: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A fork that is in the home, all of it computed.
+
+    Attributes:
+        notes: what a person should know.
+    """
+
+    process: ProcessInfo
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NotTaken:
+    """A live process of which nothing is in the home, as it was asked for, and why."""
+
+    place: str
+    error: AoError
+
+
+@dataclass(frozen=True, slots=True)
+class ForkedNetwork:
+    """What became of processes that were to be forked, in their order. At least one is here."""
+
+    taken: tuple[Taken, ...]
+    failed: tuple[NotTaken, ...]
+
+
 class Forking(Protocol):
     """Reads live processes."""
 
@@ -79,22 +108,23 @@ class Forking(Protocol):
         self,
         node: Node,
         source: str,
-        place: str,
+        places: Sequence[str],
         name: str,
         tell: Callable[[str], None],
         *,
         replay: bool,
-    ) -> tuple[ProcessInfo, tuple[str, ...]]:
-        """Put a live process into the home of a node; the process, and notes for the user.
+    ) -> ForkedNetwork:
+        """Put live processes into the home of a node.
 
         Args:
-            source: URL or profile of its network.
-            place: PROCESS[@SLOT].
+            source: URL or profile of their network.
+            places: PROCESS[@SLOT], each a name or an id.
+            name: of the first one here.
             tell: shows how far it is.
-            replay: compute all slots here, though a memory could be had.
+            replay: compute all slots here, though memories could be had.
 
         Raises:
-            AoError: it could not be forked, and nothing of it is in the home.
+            AoError: none could be forked, and nothing of them is in the home.
         """
 
     async def compare(
@@ -129,6 +159,16 @@ def fork_text(process: ProcessInfo) -> str:
         text += f"; it begins with the memory behind slot {origin.memory}"
         text += f", for which {origin.vouched} alone vouches"
     return text
+
+
+def network_text(network: ForkedNetwork) -> str:
+    """What became of the forks of a network, for people: a line for each fact."""
+    lines = []
+    for one in network.taken:
+        name = f"{one.process.name}: " if len(network.taken) + len(network.failed) > 1 else ""
+        lines += [f"{name}{text}" for text in (fork_text(one.process), *one.notes)]
+    lines += [f"{one.place} is not forked: {one.error}" for one in network.failed]
+    return "\n".join(lines)
 
 
 def foreign_note(process: ProcessInfo, slot: int) -> str:
