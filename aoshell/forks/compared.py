@@ -8,6 +8,7 @@ from aoshell.errors import AoError, UsageError
 from aoshell.forks.cache import LogCache, cache_key
 from aoshell.forks.changing import results_of
 from aoshell.forks.comparing import compare_log
+from aoshell.forks.crons import past_crons
 from aoshell.forks.log import ForeignLog, Tell, read_log
 from aoshell.forks.making import find_code
 from aoshell.forks.remote import Remote, cache_folder
@@ -104,7 +105,9 @@ async def _computed(
     definition = log.messages[0].message
     assert definition is not None
     code = await find_code(remote, definition, limits)
-    return await results_of(log, code, changed, limits, tell), code.notes
+    crons = await past_crons(remote, log, code.kind == "wasm", None, tell)
+    results = await results_of(log, code, crons, changed, limits, tell)
+    return results, (*code.notes, *crons.notes)
 
 
 async def _stored(node: Node, process: str, first: int, last: int) -> Mapping[int, Result]:

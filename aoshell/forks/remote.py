@@ -57,11 +57,14 @@ class ForeignMemory:
 
     Attributes:
         vouched: who says so.
+        timestamp: of the last message that is in it, milliseconds since the Unix epoch: that of its
+            slot, or of a cron message behind it.
     """
 
     slot: int
     data: bytes = field(repr=False)
     vouched: str
+    timestamp: int = 0
 
 
 class Remote:
@@ -184,7 +187,9 @@ class Remote:
                 stage="fork",
                 hint="--replay computes all slots here",
             )
-        return ForeignMemory(int(slot), answer.body, self._computer.endpoint)
+        time = answer.header("last-timestamp")
+        timestamp = int(time) if time.isdecimal() and len(time) <= 15 else 0
+        return ForeignMemory(int(slot), answer.body, self._computer.endpoint, timestamp)
 
     async def checkpoint(self, process: str, module: str, last: int) -> ForeignMemory | None:
         """The newest memory at or before a slot that a trusted owner has put on Arweave.
@@ -224,7 +229,9 @@ class Remote:
         digest = hashlib.sha256(memory).hexdigest()
         if said.get("SHA-256") != digest:
             raise _lies(id, "its memory has another SHA-256 than it says")
-        return ForeignMemory(slot, memory, f"{code.owner} (checkpoint {id})")
+        time = said.get("Timestamp", "")
+        timestamp = int(time) if time.isdecimal() and len(time) <= 15 else 0
+        return ForeignMemory(slot, memory, f"{code.owner} (checkpoint {id})", timestamp)
 
     # Results ----------------------------------------------------------------------------------
 

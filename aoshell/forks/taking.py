@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from aoshell.errors import AoError, UsageError
 from aoshell.forks.cache import LogCache, cache_key
+from aoshell.forks.crons import past_crons
 from aoshell.forks.log import TOLD_EVERY, Tell, read_definition, read_log
 from aoshell.forks.making import find_code, make_fork
 from aoshell.forks.messages import ForeignMessage
@@ -123,8 +124,11 @@ async def take_defined(
     log = await read_log(remote, cache, process, slot, tell, begin)
     if memory is not None:
         log = dataclasses.replace(log, messages=(first, *log.messages))
+    crons = await past_crons(remote, log, code.kind == "wasm", memory, tell)
     now, address = int(time.time() * 1000), (await node.info()).address
-    made = await asyncio.to_thread(make_fork, log, code, name, now, address, memory=memory)
+    made = await asyncio.to_thread(
+        make_fork, log, code, name, now, address, memory=memory, crons=crons
+    )
     await node.local.restore(made.data, name, unique=True)
     await wait_until_computed(node, process, made.slot, tell)
     return Taken(await node.find(process), made.notes)
