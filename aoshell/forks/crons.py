@@ -137,7 +137,7 @@ async def _check_units(remote: Remote, is_wasm: bool) -> None:
     """Raise InexactCronError where no compute unit of the network makes cron messages."""
     if not is_wasm:
         raise InexactCronError("compute units run WASM only")
-    if not remote.chained:
+    if remote.is_hyperbeam:
         raise InexactCronError(f"{remote.source} is a HyperBEAM node, which has no such messages")
     if await remote.is_own():
         raise InexactCronError(f"{remote.source} is aoshell serve, which has a clock of its own")

@@ -30,6 +30,10 @@ from aoshell.sandbox import environment
 LARGEST_MEMORY = 4 << 30  # bytes that a forked guest may grow to, whatever its module says
 _UNITS = {"kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
 _LIMIT = re.compile(r"([1-9][0-9]{0,6})-(kb|mb|gb)")
+_LUERL = (
+    "its node runs it in luerl, and here it runs in Lua 5.3: numbers that are made of texts,"
+    " errors, block times and keys of messages may differ; .compare tells"
+)
 _WEAVE_DRIVE = ("Availability-Type", "Extension")
 
 
@@ -90,7 +94,7 @@ async def find_code(remote: Remote, definition: Message, limits: Limits) -> Fork
             return _environment(f"{remote.source} runs its built-in environment for it")
         raise
     if not code.data.startswith(WASM_MAGIC):
-        return _lua(code)
+        return _lua(code, (_LUERL,) if remote.is_hyperbeam else ())
     _refuse_weave_drive(code.tags)
     memory, notes = _memory(code, limits)
     told = {
@@ -108,11 +112,12 @@ def _environment(why: str) -> ForkedCode:
     return ForkedCode(module, "environment", b"", "", Limits().memory, notes)
 
 
-def _lua(code: VerifiedCode) -> ForkedCode:
+def _lua(code: VerifiedCode, notes: tuple[str, ...]) -> ForkedCode:
     """A module in Lua; an environment of another version has JSON that names its sources."""
     if code.data.startswith(b'{".'):
         return _environment("it runs the environment of another version of aoshell")
-    return ForkedCode(environment.module_id(code.data), "lua", code.data, "", Limits().memory)
+    module = environment.module_id(code.data)
+    return ForkedCode(module, "lua", code.data, "", Limits().memory, notes)
 
 
 def _memory(code: VerifiedCode, limits: Limits) -> tuple[int, tuple[str, ...]]:
@@ -216,12 +221,29 @@ def make_fork(
     if log.unsigned:
         many = "message is" if log.unsigned == 1 else "messages are"
         notes.append(f"{log.unsigned:,} {many} not signed: {log.source} alone vouches for that")
+    notes += _scheduling_notes(log, first)
     found = _records(row, log, code, inserted, crons)
     found[1:1] = held
     if memory is not None:
         _mark_as_held(found, memory.slot)
     parts = transfer.write_process(row, found, forked=origin)
     return MadeFork(b"".join(parts), last.slot, tuple(notes))
+
+
+def _scheduling_notes(log: ForeignLog, definition: Message) -> list[str]:
+    """What a person should know of who put the messages into their slots."""
+    notes, signed = [], log.schedulers
+    if not log.chained:
+        notes.append("its hash chain is not checked: its form is not that of HyperBEAM's scheduler")
+    if many := signed.get("", 0):
+        who = "1 assignment is" if many == 1 else f"{many:,} assignments are"
+        why = "lists them without" if log.hyperbeam else "does not list all that was signed, or no"
+        notes.append(f"{who} not checked: {log.source} {why} signatures, so it alone vouches")
+    others = {address for address in signed if address and address != definition.tag("Scheduler")}
+    if log.hyperbeam and others:
+        keys = ", ".join(sorted(others)[:3])
+        notes.append(f"assignments are signed by {keys}, whom its definition names no scheduler")
+    return notes
 
 
 def _schedules(tags: list[str], now: int) -> str:

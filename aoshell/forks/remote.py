@@ -9,14 +9,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from aoshell.bounded import zipped
 from aoshell.bounded.sizes import size
 from aoshell.errors import AoError
+from aoshell.forks.bundles import keep_answer, lists_assignments
 from aoshell.forks.messages import Assigned
 from aoshell.home.endpoints import HYPERBEAM, LEGACY, Endpoints, resolve_endpoints
 from aoshell.home.folders import Settings
@@ -26,15 +29,22 @@ from aoshell.nodes.remote.http.answer import Response
 from aoshell.nodes.remote.http.client import Client
 from aoshell.nodes.remote.http.pages import turns
 from aoshell.nodes.remote.http.progress import Waiting
+from aoshell.nodes.remote.hyperbeam.asking import until_whole
+from aoshell.nodes.remote.hyperbeam.key import BUNDLED
+from aoshell.nodes.remote.hyperbeam.reading import Reading
 from aoshell.nodes.remote.legacy.units import EDGES, ComputeUnit, cursor
+from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.remote.results import from_json, words
 from aoshell.nodes.values import NotFoundError
+from aoshell.protocol import httpsig
 from aoshell.protocol.encoding import brief
-from aoshell.protocol.message import Result
+from aoshell.protocol.message import Result, Tag, raw
 from aoshell.protocol.url import is_loopback
 from aoshell.sandbox import environment
 
 PAGE = 500  # messages that are asked for at once
+FEWEST, MOST = 8, 128  # messages that are asked for at once where a node adds all signatures
+QUICK = 5.0  # seconds in which such an answer comes, or fewer are asked for
 LARGEST_PAGE = 64 << 20  # bytes of an answer with them
 SECONDS = 120.0  # that such an answer may take
 LEGACY_NETWORK = "legacy"  # names the public legacy network
@@ -73,7 +83,6 @@ class Remote:
     Attributes:
         source: URL of who schedules, for people and for the home.
         gateway: has modules, and messages that were assigned by their ids.
-        chained: its hash chain is the network's.
     """
 
     def __init__(self, endpoints: Endpoints, settings: Settings) -> None:
@@ -85,7 +94,12 @@ class Remote:
         self.gateway = Gateway(gateway, settings.cache / "modules")
         self._raw = gateway
         self._unit = ComputeUnit(self._computer, self.waiting)
+        self._settings = settings
+        self._book: Book | None = None
+        self._node: Reading | None = None
         self._by_unit: bool | None = True if legacy else None
+        self._gives_bundles = True
+        self._bundled = FEWEST
         self.source = self._scheduler.endpoint
 
     @classmethod
@@ -114,34 +128,60 @@ class Remote:
     async def close(self) -> None:
         for client in (self._scheduler, self._computer, self._raw):
             await client.close()
+        if self._book is not None:
+            self._book.close()
 
     # The log ----------------------------------------------------------------------------------
 
+    async def meet(self, process: str) -> None:
+        """Learn whether it is a HyperBEAM node. Raises AoError as `page`."""
+        if self._by_unit is None:
+            await self.page(process, -1, 0)
+
     @property
-    def chained(self) -> bool:
-        return self._by_unit is not False
+    def is_hyperbeam(self) -> bool:
+        """Whether it is a HyperBEAM node; known when it was met."""
+        return self._by_unit is False
 
     async def page(self, process: str, after: int, last: int) -> Sequence[Any]:
-        """Edges of the slots behind `after`, up to `last` at most; () at the end of the log.
+        """What `log.read_page` reads of the slots behind `after`, up to `last` at most; () at the
+        end of the log.
 
         Raises:
             NotFoundError: the process is not there.
             AoError: stage "schedule".
         """
         by_unit = await self._is_unit(process) if self._by_unit is None else self._by_unit
-        limit = min(PAGE, last - after)
         if by_unit:
+            limit = min(PAGE, last - after)
             query = f"process-id={process}&from-nonce={after}&limit={limit}"
             answer = await self._ask(f"/{process}?{query}")
+            page = _edges(answer)
         else:
-            span = f"from={after + 1}&to={after + limit}"
-            path = f"/{process}~process@1.0/schedule?{span}&accept=application/aos-2"
-            answer = await self._ask(path)
-        edges = _edges(answer)
-        if edges is None:
+            answer, page = await self._page_of_node(process, after, last)
+        if page is None:
             raise _no_log(answer, process)
         self._by_unit = by_unit  # it has answered: of a process that is not there nobody can tell
-        return edges
+        return page
+
+    async def _page_of_node(
+        self, process: str, after: int, last: int
+    ) -> tuple[Response, Sequence[Any] | None]:
+        """A page of HyperBEAM: with its signatures where the node gives them, else as JSON."""
+        path = f"/{process}~process@1.0/schedule?from={after + 1}&to="
+        if self._gives_bundles:
+            start = time.monotonic()
+            upto = min(last, after + self._bundled)
+            asking = partial(self._ask, path + str(upto), BUNDLED)
+            answer = await until_whole(asking)
+            if answer.ok and lists_assignments(answer):
+                self._bundled = _next_size(self._bundled, time.monotonic() - start)
+                return answer, (keep_answer(answer),)
+        answer = await self._ask(f"{path}{min(last, after + PAGE)}&accept=application/aos-2")
+        page = _edges(answer)
+        if page:
+            self._gives_bundles = False
+        return answer, page
 
     async def _is_unit(self, process: str) -> bool:
         answer = await self._ask(f"/{process}?process-id={process}&from-nonce=-1&limit=1")
@@ -163,8 +203,10 @@ class Remote:
         except (AoError, KeyError, TypeError, ValueError):
             return None
 
-    async def _ask(self, path: str) -> Response:
-        return await self._scheduler.get("schedule", path, seconds=SECONDS, largest=LARGEST_PAGE)
+    async def _ask(self, path: str, headers: Mapping[str, str] | None = None) -> Response:
+        return await self._scheduler.get(
+            "schedule", path, headers=headers, seconds=SECONDS, largest=LARGEST_PAGE
+        )
 
     # Memories ---------------------------------------------------------------------------------
 
@@ -237,19 +279,14 @@ class Remote:
 
     async def result(self, process: str, slot: int, message: str) -> Result:
         """The result of a slot there. Raises AoError, stage "compute"."""
-        if self._by_unit is not False:
-            return await self._unit.result(process, message, slot)
-        path = f"/{process}~process@1.0/compute&slot={slot}/results/json"
-        answer = await self._computer.get("compute", path, seconds=SECONDS)
-        if not answer.ok:
-            raise AoError(
-                f"{answer.by} does not give slot {slot} of {process}: {answer.status}",
-                stage="compute",
-            )
-        value = answer.json("compute")
-        if isinstance(value, Mapping) and isinstance(value.get("json"), Mapping):
-            value = value["json"].get("body", value)
-        return from_json(process, slot, value, 0.0, answer.by)
+        if self.is_hyperbeam:
+            self._node = self._node or self._reading()
+            return await self._node.result(process, slot)
+        return await self._unit.result(process, message, slot)
+
+    def _reading(self) -> Reading:
+        self._book = Book(self._settings.book)
+        return Reading(self._computer, self._book)
 
     async def results(self, process: str, first: Assigned, last: Assigned) -> dict[int, Result]:
         """Results from one slot to another, by slot: as many as the compute unit lists.
@@ -257,7 +294,7 @@ class Remote:
         It lists no errors, and nothing that nobody has asked for.
         """
         found: dict[int, Result] = {}
-        if self._by_unit is False:
+        if self.is_hyperbeam:
             return found
         since, until = str(first.timestamp - 1), cursor(last.timestamp, last.slot)
         with contextlib.suppress(AoError):  # then each slot is asked for
@@ -276,13 +313,30 @@ class Remote:
     async def module(self, id: str) -> VerifiedCode:
         """The code of a process, verified: by its signature, or by its hash where that is its id.
 
+        A HyperBEAM node may have code that no gateway has.
+
         Raises:
             AoError: it is not there, or is not what its id says.
         """
         answer = await self._raw.get("fetch", f"/raw/{id}", largest=LARGEST_PAGE, seconds=SECONDS)
         if answer.ok and environment.module_id(answer.body) == id:
             return VerifiedCode(id, (), answer.body, b"")
+        if self.is_hyperbeam and (kept := await self._kept_code(id)):
+            return kept
         return await self.gateway.code(id)
+
+    async def _kept_code(self, id: str) -> VerifiedCode | None:
+        """Code that the node keeps, its signature checked; None where it has none."""
+        read = partial(self._scheduler.get, headers=BUNDLED, largest=LARGEST_PAGE, seconds=SECONDS)
+        answer = await until_whole(partial(read, "fetch", f"/{id}"))
+        checked = httpsig.check(answer.headers, answer.body)
+        by = [one.committer for one in checked.commitments if one.id == id and one.committer]
+        if not answer.ok or not by:
+            return None
+        said = checked.verified
+        data = said.get("data", said.get("body", ""))
+        tags = tuple(Tag(name, words(value)) for name, value in said.items() if name != "data")
+        return VerifiedCode(id, tags, raw(words(data)), b"", by[0])
 
     async def is_own(self) -> bool:
         """Whether it is `aoshell serve`, whose processes may run the built-in environment."""
@@ -317,6 +371,11 @@ def _unzipped(data: bytes) -> bytes:
             raise zipped.DamagedZipError(f"unpack to more than {size(LARGEST_MEMORY)}")
     unpacking.end()
     return bytes(found)
+
+
+def _next_size(size: int, seconds: float) -> int:
+    """How many messages are asked for next, where so many took that long."""
+    return max(FEWEST, size // 2) if seconds > QUICK else min(MOST, size * 2)
 
 
 def _edges(answer: Response) -> Sequence[Any] | None:

@@ -11,7 +11,10 @@ from aoshell.errors import AoError
 from aoshell.nodes.base import Node
 from aoshell.nodes.values import ProcessInfo
 
-ORDER = "order"  # the kind of a difference that Lua's hash seed or an address explains
+# Kinds of differences that are explained: by Lua's hash seed or an address; by the Lua of
+# HyperBEAM, which does not tell where an error was raised.
+ORDER, POSITION = "order", "position"
+EXPLAINED = frozenset({ORDER, POSITION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,8 @@ class SlotDifference:
 
     Attributes:
         kind: what differs first: "error", "output", "prompt", "messages", "spawns", "assignments";
-            "order" where the same came in another order, or with other addresses.
+            "order" where the same came in another order, or with other addresses; "position" where
+            only here an error says where it was raised.
         there, here: that part as text.
     """
 
@@ -54,8 +58,8 @@ class Comparison:
 
     @property
     def same(self) -> bool:
-        """Whether nothing but order and addresses differs."""
-        return all(one.kind == ORDER for one in self.different)
+        """Whether nothing differs that is not explained (`EXPLAINED`)."""
+        return all(one.kind in EXPLAINED for one in self.different)
 
 
 @dataclass(frozen=True, slots=True)

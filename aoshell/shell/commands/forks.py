@@ -13,7 +13,9 @@ from aoshell.shell.commands.processes import local_verbs, ready_note, record_dee
 from aoshell.shell.commands.table import STATE
 from aoshell.shell.commands.workbench import workbench_of
 from aoshell.shell.forking import (
+    EXPLAINED,
     ORDER,
+    POSITION,
     Changed,
     Comparison,
     ForkedNetwork,
@@ -174,12 +176,15 @@ def comparison_text(told: Comparison) -> str:
         more = len(told.uncompared) - 1
         others = f", and {more} more" if more else ""
         lines.append(f"slot {slot} is not compared{others}: {reason}")
-    real = [one for one in told.different if one.kind != ORDER]
+    real = [one for one in told.different if one.kind not in EXPLAINED]
     for one in (real or list(told.different))[:1]:
         lines += [f"first difference: slot {one.slot}, {one.kind}", f"  there: {one.there!r}"]
         lines.append(f"  here:  {one.here!r}")
     if real:
         lines.append(f".why {real[0].slot} tells which handlers were asked here")
     elif told.different:
-        lines.append("only order and addresses differ: Lua's hash seed decides these")
+        if any(one.kind == ORDER for one in told.different):
+            lines.append("only order and addresses differ: Lua's hash seed decides these")
+        if any(one.kind == POSITION for one in told.different):
+            lines.append("errors say here where they were raised, which HyperBEAM does not tell")
     return "\n".join(lines)
