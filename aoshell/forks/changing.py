@@ -71,7 +71,7 @@ def _code(code: ForkedCode, changed: Changed) -> ForkedCode:
     """The code of a process, or that of the file that stands in for it."""
     if changed.module is None:
         return code
-    data = _read(changed.module)
+    data = read_code(changed.module)
     if data.startswith(WASM_MAGIC):
         if code.kind != "wasm":
             raise UsageError(
@@ -94,7 +94,7 @@ def _inserted(log: ForeignLog, changed: Changed) -> Inserted | None:
         raise UsageError(
             f"there is no slot {changed.behind} to load it behind", hint=f"0 to {last}"
         )
-    return Inserted(changed.behind, _read(changed.load))
+    return Inserted(changed.behind, read_code(changed.load))
 
 
 async def _check_loaded(node: LocalNode, process: str, inserted: Inserted) -> None:
@@ -111,7 +111,8 @@ async def _check_loaded(node: LocalNode, process: str, inserted: Inserted) -> No
             )
 
 
-def _read(file: Path) -> bytes:
+def read_code(file: Path) -> bytes:
+    """A module or Lua. Raises UsageError where the file cannot be read."""
     try:
         return files.read(file, LARGEST_FILE)
     except OSError as error:

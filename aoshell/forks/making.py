@@ -21,8 +21,9 @@ from aoshell.nodes.local.history import records, transfer
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import OF_UNIT, Computed, Logged, Origin, ProcessRow
 from aoshell.nodes.local.modules import WASM_MAGIC
+from aoshell.nodes.local.rerunning import owners_eval
 from aoshell.nodes.remote.arweave.verified import VerifiedCode
-from aoshell.nodes.values import Limits, envelope
+from aoshell.nodes.values import Limits
 from aoshell.protocol.encoding import b64url, has_id_form
 from aoshell.protocol.message import Message, Tag, printable
 from aoshell.sandbox import environment
@@ -271,7 +272,7 @@ def _records(
         chain = logged.chain
         behind = [logged]
         if inserted is not None and logged.slot == inserted.behind:
-            behind.append(_evaluated(row, logged, inserted))
+            behind.append(owners_eval(row, logged, inserted.code))
         behind += [_cron_message(row, logged, made) for made in crons.behind.get(logged.slot, ())]
         for tick, each in enumerate(behind):
             seq = logged.seq + tick
@@ -296,15 +297,6 @@ def _cron_message(row: ProcessRow, before: Logged, made: CronMessage) -> Logged:
     return before._replace(
         id="", timestamp=made.timestamp, height=made.height, signed=None, body=body
     )
-
-
-def _evaluated(row: ProcessRow, before: Logged, inserted: Inserted) -> Logged:
-    """An Eval of the owner, in the place of a cron message behind a slot."""
-    tags = (*envelope("Message"), Tag("Action", "Eval"))
-    identity = b64url(hashlib.sha256(before.id.encode() + inserted.code).digest())
-    message = Message(identity, row.owner, row.owner, row.id, tags, inserted.code)
-    body = form.dump_wire(form.from_message(message))
-    return before._replace(id=identity, signed=None, body=body)
 
 
 def _logged(seq: int, found: ForeignMessage, before: str, message_form: str) -> Logged:
