@@ -9,18 +9,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from aoshell.bounded import zipped
 from aoshell.bounded.sizes import size
 from aoshell.errors import AoError
-from aoshell.forks.bundles import keep_answer, lists_assignments
-from aoshell.forks.messages import Assigned
+from aoshell.forks.hypernode import HyperNode
+from aoshell.forks.messages import LONGEST_NUMBER, Assigned
 from aoshell.home.endpoints import HYPERBEAM, LEGACY, Endpoints, resolve_endpoints
 from aoshell.home.folders import Settings
 from aoshell.nodes.remote.arweave.gateway import Gateway
@@ -29,22 +27,16 @@ from aoshell.nodes.remote.http.answer import Response
 from aoshell.nodes.remote.http.client import Client
 from aoshell.nodes.remote.http.pages import turns
 from aoshell.nodes.remote.http.progress import Waiting
-from aoshell.nodes.remote.hyperbeam.asking import until_whole
-from aoshell.nodes.remote.hyperbeam.key import BUNDLED
-from aoshell.nodes.remote.hyperbeam.reading import Reading
 from aoshell.nodes.remote.legacy.units import EDGES, ComputeUnit, cursor
-from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.remote.results import from_json, words
 from aoshell.nodes.values import NotFoundError
-from aoshell.protocol import httpsig
 from aoshell.protocol.encoding import brief
-from aoshell.protocol.message import Result, Tag, raw
+from aoshell.protocol.message import Result, printable
 from aoshell.protocol.url import is_loopback
 from aoshell.sandbox import environment
+from aoshell.sandbox.frames import is_count
 
 PAGE = 500  # messages that are asked for at once
-FEWEST, MOST = 8, 128  # messages that are asked for at once where a node adds all signatures
-QUICK = 5.0  # seconds in which such an answer comes, or fewer are asked for
 LARGEST_PAGE = 64 << 20  # bytes of an answer with them
 SECONDS = 120.0  # that such an answer may take
 LEGACY_NETWORK = "legacy"  # names the public legacy network
@@ -59,6 +51,7 @@ CHECKPOINT_OWNERS = (
 LARGEST_MEMORY = 1 << 30  # bytes of a memory that is fetched
 MEMORY_SECONDS = 600.0  # that this may take
 PAGE_BYTES = 65536  # of WASM
+LONGEST_SOURCE = 200  # characters of a URL that a source names
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +68,21 @@ class ForeignMemory:
     data: bytes = field(repr=False)
     vouched: str
     timestamp: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignFork:
+    """What a source says of a process that it has as a fork itself.
+
+    Attributes:
+        source: where it has it from, as text for people.
+        slot: the last slot from there.
+        memory: the slot of the memory that it begins with, -1 for none.
+    """
+
+    source: str
+    slot: int
+    memory: int
 
 
 class Remote:
@@ -94,12 +102,9 @@ class Remote:
         self.gateway = Gateway(gateway, settings.cache / "modules")
         self._raw = gateway
         self._unit = ComputeUnit(self._computer, self.waiting)
-        self._settings = settings
-        self._book: Book | None = None
-        self._node: Reading | None = None
+        self._node = HyperNode(self._computer, settings)
         self._by_unit: bool | None = True if legacy else None
-        self._gives_bundles = True
-        self._bundled = FEWEST
+        self._forked: dict[str, ForeignFork | None] = {}
         self.source = self._scheduler.endpoint
 
     @classmethod
@@ -128,8 +133,7 @@ class Remote:
     async def close(self) -> None:
         for client in (self._scheduler, self._computer, self._raw):
             await client.close()
-        if self._book is not None:
-            self._book.close()
+        self._node.close()
 
     # The log ----------------------------------------------------------------------------------
 
@@ -158,55 +162,69 @@ class Remote:
             answer = await self._ask(f"/{process}?{query}")
             page = _edges(answer)
         else:
-            answer, page = await self._page_of_node(process, after, last)
+            page = await self._node.bundle(process, after, last)
+        if not by_unit and page is None:  # it gives no signatures
+            span = f"from={after + 1}&to={min(last, after + PAGE)}"
+            path = f"/{process}~process@1.0/schedule?{span}&accept=application/aos-2"
+            answer = await self._ask(path)
+            page = _edges(answer)
+            if page:
+                self._node.has_no_bundles()
         if page is None:
             raise _no_log(answer, process)
         self._by_unit = by_unit  # it has answered: of a process that is not there nobody can tell
         return page
-
-    async def _page_of_node(
-        self, process: str, after: int, last: int
-    ) -> tuple[Response, Sequence[Any] | None]:
-        """A page of HyperBEAM: with its signatures where the node gives them, else as JSON."""
-        path = f"/{process}~process@1.0/schedule?from={after + 1}&to="
-        if self._gives_bundles:
-            start = time.monotonic()
-            upto = min(last, after + self._bundled)
-            asking = partial(self._ask, path + str(upto), BUNDLED)
-            answer = await until_whole(asking)
-            if answer.ok and lists_assignments(answer):
-                self._bundled = _next_size(self._bundled, time.monotonic() - start)
-                return answer, (keep_answer(answer),)
-        answer = await self._ask(f"{path}{min(last, after + PAGE)}&accept=application/aos-2")
-        page = _edges(answer)
-        if page:
-            self._gives_bundles = False
-        return answer, page
 
     async def _is_unit(self, process: str) -> bool:
         answer = await self._ask(f"/{process}?process-id={process}&from-nonce=-1&limit=1")
         return answer.ok and _edges(answer) is not None
 
     async def newest(self, process: str) -> int | None:
-        """The last slot of a process, None where nobody says it."""
+        """The last slot of a process, None where nobody says it.
+
+        Raises:
+            AoError: it cannot be asked, or says what is no slot.
+        """
         by_unit = await self._is_unit(process) if self._by_unit is None else self._by_unit
         if not by_unit:
             answer = await self._ask(f"/{process}~process@1.0/slot/current")
             text = answer.text().strip()
-            return int(text) if answer.ok and text.isdecimal() and len(text) < 16 else None
+            return self._slot(process, text) if answer.ok and _is_number(text) else None
         answer = await self._ask(f"/{process}/latest?process-id={process}")
         if not answer.ok:
             return None
         try:
             listed = answer.json("schedule")["assignment"]["tags"]
-            return int({tag["name"]: tag["value"] for tag in listed}["Nonce"])
-        except (AoError, KeyError, TypeError, ValueError):
+            said = words({tag["name"]: tag["value"] for tag in listed}["Nonce"])
+        except (AoError, KeyError, TypeError):
             return None
+        return self._slot(process, said)
 
-    async def _ask(self, path: str, headers: Mapping[str, str] | None = None) -> Response:
-        return await self._scheduler.get(
-            "schedule", path, headers=headers, seconds=SECONDS, largest=LARGEST_PAGE
-        )
+    def _slot(self, process: str, said: str) -> int:
+        if not (said.isascii() and said.isdecimal() and len(said) <= LONGEST_NUMBER):
+            raise AoError(
+                f"{self.source} says that the newest slot of {process} is {brief(said)}, which is"
+                " none",
+                stage="schedule",
+                hint="nothing was forked; PROCESS@SLOT forks it behind a slot that it has",
+            )
+        return int(said)
+
+    async def forked(self, process: str) -> ForeignFork | None:
+        """How the source has a process as a fork; None where it does not say that it has.
+
+        `aoshell serve` says it; a scheduler unit of the network has no forks.
+
+        Raises:
+            AoError: it cannot be asked.
+        """
+        if process not in self._forked:
+            answer = await self._ask(f"/processes/{process}") if not self.is_hyperbeam else None
+            self._forked[process] = None if answer is None else _fork_of(answer)
+        return self._forked[process]
+
+    async def _ask(self, path: str) -> Response:
+        return await self._scheduler.get("schedule", path, seconds=SECONDS, largest=LARGEST_PAGE)
 
     # Memories ---------------------------------------------------------------------------------
 
@@ -280,13 +298,8 @@ class Remote:
     async def result(self, process: str, slot: int, message: str) -> Result:
         """The result of a slot there. Raises AoError, stage "compute"."""
         if self.is_hyperbeam:
-            self._node = self._node or self._reading()
             return await self._node.result(process, slot)
         return await self._unit.result(process, message, slot)
-
-    def _reading(self) -> Reading:
-        self._book = Book(self._settings.book)
-        return Reading(self._computer, self._book)
 
     async def results(self, process: str, first: Assigned, last: Assigned) -> dict[int, Result]:
         """Results from one slot to another, by slot: as many as the compute unit lists.
@@ -321,22 +334,9 @@ class Remote:
         answer = await self._raw.get("fetch", f"/raw/{id}", largest=LARGEST_PAGE, seconds=SECONDS)
         if answer.ok and environment.module_id(answer.body) == id:
             return VerifiedCode(id, (), answer.body, b"")
-        if self.is_hyperbeam and (kept := await self._kept_code(id)):
+        if self.is_hyperbeam and (kept := await self._node.code(id)):
             return kept
         return await self.gateway.code(id)
-
-    async def _kept_code(self, id: str) -> VerifiedCode | None:
-        """Code that the node keeps, its signature checked; None where it has none."""
-        read = partial(self._scheduler.get, headers=BUNDLED, largest=LARGEST_PAGE, seconds=SECONDS)
-        answer = await until_whole(partial(read, "fetch", f"/{id}"))
-        checked = httpsig.check(answer.headers, answer.body)
-        by = [one.committer for one in checked.commitments if one.id == id and one.committer]
-        if not answer.ok or not by:
-            return None
-        said = checked.verified
-        data = said.get("data", said.get("body", ""))
-        tags = tuple(Tag(name, words(value)) for name, value in said.items() if name != "data")
-        return VerifiedCode(id, tags, raw(words(data)), b"", by[0])
 
     async def is_own(self) -> bool:
         """Whether it is `aoshell serve`, whose processes may run the built-in environment."""
@@ -346,6 +346,24 @@ class Remote:
         except AoError:
             return False
         return isinstance(told, Mapping) and str(told.get("network", "")).startswith(OWN)
+
+
+def _is_number(text: str) -> bool:
+    """Whether a text is a number, as a page or a sentence is not."""
+    return text.removeprefix("-").isdecimal()
+
+
+def _fork_of(answer: Response) -> ForeignFork | None:
+    if not answer.ok or not answer.body.startswith(b"{"):
+        return None
+    try:
+        said = answer.json("schedule")["forked"]
+        slot, memory = said["slot"], said["memory"]
+    except (AoError, KeyError, TypeError):
+        return None
+    if not (is_count(slot) and type(memory) is int and -1 <= memory <= slot):
+        return None
+    return ForeignFork(printable(words(said.get("source")))[:LONGEST_SOURCE], slot, memory)
 
 
 def _first_tags(listed: object) -> dict[str, str]:
@@ -371,11 +389,6 @@ def _unzipped(data: bytes) -> bytes:
             raise zipped.DamagedZipError(f"unpack to more than {size(LARGEST_MEMORY)}")
     unpacking.end()
     return bytes(found)
-
-
-def _next_size(size: int, seconds: float) -> int:
-    """How many messages are asked for next, where so many took that long."""
-    return max(FEWEST, size // 2) if seconds > QUICK else min(MOST, size * 2)
 
 
 def _edges(answer: Response) -> Sequence[Any] | None:

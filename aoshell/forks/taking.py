@@ -115,6 +115,7 @@ async def take_defined(
     """Fork a process whose definition was read, as `take`. Its id and name are new here."""
     process = first.assigned.process
     assert node.local is not None and first.message is not None
+    notes = await _of_source(remote, process, slot, replay=replay)
     code = await find_code(remote, first.message, node.local.limits)
     memory = None
     if code.kind == "wasm" and not replay:
@@ -131,7 +132,31 @@ async def take_defined(
     )
     await node.local.restore(made.data, name, unique=True)
     await wait_until_computed(node, process, made.slot, tell)
-    return Taken(await node.find(process), made.notes)
+    return Taken(await node.find(process), (*notes, *made.notes))
+
+
+async def _of_source(
+    remote: Remote, process: str, slot: int | None, *, replay: bool
+) -> tuple[str, ...]:
+    """What a person should know of a source that has the process as a fork itself.
+
+    Raises:
+        AoError: what is wanted is not in its log.
+    """
+    fork = await remote.forked(process)
+    if fork is None:
+        return ()
+    if fork.memory >= 0 and (replay or (slot is not None and slot < fork.memory)):
+        raise AoError(
+            f"{remote.source} has {process} as a fork that begins with a memory behind slot"
+            f" {fork.memory}, and no log before that",
+            stage="fork",
+            hint=f"fork it from where it comes from: {fork.source}",
+        )
+    return (
+        f"{remote.source} has it as a fork itself, of {fork.source} up to slot {fork.slot}: it"
+        " alone vouches for that",
+    )
 
 
 async def _find_memory(

@@ -17,6 +17,10 @@ from aoshell.errors import UsageError
 from aoshell.shell.flags.parser import CommandParser
 from aoshell.shell.view.streams import colours, writer
 from aoshell.shell.view.text import clean
+from aoshell.testing.coverage.recorder import Coverage
+from aoshell.testing.coverage.reports import METAVAR, Wanted, parse_wanted, write_reports
+from aoshell.testing.coverage.tables import json_values
+from aoshell.testing.coverage.totals import file_totals
 from aoshell.testing.running import SECONDS, Runner, TestFailure, TestOutcome, find_test_files
 
 FAILED, MISUSED = 1, 2
@@ -46,13 +50,16 @@ def main(arguments: Sequence[str]) -> int:
         warnings.simplefilter("default", UserWarning)
         warnings.showwarning = lambda message, *_: warn(f"{message}\n")
         try:
-            return interrupts.run(_run(files, given.k, given.timeout, report))
+            return interrupts.run(_run(files, given, report))
         except KeyboardInterrupt:
             return interrupts.INTERRUPTED
 
 
-async def _run(files: list[Path], name: str, seconds: float, report: TestReport) -> int:
-    runner, begin = Runner(name, seconds, (Path.cwd(),)), time.perf_counter()
+async def _run(files: list[Path], given: argparse.Namespace, report: TestReport) -> int:
+    name, begin = given.k, time.perf_counter()
+    wanted = [parse_wanted(text) for text in given.coverage_report]
+    coverage = Coverage() if given.coverage or wanted else None
+    runner = Runner(name, given.timeout, (Path.cwd(),), coverage)
     try:
         for file in files:
             async for outcome in runner.run(file):
@@ -63,6 +70,8 @@ async def _run(files: list[Path], name: str, seconds: float, report: TestReport)
     if not report.counts:
         why = f"no test has {name!r} in its name" if name else "these files declare no tests"
         raise UsageError(why, hint='test("name", function(t) … end) declares one')
+    if coverage is not None:
+        report.coverage(coverage, wanted)
     return FAILED if report.counts["failed"] + report.counts["error"] else 0
 
 
@@ -77,6 +86,14 @@ def make_parser() -> CommandParser:
     parser.add_argument("files", nargs="*", metavar="FILE", help="test files, or folders of them")
     parser.add_argument("-k", default="", metavar="NAME", help="only tests with NAME in their name")
     parser.add_argument("--json", action="store_true", help="one object a line")
+    parser.add_argument("--coverage", action="store_true", help="show which lines of handlers ran")
+    parser.add_argument(
+        "--coverage-report",
+        action="append",
+        default=[],
+        metavar=METAVAR,
+        help="show it as text, or write it as lcov or html into FILE",
+    )
     parser.add_argument(
         "--timeout",
         type=_seconds,
@@ -116,6 +133,10 @@ class TestReport:
     def end(self, seconds: float) -> None:
         """Show the totals."""
 
+    def coverage(self, coverage: Coverage, wanted: Sequence[Wanted]) -> None:
+        """Show and write which lines ran. Raises AoError where a file cannot be written."""
+        write_reports(wanted, coverage, lambda line: self.say(line + "\n"))
+
 
 class JsonReport(TestReport):
     """One object for each test, and one at the end; docs/testing.md lists their fields."""
@@ -129,11 +150,17 @@ class JsonReport(TestReport):
             ms=round(outcome.seconds * 1000, 1),
             failure=None if failure is None else _failure(failure),
             prints=list(outcome.prints),
+            warnings=list(outcome.warnings),
         )
 
     def end(self, seconds: float) -> None:
         names = ("passed", "failed", "error", "skipped")
         self._put(**{name: self.counts[name] for name in names}, ms=round(seconds * 1000, 1))
+
+    def coverage(self, coverage: Coverage, wanted: Sequence[Wanted]) -> None:
+        self._put(**json_values(file_totals(coverage), coverage.notes))
+        if files := [one for one in wanted if one.file]:
+            write_reports(files, coverage, lambda _line: None)
 
     def _put(self, **fields: object) -> None:
         self.say(json.dumps(fields) + "\n")
@@ -167,6 +194,8 @@ class TextReport(TestReport):
         took = f"  {outcome.seconds * 1000:.0f} ms" if outcome.outcome != "skipped" else "  skipped"
         name = " ".join(_safe(outcome.name).split())
         self._line(f"  {mark} {name or 'the file'}{took}")
+        for warning in outcome.warnings:
+            self._line(f"      {self._painted(f'warning: {_safe(warning)}', 'skipped')}")
         if outcome.failure:
             for line in _lines(outcome.failure):
                 self._line(f"      {line}")

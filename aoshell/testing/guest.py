@@ -46,7 +46,8 @@ class TestSandbox:
         self._ended = ""  # why
         self._steps = 0
         self._printed = ""
-        self._worker = supervisor.worker(loop, self._on_frame, self._on_image, self._on_end)
+        calls = (self._on_frame, self._on_image, self._on_end)
+        self._worker = supervisor.worker(loop, *calls, watched=False)
         code = _code()
         self._worker.send(["code", 0, 0, MEMORY, seconds, len(code)], code)
         self._worker.send(["boot", 0, MEMORY, seconds, "tests", "", "", None, None, None])

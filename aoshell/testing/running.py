@@ -15,11 +15,14 @@ from aoshell.shell.code.bundle import ProgramBundle
 from aoshell.shell.view.errors_view import show_source
 from aoshell.testing.calls import Calls
 from aoshell.testing.clock import BEGIN
+from aoshell.testing.coverage.recorder import Coverage
+from aoshell.testing.coverage.reports import SLOWER
 from aoshell.testing.guest import SandboxStoppedError, TestSandbox
 from aoshell.testing.opening import Zygotes, open_node
 from aoshell.testing.sources import bundle_file, refuse_parts_outside
 
 SECONDS = 10.0  # that a test may take
+_COUNTED = 10**15  # fuel of a message of WebAssembly: so much that only its count matters
 _PATTERNS = ("*_test.lua", "test_*.lua")
 
 
@@ -58,6 +61,7 @@ class TestOutcome:
         outcome: "passed", "failed", "skipped", or "error": stopped by a limit, or not loaded.
         seconds: how long it took.
         prints: what the test itself printed.
+        warnings: what its author should know, and does not fail it.
     """
 
     file: str
@@ -66,6 +70,7 @@ class TestOutcome:
     seconds: float
     failure: TestFailure | None = None
     prints: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -77,6 +82,7 @@ class _TestRun:
     program: ProgramBundle
     prints: list[str] = field(default_factory=list)
     sources: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
     def failure(self, reported: Any) -> TestFailure:
         """The failure that the sandbox reported. Anything may be missing in that."""
@@ -131,15 +137,20 @@ class Runner:
         name: only tests whose names contain it, whatever the case.
         seconds: limit for a test.
         roots: folders that tests may read code from, besides their own.
+        coverage: where the lines that run are counted; the limits of time are wider then.
     """
 
     def __init__(
-        self, name: str = "", seconds: float = SECONDS, roots: tuple[Path, ...] = ()
+        self,
+        name: str = "",
+        seconds: float = SECONDS,
+        roots: tuple[Path, ...] = (),
+        coverage: Coverage | None = None,
     ) -> None:
         self._name = name.lower()
-        self._seconds = seconds
+        self._seconds = seconds if coverage is None else SLOWER * seconds
         self._roots = roots
-        self._zygotes = Zygotes()
+        self._zygotes = Zygotes(coverage)
         self._zygotes.start()
 
     def close(self) -> None:
@@ -219,14 +230,15 @@ class Runner:
             if outcome == "error":
                 run.prints += (await guest.stop_step()).splitlines()
         spent = time.perf_counter() - begin
-        return TestOutcome(run.shown, name, outcome, spent, failure, tuple(run.prints))
+        told = (tuple(run.prints), tuple(run.warnings))
+        return TestOutcome(run.shown, name, outcome, spent, failure, *told)
 
     async def _steps(self, run: _TestRun, guest: TestSandbox, index: int) -> TestFailure | None:
         """Run a test to its end: each step, and the requests that it makes."""
-        limits = Limits(seconds=max(0.5, self._seconds / 2))
+        limits = Limits(seconds=max(0.5, self._seconds / 2), gas=_COUNTED)
         async with open_node(limits=limits, supervisor=self._zygotes) as node:
             calls = Calls(node, run.file, self._roots)
-            run.sources = node.sources
+            run.sources, run.warnings = node.sources, calls.warnings
             report = await guest.step("run", await node.clock.now(), index=index)
             while not report.get("finished"):
                 run.prints += _prints(report)

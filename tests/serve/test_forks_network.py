@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 from pathlib import Path
 
 import pytest
 from eventually import in_loop
+from program import AOSHELL
 from served_node import COUNTER, NOBODY, ServedNode, served
 from test_forks import FORWARDER, asked, counted, home, settings
-from test_forks_shell import ENTRY
 from typed_session import Typed, run
 
 from aoshell.cli import _Forking
@@ -102,7 +101,7 @@ def test_the_commands_take_a_network(
         environment = os.environ | {"AOSHELL_HOME": str(tmp_path / "other")}
         pipe = asyncio.subprocess.PIPE
         started = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", ENTRY, *words), stdout=pipe, stderr=pipe, env=environment
+            *AOSHELL, *words, stdout=pipe, stderr=pipe, env=environment
         )
         out, err = await started.communicate()
         return started.returncode or 0, out.decode(), err.decode()
