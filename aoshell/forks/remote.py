@@ -215,12 +215,13 @@ class Remote:
 
         `aoshell serve` says it; a scheduler unit of the network has no forks.
 
-        Raises:
-            AoError: it cannot be asked.
+        One that cannot be asked says nothing: its log is then checked as every other.
         """
         if process not in self._forked:
-            answer = await self._ask(f"/processes/{process}") if not self.is_hyperbeam else None
-            self._forked[process] = None if answer is None else _fork_of(answer)
+            self._forked[process] = None
+            with contextlib.suppress(AoError):
+                if not self.is_hyperbeam:
+                    self._forked[process] = _fork_of(await self._ask(f"/processes/{process}"))
         return self._forked[process]
 
     async def _ask(self, path: str) -> Response:
