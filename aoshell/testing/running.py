@@ -1,15 +1,14 @@
-"""Finds and runs Lua tests: each in a sandbox of its own, on a node of its own."""
+"""Runs Lua tests: each in a sandbox of its own, on a node of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aoshell.errors import AoError, UsageError
+from aoshell.errors import AoError
 from aoshell.nodes.values import Limits
 from aoshell.shell.code.bundle import ProgramBundle
 from aoshell.shell.view.errors_view import show_source
@@ -17,55 +16,10 @@ from aoshell.testing.calls import Calls
 from aoshell.testing.clock import BEGIN
 from aoshell.testing.guest import SandboxStoppedError, TestSandbox
 from aoshell.testing.opening import Zygotes, open_node
+from aoshell.testing.outcomes import Difference, TestFailure, TestOutcome
 from aoshell.testing.sources import bundle_file, refuse_parts_outside
 
 SECONDS = 10.0  # that a test may take
-_PATTERNS = ("*_test.lua", "test_*.lua")
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One place where two values differ, as Lua writes them; path "" is the value itself."""
-
-    path: str
-    expected: str
-    actual: str
-
-
-@dataclass(frozen=True, slots=True)
-class TestFailure:
-    """Why a test failed.
-
-    Attributes:
-        text: one or more lines.
-        file, line: where in the user's files; "" and 0 if unknown.
-        source: the line with its number, ready to show, or "".
-    """
-
-    text: str
-    file: str = ""
-    line: int = 0
-    source: str = ""
-    differences: tuple[Difference, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class TestOutcome:
-    """The outcome of a test.
-
-    Attributes:
-        name: "" for a file that could not be loaded.
-        outcome: "passed", "failed", "skipped", or "error": stopped by a limit, or not loaded.
-        seconds: how long it took.
-        prints: what the test itself printed.
-    """
-
-    file: str
-    name: str
-    outcome: str
-    seconds: float
-    failure: TestFailure | None = None
-    prints: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -100,91 +54,119 @@ class _TestRun:
         return str(folder / name) if name in self.program.files else name
 
 
-def find_test_files(given: Iterable[str]) -> list[Path]:
-    """The test files that are given, also in folders; by default those below the current one.
+@dataclass(frozen=True, slots=True)
+class DeclaredTest:
+    """A test that a file declares."""
 
-    Raises:
-        UsageError: there is no such file or folder, or no test file in it.
+    name: str
+    skipped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TestFile:
+    """A file of tests that was loaded.
+
+    Attributes:
+        path: as the user named it.
+        tests: in the order in which it declares them.
+        problem: why it could not be loaded, None where it was.
     """
-    found: dict[Path, None] = {}
-    for path in [Path(name) for name in given] or [Path()]:
-        if not path.exists():
-            raise UsageError(f"there is no file {path}", hint="aoshell test [FILE|FOLDER…]")
-        found.update(dict.fromkeys(_below_folder(path) if path.is_dir() else [path]))
-    if not found:
-        raise UsageError("there are no test files", hint=f"they are named {' or '.join(_PATTERNS)}")
-    return list(found)
 
-
-def _below_folder(folder: Path) -> Iterator[Path]:
-    """Test files, in order; hidden folders are left out."""
-    matches = {path for pattern in _PATTERNS for path in folder.rglob(pattern)}
-    for path in sorted(matches):
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts):
-            yield path
+    path: Path
+    program: ProgramBundle | None
+    tests: tuple[DeclaredTest, ...] = ()
+    problem: TestOutcome | None = None
 
 
 class Runner:
     """Runs tests, one after another.
 
     Args:
-        name: only tests whose names contain it, whatever the case.
         seconds: limit for a test.
         roots: folders that tests may read code from, besides their own.
     """
 
-    def __init__(
-        self, name: str = "", seconds: float = SECONDS, roots: tuple[Path, ...] = ()
-    ) -> None:
-        self._name = name.lower()
+    def __init__(self, seconds: float = SECONDS, roots: tuple[Path, ...] = ()) -> None:
         self._seconds = seconds
         self._roots = roots
         self._zygotes = Zygotes()
         self._zygotes.start()
+        self._guest: TestSandbox | None = None  # has loaded a file, and run none of its tests
+        self._guest_of: TestFile | None = None
 
     def close(self) -> None:
         """End its sandboxes."""
+        self.forget_guest()
         self._zygotes.shut_down()
 
-    async def run(self, file: Path) -> AsyncIterator[TestOutcome]:
-        """The outcomes of a file's tests, each as soon as it is known."""
-        begin, shown = time.perf_counter(), str(file)
+    def forget_guest(self) -> None:
+        """End the sandbox that a file was loaded into last."""
+        if self._guest is not None:
+            self._guest.close()
+        self._guest = self._guest_of = None
+
+    async def open(self, path: Path) -> TestFile:
+        """Load a file of tests; what it declares."""
+        self.forget_guest()
+        begin, shown = time.perf_counter(), str(path)
         try:
-            program = bundle_file(file)
-            roots = (file.resolve().parent, *(root.resolve() for root in self._roots))
-            refuse_parts_outside(file, roots)
+            program = bundle_file(path)
+            roots = (path.resolve().parent, *(root.resolve() for root in self._roots))
+            refuse_parts_outside(path, roots)
         except AoError as error:
-            yield TestOutcome(shown, "", "error", 0.0, TestFailure(f"{error.what}", shown))
-            return
-        run = _TestRun(file, shown, program)
-        guest, tests, failure = await self._load(run)
-        if failure is not None:
+            failure = TestFailure(f"{error.what}", shown)
+            return TestFile(path, None, (), TestOutcome(shown, "", "error", 0.0, failure))
+        run = _TestRun(path, shown, program)
+        guest, tests, problem = await self._load(run)
+        if problem is not None:
             spent = time.perf_counter() - begin
-            yield TestOutcome(shown, "", "error", spent, failure, tuple(run.prints))
+            prints = tuple(run.prints)
+            return TestFile(
+                path, program, (), TestOutcome(shown, "", "error", spent, problem, prints)
+            )
+        file = TestFile(path, program, tests)
+        self._guest, self._guest_of = guest, file
+        return file
+
+    async def run(self, file: TestFile, index: int) -> TestOutcome:
+        """Run a test of a file that was loaded, by its place; the file is loaded anew for it."""
+        test, shown = file.tests[index], str(file.path)
+        if test.skipped:
+            return TestOutcome(shown, test.name, "skipped", 0.0)
+        assert file.program is not None
+        run, begin = _TestRun(file.path, shown, file.program), time.perf_counter()
+        problem, outcome = None, "error"
+        if self._guest_of is file:
+            guest, self._guest, self._guest_of = self._guest, None, None
+        else:
+            guest, _tests, problem = await self._load(run)
+        if guest is None:
+            return TestOutcome(shown, test.name, "error", 0.0, problem, tuple(run.prints))
         try:
-            for index, test in enumerate(tests, 1):
-                if self._name not in str(test["name"]).lower():
-                    continue
-                if test["skipped"]:
-                    yield TestOutcome(shown, str(test["name"]), "skipped", 0.0)
-                    continue
-                run = _TestRun(file, shown, program)
-                if guest is None:
-                    guest, _tests, failure = await self._load(run)
-                yield await self._test(run, guest, index, str(test["name"]), failure)
-                if guest is not None:
-                    guest.close()
-                guest = None
+            try:
+                async with asyncio.timeout(self._seconds):
+                    problem = await self._steps(run, guest, index + 1)
+                outcome = "failed" if problem else "passed"
+            except TimeoutError:
+                problem = TestFailure(f"it took more than {self._seconds:g} s")
+            except (SandboxStoppedError, AoError) as error:
+                problem = TestFailure(str(error))
+            if outcome == "error":
+                run.prints += (await guest.stop_step()).splitlines()
         finally:
-            if guest is not None:
-                guest.close()
+            guest.close()
+        spent = time.perf_counter() - begin
+        return TestOutcome(shown, test.name, outcome, spent, problem, tuple(run.prints))
 
     async def _load(
         self, run: _TestRun
-    ) -> tuple[TestSandbox | None, list[Any], TestFailure | None]:
+    ) -> tuple[TestSandbox | None, tuple[DeclaredTest, ...], TestFailure | None]:
         """A sandbox with the file, and its tests; or the reason why it could not be loaded."""
-        guest = TestSandbox(self._zygotes, self._seconds)
         source = run.program.source.decode("utf-8", "surrogateescape")
+        try:
+            guest = TestSandbox(self._zygotes, self._seconds)
+        except AoError as error:
+            return None, (), TestFailure(_refusal(error))
         try:
             async with asyncio.timeout(2 * self._seconds):
                 report = await guest.step("load", BEGIN, source=source)
@@ -196,30 +178,7 @@ class Runner:
         except (SandboxStoppedError, TimeoutError) as error:
             failure = TestFailure(str(error) or f"loading took more than {2 * self._seconds:g} s")
         guest.close()
-        return None, [], failure
-
-    async def _test(
-        self,
-        run: _TestRun,
-        guest: TestSandbox | None,
-        index: int,
-        name: str,
-        failure: TestFailure | None,
-    ) -> TestOutcome:
-        begin, outcome = time.perf_counter(), "error"
-        if guest is not None:
-            try:
-                async with asyncio.timeout(self._seconds):
-                    failure = await self._steps(run, guest, index)
-                outcome = "failed" if failure else "passed"
-            except TimeoutError:
-                failure = TestFailure(f"it took more than {self._seconds:g} s")
-            except (SandboxStoppedError, AoError) as error:
-                failure = TestFailure(str(error))
-            if outcome == "error":
-                run.prints += (await guest.stop_step()).splitlines()
-        spent = time.perf_counter() - begin
-        return TestOutcome(run.shown, name, outcome, spent, failure, tuple(run.prints))
+        return None, (), failure
 
     async def _steps(self, run: _TestRun, guest: TestSandbox, index: int) -> TestFailure | None:
         """Run a test to its end: each step, and the requests that it makes."""
@@ -260,9 +219,9 @@ def _prints(report: dict[str, Any]) -> list[str]:
     return [str(text) for text in found] if isinstance(found, list) else []
 
 
-def _tests(report: dict[str, Any]) -> list[Any]:
+def _tests(report: dict[str, Any]) -> tuple[DeclaredTest, ...]:
     found = report.get("tests")
     tests = found if isinstance(found, list) else []
     if not all(isinstance(test, dict) and {"name", "skipped"} <= test.keys() for test in tests):
         raise SandboxStoppedError("the file's list of tests is invalid")
-    return tests
+    return tuple(DeclaredTest(str(test["name"]), bool(test["skipped"])) for test in tests)
