@@ -15,7 +15,8 @@ from aoshell.testing.answers import Answer, Mail
 from aoshell.testing.identity import Identity
 from aoshell.testing.node import AsyncNode, AsyncProcess
 from aoshell.testing.references import with_ids
-from aoshell.testing.sources import Source, refuse_outside, refuse_parts_outside
+from aoshell.testing.sources import Source, note_parts, refuse_outside
+from aoshell.testing.stamps import Reads
 
 Request = Mapping[str, Any]
 _CODE = (".lua", ".wasm")
@@ -27,10 +28,12 @@ class Calls:
     Args:
         file: the test's own; relative file names start from its folder.
         roots: folders that files may be read from.
+        reads: is told of the files that are read.
     """
 
-    def __init__(self, node: AsyncNode, file: Path, roots: tuple[Path, ...]) -> None:
+    def __init__(self, node: AsyncNode, file: Path, roots: tuple[Path, ...], reads: Reads) -> None:
         self._node = node
+        self._reads = reads
         self._folder = file.resolve().parent
         self._roots = tuple(root.resolve() for root in (self._folder, *roots))
         self._owners: dict[str, Identity] = {}
@@ -192,7 +195,7 @@ class Calls:
         if path.suffix not in _CODE:
             raise AoError(f"{name} is not code", stage="load", hint="name a .lua or .wasm file")
         if path.suffix == ".lua" and path.is_file():
-            refuse_parts_outside(path, self._roots)
+            note_parts(path, self._roots, self._reads)
         return path
 
     def _found(self, name: str) -> Path:
@@ -202,6 +205,7 @@ class Calls:
         except (OSError, ValueError) as error:
             raise AoError(f"{name!r} is not a file name", stage="load") from error
         refuse_outside(name, path, self._roots)
+        self._reads.add([path])
         return path
 
 

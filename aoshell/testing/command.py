@@ -8,12 +8,15 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 from aoshell import interrupts
 from aoshell.errors import UsageError
 from aoshell.shell.flags.parser import CommandParser
 from aoshell.shell.view.streams import Write, colours, writer
+from aoshell.shell.view.text import clean_line
 from aoshell.testing.choosing import find_test_files, parse_choice
 from aoshell.testing.lasting import last_failed, remember_failed
 from aoshell.testing.outcomes import TestOutcome
@@ -24,6 +27,7 @@ from aoshell.testing.reports.junit import JunitFile
 from aoshell.testing.reports.text import TextReport
 from aoshell.testing.rounds import MOST_AT_ONCE, Plan, Round, run_round
 from aoshell.testing.running import SECONDS, Runner
+from aoshell.testing.watching import Watch
 
 FAILED, MISUSED = 1, 2
 _REPORTS = ("text", "json", "github")
@@ -43,6 +47,8 @@ def main(arguments: Sequence[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # What the terminal's encoding lacks is shown escaped.
         sys.stdout.reconfigure(errors="backslashreplace")
+    if given.watch and (given.junit or given.report == "github"):
+        raise UsageError("--watch is for people", hint="leave out --junit and --report github")
     chosen = parse_choice(given.k)
     files = find_test_files(given.files)
     warn = writer(sys.stderr, needed=False)
@@ -52,6 +58,8 @@ def main(arguments: Sequence[str]) -> int:
         warnings.showwarning = lambda message, *_: warn(f"{message}\n")
         runner = Runner(given.timeout, (Path.cwd(),))
         try:
+            if given.watch:
+                return _watch(runner, files, plan, given)
             return _run(runner, files, plan, given)
         except KeyboardInterrupt:
             return interrupts.INTERRUPTED
@@ -60,6 +68,16 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(runner: Runner, files: list[Path], plan: Plan, given: argparse.Namespace) -> int:
+    found = _shown_round(runner, files, plan, given)
+    if not found.outcomes:
+        raise _nothing(found, given.k)
+    _remember(found)
+    return FAILED if any(outcome.bad for outcome in found.outcomes) else 0
+
+
+def _shown_round(
+    runner: Runner, files: Sequence[Path], plan: Plan, given: argparse.Namespace
+) -> Round:
     reports = _reports(given)
 
     def show(outcome: TestOutcome) -> None:
@@ -69,10 +87,28 @@ def _run(runner: Runner, files: list[Path], plan: Plan, given: argparse.Namespac
     found = run_round(runner, files, plan, show)
     for report in reports:
         report.end(found.seconds)
-    if not found.outcomes:
-        raise _nothing(found, given.k)
-    _remember(found)
-    return FAILED if any(outcome.bad for outcome in found.outcomes) else 0
+    return found
+
+
+def _watch(runner: Runner, files: list[Path], plan: Plan, given: argparse.Namespace) -> NoReturn:
+    """Run tests, and again what a save touches; Ctrl-C ends it by KeyboardInterrupt."""
+    watch, tell = Watch(given.files), writer(sys.stderr, needed=False)
+    found = _shown_round(runner, files, plan, given)
+    while True:
+        _remember(found)
+        watch.learn(found)
+        tell("waiting for a save; Ctrl-C ends\n")
+        saved = interrupts.run(watch.wait(lambda path: tell(f"{_near(path)} is gone\n")))
+        tell(f"saved: {', '.join(dict.fromkeys(map(_near, saved.files)))}\n")
+        again = replace(plan, only=frozenset(saved.only))
+        found = _shown_round(runner, saved.tests, again, given)
+
+
+def _near(path: Path) -> str:
+    """A file, as it is named from the current folder."""
+    whole = path.absolute()
+    near = whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole
+    return clean_line(str(near))
 
 
 def _nothing(found: Round, choice: str) -> UsageError:
@@ -150,6 +186,9 @@ def make_parser() -> CommandParser:
         default=0,
         metavar="N",
         help="how many tests run at once (as many as there are cores, up to 8)",
+    )
+    parser.add_argument(
+        "--watch", action="store_true", help="run again what a saved file touches, until Ctrl-C"
     )
     parser.add_argument(
         "--last-failed",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+
+from aoshell.testing.stamps import Stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class TestOutcome:
         outcome: "passed", "failed", "skipped", or "error": stopped by a limit, or not loaded.
         seconds: how long it took.
         prints: what the test itself printed.
+        reads: files that its processes were made of, or were to be, as they were then.
     """
 
     file: str
@@ -59,6 +63,7 @@ class TestOutcome:
     seconds: float
     failure: TestFailure | None = None
     prints: tuple[str, ...] = ()
+    reads: tuple[tuple[Path, Stamp], ...] = ()
 
     @property
     def bad(self) -> bool:

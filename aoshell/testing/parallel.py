@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import multiprocessing
 import os
 import signal
@@ -153,6 +154,7 @@ def _fork(runner: Runner, files: Sequence[TestFile], others: Sequence[_Part]) ->
             ours.close()
             for other in others:
                 other.pipe.close()
+            gc.freeze()  # what is there stays: no collection of garbage looks at it again
             asyncio.run(_serve(runner, files, theirs))
         finally:
             os._exit(0)

@@ -14,10 +14,11 @@ from aoshell.shell.code.bundle import ProgramBundle
 from aoshell.shell.view.errors_view import show_source
 from aoshell.testing.calls import Calls
 from aoshell.testing.clock import BEGIN
-from aoshell.testing.guest import SandboxStoppedError, TestSandbox
+from aoshell.testing.guest import SandboxStoppedError, TestSandbox, base
 from aoshell.testing.opening import Zygotes, open_node
 from aoshell.testing.outcomes import Difference, TestFailure, TestOutcome
-from aoshell.testing.sources import bundle_file, refuse_parts_outside
+from aoshell.testing.sources import bundle_file, note_parts
+from aoshell.testing.stamps import Reads, Stamp
 
 SECONDS = 10.0  # that a test may take
 
@@ -31,6 +32,15 @@ class _TestRun:
     program: ProgramBundle
     prints: list[str] = field(default_factory=list)
     sources: dict[str, str] = field(default_factory=dict)
+    reads: Reads = field(default_factory=Reads)
+
+    def outcome(
+        self, name: str, outcome: str, begin: float, why: TestFailure | None
+    ) -> TestOutcome:
+        """What became of it; `begin`: when it began, seconds."""
+        spent = time.perf_counter() - begin
+        prints, reads = tuple(self.prints), self.reads.all()
+        return TestOutcome(self.shown, name, outcome, spent, why, prints, reads)
 
     def failure(self, reported: Any) -> TestFailure:
         """The failure that the sandbox reported. Anything may be missing in that."""
@@ -69,12 +79,14 @@ class TestFile:
     Attributes:
         path: as the user named it.
         tests: in the order in which it declares them.
+        reads: the files that it was loaded from, or was to be, as they were then.
         problem: why it could not be loaded, None where it was.
     """
 
     path: Path
     program: ProgramBundle | None
     tests: tuple[DeclaredTest, ...] = ()
+    reads: tuple[tuple[Path, Stamp], ...] = ()
     problem: TestOutcome | None = None
 
 
@@ -89,7 +101,7 @@ class Runner:
     def __init__(self, seconds: float = SECONDS, roots: tuple[Path, ...] = ()) -> None:
         self._seconds = seconds
         self._roots = roots
-        self._zygotes = Zygotes()
+        self._zygotes = Zygotes(base())
         self._zygotes.start()
         self._guest: TestSandbox | None = None  # has loaded a file, and run none of its tests
         self._guest_of: TestFile | None = None
@@ -108,23 +120,17 @@ class Runner:
     async def open(self, path: Path) -> TestFile:
         """Load a file of tests; what it declares."""
         self.forget_guest()
-        begin, shown = time.perf_counter(), str(path)
+        begin, shown, reads = time.perf_counter(), str(path), Reads()
         try:
+            note_parts(path, (path.resolve().parent, *map(Path.resolve, self._roots)), reads)
             program = bundle_file(path)
-            roots = (path.resolve().parent, *(root.resolve() for root in self._roots))
-            refuse_parts_outside(path, roots)
         except AoError as error:
-            failure = TestFailure(f"{error.what}", shown)
-            return TestFile(path, None, (), TestOutcome(shown, "", "error", 0.0, failure))
+            failed = TestOutcome(shown, "", "error", 0.0, TestFailure(f"{error.what}", shown))
+            return TestFile(path, None, (), reads.all(), failed)
         run = _TestRun(path, shown, program)
-        guest, tests, problem = await self._load(run)
-        if problem is not None:
-            spent = time.perf_counter() - begin
-            prints = tuple(run.prints)
-            return TestFile(
-                path, program, (), TestOutcome(shown, "", "error", spent, problem, prints)
-            )
-        file = TestFile(path, program, tests)
+        guest, tests, why = await self._load(run)
+        problem = None if why is None else run.outcome("", "error", begin, why)
+        file = TestFile(path, program, tests, reads.all(), problem)
         self._guest, self._guest_of = guest, file
         return file
 
@@ -141,7 +147,7 @@ class Runner:
         else:
             guest, _tests, problem = await self._load(run)
         if guest is None:
-            return TestOutcome(shown, test.name, "error", 0.0, problem, tuple(run.prints))
+            return run.outcome(test.name, "error", begin, problem)
         try:
             try:
                 async with asyncio.timeout(self._seconds):
@@ -155,8 +161,7 @@ class Runner:
                 run.prints += (await guest.stop_step()).splitlines()
         finally:
             guest.close()
-        spent = time.perf_counter() - begin
-        return TestOutcome(shown, test.name, outcome, spent, problem, tuple(run.prints))
+        return run.outcome(test.name, outcome, begin, problem)
 
     async def _load(
         self, run: _TestRun
@@ -184,7 +189,7 @@ class Runner:
         """Run a test to its end: each step, and the requests that it makes."""
         limits = Limits(seconds=max(0.5, self._seconds / 2))
         async with open_node(limits=limits, supervisor=self._zygotes) as node:
-            calls = Calls(node, run.file, self._roots)
+            calls = Calls(node, run.file, self._roots, run.reads)
             run.sources = node.sources
             report = await guest.step("run", await node.clock.now(), index=index)
             while not report.get("finished"):

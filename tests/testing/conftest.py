@@ -8,5 +8,8 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def own_home(aoshell_home: Path) -> Path:
-    return aoshell_home
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The AOSHELL_HOME of the test, outside of its temporary folder."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("AOSHELL_HOME", str(home))
+    return home
