@@ -15,6 +15,7 @@ from aoshell.testing.answers import Answer, Mail
 from aoshell.testing.identity import Identity
 from aoshell.testing.node import AsyncNode, AsyncProcess
 from aoshell.testing.references import with_ids
+from aoshell.testing.snapshots import Taken
 from aoshell.testing.sources import Source, note_parts, refuse_outside
 from aoshell.testing.stamps import Reads
 
@@ -29,10 +30,14 @@ class Calls:
         file: the test's own; relative file names start from its folder.
         roots: folders that files may be read from.
         reads: is told of the files that are read.
+        taken: the test's snapshots.
     """
 
-    def __init__(self, node: AsyncNode, file: Path, roots: tuple[Path, ...], reads: Reads) -> None:
+    def __init__(
+        self, node: AsyncNode, file: Path, roots: tuple[Path, ...], reads: Reads, taken: Taken
+    ) -> None:
         self._node = node
+        self._taken = taken
         self._reads = reads
         self._folder = file.resolve().parent
         self._roots = tuple(root.resolve() for root in (self._folder, *roots))
@@ -56,6 +61,8 @@ class Calls:
             "errors": lambda request: self._process(request).errors(),
             "letters": self._letters,
             "lost": self._lost,
+            "sent": self._sent,
+            "snapshot": self._snapshot,
             "pause": lambda request: self._process(request).pause(),
             "resume": lambda request: self._process(request).resume(),
             "queued": self._queued,
@@ -156,6 +163,12 @@ class Calls:
     async def _lost(self, _request: Request) -> list[dict[str, Any]]:
         kept = await self._node.undelivered()
         return [_mail_value(Mail.received(item.message)) | {"reason": item.reason} for item in kept]
+
+    async def _sent(self, _request: Request) -> list[dict[str, Any]]:
+        return [_mail_value(mail) for mail in await self._node.sent()]
+
+    async def _snapshot(self, request: Request) -> None:
+        self._taken.take(_text(request, "name"), _text(request, "text"))
 
     async def _queued(self, request: Request) -> list[dict[str, Any]]:
         return [_mail_value(mail) for mail in await self._process(request).queued()]

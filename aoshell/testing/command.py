@@ -18,7 +18,7 @@ from aoshell.shell.flags.parser import CommandParser
 from aoshell.shell.view.streams import Write, colours, writer
 from aoshell.shell.view.text import clean_line
 from aoshell.testing.choosing import find_test_files, parse_choice
-from aoshell.testing.lasting import last_failed, remember_failed
+from aoshell.testing.lasting import last_failed
 from aoshell.testing.outcomes import TestOutcome
 from aoshell.testing.reports.base import TestReport
 from aoshell.testing.reports.github import GithubReport
@@ -27,6 +27,7 @@ from aoshell.testing.reports.junit import JunitFile
 from aoshell.testing.reports.text import TextReport
 from aoshell.testing.rounds import MOST_AT_ONCE, Plan, Round, run_round
 from aoshell.testing.running import SECONDS, Runner
+from aoshell.testing.settling import settle_failed, settle_snapshots
 from aoshell.testing.watching import Watch
 
 FAILED, MISUSED = 1, 2
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
         warnings.showwarning = lambda message, *_: warn(f"{message}\n")
-        runner = Runner(given.timeout, (Path.cwd(),))
+        runner = Runner(given.timeout, (Path.cwd(),), update=given.update_snapshots)
         try:
             if given.watch:
                 return _watch(runner, files, plan, given)
@@ -71,7 +72,7 @@ def _run(runner: Runner, files: list[Path], plan: Plan, given: argparse.Namespac
     found = _shown_round(runner, files, plan, given)
     if not found.outcomes:
         raise _nothing(found, given.k)
-    _remember(found)
+    settle_failed(found)
     return FAILED if any(outcome.bad for outcome in found.outcomes) else 0
 
 
@@ -85,6 +86,8 @@ def _shown_round(
             report.test(outcome)
 
     found = run_round(runner, files, plan, show)
+    for line in settle_snapshots(found, update=given.update_snapshots):
+        warnings.warn(line, stacklevel=1)
     for report in reports:
         report.end(found.seconds)
     return found
@@ -95,7 +98,7 @@ def _watch(runner: Runner, files: list[Path], plan: Plan, given: argparse.Namesp
     watch, tell = Watch(given.files), writer(sys.stderr, needed=False)
     found = _shown_round(runner, files, plan, given)
     while True:
-        _remember(found)
+        settle_failed(found)
         watch.learn(found)
         tell("waiting for a save; Ctrl-C ends\n")
         saved = interrupts.run(watch.wait(lambda path: tell(f"{_near(path)} is gone\n")))
@@ -144,26 +147,6 @@ def _only(files: list[Path], warn: Write) -> frozenset[tuple[str, str]] | None:
     return found or None
 
 
-def _remember(found: Round) -> None:
-    """Keep what failed, and what failed before and was not run now, as long as it is there."""
-    ran = {(_resolved(outcome.file), outcome.name) for outcome in found.outcomes}
-    failed = {(_resolved(one.file), one.name) for one in found.outcomes if one.bad}
-    declared = {
-        _resolved(str(file.path)): {test.name for test in file.tests}
-        for file in found.files
-        if file.problem is None
-    }
-    for path, name in last_failed() - ran:
-        known = name in declared[path] if path in declared else Path(path).is_file()
-        if known:
-            failed.add((path, name))
-    remember_failed(failed)
-
-
-def _resolved(file: str) -> str:
-    return str(Path(file).resolve())
-
-
 def make_parser() -> CommandParser:
     """The parser of `aoshell test`."""
     parser = CommandParser(
@@ -194,6 +177,11 @@ def make_parser() -> CommandParser:
         "--last-failed",
         action="store_true",
         help="only the tests that failed when they were run in this folder last; all if none did",
+    )
+    parser.add_argument(
+        "--update-snapshots",
+        action="store_true",
+        help="keep what t:snapshot finds as what is right from now on",
     )
     parser.add_argument(
         "--durations", type=_listed, default=0, metavar="N", help="list the N slowest tests"

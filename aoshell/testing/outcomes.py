@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from aoshell.testing.snapshots import Key
 from aoshell.testing.stamps import Stamp
 
 
@@ -55,6 +57,7 @@ class TestOutcome:
         seconds: how long it took.
         prints: what the test itself printed.
         reads: files that its processes were made of, or were to be, as they were then.
+        taken: its snapshots.
     """
 
     file: str
@@ -64,6 +67,7 @@ class TestOutcome:
     failure: TestFailure | None = None
     prints: tuple[str, ...] = ()
     reads: tuple[tuple[Path, Stamp], ...] = ()
+    taken: Mapping[Key, str] = field(default_factory=dict)
 
     @property
     def bad(self) -> bool:

@@ -17,6 +17,7 @@ from aoshell.testing.clock import BEGIN
 from aoshell.testing.guest import SandboxStoppedError, TestSandbox, base
 from aoshell.testing.opening import Zygotes, open_node
 from aoshell.testing.outcomes import Difference, TestFailure, TestOutcome
+from aoshell.testing.snapshots import Taken, snapshots_file
 from aoshell.testing.sources import bundle_file, note_parts
 from aoshell.testing.stamps import Reads, Stamp
 
@@ -33,14 +34,14 @@ class _TestRun:
     prints: list[str] = field(default_factory=list)
     sources: dict[str, str] = field(default_factory=dict)
     reads: Reads = field(default_factory=Reads)
+    taken: Taken | None = None  # its snapshots
 
-    def outcome(
-        self, name: str, outcome: str, begin: float, why: TestFailure | None
-    ) -> TestOutcome:
+    def outcome(self, name: str, how: str, begin: float, why: TestFailure | None) -> TestOutcome:
         """What became of it; `begin`: when it began, seconds."""
         spent = time.perf_counter() - begin
+        taken = {} if self.taken is None else self.taken.found
         prints, reads = tuple(self.prints), self.reads.all()
-        return TestOutcome(self.shown, name, outcome, spent, why, prints, reads)
+        return TestOutcome(self.shown, name, how, spent, why, prints, reads, taken)
 
     def failure(self, reported: Any) -> TestFailure:
         """The failure that the sandbox reported. Anything may be missing in that."""
@@ -96,9 +97,13 @@ class Runner:
     Args:
         seconds: limit for a test.
         roots: folders that tests may read code from, besides their own.
+        update: snapshots are taken as they are now.
     """
 
-    def __init__(self, seconds: float = SECONDS, roots: tuple[Path, ...] = ()) -> None:
+    def __init__(
+        self, seconds: float = SECONDS, roots: tuple[Path, ...] = (), *, update: bool = False
+    ) -> None:
+        self._update = update
         self._seconds = seconds
         self._roots = roots
         self._zygotes = Zygotes(base())
@@ -141,6 +146,7 @@ class Runner:
             return TestOutcome(shown, test.name, "skipped", 0.0)
         assert file.program is not None
         run, begin = _TestRun(file.path, shown, file.program), time.perf_counter()
+        run.taken = Taken(snapshots_file(file.path), test.name, update=self._update)
         problem, outcome = None, "error"
         if self._guest_of is file:
             guest, self._guest, self._guest_of = self._guest, None, None
@@ -189,7 +195,8 @@ class Runner:
         """Run a test to its end: each step, and the requests that it makes."""
         limits = Limits(seconds=max(0.5, self._seconds / 2))
         async with open_node(limits=limits, supervisor=self._zygotes) as node:
-            calls = Calls(node, run.file, self._roots, run.reads)
+            assert run.taken is not None
+            calls = Calls(node, run.file, self._roots, run.reads, run.taken)
             run.sources = node.sources
             report = await guest.step("run", await node.clock.now(), index=index)
             while not report.get("finished"):
@@ -206,7 +213,9 @@ class Runner:
 
 
 def _refusal(error: AoError) -> str:
-    return f"{error.what} ({error.hint})" if error.hint else error.what
+    if not error.hint:
+        return error.what
+    return f"{error.what}\n→ {error.hint}" if "\n" in error.what else f"{error.what} ({error.hint})"
 
 
 def _with_source(text: str, run: _TestRun) -> str:

@@ -105,6 +105,7 @@ def test_values_prints_errors_and_inboxes(run: Run) -> None:
         t:matches(n.f, "^function")
         t:equal(p:get("nil"), nil)
         t:equal(p:get("1/0"), 1/0)
+        t:equal(p:get("{false, a = false, b = {false}}"), { false, a = false, b = { false } })
         t:equal({ p:get("Name"), p:get("ao.env.Process.Tags.A") }, { "n", "b" })
         t:equal(p:eval("print('a') return 1"), "a\\n1")
         t:fails(function() p:eval("error('x')") end, "the process says: .*: x")
@@ -187,6 +188,14 @@ def test_values_that_hold_themselves_are_compared(run: Run) -> None:
     )
     found = failure(run, "local a = {} a.a = a t:equal(a, 1)")
     assert found["differences"][0]["actual"] == "{ a = {circular} }"
+
+
+def test_false_is_not_nothing(run: Run) -> None:
+    found = failure(run, "t:equal({ a = false }, {})")
+    assert found["differences"] == [{"path": ".a", "expected": "nothing", "actual": "false"}]
+    found = failure(run, "t:equal({}, { false })")
+    assert found["differences"] == [{"path": "[1]", "expected": "false", "actual": "nothing"}]
+    passes(run, "t:equal({ a = false, { false } }, { a = false, { false } })")
 
 
 def test_many_differences_are_counted(run: Run) -> None:

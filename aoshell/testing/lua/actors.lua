@@ -6,6 +6,7 @@ local decode = require(".json").decode
 local mail = require(".mail")
 local raise = require(".failed").raise
 local know = require(".show").know
+local written = require(".written")
 
 local Process, Identity, Result = {}, {}, {}
 Process.__index, Identity.__index = Process, Identity
@@ -31,11 +32,13 @@ function actors.identity(name)
     local made = { name = name, address = ask("identity", { by = name }) }
     identities[name] = setmetatable(made, Identity)
     know(name, made.address)
+    written.know_identity(made.address, name)
   end
   return identities[name]
 end
 
-function actors.process(made)
+function actors.process(made, name)
+  written.know_process(made.id, name)
   return setmetatable({ id = made.id, owner = actors.identity(made.owner) }, Process)
 end
 
@@ -135,7 +138,7 @@ end
 function Identity:spawn(what)
   local asked = actors.source(what, 'alice:spawn("file.lua")')
   asked.by = self.name
-  return actors.process(ask("spawn", asked))
+  return actors.process(ask("spawn", asked), asked.name)
 end
 
 function Identity:inbox() return mail.all(ask("letters", { by = self.name })) end
