@@ -1,20 +1,33 @@
 """Fixtures for pytest: a node without a network, processes on it, identities, a clock.
 
 pytest finds this plugin by itself where aoshell is installed. Each test has a node of its own, so
-tests may run in any order, and in parallel (pytest-xdist).
+tests may run in any order, and in parallel (pytest-xdist). Tests in Lua are collected as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from aoshell.testing.collecting import LuaFile
     from aoshell.testing.identity import Identity
     from aoshell.testing.opening import Zygotes
     from aoshell.testing.sync import Clock, Node, Process
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> LuaFile | None:
+    """Collect `*_test.lua`, and any other file of Lua that the command line names."""
+    if file_path.suffix != ".lua":
+        return None
+    if not file_path.name.endswith("_test.lua") and not parent.session.isinitpath(file_path):
+        return None
+    from aoshell.testing.collecting import LuaFile
+
+    return LuaFile.from_parent(parent, path=file_path)
 
 
 @pytest.fixture(scope="session")

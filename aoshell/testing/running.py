@@ -67,10 +67,11 @@ class _TestRun:
 
 @dataclass(frozen=True, slots=True)
 class DeclaredTest:
-    """A test that a file declares."""
+    """A test that a file declares; `line`: where its function begins, 0 if unknown."""
 
     name: str
     skipped: bool
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,4 +239,11 @@ def _tests(report: dict[str, Any]) -> tuple[DeclaredTest, ...]:
     tests = found if isinstance(found, list) else []
     if not all(isinstance(test, dict) and {"name", "skipped"} <= test.keys() for test in tests):
         raise SandboxStoppedError("the file's list of tests is invalid")
-    return tuple(DeclaredTest(str(test["name"]), bool(test["skipped"])) for test in tests)
+    return tuple(
+        DeclaredTest(str(test["name"]), bool(test["skipped"]), _line(test.get("line")))
+        for test in tests
+    )
+
+
+def _line(found: object) -> int:
+    return found if type(found) is int and 0 <= found < 1 << 31 else 0

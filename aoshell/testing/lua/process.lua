@@ -8,6 +8,7 @@ local load, next, rawget, select, tostring, type, xpcall, _G =
 local math_type, sort = math.type, table.sort
 local create, resume, status = coroutine.create, coroutine.resume, coroutine.status
 local concat = table.concat
+local getinfo = debug.getinfo
 local asking = require(".asking")
 local chance = require(".chance")
 local host = require(".host")
@@ -27,10 +28,11 @@ local run  -- the coroutine of the test
 local USAGE = 'usage: test("name", function(t) ... end) or test("name", CASES, function(t, case) ... end)'
 local declared = {}
 
-local function add(name, body, skipped)
+local function add(name, body, skipped, of)
   if declared[name] then failed.raise("there is a test of this name already: " .. name) end
   declared[name] = true
-  tests[#tests + 1] = { name = name, body = body, skipped = skipped or false }
+  local line = getinfo(of or body, "S").linedefined
+  tests[#tests + 1] = { name = name, body = body, skipped = skipped, line = line }
 end
 
 -- A case's name: its key, its field `name`, or what it is.
@@ -63,7 +65,7 @@ local function declare(skipped, name, cases, body)
   local keys = in_order(cases)
   for i = 1, #keys do
     local case = cases[keys[i]]
-    add(name .. ": " .. label(keys[i], case), function(t) body(t, case) end, skipped)
+    add(name .. ": " .. label(keys[i], case), function(t) body(t, case) end, skipped, body)
   end
 end
 
@@ -109,7 +111,7 @@ function steps.load(step)
   loading = false
   if not ok then return { failure = failed.describe(raised) } end
   local names = {}
-  for i = 1, #tests do names[i] = { name = tests[i].name, skipped = tests[i].skipped } end
+  for i = 1, #tests do names[i] = { name = tests[i].name, skipped = tests[i].skipped, line = tests[i].line } end
   return { tests = names }
 end
 
