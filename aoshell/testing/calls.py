@@ -12,6 +12,7 @@ from typing import Any
 
 from aoshell.errors import AoError, UsageError
 from aoshell.testing.answers import Answer, Mail
+from aoshell.testing.explaining import explain, find_troubles
 from aoshell.testing.identity import Identity
 from aoshell.testing.node import AsyncNode, AsyncProcess
 from aoshell.testing.references import with_ids
@@ -20,6 +21,13 @@ from aoshell.testing.sources import Source, note_parts, refuse_outside
 from aoshell.testing.stamps import Reads
 
 Request = Mapping[str, Any]
+
+# Why a message failed where nothing in it said so, by its outcome.
+_STOPPED = {
+    "time": "out of time: it computed for longer than a message may (--timeout gives more)",
+    "memory": "out of memory: its process needs more than it may have",
+    "gas": "out of gas: it computed for longer than a message may",
+}
 _CODE = (".lua", ".wasm")
 
 
@@ -70,6 +78,8 @@ class Calls:
             "tick": lambda request: self._process(request).tick(),
             "advance": self._advance,
             "with_ids": self._with_ids,
+            "why": self._why,
+            "troubles": lambda _request: find_troubles(self._node),
             "now": lambda _request: self._node.clock.now(),
         }
 
@@ -182,6 +192,12 @@ class Calls:
     async def _with_ids(self, request: Request) -> str:
         return await with_ids(_text(request, "code"), self._node.local, self._node.people)
 
+    async def _why(self, request: Request) -> list[str]:
+        slot = request.get("slot")
+        if type(slot) is not int or slot < 1:
+            return []  # of a dry run there is no message
+        return await explain(self._process(request), slot)
+
     async def _advance(self, request: Request) -> None:
         span = request.get("span")
         if not isinstance(span, str | int | float):
@@ -249,7 +265,7 @@ def _answer_value(answer: Answer) -> dict[str, Any]:
         "ok": answer.ok,
         "outcome": answer.outcome,
         "output": answer.output,
-        "error": answer.error or ("" if answer.ok else answer.outcome),
+        "error": answer.error or _STOPPED.get(answer.outcome, "" if answer.ok else answer.outcome),
         "suspended": answer.suspended,
         "slot": answer.result.slot,
         "ms": answer.result.milliseconds,

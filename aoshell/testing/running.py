@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from aoshell.testing.sources import bundle_file, note_parts
 from aoshell.testing.stamps import Reads, Stamp
 
 SECONDS = 10.0  # that a test may take
+_VERBS = 3  # kinds of requests that are named of a test which ran out of time
+_LONGER = "→ has a loop no end? --timeout S gives a test more time"
 
 
 @dataclass(slots=True)
@@ -35,6 +38,14 @@ class _TestRun:
     sources: dict[str, str] = field(default_factory=dict)
     reads: Reads = field(default_factory=Reads)
     taken: Taken | None = None  # its snapshots
+    asked: Counter[str] = field(default_factory=Counter)  # its requests
+    verb: str = ""  # the request that is carried out
+
+    def doing(self) -> str:
+        """What it had asked for, most first, as the end of a sentence."""
+        verbs = [f"{verb} {count:,}" for verb, count in self.asked.most_common(_VERBS)]
+        under_way = f", while {self.verb} was under way" if self.verb else ""
+        return f"{under_way}; its requests: {', '.join(verbs)}" if verbs else ""
 
     def outcome(self, name: str, how: str, begin: float, why: TestFailure | None) -> TestOutcome:
         """What became of it; `begin`: when it began, seconds."""
@@ -161,9 +172,12 @@ class Runner:
                     problem = await self._steps(run, guest, index + 1)
                 outcome = "failed" if problem else "passed"
             except TimeoutError:
-                problem = TestFailure(f"it took more than {self._seconds:g} s")
-            except (SandboxStoppedError, AoError) as error:
-                problem = TestFailure(str(error))
+                what = f"it took more than {self._seconds:g} s{run.doing()}\n{_LONGER}"
+                problem = TestFailure(what, shown, test.line)
+            except SandboxStoppedError as error:
+                problem = TestFailure(f"{error}{run.doing()}\n{_LONGER}", shown, test.line)
+            except AoError as error:
+                problem = TestFailure(_refusal(error), shown, test.line)
             if outcome == "error":
                 run.prints += (await guest.stop_step()).splitlines()
         finally:
@@ -188,7 +202,8 @@ class Runner:
             else:
                 return guest, _tests(report), None
         except (SandboxStoppedError, TimeoutError) as error:
-            failure = TestFailure(str(error) or f"loading took more than {2 * self._seconds:g} s")
+            why = str(error) or f"it took more than {2 * self._seconds:g} s"
+            failure = TestFailure(f"while {run.shown} was loaded: {why}", run.shown)
         guest.close()
         return None, (), failure
 
@@ -205,9 +220,12 @@ class Runner:
                 answer: dict[str, Any] = {}
                 try:
                     what, arguments = report.get("what"), report.get("arguments")
+                    run.verb = str(what)
+                    run.asked[run.verb] += 1
                     answer["value"] = await calls.carry_out(what, arguments)
                 except AoError as error:
                     answer["refused"] = _refusal(error)
+                run.verb = ""
                 report = await guest.step("answer", await node.clock.now(), **answer)
             run.prints += _prints(report)
             return run.failure(report["failure"]) if "failure" in report else None
