@@ -270,6 +270,7 @@ def _answer_value(answer: Answer) -> dict[str, Any]:
         "slot": answer.result.slot,
         "ms": answer.result.milliseconds,
         "messages": [_mail_value(mail) for mail in answer.messages],
+        "assignments": [{"Message": id, "Processes": list(to)} for id, to in answer.assignments],
     }
 
 

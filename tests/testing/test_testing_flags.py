@@ -164,7 +164,7 @@ def test_junit_holds_what_pytest_writes(
         def test_later(): pass
         """
     )
-    pytester.runpytest_inprocess("--junitxml=theirs.xml", "-o", "junit_logging=all")
+    pytester.runpytest_subprocess("--junitxml=theirs.xml", "-o", "junit_logging=all")
     theirs = ElementTree.parse("theirs.xml").getroot()
 
     def shape(root: ElementTree.Element) -> dict[str, set[str]]:
@@ -236,8 +236,18 @@ def test_numbers_of_flags_are_checked(capsys: Any) -> None:
     assert "a whole number from 1 to 64" in capsys.readouterr().err
 
 
-def test_forks_that_run_tests_end_with_them(run: Run) -> None:
+def test_forks_that_run_tests_end_with_them(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    forked: list[int] = []
+
+    def fork() -> int:
+        forked.append(own())
+        return forked[-1]
+
+    own = os.fork
+    monkeypatch.setattr(os, "fork", fork)
     declare("a_test.lua", **{f"t{n}": "t:spawn()" for n in range(8)})
     assert len(run("-j", "4")) == 8
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert len(forked) == 4
+    for pid in forked:
+        with pytest.raises(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)

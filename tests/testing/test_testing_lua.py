@@ -70,6 +70,45 @@ def test_a_patch_is_something_that_was_sent(run: Run) -> None:
     )
 
 
+def test_assignments_are_part_of_the_result(run: Run) -> None:
+    passes(
+        run,
+        """
+        local p = t:spawn({ source = [[Handlers.add("Hand", "Hand", function(msg)
+          ao.assign({ Processes = { "p1", "p2" }, Message = msg.Id })
+        end)]] })
+        local r = p:send { Action = "Hand" }
+        t:equal(r.assignments, { { Message = r.id, Processes = { "p1", "p2" } } })
+        t:equal(p:send({ Action = "Other" }).assignments, {})
+        """,
+    )
+
+
+def test_results_of_real_programs(run: Run, shared: Path, tmp_path: Path) -> None:
+    """What real aos 2.0.6 sends: the notes in these files say it."""
+    scripts = shared / "cases" / "scripts"
+    if not scripts.is_dir():
+        pytest.skip(f"no programs: {scripts} is missing")
+    for name in ("assignments.lua", "patch.lua"):
+        (tmp_path / name).write_bytes((scripts / name).read_bytes())
+    passes(
+        run,
+        """
+        local r = t:spawn("patch.lua"):send { Action = "Move" }
+        t:equal({ #r.messages, r.messages[2].device }, { 2, "patch@1.0" })
+        t:equal(r.messages[2].balances, '{"a":"1"}')
+        t:equal(r.messages[2].Target or "", "")
+        """,
+    )
+    passes(
+        run,
+        """
+        local p = t:spawn("assignments.lua")
+        t:has(p:send({ Action = "Start" }).messages, { { Action = "Work", Target = p.id } })
+        """,
+    )
+
+
 def test_messages_and_identities(run: Run) -> None:
     passes(
         run,
