@@ -20,9 +20,11 @@ from aoshell.home.folders import Settings
 from aoshell.nodes.base import Node
 from aoshell.nodes.values import Limits, ProcessInfo
 from aoshell.protocol.message import Result, raw, tags_of
+from aoshell.shell.front import Patience
 from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput, Outcome
-from aoshell.shell.session import Patience, Session
+from aoshell.shell.questions import dryrun
+from aoshell.shell.session import Session
 from aoshell.shell.start import DEFAULT_NAME, Start, close_session, open_session
 from aoshell.testing import values
 from aoshell.testing.answers import Answer, EvalFailed, make_answer, tag_text, tags_from
@@ -149,7 +151,7 @@ class AoSession:
             raise
 
     async def _dry(self, code: str) -> Answer:
-        came_to = await self.session.dryrun(code)
+        came_to = await dryrun(self.session, code)
         told = make_answer("", came_to.own.process, came_to.own, None, {})
         if not told.ok:
             raise EvalFailed(told.error or told.outcome)

@@ -83,6 +83,10 @@ def _run(arguments: list[str], backend: Backend | None) -> int:
         from aoshell.testing.command import main as test
 
         return test(arguments[1:])
+    if arguments[:1] == ["fuzz"]:
+        from aoshell.fuzz.command import main as fuzz
+
+        return fuzz(arguments[1:])
     if arguments[:1] == ["serve"]:
         from aoshell.serve.command import main as serve
 
@@ -247,8 +251,8 @@ def _batch(options: Options, settings: Settings, backend: Backend) -> int:
         interrupts.heed()
     with nullcontext() if options.runs else open_input(0) as given:
         backend.warm()
+        from aoshell.shell.front import Patience
         from aoshell.shell.lines.batch import run_batch
-        from aoshell.shell.session import Patience
 
         asking = None
         if typed and sys.stdout.isatty() and not options.json:

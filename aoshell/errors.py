@@ -28,6 +28,7 @@ STAGES = {
     "fetch": "Data of Arweave could not be fetched.",
     "find": "A process, or what `@name` stands for, could not be found, or more than one fits.",
     "fork": "A live process could not be forked (`.fork URL`, `aoshell fork`).",
+    "fuzz": "A process could not be fuzzed, or what holds of it does not load (`aoshell fuzz`).",
     "home": "A folder or file of the home cannot be made, read or written.",
     "import": "A file is no exported process, or cannot be imported here.",
     "info": "A HyperBEAM node did not say its address.",

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -42,6 +43,20 @@ def call_before_end(call: Callable[[], None]) -> None:
 def forget_before_end(call: Callable[[], None]) -> None:
     """Take back `call_before_end`."""
     _before.remove(call)
+
+
+@contextmanager
+def raising() -> Iterator[None]:
+    """While the block runs, Ctrl-C raises KeyboardInterrupt."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def run(work: Coroutine[Any, Any, _T]) -> _T:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import pexpect
 import pyte
 from eventually import SECONDS
+from program import Spawn
 
 # The line below the prompt.
 TOOLBAR = re.compile(r"(local|hyperbeam \S+)( · |$)|default(?: \(\S+\))? · ")
@@ -34,7 +35,7 @@ class Terminal:
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
         program, *arguments = command
-        self.child = pexpect.spawn(
+        self.child = Spawn(
             program,
             arguments,
             env=environment,

@@ -39,14 +39,17 @@ BELOW: dict[str, set[str]] = {
     "states": {*LOWEST, "home", "nodes", "shell"},
     "forks": {*LOWEST, "sandbox", "home", "nodes", "shell"},
     "testing": {*LOWEST, "blueprints", "lua", "sandbox", "home", "nodes", "shell"},
-    "commandline": {"errors", "shell", "serve", "forks", "states", "testing"},
+    "fuzz": {
+        *(*LOWEST, "blueprints", "check", "lua", "sandbox", "home", "nodes", "shell", "testing"),
+    },
+    "commandline": {"errors", "shell", "serve", "forks", "states", "testing", "fuzz"},
     "backends": {*LOWEST, "sandbox", "home", "nodes", "shell"},
     "api": {
         *("errors", "protocol", "home", "nodes", "shell", "states", "testing", "backends"),
     },
     "cli": {
         *(*LOWEST, "attest", "check", "home", "nodes", "shell", "serve", "testing"),
-        *("states", "forks", "commandline", "backends"),
+        *("states", "forks", "commandline", "backends", "fuzz"),
     },
     "entry": {"interrupts", "cli"},
     "__main__": {"entry"},

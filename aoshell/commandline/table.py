@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from aoshell.commandline.completion_parser import make_parser as completion_parser
 from aoshell.forks.command import make_parser as fork_parser
 from aoshell.forks.compare_command import make_parser as compare_parser
+from aoshell.fuzz.command import make_parser as fuzz_parser
 from aoshell.serve.command import make_parser as serve_parser
 from aoshell.shell.attestation.command import make_parser as attest_parser
 from aoshell.shell.attestation.measure import make_parser as measure_parser
@@ -18,7 +19,7 @@ from aoshell.testing.command import make_parser as test_parser
 
 # Words of a metavar that name files, and those that name processes.
 _FILES = frozenset({"FILE", "FOLDER"})
-_PROCESSES = frozenset({"NAME|ID"})
+_PROCESSES = frozenset({"NAME|ID", "FILE|PROCESS"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class Form:
 _PARSERS: dict[tuple[str, ...], Callable[[], argparse.ArgumentParser]] = {
     (): shell_parser,
     ("test",): test_parser,
+    ("fuzz",): fuzz_parser,
     ("serve",): serve_parser,
     ("fork",): fork_parser,
     ("compare",): compare_parser,

@@ -146,6 +146,13 @@ class _Reading:
             return
         newest = await self._remote.newest(self._process) if self._wanted is None else None
         last = newest if self._wanted is None else self._wanted
+        if newest is not None and newest < self._last:
+            raise AoError(
+                f"{self._remote.source} says that {self._process} has slots up to {newest}, and has"
+                f" given slot {self._last}",
+                stage="schedule",
+                hint="nothing was forked; has its log been cut?",
+            )
         start, began = time.monotonic(), len(self._messages)
         told = start
         while not self._is_enough:
@@ -196,8 +203,13 @@ class _Reading:
         # In a thread: signatures take a tenth of a millisecond each.
         found = await asyncio.to_thread(lambda: [read_edge(edge, where) for edge in page])
         if self._following is None:
+            fork = await remote.forked(self._process)
             self._following = Following(
-                self._process, where, chained=remote.chained, begin=self._begin
+                self._process,
+                where,
+                chained=remote.chained,
+                begin=self._begin,
+                unlinked=fork.slot if fork else -1,
             )
         found.sort(key=lambda one: one.assigned.slot)
         for one in found:

@@ -25,6 +25,7 @@ from aoshell.protocol.encoding import b64url, brief, has_id_form
 from aoshell.protocol.message import Message, Tag, by_lower_name, raw, text
 
 LONGEST_NUMBER = 15  # digits of a slot, a time, a height
+MOST_TAGS = 10_000  # of one message: half a second's work
 CHECKED_SINCE = 1_440_000  # the block height from which on the network's chains are right
 
 
@@ -72,11 +73,11 @@ def read_edge(edge: Any, where: str) -> ForeignMessage:
     """
     try:
         node = edge["node"]
-        assigned = _assigned(node["assignment"])
+        assigned = _assigned(node["assignment"], where)
         given = node.get("message")
         if given is not None and not isinstance(given, Mapping):
             raise TypeError("a message is no map")
-        tags = _tags(member(given, "tags")) if given is not None else ()
+        tags = _tags(member(given, "tags"), where) if given is not None else ()
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise no_schedule(where, error) from None
     if given is None:
@@ -85,8 +86,8 @@ def read_edge(edge: Any, where: str) -> ForeignMessage:
     return ForeignMessage(assigned, message, item)
 
 
-def _assigned(given: Mapping[str, Any]) -> Assigned:
-    tags = _tags(member(given, "tags"))
+def _assigned(given: Mapping[str, Any], where: str) -> Assigned:
+    tags = _tags(member(given, "tags"), where)
     named = by_lower_name(tags)
     exclude = tuple(
         name for tag in tags if tag.name.lower() == "exclude" for name in tag.value.split(",")
@@ -130,11 +131,12 @@ def _message(
             "owner": {"key": key},
             "tags": member(given, "tags"),
             "anchor": anchor,
-            # A definition has no target; some schedulers name the process that it makes.
-            "recipient": "" if target == identity else target,
+            # A definition is signed without a target: its id comes of the signature. Some
+            # schedulers name the process that it makes. No other message can be for itself.
+            "recipient": "" if assigned.slot == 0 and target == identity else target,
         }
         try:
-            item = DataItem.parse(verified.verify_item(identity, node, octets).packed)
+            item = verified.rebuild_item(identity, node, octets)
         except (NotVerifiedError, AoError) as error:
             raise AoError(
                 f"message {identity} at {at}, as {where} has it, is refused: {error}",
@@ -164,7 +166,12 @@ def message_of(
 
 
 def message_from_gateway(code: verified.VerifiedCode, assigned: Assigned) -> ForeignMessage:
-    """A message that was assigned by its id, as the gateway has it, verified."""
+    """A message that was assigned by its id, as the gateway has it, verified.
+
+    Raises:
+        AoError: it has more tags than are read.
+    """
+    _check_number(len(code.tags), "the gateway")
     item = None if code.packed.startswith(b"{") else DataItem.parse(code.packed)
     owner = item.owner_address if item else code.owner
     anchor = text(item.anchor) if item else ""
@@ -172,8 +179,19 @@ def message_from_gateway(code: verified.VerifiedCode, assigned: Assigned) -> For
     return ForeignMessage(assigned, message, item)
 
 
-def _tags(listed: Any) -> tuple[Tag, ...]:
+def _tags(listed: Any, where: str) -> tuple[Tag, ...]:
+    if isinstance(listed, list):
+        _check_number(len(listed), where)
     return tuple(Tag(words(tag["name"]), words(tag["value"])) for tag in listed or ())
+
+
+def _check_number(tags: int, where: str) -> None:
+    if tags > MOST_TAGS:
+        raise AoError(
+            f"{where} gives a message with {tags:,} tags, and {MOST_TAGS:,} are read at most",
+            stage="schedule",
+            hint="nothing was forked; the network's units take 128",
+        )
 
 
 class Following:
@@ -182,13 +200,23 @@ class Following:
     Args:
         chained: whether the links are checked; HyperBEAM's are of another form.
         begin: the first slot.
+        unlinked: the last slot whose link is not checked: `where` has it from elsewhere.
     """
 
-    def __init__(self, process: str, where: str, *, chained: bool = True, begin: int = 0) -> None:
+    def __init__(
+        self,
+        process: str,
+        where: str,
+        *,
+        chained: bool = True,
+        begin: int = 0,
+        unlinked: int = -1,
+    ) -> None:
         self._begin = begin
         self._process = process
         self._where = where
         self._chained = chained
+        self._unlinked = unlinked
         self._last: Assigned | None = None
 
     def follow(self, found: ForeignMessage) -> None:
@@ -212,6 +240,8 @@ class Following:
 
     def _breaks(self, last: Assigned, found: ForeignMessage) -> bool:
         if not self._chained or last.height < CHECKED_SINCE:
+            return False
+        if found.assigned.slot <= self._unlinked:
             return False
         chain = found.assigned.chain
         try:

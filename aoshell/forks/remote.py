@@ -17,7 +17,7 @@ from typing import Any
 from aoshell.bounded import zipped
 from aoshell.bounded.sizes import size
 from aoshell.errors import AoError
-from aoshell.forks.messages import Assigned
+from aoshell.forks.messages import LONGEST_NUMBER, Assigned
 from aoshell.home.endpoints import HYPERBEAM, LEGACY, Endpoints, resolve_endpoints
 from aoshell.home.folders import Settings
 from aoshell.nodes.remote.arweave.gateway import Gateway
@@ -30,9 +30,10 @@ from aoshell.nodes.remote.legacy.units import EDGES, ComputeUnit, cursor
 from aoshell.nodes.remote.results import from_json, words
 from aoshell.nodes.values import NotFoundError
 from aoshell.protocol.encoding import brief
-from aoshell.protocol.message import Result
+from aoshell.protocol.message import Result, printable
 from aoshell.protocol.url import is_loopback
 from aoshell.sandbox import environment
+from aoshell.sandbox.frames import is_count
 
 PAGE = 500  # messages that are asked for at once
 LARGEST_PAGE = 64 << 20  # bytes of an answer with them
@@ -49,6 +50,7 @@ CHECKPOINT_OWNERS = (
 LARGEST_MEMORY = 1 << 30  # bytes of a memory that is fetched
 MEMORY_SECONDS = 600.0  # that this may take
 PAGE_BYTES = 65536  # of WASM
+LONGEST_SOURCE = 200  # characters of a URL that a source names
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,21 @@ class ForeignMemory:
     slot: int
     data: bytes = field(repr=False)
     vouched: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignFork:
+    """What a source says of a process that it has as a fork itself.
+
+    Attributes:
+        source: where it has it from, as text for people.
+        slot: the last slot from there.
+        memory: the slot of the memory that it begins with, -1 for none.
+    """
+
+    source: str
+    slot: int
+    memory: int
 
 
 class Remote:
@@ -83,6 +100,7 @@ class Remote:
         self._raw = gateway
         self._unit = ComputeUnit(self._computer, self.waiting)
         self._by_unit: bool | None = True if legacy else None
+        self._forked: dict[str, ForeignFork | None] = {}
         self.source = self._scheduler.endpoint
 
     @classmethod
@@ -145,21 +163,49 @@ class Remote:
         return answer.ok and _edges(answer) is not None
 
     async def newest(self, process: str) -> int | None:
-        """The last slot of a process, None where nobody says it."""
+        """The last slot of a process, None where nobody says it.
+
+        Raises:
+            AoError: it cannot be asked, or says what is no slot.
+        """
         if self._by_unit is None:
             self._by_unit = await self._is_unit(process)
         if not self._by_unit:
             answer = await self._ask(f"/{process}~process@1.0/slot/current")
             text = answer.text().strip()
-            return int(text) if answer.ok and text.isdecimal() and len(text) < 16 else None
+            return self._slot(process, text) if answer.ok and _is_number(text) else None
         answer = await self._ask(f"/{process}/latest?process-id={process}")
         if not answer.ok:
             return None
         try:
             listed = answer.json("schedule")["assignment"]["tags"]
-            return int({tag["name"]: tag["value"] for tag in listed}["Nonce"])
-        except (AoError, KeyError, TypeError, ValueError):
+            said = words({tag["name"]: tag["value"] for tag in listed}["Nonce"])
+        except (AoError, KeyError, TypeError):
             return None
+        return self._slot(process, said)
+
+    def _slot(self, process: str, said: str) -> int:
+        if not (said.isascii() and said.isdecimal() and len(said) <= LONGEST_NUMBER):
+            raise AoError(
+                f"{self.source} says that the newest slot of {process} is {brief(said)}, which is"
+                " none",
+                stage="schedule",
+                hint="nothing was forked; PROCESS@SLOT forks it behind a slot that it has",
+            )
+        return int(said)
+
+    async def forked(self, process: str) -> ForeignFork | None:
+        """How the source has a process as a fork; None where it does not say that it has.
+
+        `aoshell serve` says it; a scheduler unit of the network has no forks.
+
+        Raises:
+            AoError: it cannot be asked.
+        """
+        if process not in self._forked:
+            answer = await self._ask(f"/processes/{process}") if self.chained else None
+            self._forked[process] = None if answer is None else _fork_of(answer)
+        return self._forked[process]
 
     async def _ask(self, path: str) -> Response:
         return await self._scheduler.get("schedule", path, seconds=SECONDS, largest=LARGEST_PAGE)
@@ -286,6 +332,24 @@ class Remote:
         except AoError:
             return False
         return isinstance(told, Mapping) and str(told.get("network", "")).startswith(OWN)
+
+
+def _is_number(text: str) -> bool:
+    """Whether a text is a number, as a page or a sentence is not."""
+    return text.removeprefix("-").isdecimal()
+
+
+def _fork_of(answer: Response) -> ForeignFork | None:
+    if not answer.ok or not answer.body.startswith(b"{"):
+        return None
+    try:
+        said = answer.json("schedule")["forked"]
+        slot, memory = said["slot"], said["memory"]
+    except (AoError, KeyError, TypeError):
+        return None
+    if not (is_count(slot) and type(memory) is int and -1 <= memory <= slot):
+        return None
+    return ForeignFork(printable(words(said.get("source")))[:LONGEST_SOURCE], slot, memory)
 
 
 def _first_tags(listed: object) -> dict[str, str]:

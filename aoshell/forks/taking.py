@@ -96,6 +96,7 @@ async def take(
     await _check_new(node, process, name)
     first = await read_definition(remote, process)
     assert first.message is not None
+    notes = await _of_source(remote, process, slot, replay=replay)
     code = await find_code(remote, first.message, node.local.limits)
     memory = None
     if code.kind == "wasm" and not replay:
@@ -109,7 +110,31 @@ async def take(
     made = await asyncio.to_thread(make_fork, log, code, name, now, address, memory=memory)
     await node.local.restore(made.data, name, unique=True)
     await wait_until_computed(node, process, made.slot, tell)
-    return Taken(await node.find(process), made.notes)
+    return Taken(await node.find(process), (*notes, *made.notes))
+
+
+async def _of_source(
+    remote: Remote, process: str, slot: int | None, *, replay: bool
+) -> tuple[str, ...]:
+    """What a person should know of a source that has the process as a fork itself.
+
+    Raises:
+        AoError: what is wanted is not in its log.
+    """
+    fork = await remote.forked(process)
+    if fork is None:
+        return ()
+    if fork.memory >= 0 and (replay or (slot is not None and slot < fork.memory)):
+        raise AoError(
+            f"{remote.source} has {process} as a fork that begins with a memory behind slot"
+            f" {fork.memory}, and no log before that",
+            stage="fork",
+            hint=f"fork it from where it comes from: {fork.source}",
+        )
+    return (
+        f"{remote.source} has it as a fork itself, of {fork.source} up to slot {fork.slot}: it"
+        " alone vouches for that",
+    )
 
 
 async def _find_memory(

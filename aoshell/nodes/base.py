@@ -18,6 +18,7 @@ from aoshell.nodes.values import (
     EndpointFinding,
     EntryPage,
     Event,
+    ForkPoint,
     Hop,
     Limits,
     LogEntry,
@@ -321,6 +322,17 @@ class NetworkVerbs(Protocol):
 
     async def item(self, id: str) -> Stored | None:
         """What has that id: a message of any process, or an upload."""
+
+    async def forked(self, process: str) -> ForkPoint | None:
+        """Where a process was forked from; None where it was made here. Raises NotFoundError."""
+
+    async def base(self, process: str, most: int) -> bytes | None:
+        """The memory that a fork begins with; None where there is none of so many bytes.
+
+        Raises:
+            NotFoundError: the process is not on this node.
+            AoError: the memory is damaged.
+        """
 
     async def module(self, id: str) -> Module | None:
         """A module by its id here or on the network; its `id` is the one asked for."""

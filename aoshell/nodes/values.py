@@ -70,6 +70,10 @@ class NotFoundError(AoError):
     """
 
 
+class WithheldError(AoError):
+    """It is here, and is not given out: it has a signature for a fork of a live process."""
+
+
 class NameTakenError(AoError):
     """Another process has the name that a new one was to have."""
 

@@ -54,3 +54,8 @@ def _rehearse() -> None:
 
 
 _rehearse()
+
+
+def text_digest(text: bytes) -> str:
+    """The name of a file's text where lines are noted (`watch`): SHA-256, hexadecimal."""
+    return hashlib.sha256(text).hexdigest()

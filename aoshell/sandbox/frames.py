@@ -6,6 +6,7 @@ To a worker (`epoch`: how often it was rolled back; frames of an older epoch are
 
     code        epoch gas memory seconds length  raw bytes follow: code in place of the built-in
     compile     epoch gas length             raw bytes follow: a module; answered on the side
+    watch       epoch lines                  count instructions, and note lines if that is true
     boot        epoch memory seconds definition…  bytes of heap, and what a message may take; see
                                              LuaRuntime.boot
     lift        epoch                        what follows was computed before: bounds that are newer
@@ -15,14 +16,19 @@ To a worker (`epoch`: how often it was rolled back; frames of an older epoch are
     replay      epoch seq message…           a message that was computed before; has no answer
     failed      epoch seq text               a message that had failed with this error
     dry         epoch token seconds message…
+    trial       epoch token seconds [is-doubtful message…]…  messages in turn on the state, all
+                                             undone (`trials`)
     checkpoint  epoch seq
 
 From a worker:
 
     ready     pid
     parked    seq pid                     a fork keeps the state after seq; pid computes from now on
+    lines     text                        before the next two: the lines of files that were run
     done      epoch seq outcome milliseconds memory gas result…
     dried     token outcome milliseconds memory gas result…
+    tried     token index outcome milliseconds memory gas result…  one message of a trial
+    over      token                       the trial is over
     promoted  seq why printed pid         back at the state after seq; why: rollback, or how the
                                           computing fork died (time, memory, killed, crash N)
     forked    pid                         pid computes from now on
@@ -158,15 +164,18 @@ _Check = Callable[[object], bool]
 # Frames from a worker. A result follows in `done` and `dried`: `nodes.local.log.form` checks it.
 _FROM_WORKER: dict[str, tuple[_Check, ...]] = {
     "ready": (is_count,),
+    "lines": (is_text,),
     "parked": (is_count, is_count),
     "done": (is_count, is_count, is_text, _is_time, is_count, is_count),
     "dried": (is_count, is_text, _is_time, is_count, is_count),
+    "tried": (is_count, is_count, is_text, _is_time, is_count, is_count),
+    "over": (is_count,),
     "promoted": (is_count, is_text, is_text, is_count),
     "forked": (is_count,),
     "broken": (is_text,),
     "unable": (is_text,),
 }
-_WITH_RESULT = ("done", "dried")
+_WITH_RESULT = ("done", "dried", "tried")
 _IMAGE = (is_count, is_count, is_text)
 
 

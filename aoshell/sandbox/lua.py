@@ -25,7 +25,7 @@ from typing import Any
 
 from lupa import lua53
 
-from aoshell.sandbox import environment
+from aoshell.sandbox import environment, watch
 from aoshell.sandbox.digests import Digests, pbkdf2
 from aoshell.sandbox.runtime import OutOfMemoryError
 
@@ -46,6 +46,26 @@ UNLIMITED = 0x7FFFFFFF_FFFF  # bytes
 # Times what Lua counts: it counts the bytes that it asks for, and the allocator takes up to 1.34
 # times as many for small objects.
 SHARE = 1.5
+STRIDE = 100_000  # instructions between two looks of `LuaRuntime.print_places`
+PLACE = "computes at "  # in front of the places that it prints
+PLACES = """
+local H, stride, mark, emit = ...
+local raw = H.raw
+local sethook, getinfo, find = raw.debug.sethook, raw.debug.getinfo, raw.string.find
+-- The innermost function that is not the environment's, whose chunks are named ".name".
+local function look()
+  local level = 2
+  repeat
+    local info = getinfo(level, "Sl")
+    if not info then return end
+    level = level + 1
+    if info.currentline > 0 and not find(info.short_src, "^%.") and info.short_src ~= "host" then
+      return emit(mark .. info.short_src .. ":" .. info.currentline)
+    end
+  until false
+end
+package.loaded[".places"] = function() sethook(look, "", stride) end
+"""
 MAX_REASON = 1000  # characters of the reason why code did not load
 
 
@@ -58,13 +78,18 @@ def _first_line(error: Exception) -> str:
 
 
 class LuaHost:
-    """See `runtime.Host`. Code is an environment as `environment.pack` writes it."""
+    """See `runtime.Host`. Code is an environment as `environment.pack` writes it.
+
+    Args:
+        watched: its runtimes can be watched, as those of tests are.
+    """
 
     headroom = 2  # after a checkpoint garbage is collected at other moments than before
 
-    def __init__(self, emit: Callable[[str], None]) -> None:
+    def __init__(self, emit: Callable[[str], None], *, watched: bool = False) -> None:
         self._emit = emit
-        self.runtime = LuaRuntime(environment.read_sources(), emit)
+        self._watched = watched
+        self.runtime = LuaRuntime(environment.read_sources(), emit, watched=watched)
 
     def room(self, memory: int) -> int:
         return int(SHARE * memory)
@@ -72,7 +97,8 @@ class LuaHost:
     def load(self, code: bytes, gas: int, memory: int) -> LuaRuntime:
         del gas  # Lua is not metered
         try:
-            return LuaRuntime(environment.unpack(code), self._emit, memory)
+            sources = environment.unpack(code)
+            return LuaRuntime(sources, self._emit, memory, watched=self._watched)
         except lua53.LuaMemoryError:
             raise  # it is a MemoryError
         except lua53.LuaError as error:
@@ -90,13 +116,19 @@ class LuaRuntime:
         sources: module name → Lua source of the environment; ".process" is its entry.
         emit: called with each text that the guest prints, at the moment it prints.
         memory: bytes of heap that loading may use.
+        watched: it can be watched (`host/watch.lua`).
     """
 
     gas_used = 0
     failure = "error"
 
     def __init__(
-        self, sources: Mapping[str, str], emit: Callable[[str], None], memory: int = UNLIMITED
+        self,
+        sources: Mapping[str, str],
+        emit: Callable[[str], None],
+        memory: int = UNLIMITED,
+        *,
+        watched: bool = False,
     ) -> None:
         self._lua = lua53.LuaRuntime(
             encoding="latin-1",
@@ -115,18 +147,36 @@ class LuaRuntime:
         )
         self._host.pbkdf2 = pbkdf2
         load = self._lua.globals().load
-        for chunk in _chunks(sources):
+        chunks = _chunks(sources)
+        if watched:
+            watch.install(self._host)
+            chunks.insert(0, watch.CHUNK)
+        for chunk in chunks:
             load(chunk, "=host")(self._host, emit)
         for name, source in sources.items():
             self._host.sources[name] = source
         self._host.start()
         self._host.mark_fresh()
         self._deliver = self._host.deliver
+        self._emit = emit
+        self._prints_places = False
+        self._watching = False
+        self._room = 0  # bytes beside the guest's own, for what is noted of it
+
+    def watch(self, *, lines: bool) -> None:
+        """See `runtime.Watched`. Only where the runtime was made to be watched."""
+        self._host.watch(lines)
+        self._watching, self._room = True, watch.ROOM if lines else 0
+
+    def watched_lines(self) -> str:
+        self._lua.set_max_memory(UNLIMITED)  # until the next message
+        lines: str = self._host.watched_lines()
+        return lines
 
     def limit_memory(self, size: int, *, judged: bool = True) -> None:
         """Let the guest's heap grow to `size` bytes, the environment's included."""
         del judged  # what the host holds beside that is within the worker's floor
-        self._lua.set_max_memory(size, total=True)
+        self._lua.set_max_memory(size + self._room, total=True)
 
     @property
     def memory(self) -> int:
@@ -144,7 +194,11 @@ class LuaRuntime:
             OutOfMemoryError: also where the guest caught Lua's error.
         """
         try:
+            if self._watching:
+                self._host.watch_message()
             result: tuple[Any, ...] = self._deliver(*message)
+            if self._watching:
+                self.gas_used = int(self._host.watched_steps())
         except lua53.LuaMemoryError as error:
             raise OutOfMemoryError from error
         except lua53.LuaError as error:
@@ -156,6 +210,15 @@ class LuaRuntime:
     def failed(self, text: str) -> None:
         """Record the error of a message that was rolled back."""
         self._host.failed(text)
+
+    def print_places(self) -> None:
+        """Give the environment a function that has its coroutine print where it computes.
+
+        It prints once every `STRIDE` instructions, so only what computes for long prints at all.
+        """
+        if not self._prints_places:
+            self._prints_places = True
+            self._host.raw.load(PLACES, "=host")(self._host, STRIDE, PLACE, self._emit)
 
     def image(self) -> bytes:
         """The whole state.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 class OutOfMemoryError(Exception):
@@ -37,11 +37,29 @@ class Runtime(Protocol):
     def failed(self, text: str) -> None:
         """Record the error of a message that failed and was rolled back."""
 
+    def print_places(self) -> None:
+        """From now on have long computing print where it is, as far as the device can tell."""
+
     def image(self) -> bytes:
         """The whole state. Raises ValueError where it cannot be saved."""
 
     def restore(self, image: bytes) -> None:
         """Take over the state of an image. Raises ValueError where it cannot be used."""
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A runtime that can be watched: those of Lua."""
+
+    def watch(self, *, lines: bool) -> None:
+        """Count the instructions of each message from now on, as `gas_used`.
+
+        Args:
+            lines: note which lines it runs, too.
+        """
+
+    def watched_lines(self) -> str:
+        """The lines that the last message ran, as `host/watch.lua` writes them; "" for none."""
 
 
 class Host(Protocol):

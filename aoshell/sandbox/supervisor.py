@@ -30,6 +30,7 @@ from aoshell.sandbox.frames import (
 )
 from aoshell.sandbox.packing import pack_list, unpack
 from aoshell.sandbox.stillness import Stillness
+from aoshell.sandbox.watching import Watch
 
 if TYPE_CHECKING:
     import asyncio
@@ -72,7 +73,7 @@ def _is_others(group: int) -> bool:
 
 
 START = """import sys
-sys.path[:0] = sys.argv[3:]
+sys.path[:0] = sys.argv[4:]
 from aoshell.sandbox.zygote import main
 main()"""
 
@@ -81,11 +82,13 @@ class Supervisor:
     """Owns a node's zygotes, one for each device ("lua", "wasm").
 
     Args:
+        watch: what workers of Lua processes watch, as for tests; None: nothing.
         base: an environment of Lua that the zygote loads beside its own, once, for workers that
             begin with it. It is ours: the zygote has no limits.
     """
 
-    def __init__(self, base: bytes = b"") -> None:
+    def __init__(self, watch: Watch | None = None, base: bytes = b"") -> None:
+        self._watch = watch
         self._base = base
         self._zygotes: dict[str, ZygoteHandle] = {}
         # One for all: they are read in turn. To make one for each read would map its memory anew.
@@ -94,7 +97,8 @@ class Supervisor:
     def start(self, device: str = "lua") -> None:
         """Start a device's zygote if it has none. Raises AoError where no process can start."""
         if device not in self._zygotes:
-            self._zygotes[device] = ZygoteHandle(device, self._base if device == "lua" else b"")
+            base = self._base if device == "lua" else b""
+            self._zygotes[device] = ZygoteHandle(device, base, watched=self._watch is not None)
 
     def worker(
         self,
@@ -105,11 +109,13 @@ class Supervisor:
         device: str = "lua",
         *,
         based: bool = False,
+        watched: bool = True,
     ) -> WorkerHandle:
         """A new worker, without an AO process.
 
         Args:
             based: it begins with the base, and not with the device's own code, if there is any.
+            watched: watch it, if this supervisor watches any.
         """
         main, their_main, side, their_side = _pairs()
         try:
@@ -120,7 +126,10 @@ class Supervisor:
             their_main.close()
             their_side.close()
         zygote = self._zygotes[device]
-        return WorkerHandle(loop, main, side, on_frame, on_image, on_gone, zygote, self._buffer)
+        handle = WorkerHandle(loop, main, side, on_frame, on_image, on_gone, zygote, self._buffer)
+        if watched and self._watch is not None and device == "lua":
+            handle.watch(self._watch)
+        return handle
 
     def _send_fds(self, device: str, fds: list[int], based: bool) -> None:
         for attempt in (1, 2):
@@ -164,14 +173,14 @@ def _no_worker(error: OSError) -> AoError:
 class ZygoteHandle:
     """A process that forks workers. Raises AoError where it cannot be started."""
 
-    def __init__(self, device: str, base: bytes) -> None:
+    def __init__(self, device: str, base: bytes = b"", *, watched: bool = False) -> None:
         try:
             self._control, theirs = socket.socketpair()
             null = os.open(os.devnull, os.O_RDWR)
         except OSError as error:
             raise _no_worker(error) from error
         target = 3 if theirs.fileno() != 3 else theirs.fileno()
-        arguments = [device, str(target), *_import_paths(device)]
+        arguments = [device, str(target), str(int(watched)), *_import_paths(device)]
         # -I and an empty environment: nothing of the user's reaches the interpreter. A process
         # group of its own keeps the terminal's Ctrl-C away.
         try:
@@ -247,6 +256,7 @@ class WorkerHandle:
         self._frames = FrameReader(unpack)
         self._images = FrameReader(unpack)
         self._image: Frame | None = None
+        self._watch: Watch | None = None
         self._unsent = bytearray()
         self._closed = False
         self.pid = 0
@@ -262,6 +272,11 @@ class WorkerHandle:
     def backlog(self) -> int:
         """Bytes that wait to be sent to the worker."""
         return len(self._unsent)
+
+    def watch(self, watch: Watch) -> None:
+        """Have it watched. Called before any other frame is sent."""
+        self._watch = watch
+        self.send(["watch", 0, watch.lines])
 
     def send(self, frame: Frame, blob: bytes = b"") -> None:
         """Queue a frame; never blocks. What one turn of the loop queues is sent together."""
@@ -309,10 +324,28 @@ class WorkerHandle:
                 if frame is None:
                     return
                 self._note_pid(check_worker_frame(frame))
+                if self._take_lines(frame):
+                    continue
             except FrameError:
                 self.give_up()
                 return
             self._on_frame(frame)
+
+    def _take_lines(self, frame: Frame) -> bool:
+        """Whether a frame says which lines were run; it is taken then.
+
+        Raises:
+            FrameError: nobody asked for that.
+        """
+        if frame[0] != "lines":
+            return False
+        if self._watch is None or not self._watch.lines:
+            raise FrameError("a worker notes lines where it is asked to")
+        try:
+            self._watch.lines_came(frame[1])
+        except ValueError as error:
+            raise FrameError("no worker notes such lines") from error
+        return True
 
     def _note_pid(self, frame: Frame) -> None:
         # A worker sends `ready` before any guest runs, and once: so its group is known for certain.

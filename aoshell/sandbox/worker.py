@@ -26,8 +26,9 @@ from aoshell.sandbox.fates import OUT_OF_MEMORY, describe_fate, read_fate
 from aoshell.sandbox.floor import Floor
 from aoshell.sandbox.frames import WITH_BYTES
 from aoshell.sandbox.printed import Printed
-from aoshell.sandbox.runtime import Host, OutOfMemoryError, Runtime
+from aoshell.sandbox.runtime import Host, OutOfMemoryError, Runtime, Watched
 from aoshell.sandbox.side_work import compile_module, save_image
+from aoshell.sandbox.trials import Trial
 from aoshell.sandbox.worker_sockets import WorkerSockets
 
 ROLL_BACK = 3  # exit code of a fork whose message failed; its result is sent already
@@ -79,12 +80,14 @@ class Worker:
         self._parked = 0  # pid of the parked process that waits for this one, 0: none
         self._watcher = 0  # pid of the process that waits while code or a log is run, 0: none
         self._task = ""  # LOADING, RESTORING or REPLAYING while that is under way
+        self._watches = self._notes_lines = False
         self._armed = 0.0  # when the task's timer was last set, seconds
         self._spent = 0.0  # seconds computed since parking
         self._fork_cost = 0.001  # seconds, of the last fork with the copying that follows
         self._commands: dict[str, Callable[..., None]] = {
             "code": self._code,
             "compile": self._compile,
+            "watch": self._watch,
             "boot": self._boot,
             "lift": self._lift,
             "image": self._image,
@@ -92,6 +95,7 @@ class Worker:
             "replay": self._replay,
             "failed": self._failed,
             "dry": self._dry,
+            "trial": self._trial,
             "checkpoint": self._checkpoint,
         }
 
@@ -135,9 +139,14 @@ class Worker:
         source = self._sockets.read(length)
         compile_module(self._sockets, self._host, self._floor, source, gas)
 
+    def _watch(self, lines: bool) -> None:
+        self._watches, self._notes_lines = True, lines
+
     def _boot(self, memory: int, seconds: float, *definition: Any) -> None:
         self._memory, self._seconds = memory, seconds
         self._floor.lay(memory, self._host.room(memory), self._code_size)
+        if self._watches and isinstance(self._loaded, Watched):
+            self._loaded.watch(lines=self._notes_lines)
         self._runtime.limit_memory(memory)
         self._runtime.boot(definition)
 
@@ -217,12 +226,19 @@ class Worker:
             return  # promoted: this message will come again
         outcome, spent, result = self._compute(seconds, message)
         cost = (spent * 1000, self._runtime.memory, self._runtime.gas_used)
+        self._send_lines(outcome)
         self._sockets.send(["done", self._epoch, seq, outcome, *cost, *result])
         # Exit after the result is sent. The parked process has the state before the message.
         if outcome != "ok":
             os._exit(ROLL_BACK)
         self._spent += spent
         self._seq = seq
+
+    def _send_lines(self, outcome: str) -> None:
+        """Send which lines the message ran; where it ran out of memory, nobody knows that."""
+        if self._notes_lines and outcome != "memory" and isinstance(self._loaded, Watched):
+            self._floor.lift()
+            self._sockets.send(["lines", self._loaded.watched_lines()])
 
     def _compute(self, seconds: float, message: tuple[Any, ...]) -> tuple[str, float, list[Any]]:
         self._printed.clear()
@@ -325,6 +341,7 @@ class Worker:
             outcome, spent, result = self._compute(seconds, message)
             cost = (spent * 1000, self._runtime.memory, self._runtime.gas_used)
             try:
+                self._send_lines(outcome)
                 self._sockets.send(["dried", token, outcome, *cost, *result])
             except MemoryError:
                 os._exit(OUT_OF_MEMORY)
@@ -336,6 +353,12 @@ class Worker:
             printed = self._printed.text()
             cost = (seconds * 1000, 0, 0)
             self._sockets.send(["dried", token, outcome, *cost, None, printed, "", False, 0])
+
+    def _trial(self, token: int, seconds: float, *steps: list[Any]) -> None:
+        self._end_task()
+        self._runtime.print_places()
+        compute = self._compute
+        Trial(self._sockets, self._runtime, self._printed, compute, token, seconds, steps).run()
 
     def _checkpoint(self, seq: int) -> None:
         self._reap()

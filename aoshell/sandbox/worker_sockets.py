@@ -61,6 +61,13 @@ class WorkerSockets:
         except OSError:
             os._exit(0)
 
+    def send_all(self, frames: list[list[Any]]) -> None:
+        """Send frames together; each is small."""
+        try:
+            self._main.sendall(b"".join(map(encode_frame, frames)))
+        except OSError:
+            os._exit(0)
+
     def send_aside(self, seq: int, data: bytes, reason: str) -> None:
         """Send an image or a compiled module on the side socket; `reason`: why there is none."""
         with contextlib.suppress(OSError):  # the shell has gone: the main socket ends the worker

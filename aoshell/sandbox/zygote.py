@@ -22,10 +22,11 @@ from aoshell.sandbox.worker_sockets import WorkerSockets
 
 
 def main() -> None:
-    """The zygote. Arguments: the device's name, the descriptor of the control socket."""
-    device, control_fd = sys.argv[1:3]
+    """The zygote. Arguments: the device's name, the descriptor of the control socket, and whether
+    its workers can be watched, 0 or 1."""
+    device, control_fd, watched = sys.argv[1:4]
     printed = Printed()
-    host = _host(device, printed)
+    host = _host(device, printed, watched=watched == "1")
     control = socket.socket(fileno=int(control_fd))
     floor = Floor()
     # Last: the device is imported and /proc is read, which both need files.
@@ -33,7 +34,7 @@ def main() -> None:
     Zygote(control, host, printed, floor).serve()
 
 
-def _host(device: str, printed: Printed) -> Host:
+def _host(device: str, printed: Printed, *, watched: bool) -> Host:
     # Imported here: lupa and wasmtime each take time and memory that the other zygote saves.
     if device == "wasm":
         from aoshell.sandbox.wasm.device import WasmHost
@@ -41,7 +42,7 @@ def _host(device: str, printed: Printed) -> Host:
         return WasmHost(printed.add)
     from aoshell.sandbox.lua import LuaHost
 
-    return LuaHost(printed.line)
+    return LuaHost(printed.line, watched=watched)
 
 
 class Zygote:

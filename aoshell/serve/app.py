@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from aoshell.bounded.sizes import size
 from aoshell.errors import AoError, UnsupportedError, UsageError
-from aoshell.nodes.values import NotFoundError
+from aoshell.nodes.values import NotFoundError, WithheldError
 from aoshell.protocol.encoding import ProtocolError
 from aoshell.scarcity import to_ao_error
 from aoshell.serve.http import Request, RequestError, Response, Role, Stream, failure
@@ -38,6 +38,7 @@ _CHUNKED = "transfer-encoding"
 
 _STATUS: tuple[tuple[type[AoError], int], ...] = (
     (NotFoundError, 404),
+    (WithheldError, 403),
     (UsageError, 400),
     (ProtocolError, 400),
     (UnsupportedError, 501),

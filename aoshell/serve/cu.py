@@ -11,7 +11,7 @@ from aoshell.bounded import jsontext
 from aoshell.nodes.values import LogEntry, NotFoundError, Place, Span
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Message
-from aoshell.serve.http import JSON, Request, RequestError, Response, json_response
+from aoshell.serve.http import JSON, OCTETS, Request, RequestError, Response, json_response
 from aoshell.serve.items import Checker, absent
 from aoshell.serve.kept import KeptAnswers
 from aoshell.serve.results import (
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 RESULT_SECONDS = 60.0  # that a request waits for a result that is not computed yet
 MOST_RESULTS = 1000  # of one page
+LARGEST_STATE = 1 << 30  # bytes of a memory that is given
 LARGEST_PAGE = 16 << 20  # bytes of a page, which then ends early
 _DEFAULT_RESULTS = 25
 _DEFAULT_CRON = 500
@@ -99,11 +100,18 @@ class ComputeUnit:
         return response
 
     async def _state(self, process: str) -> Response:
-        """Refuse: a worker's memory is no file that the loop could hand out."""
+        """The memory that a fork begins with, in the form of a real unit.
+
+        Others are refused: a worker's memory is no file that the loop could hand out.
+        """
         try:
-            await self._node.slots(process)
+            forked = await self._network.forked(process)
+            memory = await self._network.base(process, LARGEST_STATE)
         except NotFoundError:
             raise absent(process) from None
+        if forked is not None and memory is not None:
+            head = (("content-type", OCTETS), ("last-ordinate", str(forked.memory)))
+            return Response(200, head, memory)
         raise RequestError(
             501,
             "this node does not hand out the memory of a process. Its log is at"

@@ -81,6 +81,14 @@ class SchedulerUnit:
         placed, message = found.stored.message.placed, _message(found.stored)
         del message["id"]
         described = {"process_id": process, "block": _height(placed.block_height)} | message
+        if (origin := await self._network.forked(process)) is not None:
+            # Whoever forks it once more must know it: links of the chain up to there are of
+            # assignments that others have signed, and what is in a memory has no messages.
+            described["forked"] = {
+                "source": origin.source,
+                "slot": origin.slot,
+                "memory": origin.memory,
+            }
         return json_response(described | {"timestamp": placed.timestamp})
 
     async def _latest(self, process: str) -> Response:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from aoshell.nodes.base import Node
-from aoshell.nodes.values import ProcessInfo
+from aoshell.nodes.values import ForkPoint, ProcessInfo
 
 ORDER = "order"  # the kind of a difference that Lua's hash seed or an address explains
 
@@ -120,15 +120,36 @@ class Forking(Protocol):
 
 def fork_text(process: ProcessInfo) -> str:
     """Where a fork comes from, for people; "" for a process that was made here."""
-    origin = process.origin
-    if origin is None:
-        return ""
+    return "" if process.origin is None else origin_text(process.origin)
+
+
+def origin_text(origin: ForkPoint) -> str:
+    """Where a fork comes from, for people."""
     how = ", called exactly as compute units call it" if origin.exact else ""
     text = f"forked behind slot {origin.slot} of {origin.source}{how}"
     if origin.memory >= 0:
         text += f"; it begins with the memory behind slot {origin.memory}"
         text += f", for which {origin.vouched} alone vouches"
     return text
+
+
+def state_note(process: ProcessInfo, slot: int | None) -> str:
+    """What is to be known of a state of a fork, behind a slot; None for the newest.
+
+    "" for a process that was made here, and for a state of a fork that is this home's own.
+    """
+    origin = process.origin
+    if origin is None:
+        return ""
+    said = []
+    if slot is not None and slot <= origin.slot:
+        said.append(f"the state behind slot {slot}, from the log of {origin.source}")
+    if origin.memory >= 0:
+        said.append(
+            f"it comes of the memory behind slot {origin.memory}, for which {origin.vouched} alone"
+            " vouches"
+        )
+    return "; ".join(said)
 
 
 def foreign_note(process: ProcessInfo, slot: int) -> str:

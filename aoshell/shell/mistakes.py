@@ -17,6 +17,7 @@ from aoshell.lua import compiling
 from aoshell.lua.lexer import KEYWORDS, pieces
 from aoshell.lua.references import masked
 from aoshell.shell.outcome import LineAnswer
+from aoshell.shell.questions import query
 from aoshell.shell.view.errors_view import TYPED, split_error
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ async def _names(session: Session, path: str) -> list[str] | None:
     )
     try:
         async with asyncio.timeout(PATIENCE):
-            found = await session.query(code)
+            found = await query(session, code)
     except (AoError, TimeoutError):
         return None
     return [name for name in found if isinstance(name, str)] if isinstance(found, list) else None

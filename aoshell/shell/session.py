@@ -11,23 +11,23 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from aoshell.bounded import jsontext
-from aoshell.errors import AoError, UnsupportedError
+from aoshell.errors import AoError
 from aoshell.nodes.base import Node
-from aoshell.nodes.values import ProcessInfo, Receipt, Sent, envelope
+from aoshell.nodes.values import ProcessInfo, Receipt, Sent
 from aoshell.protocol.encoding import has_id_form
-from aoshell.protocol.message import Message, Result, Tag, raw
+from aoshell.protocol.message import Result, Tag, raw
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.feed import FeedView, Line, named_id, short_id
+from aoshell.shell.feed import FeedView, Line, short_id
 from aoshell.shell.forking import Forking
+from aoshell.shell.front import Front, Patience
 from aoshell.shell.identities import OWN, Identities
 from aoshell.shell.journal import Journal, Past, Recorded
 from aoshell.shell.naming import Naming
 from aoshell.shell.outcome import Interrupted, LineAnswer
+from aoshell.shell.owners import not_owner
 from aoshell.shell.serving import Served, ServeNode
 from aoshell.shell.view.errors_view import TYPED
 
@@ -40,47 +40,6 @@ UNKNOWN = ""  # the owner of a process where its node does not report one
 
 Recorder: TypeAlias = Callable[[Past], Recorded]
 """Writes a session as a test (`.record`)."""
-
-
-# The module of a process that makes JSON: aos has it as "json", HyperBEAM's own environment as
-# ".json". On the line of the code, whose numbers stay.
-_JSON = (
-    'local JSON = (function() for _, name in ipairs { "json", ".json" } do '
-    "local found, json = pcall(require, name) if found then return json end end end)() "
-)
-
-
-class Patience(Enum):
-    """How long the shell waits for a line."""
-
-    ANSWER = "until its handling ends"
-    SETTLED = "until all that it caused is done"
-    OWN = "until its own slot is computed"
-
-
-class Front(Protocol):
-    """What a session needs of the terminal or the pipe that it is used from.
-
-    Attributes:
-        asks: whether somebody is there to answer `confirm`.
-    """
-
-    asks: bool
-
-    def opened(self, node: Node) -> None:
-        """From now on the session waits for this node: show what it waits for."""
-
-    def partial(self, result: Result) -> None:
-        """Show what a line printed before it began to wait for another message."""
-
-    def feed(self, text: str) -> None:
-        """Show text that is no answer: what arrived."""
-
-    def note(self, text: str) -> None:
-        """Show sentences of the shell."""
-
-    async def confirm(self, question: str) -> bool:
-        """Ask yes or no; in a pipe the answer is no."""
 
 
 class Session:
@@ -217,7 +176,7 @@ class Session:
         Raises:
             AoError: the message could not be made or sent.
         """
-        await self._refuse_uncompilable(code, sources)
+        await self.refuse_uncompilable(code, sources)
         self.sources.update(sources or {})
         known = self.sources | {TYPED: code if shown is None else shown}
         item = await self._signed(code)
@@ -225,7 +184,7 @@ class Session:
             self.journal.typed[item.id] = shown
         return await self._exchange(self.attached.id, item, known)
 
-    async def _refuse_uncompilable(
+    async def refuse_uncompilable(
         self, code: str, sources: Mapping[str, str] | None, process: ProcessInfo | None = None
     ) -> None:
         """Raise AoError for Lua that the process cannot compile, where that is known."""
@@ -350,85 +309,6 @@ class Session:
         await asyncio.wait({task})
         return True
 
-    async def dryrun(
-        self,
-        code: str,
-        process: ProcessInfo | None = None,
-        slot: int | None = None,
-        *,
-        shown: str | None = None,
-    ) -> LineAnswer:
-        """Evaluate Lua read-only, as the owner of the process; nothing changes.
-
-        While the process computes a line of this session, its newest state is that before it.
-
-        Args:
-            process: None for the attached one.
-            slot: the state after it; None for the newest.
-            shown: what the user typed, for error messages; the code itself by default.
-
-        Raises:
-            UnsupportedError: `slot`, and this node does not go back.
-            AoError: of the node.
-        """
-        process = process or self.attached
-        await self._refuse_uncompilable(code, None, process)
-        item = Message(
-            "",
-            process.owner,
-            process.owner,
-            process.id,
-            (*envelope("Message"), EVAL, Tag("Read-Only", "true")),
-            raw(code),
-        )
-        self.looked_back = await self._computed_now(process.id) if slot is None else None
-        if self.looked_back is not None:
-            slot = self.looked_back - 1
-        if slot is None:
-            found = await self.node.dryrun(process.id, item)
-        elif self.node.local is None:
-            raise UnsupportedError(
-                "this node does not show earlier states", hint="leave out the slot: .dryrun CODE"
-            )
-        else:
-            found = await self.node.local.workbench.at(process.id, slot, item)
-        return LineAnswer(None, found, sources={TYPED: code if shown is None else shown})
-
-    async def _computed_now(self, process: str) -> int | None:
-        """The slot that a process computes for a line of this session, also for one that was given
-        up, or that waits for such a slot; None where it does not.
-        """
-        lines = [*self.given, self.computing] if self.node.local else []
-        slots = [line.slot for line in lines if line and line.process == process and line.slot]
-        if not slots:
-            return None
-        next_slot = (await self.node.find(process)).computed
-        return next_slot if next_slot <= max(slots) else None
-
-    async def query(
-        self, code: str, process: ProcessInfo | None = None, slot: int | None = None
-    ) -> object:
-        """The value of Lua code that returns JSON, evaluated read-only. JSON stands in it for the
-        process's own module.
-
-        Args:
-            process, slot: as of `dryrun`.
-
-        Raises:
-            AoError: stage "query", when the process answers anything else.
-        """
-        process = process or self.attached
-        result = (await self.dryrun(_JSON + code, process, slot)).own
-        if result.ok:
-            with suppress(ValueError):
-                return jsontext.parse(result.output, strict=False)
-        raise AoError(
-            f"{named_id(process.id, process.name)} cannot be asked: "
-            f"{result.error or result.output or result.outcome}",
-            stage="query",
-            hint="does it run the aos environment?",
-        )
-
     async def attach(self, info: ProcessInfo) -> None:
         """Make a process the one that lines go to."""
         self.process = info
@@ -456,21 +336,6 @@ class Session:
         # Not in a thread: handing it over and back costs more than the screen would gain.
         return await self.node.sign(await self.wallet(), target, tags, data)
 
-    async def way_in(self, process: ProcessInfo) -> str:
-        """A hint: how to evaluate in a process that this wallet does not own."""
-        if name := (await self.identities.addresses()).get(process.owner):
-            return f".as {name} signs as its owner"
-        if process.origin is not None:
-            return f".as {process.owner} speaks as its owner: a fork takes unsigned messages"
-        try:
-            owner = await self.node.find(process.owner)
-        except AoError:
-            return "start with --wallet of its owner, or choose another NAME"
-        return (
-            f".attach {owner.id[:12]} and let the owner send it: "
-            f'Send({{Target = "{process.id}", Action = "Eval", Data = "…"}})'
-        )
-
     async def _name_of(self, id: str) -> str:
         return (await self.naming.of([id])).get(id, "")
 
@@ -493,18 +358,10 @@ class Session:
         process, wallet = self.attached, await self.wallet()
         # The user chose another identity on purpose, so its line is sent whatever the process does.
         if process.owner not in (wallet.address, UNKNOWN) and not self.identity:
-            raise await self._not_owner(process)
+            raise await not_owner(self.node, self.identities, process)
         # Published environments do not know `LAST_VALUE`.
         tags = (EVAL,) if self.remote else (EVAL, LAST_VALUE)
         return await self.sign(process.id, tags, raw(code))
-
-    async def _not_owner(self, process: ProcessInfo) -> AoError:
-        name, owner = process.name or short_id(process.id), short_id(process.owner)
-        return AoError(
-            f"{name} belongs to {owner}, so it does not evaluate what this wallet sends",
-            stage="session",
-            hint=await self.way_in(process),
-        )
 
     async def _end_of(self, line: Line, receipt: Receipt) -> Result | None:
         """The result that ends a suspended handling; None when nothing is left to end it."""

@@ -23,10 +23,11 @@ from aoshell.protocol.wallet import Wallet
 from aoshell.shell.code.spawning import SpawnRequest, birth_notice, spawn
 from aoshell.shell.flags.subcommands import command_like
 from aoshell.shell.forking import Forking
+from aoshell.shell.front import Front, Patience
 from aoshell.shell.hints import next_hint
 from aoshell.shell.naming import SHORTEST
 from aoshell.shell.serving import ServeNode
-from aoshell.shell.session import Front, Patience, Recorder, Session
+from aoshell.shell.session import Recorder, Session
 
 Key = Callable[[], Awaitable[Wallet]]
 OpenNode = Callable[[Settings, Limits, Key, Callable[[str], None]], Awaitable[Node]]

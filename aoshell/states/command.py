@@ -57,9 +57,10 @@ def _dump(settings: Settings, given: argparse.Namespace) -> int:
     header = interrupts.run(dump(settings, given.file))
     told = {name: header[name] for name in ("processes", "messages", "modules", "uploads", "bytes")}
     text = f"{given.file}: {_counted(told)}, {format_size(told['bytes'])}"
-    if given.file == STREAM:
-        return 0
-    _answer(given, told, text)
+    if given.file != STREAM:
+        _answer(given, told, text)
+    for line in header["notes"]:
+        tell(line)
     return 0
 
 

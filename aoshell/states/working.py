@@ -6,7 +6,7 @@ import asyncio
 import os
 import select
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,8 @@ from aoshell.nodes.local.history.loading import Loaded, load_node
 from aoshell.nodes.local.history.longwork import LongWork, Progress, run_in_thread
 from aoshell.nodes.local.log.lock import HeldError
 from aoshell.nodes.local.log.store import Store
+from aoshell.nodes.values import ForkPoint
+from aoshell.shell.forking import origin_text
 from aoshell.shell.view import waiting
 from aoshell.shell.view.streams import broken, writer
 from aoshell.shell.view.text import clean
@@ -45,7 +47,8 @@ async def dump(settings: Settings, file: str) -> dict[str, Any]:
     """Write the node of a home to a file that must not exist yet, or to standard output.
 
     Returns:
-        The header of the dump, and its size in `bytes`.
+        The header of the dump, its size in `bytes`, and lines that a person should know as
+        `notes`.
 
     Raises:
         AoError: stage "dump" or "output"; then there is no file of that name.
@@ -61,9 +64,20 @@ async def dump(settings: Settings, file: str) -> dict[str, Any]:
         store.unchanging() as now,
     ):
         header = dumping.read_header(now)
+        known = [*_of_forks(dumping.read_forks(now)), *_of_uploads(dumping.count_left_out(now))]
         write = partial(_write, now, header, file)
         written = await _shown("dump", file, header["messages"], write)
-    return header | {"bytes": written}
+    return header | {"bytes": written, "notes": known}
+
+
+def _of_forks(found: Iterable[tuple[str, ForkPoint]]) -> Iterator[str]:
+    return (f"{name} is {origin_text(origin)}" for name, origin in found)
+
+
+def _of_uploads(left_out: int) -> Iterator[str]:
+    if left_out:
+        what = "upload is" if left_out == 1 else "uploads are"
+        yield f"{left_out:,} {what} left out: what is signed for a fork is valid elsewhere, too"
 
 
 def _write(store: Store, header: dict[str, Any], file: str, progress: Progress) -> int:
@@ -132,7 +146,7 @@ async def load(settings: Settings, file: str, told: Callable[[str], None] | None
 
 def notes(found: Loaded) -> list[str]:
     """What a person should know of what was loaded."""
-    lines = []
+    lines = list(_of_forks(found.forks))
     if found.waits:
         lines.append(f"{found.waits:,} of its messages are computed when the node is opened")
     if found.ahead and found.clock_taken:

@@ -109,6 +109,11 @@ class Answer:
         return self.result.ok
 
     @property
+    def steps(self) -> int:
+        """Instructions that its own message took, or fuel of WebAssembly; 0 where not counted."""
+        return self.result.gas
+
+    @property
     def outcome(self) -> str:
         """ "ok", "error", "time", "memory", "gas" or "crash"."""
         return self.result.outcome

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aoshell.errors import AoError, UsageError
+from aoshell.testing import budgets
 from aoshell.testing.answers import Answer, Mail
 from aoshell.testing.explaining import explain, find_troubles
 from aoshell.testing.identity import Identity
@@ -39,6 +40,9 @@ class Calls:
         roots: folders that files may be read from.
         reads: is told of the files that are read.
         taken: the test's snapshots.
+
+    Attributes:
+        warnings: what the test's author should know, and does not fail the test.
     """
 
     def __init__(
@@ -50,6 +54,8 @@ class Calls:
         self._folder = file.resolve().parent
         self._roots = tuple(root.resolve() for root in (self._folder, *roots))
         self._owners: dict[str, Identity] = {}
+        self._budgets: list[budgets.Mark] = []
+        self.warnings: list[str] = []
         self._verbs: dict[str, Callable[[Request], Awaitable[Any]]] = {
             "identity": self._identity,
             "spawn": self._spawn,
@@ -60,6 +66,7 @@ class Calls:
             "spawned": self._spawned,
             "load": self._load,
             "blueprint": self._blueprint,
+            "invariants": self._invariants,
             "send": self._send,
             "dryrun": self._dryrun,
             "get": self._get,
@@ -80,6 +87,8 @@ class Calls:
             "with_ids": self._with_ids,
             "why": self._why,
             "troubles": lambda _request: find_troubles(self._node),
+            "begin_budget": self._begin_budget,
+            "end_budget": self._end_budget,
             "now": lambda _request: self._node.clock.now(),
         }
 
@@ -143,6 +152,10 @@ class Calls:
         file = self._file(name) if "." in name else name
         return (await self._process(request).blueprint(file)).output
 
+    async def _invariants(self, request: Request) -> str:
+        file = self._file(_text(request, "file"))
+        return (await self._process(request).invariants(file)).output
+
     async def _mock(self, request: Request) -> dict[str, str]:
         name = _text(request, "name") or "mock"
         process = await self._node.mock(_text(request, "address"), self._source(request), name)
@@ -203,6 +216,25 @@ class Calls:
         if not isinstance(span, str | int | float):
             raise UsageError("a time span must be text, such as 1h, or seconds")
         await self._node.clock.advance(span)
+
+    async def _begin_budget(self, _request: Request) -> int:
+        self._budgets.append(await budgets.begin(self._node.local))
+        return len(self._budgets)
+
+    async def _end_budget(self, request: Request) -> str:
+        place, steps, ms = request.get("place"), request.get("steps"), request.get("ms")
+        if type(place) is not int or not 1 <= place <= len(self._budgets):
+            raise UsageError("a budget ends where it began")
+        spent = await budgets.spent_since(self._node.local, self._budgets[place - 1])
+        del self._budgets[place - 1 :]
+        if not spent:
+            return "no message was handled meanwhile, so nothing was measured"
+        if isinstance(ms, int | float):
+            slow = await budgets.too_slow(self._node.local, spent, ms)
+            self.warnings += [slow] if slow else []
+        if type(steps) is not int:
+            return ""
+        return await budgets.too_dear(self._node.local, spent, steps)
 
     # ------------------------------------------------------------------------------------------
 
@@ -269,6 +301,7 @@ def _answer_value(answer: Answer) -> dict[str, Any]:
         "suspended": answer.suspended,
         "slot": answer.result.slot,
         "ms": answer.result.milliseconds,
+        "steps": answer.steps,
         "messages": [_mail_value(mail) for mail in answer.messages],
         "assignments": [{"Message": id, "Processes": list(to)} for id, to in answer.assignments],
     }

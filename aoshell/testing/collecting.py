@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import pytest
 
 from aoshell.testing.outcomes import TestFailure, TestOutcome
+from aoshell.testing.plugin import COVERAGE
 from aoshell.testing.reports.base import safe
 from aoshell.testing.running import DeclaredTest, Runner, TestFile
 
@@ -29,7 +30,8 @@ class LuaRuns:
     """What runs the tests in Lua of one pytest: begun with the first file, ended with pytest."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self.runner = Runner(roots=(config.rootpath,))
+        coverage = config.stash.get(COVERAGE, None)
+        self.runner = Runner(roots=(config.rootpath,), coverage=coverage)
         self._loop = asyncio.Runner()
         config.add_cleanup(self._end)
 

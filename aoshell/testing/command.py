@@ -18,6 +18,8 @@ from aoshell.shell.flags.parser import CommandParser
 from aoshell.shell.view.streams import Write, colours, writer
 from aoshell.shell.view.text import clean_line
 from aoshell.testing.choosing import find_test_files, parse_choice
+from aoshell.testing.coverage.recorder import Coverage
+from aoshell.testing.coverage.reports import METAVAR, parse_wanted
 from aoshell.testing.lasting import last_failed
 from aoshell.testing.outcomes import TestOutcome
 from aoshell.testing.reports.base import TestReport
@@ -48,8 +50,12 @@ def main(arguments: Sequence[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # What the terminal's encoding lacks is shown escaped.
         sys.stdout.reconfigure(errors="backslashreplace")
-    if given.watch and (given.junit or given.report == "github"):
-        raise UsageError("--watch is for people", hint="leave out --junit and --report github")
+    if given.watch and (given.junit or given.report == "github" or given.coverage):
+        raise UsageError(
+            "--watch is for people", hint="leave out --junit, --report github and --coverage"
+        )
+    for text in given.coverage_report:
+        parse_wanted(text)
     chosen = parse_choice(given.k)
     files = find_test_files(given.files)
     warn = writer(sys.stderr, needed=False)
@@ -57,7 +63,12 @@ def main(arguments: Sequence[str]) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
         warnings.showwarning = lambda message, *_: warn(f"{message}\n")
-        runner = Runner(given.timeout, (Path.cwd(),), update=given.update_snapshots)
+        runner = Runner(
+            given.timeout,
+            (Path.cwd(),),
+            update=given.update_snapshots,
+            coverage=Coverage() if given.coverage or given.coverage_report else None,
+        )
         try:
             if given.watch:
                 return _watch(runner, files, plan, given)
@@ -80,6 +91,7 @@ def _shown_round(
     runner: Runner, files: Sequence[Path], plan: Plan, given: argparse.Namespace
 ) -> Round:
     reports = _reports(given)
+    wanted = [parse_wanted(text) for text in given.coverage_report]
 
     def show(outcome: TestOutcome) -> None:
         for report in reports:
@@ -90,6 +102,8 @@ def _shown_round(
         warnings.warn(line, stacklevel=1)
     for report in reports:
         report.end(found.seconds)
+    if runner.coverage is not None and found.outcomes:
+        reports[0].coverage(runner.coverage, wanted)
     return found
 
 
@@ -196,6 +210,14 @@ def make_parser() -> CommandParser:
         help="how outcomes are shown; github: with an annotation for each test that failed",
     )
     parser.add_argument("--json", action="store_true", help="one object a line: --report json")
+    parser.add_argument("--coverage", action="store_true", help="show which lines of handlers ran")
+    parser.add_argument(
+        "--coverage-report",
+        action="append",
+        default=[],
+        metavar=METAVAR,
+        help="show it as text, or write it as lcov or html into FILE",
+    )
     parser.add_argument(
         "--timeout",
         type=_seconds,

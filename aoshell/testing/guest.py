@@ -47,9 +47,8 @@ class TestSandbox:
         self._ended = ""  # why
         self._steps = 0
         self._printed = ""
-        self._worker = supervisor.worker(
-            loop, self._on_frame, self._on_image, self._on_end, based=True
-        )
+        calls = (self._on_frame, self._on_image, self._on_end)
+        self._worker = supervisor.worker(loop, *calls, based=True, watched=False)
         self._worker.send(["boot", 0, MEMORY, seconds, "tests", "", "", None, None, None])
 
     async def step(self, name: str, now: int, **values: Any) -> dict[str, Any]:

@@ -22,9 +22,11 @@ from aoshell.shell.view.errors_view import split_error
 from aoshell.testing import values
 from aoshell.testing.answers import Answer, EvalFailed, Mail, make_answer, tag_text, tags_from
 from aoshell.testing.clock import AsyncClock, TestedNode
+from aoshell.testing.coverage.recorder import Coverage
 from aoshell.testing.identity import OWNER, Identity
+from aoshell.testing.invariants import holding_code, name_of, read_invariants
 from aoshell.testing.references import ME, with_ids
-from aoshell.testing.sources import Source, read_source
+from aoshell.testing.sources import ModuleSource, Source, read_source
 from aoshell.testing.stopping import stopped_with_us
 
 EXPORT = 64 << 20  # bytes of the largest exported process
@@ -48,7 +50,12 @@ class AsyncNode:
     """
 
     def __init__(
-        self, local: TestedNode, address: str, folder: Path | None, anchors: Iterator[bytes]
+        self,
+        local: TestedNode,
+        address: str,
+        folder: Path | None,
+        anchors: Iterator[bytes],
+        coverage: Coverage | None = None,
     ) -> None:
         self.local = local
         self.address = address
@@ -58,6 +65,7 @@ class AsyncNode:
         self.sources: dict[str, str] = {}
         self._known = {self.owner.address: ME}  # names by address
         self._anchors = anchors
+        self._coverage = coverage
 
     # Processes --------------------------------------------------------------------------------
 
@@ -87,8 +95,7 @@ class AsyncNode:
         Raises:
             AoError: the source cannot be read, or raised an error while it was loaded.
         """
-        program = read_source(source, self.folder)
-        self.sources.update(program.files)
+        program = self._read(source)
         made = (await self.local.upload(program.data)).id if program.data else module
         owner = as_ or self.owner
         head = [
@@ -118,8 +125,7 @@ class AsyncNode:
         Raises:
             AoError: the address is invalid or taken, or the source cannot be read.
         """
-        program = read_source(source, self.folder)
-        self.sources.update(program.files)
+        program = self._read(source)
         info = await self.local.workbench.mock(str(address), program.data, name)
         await self.idle()
         return AsyncProcess(self, info.id, self.owner)
@@ -133,8 +139,7 @@ class AsyncNode:
         Raises:
             AoError: the source cannot be read, or is not code.
         """
-        program = read_source(source, self.folder)
-        self.sources.update(program.files)
+        program = self._read(source)
         return (await self.local.upload(program.data, name)).id
 
     async def restore(
@@ -198,6 +203,14 @@ class AsyncNode:
     async def close(self) -> None:
         """End its workers and release its folder."""
         await self.local.close()
+
+    def _read(self, source: Source) -> ModuleSource:
+        """The code of a source, whose lines errors show from now on. Raises AoError."""
+        found = read_source(source, self.folder)
+        self.sources.update(found.files)
+        if self._coverage is not None:
+            self._coverage.know(found)
+        return found
 
     def _signed(
         self,
@@ -284,8 +297,7 @@ class AsyncProcess:
             AoError: the source cannot be read.
             EvalFailed: it raised an error, or overran a limit.
         """
-        program = read_source(source, self.node.folder)
-        self.node.sources.update(program.files)
+        program = self.node._read(source)
         module = await self.node.local.upload(program.data, "")
         return await self._eval(text(bind_module(program.data, module.id)))
 
@@ -297,9 +309,20 @@ class AsyncProcess:
             EvalFailed: it raised an error, or overran a limit.
         """
         file = name if isinstance(name, Path) else blueprint_path(name, SHIPPED)
-        program = read_source(file, self.node.folder)
-        self.node.sources.update(program.files)
+        program = self.node._read(file)
         return await self._eval(text(program.data))
+
+    async def invariants(self, file: Path | str) -> Answer:
+        """From now on a message fails that breaks one of the invariants in a file (docs/fuzz.md).
+
+        Raises:
+            AoError: the file cannot be read.
+            EvalFailed: it raised an error.
+        """
+        path = (self.node.folder or Path()) / file
+        source, name = read_invariants(path), text(name_of(path))
+        self.node.sources[name] = text(source)
+        return await self._eval(holding_code(source, name))
 
     async def fork(self, slot: int | None = None, name: str = "") -> AsyncProcess:
         """A new process with the state of this one, now or after a slot."""

@@ -19,10 +19,12 @@ from aoshell.nodes.local.fixed import Fixed
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.values import Limits
 from aoshell.sandbox.supervisor import Supervisor
+from aoshell.sandbox.watching import Watch
 from aoshell.testing import node as awaited
 from aoshell.testing import sync
 from aoshell.testing.anchors import counted_anchors, random_anchors
 from aoshell.testing.clock import BEGIN, TestedNode
+from aoshell.testing.coverage.recorder import Coverage
 
 # Anybody can derive this key, like those of a test's identities.
 _FIXED = Fixed(BEGIN, hashlib.sha256(b"the node of aoshell's tests").digest())
@@ -33,7 +35,18 @@ _ROOM = 256 << 20  # bytes that a folder in memory must have free
 
 
 class Zygotes(Supervisor):
-    """A supervisor for one node after another: it stays when a node closes."""
+    """A supervisor for one node after another: it stays when a node closes.
+
+    Its workers count instructions.
+
+    Args:
+        coverage: where they count lines too.
+        base: see `Supervisor`.
+    """
+
+    def __init__(self, coverage: Coverage | None = None, base: bytes = b"") -> None:
+        super().__init__(Watch(True, coverage.lines_came) if coverage else Watch(), base)
+        self.coverage = coverage
 
     def close(self) -> None:
         pass
@@ -70,7 +83,8 @@ class NodeOpening:
         address = (await local.info()).address
         # A folder that is kept has messages already, whose ids counted anchors would repeat.
         anchors = random_anchors() if self._folder else counted_anchors()
-        self._node = awaited.AsyncNode(local, address, self._files, anchors)
+        coverage = self._supervisor.coverage if isinstance(self._supervisor, Zygotes) else None
+        self._node = awaited.AsyncNode(local, address, self._files, anchors, coverage)
         return self._node
 
     async def _open(self) -> TestedNode:

@@ -56,6 +56,7 @@ class TestOutcome:
         outcome: "passed", "failed", "skipped", or "error": stopped by a limit, or not loaded.
         seconds: how long it took.
         prints: what the test itself printed.
+        warnings: what its author should know, and does not fail it.
         reads: files that its processes were made of, or were to be, as they were then.
         taken: its snapshots.
     """
@@ -66,6 +67,7 @@ class TestOutcome:
     seconds: float
     failure: TestFailure | None = None
     prints: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     reads: tuple[tuple[Path, Stamp], ...] = ()
     taken: Mapping[Key, str] = field(default_factory=dict)
 

@@ -51,6 +51,7 @@ class Parallel:
     """
 
     def __init__(self, runner: Runner, files: Sequence[TestFile], count: int) -> None:
+        self._runner = runner
         self._files = files
         self._parts: list[_Part] = []
         try:
@@ -108,6 +109,17 @@ class Parallel:
         finally:
             for part in self._parts:
                 loop.remove_reader(part.pipe.fileno())
+
+    def take_coverage(self) -> None:
+        """Add what the forks counted; each ends what it runs first, and runs no test afterwards."""
+        if self._runner.coverage is None:
+            return
+        for part in self._parts:
+            with contextlib.suppress(EOFError, OSError):  # it has ended, and told so
+                part.pipe.send(None)
+                while not isinstance(found := part.pipe.recv(), dict):
+                    pass  # of a test that nobody waits for any more
+                self._runner.coverage.add(found)
 
     def _take(self, part: _Part, came: asyncio.Queue[tuple[_Part, object]]) -> None:
         try:
@@ -180,9 +192,14 @@ async def _serve(runner: Runner, files: Sequence[TestFile], pipe: Connection) ->
         finally:
             loop.remove_reader(pipe.fileno())
         try:
-            file, test = pipe.recv()
+            asked = pipe.recv()
         except (EOFError, OSError):
             return
+        if asked is None:
+            if runner.coverage is not None:
+                pipe.send(runner.coverage.packed())
+            return
+        file, test = asked
         try:
             found: object = await runner.run(files[file], test)
         except Exception as error:

@@ -2,21 +2,95 @@
 
 pytest finds this plugin by itself where aoshell is installed. Each test has a node of its own, so
 tests may run in any order, and in parallel (pytest-xdist). Tests in Lua are collected as well.
+
+`--aoshell-coverage` shows which lines of handlers ran.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from aoshell.testing.collecting import LuaFile
+    from aoshell.testing.coverage.recorder import Coverage
     from aoshell.testing.identity import Identity
     from aoshell.testing.opening import Zygotes
     from aoshell.testing.sync import Clock, Node, Process
+
+
+COVERAGE = pytest.StashKey["Coverage"]()
+_PACKED = "aoshell_coverage"  # what a worker of xdist hands over
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The flags of the plugin."""
+    group = parser.getgroup("aoshell", "coverage of AO handlers")
+    group.addoption(
+        "--aoshell-coverage",
+        action="store_true",
+        help="show which lines of handlers ran (docs/testing.md of aoshell)",
+    )
+    group.addoption(
+        "--aoshell-coverage-report",
+        action="append",
+        default=[],
+        metavar="FORM[:FILE]",
+        help="show it as text, or write it as lcov or html into FILE; may come several times",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Count the lines of handlers, if that is asked for."""
+    reports = config.getoption("aoshell_coverage_report")
+    if not (reports or config.getoption("aoshell_coverage")):
+        return
+    from aoshell.errors import UsageError
+    from aoshell.testing.coverage.recorder import Coverage
+    from aoshell.testing.coverage.reports import parse_wanted
+
+    try:
+        for text in reports:
+            parse_wanted(text)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from error
+    config.stash[COVERAGE] = Coverage()
+    config.pluginmanager.register(_CoverageReport(config.stash[COVERAGE]), "aoshell-coverage")
+
+
+class _CoverageReport:
+    """Gathers what the processes of a session counted, and shows it."""
+
+    def __init__(self, coverage: Coverage) -> None:
+        self._coverage = coverage
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Hand over what a worker of pytest-xdist has counted."""
+        output = getattr(session.config, "workeroutput", None)
+        if output is not None:
+            output[_PACKED] = self._coverage.packed()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take over what a worker of pytest-xdist has counted."""
+        packed = getattr(node, "workeroutput", {}).get(_PACKED)
+        if packed:
+            self._coverage.add(packed)
+
+    def pytest_terminal_summary(self, terminalreporter: Any, config: pytest.Config) -> None:
+        """Show and write the reports."""
+        from aoshell.errors import AoError
+        from aoshell.testing.coverage.reports import parse_wanted, write_reports
+
+        wanted = [parse_wanted(text) for text in config.getoption("aoshell_coverage_report")]
+        terminalreporter.section("coverage of handlers")
+        try:
+            write_reports(wanted, self._coverage, terminalreporter.write_line)
+        except AoError as error:
+            terminalreporter.write_line(str(error), red=True)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> LuaFile | None:
@@ -31,11 +105,11 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> LuaFile | 
 
 
 @pytest.fixture(scope="session")
-def _ao_zygotes() -> Iterator[Zygotes]:
+def _ao_zygotes(request: pytest.FixtureRequest) -> Iterator[Zygotes]:
     """Forks workers. Starting it takes a moment, so one serves all tests."""
     from aoshell.testing.opening import Zygotes
 
-    zygotes = Zygotes()
+    zygotes = Zygotes(request.config.stash.get(COVERAGE, None))
     zygotes.start()
     yield zygotes
     zygotes.shut_down()
@@ -49,7 +123,13 @@ def ao_node(request: pytest.FixtureRequest, _ao_zygotes: Zygotes) -> Iterator[No
     """
     from aoshell.testing.opening import open_node
 
-    with open_node(files=request.path.parent, supervisor=_ao_zygotes) as node:
+    limits = None
+    if _ao_zygotes.coverage is not None:
+        from aoshell.nodes.values import Limits
+        from aoshell.testing.coverage.reports import SLOWER
+
+        limits = Limits(seconds=SLOWER * Limits().seconds)
+    with open_node(limits=limits, files=request.path.parent, supervisor=_ao_zygotes) as node:
         yield node
 
 

@@ -72,6 +72,7 @@ def run_round(runner: Runner, paths: Sequence[Path], plan: Plan, show: Show) -> 
         try:
             outcomes = parallel.run(_units(steps), plan.stop)
             interrupts.run(_gather(steps, outcomes, plan, found, show))
+            parallel.take_coverage()
         finally:
             parallel.close()
     found.seconds = time.perf_counter() - begin

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from aoshell.shell.code.bundle import ProgramBundle
 from aoshell.shell.view.errors_view import show_source
 from aoshell.testing.calls import Calls
 from aoshell.testing.clock import BEGIN
+from aoshell.testing.coverage.recorder import Coverage
+from aoshell.testing.coverage.reports import SLOWER
 from aoshell.testing.guest import SandboxStoppedError, TestSandbox, base
 from aoshell.testing.opening import Zygotes, open_node
 from aoshell.testing.outcomes import Difference, TestFailure, TestOutcome
@@ -23,6 +26,7 @@ from aoshell.testing.sources import bundle_file, note_parts
 from aoshell.testing.stamps import Reads, Stamp
 
 SECONDS = 10.0  # that a test may take
+_COUNTED = 10**15  # fuel of a message of WebAssembly: so much that only its count matters
 _VERBS = 3  # kinds of requests that are named of a test which ran out of time
 _LONGER = "→ has a loop no end? --timeout S gives a test more time"
 
@@ -36,6 +40,7 @@ class _TestRun:
     program: ProgramBundle
     prints: list[str] = field(default_factory=list)
     sources: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
     reads: Reads = field(default_factory=Reads)
     taken: Taken | None = None  # its snapshots
     asked: Counter[str] = field(default_factory=Counter)  # its requests
@@ -49,10 +54,17 @@ class _TestRun:
 
     def outcome(self, name: str, how: str, begin: float, why: TestFailure | None) -> TestOutcome:
         """What became of it; `begin`: when it began, seconds."""
-        spent = time.perf_counter() - begin
-        taken = {} if self.taken is None else self.taken.found
-        prints, reads = tuple(self.prints), self.reads.all()
-        return TestOutcome(self.shown, name, how, spent, why, prints, reads, taken)
+        return TestOutcome(
+            self.shown,
+            name,
+            how,
+            time.perf_counter() - begin,
+            why,
+            tuple(self.prints),
+            tuple(self.warnings),
+            self.reads.all(),
+            {} if self.taken is None else self.taken.found,
+        )
 
     def failure(self, reported: Any) -> TestFailure:
         """The failure that the sandbox reported. Anything may be missing in that."""
@@ -110,15 +122,22 @@ class Runner:
         seconds: limit for a test.
         roots: folders that tests may read code from, besides their own.
         update: snapshots are taken as they are now.
+        coverage: where the lines that run are counted; the limits of time are wider then.
     """
 
     def __init__(
-        self, seconds: float = SECONDS, roots: tuple[Path, ...] = (), *, update: bool = False
+        self,
+        seconds: float = SECONDS,
+        roots: tuple[Path, ...] = (),
+        *,
+        update: bool = False,
+        coverage: Coverage | None = None,
     ) -> None:
+        self.coverage = coverage
         self._update = update
-        self._seconds = seconds
+        self._seconds = seconds if coverage is None else SLOWER * seconds
         self._roots = roots
-        self._zygotes = Zygotes(base())
+        self._zygotes = Zygotes(coverage, base())
         self._zygotes.start()
         self._guest: TestSandbox | None = None  # has loaded a file, and run none of its tests
         self._guest_of: TestFile | None = None
@@ -150,6 +169,14 @@ class Runner:
         file = TestFile(path, program, tests, reads.all(), problem)
         self._guest, self._guest_of = guest, file
         return file
+
+    async def run_all(self, path: Path) -> AsyncIterator[TestOutcome]:
+        """The outcomes of a file's tests, in order; or the file's own, where it is not loaded."""
+        file = await self.open(path)
+        if file.problem is not None:
+            yield file.problem
+        for index in range(len(file.tests)):
+            yield await self.run(file, index)
 
     async def run(self, file: TestFile, index: int) -> TestOutcome:
         """Run a test of a file that was loaded, by its place; the file is loaded anew for it."""
@@ -209,11 +236,11 @@ class Runner:
 
     async def _steps(self, run: _TestRun, guest: TestSandbox, index: int) -> TestFailure | None:
         """Run a test to its end: each step, and the requests that it makes."""
-        limits = Limits(seconds=max(0.5, self._seconds / 2))
+        limits = Limits(seconds=max(0.5, self._seconds / 2), gas=_COUNTED)
         async with open_node(limits=limits, supervisor=self._zygotes) as node:
             assert run.taken is not None
             calls = Calls(node, run.file, self._roots, run.reads, run.taken)
-            run.sources = node.sources
+            run.sources, run.warnings = node.sources, calls.warnings
             report = await guest.step("run", await node.clock.now(), index=index)
             while not report.get("finished"):
                 run.prints += _prints(report)

@@ -11,7 +11,7 @@ from aoshell.errors import AoError
 from aoshell.protocol.message import raw
 from aoshell.shell.code.bundle import ProgramBundle, bundle, long_string, refuse_unloadable
 from aoshell.shell.code.files import read_file
-from aoshell.shell.code.program import read_program
+from aoshell.shell.code.program import Program, read_program
 from aoshell.testing.stamps import Reads
 
 INLINE = "inline.lua"  # the name that errors give source without a file
@@ -23,10 +23,18 @@ Source = Path | str | bytes
 
 @dataclass(frozen=True, slots=True)
 class ModuleSource:
-    """The bytes of a module, and the texts of its files by the names that errors use."""
+    """The bytes of a module.
+
+    Attributes:
+        files: the texts of its files, by the names that errors use.
+        program: the files themselves; None where it is made of none.
+        path: of a WebAssembly file; None for others.
+    """
 
     data: bytes
     files: dict[str, str]
+    program: Program | None = None
+    path: Path | None = None
 
 
 def source_file(source: Source) -> Path | None:
@@ -96,7 +104,7 @@ def bundle_file(path: Path) -> ProgramBundle:
 
 def _file(path: Path) -> ModuleSource:
     if path.suffix == ".wasm":
-        return ModuleSource(read_file(path), {})
+        return ModuleSource(read_file(path), {}, path=path)
     found = bundle_file(path)
     refuse_unloadable(found)
-    return ModuleSource(found.source, found.files)
+    return ModuleSource(found.source, found.files, found.program)

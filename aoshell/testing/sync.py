@@ -99,6 +99,7 @@ class Process:
     queued = _waits(awaited.AsyncProcess.queued)
     load = _waits(awaited.AsyncProcess.load)
     blueprint = _waits(awaited.AsyncProcess.blueprint)
+    invariants = _waits(awaited.AsyncProcess.invariants)
 
     def fork(self, slot: int | None = None, name: str = "") -> Process:
         """A new process with the state of this one, now or after a slot."""

@@ -6,9 +6,11 @@
 Balances = Balances or {}
 Oracle = Oracle or "oracle-of-prices-43-characters-long-xxxxxxx"
 
+local MOST = 1000000000000  -- of one message: far below where integers wrap around
+
 local function amount(text)
   local value = math.tointeger(tonumber(text))
-  assert(value and value > 0, "Quantity is a whole number above 0")
+  assert(value and value > 0 and value <= MOST, "Quantity is a whole number above 0")
   return value
 end
 

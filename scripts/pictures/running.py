@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import program
+from program import AOSHELL
 from terminal import Terminal
 
 from aoshell.shell.hints import HINTS
@@ -41,12 +41,10 @@ def run(scene: Scene, home: Path, wallet: dict[str, str]) -> list[list[Cell]]:
         **{"HOME": str(home), "AOSHELL_HOME": str(home), "PYTHONPATH": str(REPO)},
         **{"TERM": "xterm-256color", "LC_ALL": "C.UTF-8"},
     }
-    command = [sys.executable, "-m", "aoshell", *scene.arguments]
+    command = [*AOSHELL, *scene.arguments]
     if scene.arguments[:1] != ("test",):
         lines = [argument for line in scene.before or ("1",) for argument in ("--run", line)]
-        subprocess.run(
-            [*command, *lines], cwd=REPO, env=environment, check=True, capture_output=True
-        )
+        program.run([*command, *lines], cwd=REPO, env=environment, check=True, capture_output=True)
     terminal = Terminal(
         command, environment, columns=scene.columns, rows=scene.rows, folder=str(REPO)
     )

@@ -13,6 +13,7 @@ from aoshell.blueprints import SHIPPED
 from aoshell.nodes.local.modules import Modules
 from aoshell.protocol.wallet import Wallet
 from aoshell.sandbox import environment, lua
+from aoshell.shell.questions import dryrun
 
 OLD = environment.read_sources()
 WORDS = ("New Message From ", "A message from ")  # of .default
@@ -64,7 +65,7 @@ def test_an_update_keeps_the_state_and_brings_the_functions(
         state.update(
             inbox=await typed.value("#Inbox"),
             reference=await typed.value("ao.reference"),
-            expected=(await typed.session.dryrun("math.random(1000000)")).own.output,
+            expected=(await dryrun(typed.session, "math.random(1000000)")).own.output,
         )
 
     async def after(typed: Typed) -> None:
@@ -76,7 +77,7 @@ def test_an_update_keeps_the_state_and_brings_the_functions(
         assert await typed.value("X[1] .. tostring(Held == Utils)") == "1true"
         assert await typed.value("#Inbox") == state["inbox"]
         assert await typed.value("ao.reference") == state["reference"]
-        drawn = (await typed.session.dryrun("math.random(1000000)")).own.output
+        drawn = (await dryrun(typed.session, "math.random(1000000)")).own.output
         assert drawn == state["expected"]
         assert await typed.value("Held.twice(21)") == "42"
         assert await typed.value('require(".extra").word') == "new"

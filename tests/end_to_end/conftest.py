@@ -9,12 +9,13 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import program
 import pytest
+from program import AOSHELL, ENTRY
 
 from aoshell.protocol.wallet import Wallet
 
 REPO = Path(__file__).resolve().parents[2]
-ENTRY = "import sys; from aoshell.cli import main; sys.exit(main())"
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -45,8 +46,8 @@ def aoshell(environment: dict[str, str]) -> Run:
     """Runs the program: aoshell("--run", "1+1", stdin="…")."""
 
     def run(*args: str, stdin: str = "", timeout: float = 60) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-c", ENTRY, *args],
+        return program.run(
+            [*AOSHELL, *args],
             input=stdin,
             capture_output=True,
             text=True,

@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from program import AOSHELL, run
 
 REPO = Path(__file__).resolve().parents[2]
-ENTRY = "import sys; from aoshell.cli import main; sys.exit(main())"
 
 
 @pytest.fixture
 def home(environment: dict[str, str]) -> Iterator[Path]:
     """A home in which a shell has left a process, to be closed."""
-    command = [sys.executable, "-c", ENTRY, "--run", "1"]
-    subprocess.run(command, env=environment, check=True, timeout=60, capture_output=True)
+    command = [*AOSHELL, "--run", "1"]
+    run(command, env=environment, check=True, timeout=60, capture_output=True)
     home = Path(environment["AOSHELL_HOME"])
     yield home
     for folder in (home, home / "state"):
@@ -25,7 +25,7 @@ def home(environment: dict[str, str]) -> Iterator[Path]:
 
 
 def listed(powerless: list[str], environment: dict[str, str]) -> str:
-    command = [*powerless, sys.executable, "-c", ENTRY, "--list"]
+    command = [*powerless, *AOSHELL, "--list"]
     done = subprocess.run(command, env=environment, timeout=60, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout

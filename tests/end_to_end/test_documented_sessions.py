@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from documented import COMMAND, PROMPT, REPO, Block, Step, blocks, by_form, pattern_of, steps
 from eventually import SECONDS
+from program import AOSHELL, ENTRY, run
 from terminal import Terminal
 
-ENTRY = "import sys; from aoshell.entry import main; sys.exit(main())"
 PROCESS = re.compile(r"(?:\[[\w-]+\])?((?:[\w-]+(?=@aos))?)")  # that a prompt names
 ANY_PROMPT = "> "  # on a page that leaves prompts out
 ROWS, COLUMNS = 400, 132
@@ -82,6 +82,9 @@ SETTINGS = {
         "desk", before=(".spawn aos as token", ".as alice", ".as me")
     ),
     ("docs/commands.md", "> .as alice"): Setting("desk", before=(".load examples/token.lua",)),
+    ("docs/fuzz.md", "$ aoshell fuzz examples/testing/coin.lua"): Setting(
+        edit=("examples/testing/coin.lua", "Balances[from] - quantity", "Balances[from] - 1")
+    ),
     ("docs/testing.md", "$ aoshell test examples/testing"): Setting(
         edit=("examples/testing/coin.lua", "Balances[from] - quantity", "Balances[from] - 1")
     ),
@@ -166,7 +169,7 @@ def test_at_the_prompt(block: Block, folder: Path, environment: dict[str, str]) 
 
 def opened(name: str, folder: Path, environment: dict[str, str]) -> Terminal:
     return Terminal(
-        [sys.executable, "-c", ENTRY, name],
+        [*AOSHELL, name],
         environment,
         columns=COLUMNS,
         rows=ROWS,
@@ -175,13 +178,12 @@ def opened(name: str, folder: Path, environment: dict[str, str]) -> Terminal:
 
 
 def prepared(folder: Path, environment: dict[str, str], *arguments: str) -> None:
-    done = subprocess.run(
-        ["aoshell", *arguments],
+    done = run(
+        [*AOSHELL, *arguments],
         env=environment,
         cwd=folder,
         capture_output=True,
         text=True,
-        check=False,
     )
     assert done.returncode == 0, done.stderr
 
@@ -192,7 +194,7 @@ def seen(terminal: Terminal, step: Step, text: str) -> None:
     first, *more = step.typed.split("\n")
     last = more[-1].strip() if more else first.strip()
     prompt_of = PROMPT if step.prompt == ANY_PROMPT else re.compile(re.escape(step.prompt))
-    end = time.monotonic() + SECONDS / 4
+    end = time.monotonic() + SECONDS
     while True:
         *said, prompt = terminal.said
         typed = [number for number, line in enumerate(said) if typed_line(line) == last]

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pexpect
 import pytest
+from program import AOSHELL, Spawn, run
 
 from aoshell import __version__
 
-ENTRY = "import sys; from aoshell.entry import main; sys.exit(main())"
 PROMPT = "\r\ndesk@aos-2.0.4\\[Inbox:\\d\\]> "
 
 
 @pytest.fixture
 def child(environment: dict[str, str]) -> Iterator[pexpect.spawn]:
-    found = pexpect.spawn(
-        sys.executable,
-        ["-c", ENTRY, "desk"],
+    found = Spawn(
+        AOSHELL[0],
+        [*AOSHELL[1:], "desk"],
         env=environment | {"TERM": "dumb"},
         encoding="utf-8",
         timeout=60,
@@ -60,8 +59,8 @@ def test_what_arrives_has_lines_of_its_own(child: pexpect.spawn) -> None:
 
 
 def test_a_pipe_is_not_asked(environment: dict[str, str]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", ENTRY, "desk"],
+    done = run(
+        [*AOSHELL, "desk"],
         env=environment | {"TERM": "dumb"},
         input="1+1\n",
         capture_output=True,

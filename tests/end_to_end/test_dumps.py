@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import program
 import pytest
-from conftest import ENTRY, REPO
+from conftest import REPO
 from eventually import until
+from program import AOSHELL
 
 from aoshell.shell.view import waiting
 from aoshell.states import throwaway, working
@@ -51,8 +53,8 @@ def homes(temporary: Path) -> list[Path]:
 def run(
     environment: dict[str, str], *arguments: str, given: bytes = b"", **more: Any
 ) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-c", ENTRY, *arguments]
-    return subprocess.run(
+    command = [*AOSHELL, *arguments]
+    return program.run(
         command, input=given, capture_output=True, timeout=120, env=environment | more, check=False
     )
 
@@ -101,8 +103,8 @@ def test_a_throw_away_node_leaves_nothing(environment, bank, temporary, tmp_path
 
 
 def test_a_throw_away_node_that_is_killed_leaves_nothing(environment, bank, temporary):
-    command = [sys.executable, "-c", ENTRY, "bank", "--state", str(bank), "--json"]
-    shell = subprocess.Popen(
+    command = [*AOSHELL, "bank", "--state", str(bank), "--json"]
+    shell = program.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, cwd=REPO
     )
     assert shell.stdin and shell.stdout
@@ -116,8 +118,8 @@ def test_a_throw_away_node_that_is_killed_leaves_nothing(environment, bank, temp
 
 
 def test_serve_begins_with_a_dump(environment, bank, temporary):
-    command = [sys.executable, "-c", ENTRY, "serve", "--port", "0", "--json", "--state", str(bank)]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, cwd=REPO)
+    command = [*AOSHELL, "serve", "--port", "0", "--json", "--state", str(bank)]
+    server = program.Popen(command, stdout=subprocess.PIPE, env=environment, cwd=REPO)
     try:
         assert server.stdout
         ready = json.loads(server.stdout.readline())
@@ -134,8 +136,8 @@ def test_serve_begins_with_a_dump(environment, bank, temporary):
 
 
 def test_dumping_goes_on_beside_an_open_shell_and_loading_does_not(environment, bank):
-    command = [sys.executable, "-c", ENTRY, "bank", "--json"]
-    shell = subprocess.Popen(
+    command = [*AOSHELL, "bank", "--json"]
+    shell = program.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, cwd=REPO
     )
     assert shell.stdin and shell.stdout
@@ -251,8 +253,8 @@ def test_what_takes_long_is_told(monkeypatch, capsys):
 @pytest.mark.parametrize("arguments", [["load", "-"], ["--list", "--state", "-"]])
 def test_ctrl_c_ends_a_load_that_waits_for_more(environment, bank, temporary, arguments):
     environment["AOSHELL_HOME"] = str(temporary / "other")
-    command = [sys.executable, "-c", ENTRY, *arguments]
-    loading = subprocess.Popen(
+    command = [*AOSHELL, *arguments]
+    loading = program.Popen(
         command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd=REPO
     )
     assert loading.stdin

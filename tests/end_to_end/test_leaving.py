@@ -6,17 +6,16 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pexpect
 import pytest
+from program import AOSHELL, Popen, Spawn
 
 pytestmark = pytest.mark.long
 
 REPO = Path(__file__).resolve().parents[2]
-ENTRY = "import sys; from aoshell.cli import main; sys.exit(main())"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 PING_PONG = """\
 P = spawn(ao.env.Module.Id, {Authority = ao.authorities[1]})
@@ -44,9 +43,7 @@ def test_leaving_while_messages_go_on(environment: dict[str, str], aoshell: Run)
 
 def at_a_prompt(environment: dict[str, str]) -> str:
     """What the screen has from a start to Ctrl-D."""
-    child = pexpect.spawn(
-        sys.executable, ["-c", ENTRY, "pp"], env=environment, cwd=str(REPO), timeout=60
-    )
+    child = Spawn(AOSHELL[0], [*AOSHELL[1:], "pp"], env=environment, cwd=str(REPO), timeout=60)
     child.expect_exact("Inbox")
     child.send(f"{WORK}\r\x04")
     child.expect(pexpect.EOF)
@@ -57,8 +54,8 @@ def at_a_prompt(environment: dict[str, str]) -> str:
 
 def interrupted(environment: dict[str, str]) -> str:
     """What a script says that is ended by Ctrl-C, twice."""
-    shell = subprocess.Popen(
-        [sys.executable, "-c", ENTRY, "pp", "--run", f"{WORK}", "--run", "while true do end"],
+    shell = Popen(
+        [*AOSHELL, "pp", "--run", f"{WORK}", "--run", "while true do end"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

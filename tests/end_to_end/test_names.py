@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from program import AOSHELL
 from terminal import Terminal
 
 REPO = Path(__file__).resolve().parents[2]
-COMMAND = [sys.executable, "-c", "import sys; from aoshell.cli import main; sys.exit(main())"]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
 def shell(environment: dict[str, str]) -> Iterator[Terminal]:
     """A prompt at the process desk, beside which token and market are there."""
-    shown = Terminal([*COMMAND, "desk"], environment, columns=100, rows=30, folder=str(REPO))
+    shown = Terminal([*AOSHELL, "desk"], environment, columns=100, rows=30, folder=str(REPO))
     shown.type(".spawn aos as token\r")
     shown.shows(r"\.attach token")
     shown.type(".spawn aos as market\r")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from program import AOSHELL
 from terminal import Terminal
 
 REPO = Path(__file__).resolve().parents[2]
-ENTRY = "import sys; from aoshell.cli import main; sys.exit(main())"
 
 
 def session() -> str:
@@ -23,9 +22,7 @@ def session() -> str:
 
 @pytest.fixture
 def terminal(environment: dict[str, str]) -> Iterator[Terminal]:
-    shown = Terminal(
-        [sys.executable, "-c", ENTRY], environment, columns=100, rows=60, folder=str(REPO)
-    )
+    shown = Terminal(AOSHELL, environment, columns=100, rows=60, folder=str(REPO))
     yield shown
     shown.child.close(force=True)
 

@@ -8,10 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from program import ENTRY
 
 from aoshell.protocol.wallet import Wallet
-
-ENTRY = "import sys; from aoshell.cli import main; sys.exit(main())"
 
 
 def bash(environment: dict[str, str], script: str) -> subprocess.CompletedProcess[str]:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import re
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from program import AOSHELL
 from terminal import Terminal
 
 REPO = Path(__file__).resolve().parents[2]
-ENTRY = "import sys; from aoshell.cli import main; sys.exit(main())"
-COMMAND = [sys.executable, "-c", ENTRY]
 EDITOR = '#!/bin/sh\nprintf "Pad = 6 * 7\\nreturn Pad" > "$1"\n'
 
 
@@ -35,7 +33,7 @@ def terminal(environment: dict[str, str], tmp_path: Path) -> Iterator[Open]:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "config.toml").write_text(config)
         variables = environment | {"EDITOR": str(editor)} | changes
-        shown = Terminal(COMMAND, variables, columns=columns, rows=rows, folder=str(REPO))
+        shown = Terminal(AOSHELL, variables, columns=columns, rows=rows, folder=str(REPO))
         opened.append(shown)
         shown.type("return 40 + 2\r")
         shown.shows("^42$")

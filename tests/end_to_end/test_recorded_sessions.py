@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from program import AOSHELL, run
 from wasmtime import wat2wasm
 
 from aoshell.cli import main
 from aoshell.protocol.wallet import Wallet
 
 REPO = Path(__file__).resolve().parents[2]
-ENTRY = "import sys; from aoshell.cli import main; sys.exit(main())"
 BANK = """\
 local rules = require("rules")
 Balances = Balances or {}
@@ -278,8 +276,8 @@ def test_through_a_pipe(desk: Path, environment: dict[str, str]) -> None:
     lines = [line for way in (".load and spawn", ".spawn FILE") for line in WAYS[way]]
     kept = environment | {"AOSHELL_HOME": os.environ["AOSHELL_HOME"]}
     done, told = (
-        subprocess.run(
-            [sys.executable, "-c", ENTRY, *arguments],
+        run(
+            [*AOSHELL, *arguments],
             input=typed,
             capture_output=True,
             text=True,

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from program import ENTRY
 
 from aoshell.scarcity import to_ao_error
 
 REPO = Path(__file__).resolve().parents[2]
-ENTRY = "import sys; from aoshell.cli import main; sys.exit(main())"
 
 # The database takes no more than it has and a few pages: SQLite says what it says of a full disk.
 FULL = """

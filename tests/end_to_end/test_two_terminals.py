@@ -9,7 +9,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import IO
 
 import pytest
 from eventually import SECONDS, in_loop
+from program import AOSHELL, Popen
 from terminal import Terminal
 
 from aoshell.nodes.joined.carrying import Home
@@ -27,7 +27,6 @@ from aoshell.protocol.wallet import Wallet
 pytestmark = pytest.mark.long
 
 REPO = Path(__file__).resolve().parents[2]
-ENTRY = "import sys; from aoshell.cli import main; sys.exit(main())"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., "Piped"]
 LINES = 50
@@ -38,8 +37,8 @@ class Piped:
     """A shell whose lines come through a pipe, one by one."""
 
     def __init__(self, environment: dict[str, str], *arguments: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", ENTRY, *arguments],
+        self.process = Popen(
+            [*AOSHELL, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -106,7 +105,7 @@ def typed(environment: dict[str, str]) -> Iterator[Callable[..., Terminal]]:
     shown: list[Terminal] = []
 
     def begin(*arguments: str) -> Terminal:
-        command = [sys.executable, "-c", ENTRY, *arguments]
+        command = [*AOSHELL, *arguments]
         shown.append(Terminal(command, environment, columns=100, rows=40, folder=str(REPO)))
         return shown[-1]
 

@@ -12,7 +12,6 @@ import json
 import random
 import shutil
 import signal
-import subprocess
 import sys
 from base64 import b64encode
 from pathlib import Path
@@ -20,6 +19,7 @@ from pathlib import Path
 import pytest
 from crash_driver import SCRIPT_MODULE
 from local_home import opened, tags
+from program import REPO, run
 
 from aoshell.protocol.ans104 import DataItem
 
@@ -27,7 +27,6 @@ pytestmark = pytest.mark.long
 
 PEERS = 4
 DRIVER = Path(__file__).with_name("crash_driver.py")
-REPO = DRIVER.parents[2]
 ENDED = (-signal.SIGKILL, -signal.SIGALRM)
 
 
@@ -75,12 +74,11 @@ class Course:
         }
         (place / "job").write_text(json.dumps(job))
         command = [sys.executable, str(DRIVER), str(place / "job")]
-        done = subprocess.run(
+        done = run(
             command,
             capture_output=True,
             text=True,
             timeout=100,
-            check=False,
             env={"PYTHONPATH": str(REPO)},
         )
         if done.returncode in ENDED:

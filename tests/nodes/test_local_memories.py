@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import hashlib
 import json
+import os
+import signal
 import struct
+import subprocess
+import sys
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+from eventually import in_loop
+from zygotes import SHARED
 
+import aoshell
+from aoshell import durable
 from aoshell.errors import AoError
+from aoshell.forks.log import ForeignLog
+from aoshell.forks.making import ForkedCode, make_fork
+from aoshell.forks.messages import Assigned, ForeignMessage
+from aoshell.forks.remote import ForeignMemory
+from aoshell.home.folders import Settings
 from aoshell.nodes.local.forked.memories import MAGIC, PAGE, Memories, digest_of, pack
+from aoshell.nodes.local.history import adding
+from aoshell.nodes.local.history.transfer import FORKED
+from aoshell.nodes.local.log.store import Store
+from aoshell.nodes.local.node import LocalNode
+from aoshell.protocol.encoding import b64url
+from aoshell.protocol.message import Message, tags_of
+from aoshell.sandbox import environment
+from aoshell.states.working import dump, load
 
 PART = b"x" * PAGE
 MEMORY = bytes(2 * PAGE) + PART + bytes(PAGE) + b"y" * PAGE + bytes(PAGE)
@@ -80,3 +105,193 @@ def test_what_is_here_is_not_replaced(tmp_path: Path) -> None:
     body = b"".join(struct.pack("<Q", n) + MEMORY[n * PAGE : (n + 1) * PAGE] for n in range(6))
     memories.put_packed(digest, packed_as(head(6), body))  # the same, in another form
     assert memories.packed(digest) == before
+
+
+# Forks that come with one -------------------------------------------------------------------------
+
+PROCESS, WASM = "p" * 42 + "w", b"\0asm\1\0\0\0"
+
+
+def message(slot: int) -> ForeignMessage:
+    """A message of a log elsewhere; slot 0 is the definition."""
+    id = PROCESS if slot == 0 else b64url(bytes([slot]) * 32)
+    assigned = Assigned("a" * 43, PROCESS, id, slot, 1_000, 1_000, "h" * 43, 0)
+    tags = tags_of([("Type", "Process" if slot == 0 else "Message"), ("Module", "m" * 43)])
+    return ForeignMessage(assigned, Message(id, "o" * 43, "o" * 43, PROCESS, tags, b""), None)
+
+
+def a_fork(memory: bytes = MEMORY, wasm: bytes = WASM) -> bytes:
+    """An exported fork that begins with a memory behind slot 7, and has nothing behind it."""
+    log = ForeignLog("http://there", PROCESS, (message(0), message(7)), 0)
+    code = ForkedCode(environment.module_id(wasm), "wasm", wasm, '{"Id": ""}', 1 << 30)
+    held = ForeignMemory(7, memory, "http://there")
+    return make_fork(log, code, "twin", 0, "n" * 43, memory=held).data
+
+
+def files(folder: Path) -> tuple[str, ...]:
+    there = folder / "memories"
+    return tuple(sorted(path.name for path in there.iterdir())) if there.exists() else ()
+
+
+NAMES = (f"{hashlib.sha256(MEMORY).hexdigest()}.memory",)
+
+
+def test_a_kill_at_any_step_leaves_all_of_a_fork_or_nothing(tmp_path: Path) -> None:
+    exported = tmp_path / "twin.process"
+    exported.write_bytes(a_fork())
+
+    async def left(folder: Path) -> tuple[int, tuple[str, ...], int]:
+        """Processes, files of memories, and modules but for the environment."""
+        node = await LocalNode.open(folder, supervisor=SHARED)
+        try:
+            store = node._engine.store
+            modules = store.select_one("SELECT count(*) FROM modules WHERE kind = 'wasm'")[0]
+            rows = store.select_one("SELECT count(*) FROM log")[0]
+            found = await node.processes()
+            assert rows == 2 * len(found)
+            return len(found), files(folder), modules
+        finally:
+            await node.close()
+
+    outcomes = []
+    for step in range(100):
+        folder = tmp_path / f"{step}"
+        driver = [sys.executable, str(Path(__file__).with_name("import_driver.py"))]
+        own = os.environ | {"PYTHONPATH": str(Path(aoshell.__file__).parents[1])}
+        given = [*driver, str(folder), str(exported), str(step)]
+        ended = subprocess.run(given, check=False, env=own)
+        outcomes.append(asyncio.run(left(folder)))
+        if ended.returncode == 0:
+            break
+        assert ended.returncode == -signal.SIGKILL
+    nothing, whole = (0, (), 0), (1, NAMES, 1)
+    assert outcomes[-1] == whole
+    assert set(outcomes) == {nothing, whole} and len(outcomes) > 8
+    assert outcomes == sorted(outcomes, key=lambda one: one[0])
+
+
+@in_loop
+async def test_an_import_that_is_refused_leaves_no_memory(tmp_path: Path) -> None:
+    node = await LocalNode.open(tmp_path, supervisor=SHARED)
+    try:
+        other = bytes(PAGE) + PART
+        await node.restore(a_fork())
+        for again in (a_fork(), a_fork(other)):
+            with pytest.raises(AoError, match="is on this node already"):
+                await node.restore(again)
+            assert files(tmp_path) == NAMES, "what the first one needs stays"
+        await node.delete(PROCESS)
+        assert files(tmp_path) == ()
+        cut = zlib.decompress(a_fork()[len(FORKED) :]).splitlines()[:-1]
+        damaged = FORKED + zlib.compress(b"\n".join(cut) + b"\n")
+        with pytest.raises(AoError, match="damaged"):
+            await node.restore(damaged)
+        assert files(tmp_path) == ()
+        other_code = WASM + b"\0\1\0"
+        with (
+            patch.object(Store, "commit", side_effect=AoError("the disk is full", stage="store")),
+            pytest.raises(AoError, match="the disk is full"),
+        ):
+            await node.restore(a_fork(wasm=other_code))
+        assert files(tmp_path) == ()
+        assert node._engine.store.module(environment.module_id(other_code)) is None
+    finally:
+        await node.close()
+
+
+@in_loop
+async def test_a_memory_that_comes_is_not_removed_with_another_fork(tmp_path: Path) -> None:
+    """One fork is deleted while one with the same memory is being taken in."""
+    node = await LocalNode.open(tmp_path, supervisor=SHARED)
+    try:
+        await node.restore(a_fork())
+        origins, digest = node._engine.origins, hashlib.sha256(MEMORY).hexdigest()
+        with origins.coming() as coming:
+            coming.put_packed(digest, pack(MEMORY))
+            await node.delete(PROCESS)
+            assert files(tmp_path) == NAMES
+        assert files(tmp_path) == (), "and now nothing needs it"
+    finally:
+        await node.close()
+
+
+def test_what_was_left_is_removed_and_nothing_else_is(tmp_path: Path) -> None:
+    memories = Memories(tmp_path)
+    one, other = memories.put(MEMORY), memories.put(bytes(PAGE))
+    (tmp_path / "memories" / f".{other}.0123456789abcdef").write_bytes(b"half")
+    (tmp_path / "memories" / "notes.txt").write_bytes(b"mine")
+    memories.remove_all_but({one})
+    assert files(tmp_path) == (f"{one}.memory", "notes.txt")
+
+
+def test_a_dump_that_is_refused_leaves_no_memory(tmp_path: Path) -> None:
+    async def test() -> None:
+        here = Settings(*(tmp_path / "here" / name for name in ("", "state", "config", "cache")))
+        node = await LocalNode.open(here.state, supervisor=SHARED)
+        await node.restore(a_fork())
+        await node.close()
+        file = tmp_path / "whole.dump"
+        await dump(here, str(file))
+        file.write_bytes(file.read_bytes()[:-1])
+        there = Settings(*(tmp_path / "there" / name for name in ("", "state", "config", "cache")))
+        with pytest.raises(AoError, match="damaged"):
+            await load(there, str(file))
+        assert files(there.state) == ()
+
+    asyncio.run(asyncio.wait_for(test(), 60))
+
+
+@in_loop
+async def test_a_disk_that_is_full_in_the_middle_of_an_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the database at its real bound, at each page; of the memory where it is written."""
+    monkeypatch.setattr(adding, "SLICE", 1)
+    node = await LocalNode.open(tmp_path, supervisor=SHARED)
+    try:
+        store, exported = node._engine.store, a_fork(wasm=WASM + custom_section(30_000))
+
+        def nothing_is_there() -> None:
+            for table in ("processes", "log", "results", "origins"):
+                assert store.select_one(f"SELECT count(*) FROM {table}") == (0,), table
+            assert store.select("SELECT kind FROM modules") == [("environment",)]
+            assert files(tmp_path) == ()
+
+        db = store._db
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (pages,) = db.execute("PRAGMA page_count").fetchone()
+        for more in range(100):
+            db.execute(f"PRAGMA max_page_count = {pages + more}")
+            try:
+                await node.restore(exported)
+                break
+            except AoError as error:
+                assert "full" in error.what
+            nothing_is_there()
+        assert more > 3, "it was full more than once"
+        db.execute("PRAGMA max_page_count = 1000000")
+        assert files(tmp_path) == NAMES and (await node.find("twin")).slots == 8
+        await node.delete(PROCESS)
+        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        monkeypatch.setattr(durable, "sync_folder", raising(full))
+        with pytest.raises(AoError, match="No space left on device") as raised:
+            await node.restore(exported)
+        assert "nothing was forked" in raised.value.hint
+        monkeypatch.undo()
+        assert files(tmp_path) == () and not await node.processes()
+        await node.restore(exported)
+    finally:
+        await node.close()
+
+
+def custom_section(length: int) -> bytes:
+    """A part of a module that does nothing."""
+    size = length + 1
+    return bytes([0, size & 127 | 128, size >> 7 & 127 | 128, size >> 14, 0]) + bytes(length)
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    def call(*_args: object) -> None:
+        raise error
+
+    return call

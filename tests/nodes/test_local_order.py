@@ -346,7 +346,7 @@ async def test_a_dry_run_without_a_worker_ends_when_all_begins_anew(opening):
         await until(lambda: bool(local.engine.computer._dries.get(row.number)))
         local.engine._let_go(row, AoError("the message was taken back", stage="node"))
         with pytest.raises(AoError, match="put away"):
-            await asyncio.wait_for(dry, 10)
+            await dry
         assert (await evaluated(local, pid, "1", dry=True)).ok
 
 
@@ -362,7 +362,7 @@ async def test_who_waits_for_what_is_taken_back_gets_an_error(opening):
         await until(lambda: len(local.engine._waiters._waiting) == 2)
         await local.node.workbench.undo(pid, 1)
         with pytest.raises(AoError, match="taken back"):
-            await asyncio.wait_for(waits[0], 10)
+            await waits[0]
         assert not waits[1].done()
         waits[1].cancel()
 

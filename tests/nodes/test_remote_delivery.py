@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from eventually import until
 from hyper_server import Reply, Request
 from test_remote_hyperbeam import (
     EVAL,
@@ -339,9 +340,7 @@ async def test_a_new_process_that_nobody_makes_is_told_at_once(home: Home) -> No
 
 async def begun(talk: Chat) -> None:
     """Until the node was told to deliver."""
-    async with asyncio.timeout(5):
-        while not talk.pushes():
-            await asyncio.sleep(0.01)
+    await until(talk.pushes)
 
 
 async def sent(talk: Chat) -> str:

@@ -12,6 +12,7 @@ import eventually
 import pytest
 from eventually import in_loop
 from hyper_server import HTML, HyperServer, serving
+from rsa_keys import RsaKeys
 
 from aoshell.errors import AoError, UnsupportedError
 from aoshell.nodes.remote.http.progress import Waiting
@@ -56,8 +57,8 @@ class Home:
 
 
 @pytest.fixture(scope="module")
-def node_wallet(other_wallet: Wallet) -> Wallet:
-    return other_wallet
+def node_wallet(rsa_keys: RsaKeys) -> Wallet:
+    return rsa_keys.quick_wallet()
 
 
 @pytest.fixture(params=[EDGE, CURRENT], ids=["june", "later"])

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from eventually import SECONDS, until
 from http_server import (
     Server,
     keeps_silent,
@@ -107,12 +108,11 @@ def test_giving_up_is_not_held_up() -> None:
             waiting = Waiting()
             client = Client(server.url, waiting)
             task = asyncio.ensure_future(client.get("read", "/"))
-            while not server.requests:
-                await asyncio.sleep(0.01)
+            await until(lambda: server.requests)
             assert waiting.stage is not None and waiting.stage.name == "read"
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
-                await asyncio.wait_for(task, 20)
+                await asyncio.wait_for(task, SECONDS)
             assert waiting.stage is None
             await client.close()
 

@@ -30,8 +30,8 @@ from aoshell.protocol.commitment import CURRENT, EDGE
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.attestation.pins import AttestationPins, Passed
+from aoshell.shell.front import Patience
 from aoshell.shell.lines.batch import BatchFront, run_lines
-from aoshell.shell.session import Patience
 from aoshell.shell.start import Key, Start, close_session, open_session
 from aoshell.shell.view.render import Renderer
 
@@ -312,7 +312,7 @@ def test_it_is_shown_where_nothing_is_verified(shown: Shown, kind: str) -> None:
 def test_what_another_key_signed_is_not_shown(
     shown: Shown, rsa_keys: RsaKeys, level: Verify
 ) -> None:
-    stranger = rsa_keys.wallet(2)  # 0 is the user's, 1 the node's
+    stranger = rsa_keys.wallet(1)  # 0 is the user's
     said = shown(level, theirs(stranger))
     assert MARK.lower() not in said.lower() and stranger.address in said
 

@@ -19,6 +19,7 @@ from aoshell.nodes.local.node import LocalNode
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.keys import Signer
 from aoshell.protocol.message import Tag, tags_of
+from aoshell.protocol.wallet import Wallet
 from aoshell.serve.serving import ServeOptions, Serving
 from aoshell.serve.workbench import SignAs
 
@@ -108,14 +109,19 @@ class ServedNode:
 
 @contextlib.asynccontextmanager
 async def served(
-    folder: Path, signer: Signer, *, sign_as: SignAs | None = None, **options: Any
+    folder: Path,
+    signer: Signer,
+    *,
+    sign_as: SignAs | None = None,
+    key: Wallet | None = None,
+    **options: Any,
 ) -> AsyncIterator[ServedNode]:
-    """A node on a folder, served on a port that is free."""
+    """A node on a folder, served on a port that is free; as HyperBEAM, too, where it has a key."""
     told: list[AoError] = []
     node = await LocalNode.open(folder, supervisor=SHARED)
     try:
         serving = await Serving.open(
-            node, ServeOptions(port=0, **options), tell=told.append, sign_as=sign_as
+            node, ServeOptions(port=0, **options), tell=told.append, sign_as=sign_as, key=key
         )
         try:
             async with httpx.AsyncClient(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,8 @@ from served_node import AUTHORITY, COUNTER, ServedNode, served
 
 from aoshell.errors import AoError
 from aoshell.forks.cache import LogCache
-from aoshell.forks.remote import cache_folder
-from aoshell.forks.taking import take_from
+from aoshell.forks.remote import ForeignFork, Remote, cache_folder
+from aoshell.forks.taking import take, take_from
 from aoshell.home.folders import Settings
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.values import ProcessInfo
@@ -252,6 +253,64 @@ async def test_what_was_read_is_kept_and_read_again_where_the_source_has_changed
         await forked(node, folder / "here", there, process)
         assert await asked(node, process, "return N") == "3"
         assert sum(len(page) for page in cache.pages()) == 5
+
+
+@in_loop
+async def test_a_served_fork_is_forked_again_and_its_source_vouches_for_it(
+    folder: Path, wallet: Wallet
+) -> None:
+    state = settings(folder / "here").state
+    async with served(folder / "there", wallet) as there:
+        process = await counted(there)
+        async with home(folder / "here") as node:
+            await forked(node, folder / "here", there, f"{process}@3")
+            item = await node.sign(wallet, process, (Tag("Action", "Add"),), b"")
+            for _ in range(2):
+                await node.result(process, (await node.send(process, item)).place)
+                item = await node.sign(wallet, process, (Tag("Action", "Add"),), b"")
+        async with served(state, wallet) as here, home(folder / "third") as node:
+            url = here.serving.facts.url
+            args = (node, settings(folder / "third"), url, process, "twin", print)
+            taken = await take_from(*args)
+            first = there.serving.facts.url
+            assert any(f"as a fork itself, of {first} up to slot 3" in one for one in taken.notes)
+            assert "6 messages are not signed" in taken.notes[-1]
+            origin = taken.process.origin
+            assert origin is not None and (origin.source, origin.slot) == (url, 5)
+            assert await asked(node, process, "return N") == "4"
+            ids = [entry.message.id for entry in await node.results(process)]
+            assert ids == [entry.message.id for entry in await here.node.results(process)]
+            assert await node.verify_log(process) == []
+            with pytest.raises(AoError, match="slot 5 comes from"):
+                await node.workbench.undo(process, 5)
+        async with (  # and once more, from the home of the second fork
+            served(settings(folder / "third").state, wallet) as third,
+            home(folder / "fourth") as node,
+        ):
+            fork = await forked(node, folder / "fourth", third, process)
+            assert fork.slots == 6 and await asked(node, process, "return N") == "4"
+
+
+@in_loop
+async def test_only_what_a_source_has_from_elsewhere_may_have_other_links(
+    folder: Path, wallet: Wallet
+) -> None:
+    class Lying(Remote):
+        async def forked(self, process: str) -> ForeignFork | None:
+            found = await super().forked(process)
+            return found and replace(found, slot=2)
+
+    state = settings(folder / "here").state
+    async with served(folder / "there", wallet) as there:
+        process = await counted(there)
+        async with home(folder / "here") as node:
+            await forked(node, folder / "here", there, process)
+        async with served(state, wallet) as here, home(folder / "third") as node:
+            remote = Lying.named(here.serving.facts.url, settings(folder / "third"))
+            with pytest.raises(AoError, match="hash chain that breaks at slot 3"):
+                await take(node, settings(folder / "third"), remote, process, "twin", print)
+            await remote.close()
+            assert not await node.processes()
 
 
 @in_loop

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import copy
+import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +18,16 @@ from test_forks import counted, home, settings
 
 from aoshell.errors import AoError
 from aoshell.forks import making
-from aoshell.forks.remote import Remote
-from aoshell.forks.taking import take
-from aoshell.home.endpoints import PUBLIC
+from aoshell.forks import remote as remotes
+from aoshell.forks.messages import MOST_TAGS
+from aoshell.forks.remote import ForeignMemory, Remote
+from aoshell.forks.taking import take, take_from
+from aoshell.home.endpoints import LEGACY, PUBLIC, Endpoints
+from aoshell.nodes.local.modules import WASM_MAGIC
+from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.remote.arweave.verified import VerifiedCode
+from aoshell.nodes.remote.http import client as http
+from aoshell.nodes.remote.http.answer import Response
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
 
@@ -108,7 +118,21 @@ def ends_early(edges: Edges) -> Edges:
     return [edge for edge in edges if int(assignment(edge)["Nonce"]["value"]) < 3]
 
 
+def many_tags(edges: Edges) -> Edges:
+    edges[1]["node"]["message"]["tags"] = [{"name": "n", "value": "v"}] * (MOST_TAGS + 1)
+    return edges
+
+
+def for_itself(edges: Edges) -> Edges:
+    """Only a definition may be called a message to the process that it makes."""
+    message = edges[2]["node"]["message"]
+    message["target"] = message["id"]
+    return edges
+
+
 LIES = [
+    (many_tags, "gives a message with 10,001 tags, and 10,000 are read at most"),
+    (for_itself, "its owner has not signed what came"),
     (without, "skips slots: slot 2 is due, and it gives 3"),
     (repeated, "repeats slots: slot 2 is due, and it gives 1"),
     (unchained, "hash chain that breaks at slot 2"),
@@ -140,7 +164,148 @@ async def test_a_log_that_lies_is_named(
                 await take(node, here, remote, process, "twin", lambda _text: None)
         finally:
             await remote.close()
-        assert not await node.processes()
+        nothing_of_it(node)
+
+
+class Saying(Remote):
+    """A source that says something else of its newest slot."""
+
+    said = ""
+
+    async def _ask(self, path: str) -> Response:
+        answer = await super()._ask(path)
+        if "/latest" not in path:
+            return answer
+        told = answer.json("schedule")
+        {tag["name"]: tag for tag in told["assignment"]["tags"]}["Nonce"]["value"] = type(self).said
+        return replace(answer, body=json.dumps(told).encode())
+
+
+@pytest.mark.parametrize(
+    ("said", "named"),
+    [
+        ("-3", "the newest slot of .* is '-3', which is none"),
+        ("1_0", "is '1_0', which is none"),
+        ("\u0663", "which is none"),
+        ("9" * 40, "which is none"),
+        ("many", "which is none"),
+    ],
+)
+@in_loop
+async def test_a_newest_slot_that_is_none_is_named(
+    folder: Path, wallet: Wallet, said: str, named: str
+) -> None:
+    async with served(folder / "there", wallet) as there, home(folder / "here") as node:
+        process = await counted(there)
+        here = settings(folder / "here")
+        Saying.said = "4"
+        remote = Saying.named(there.serving.facts.url, here)
+        await take(node, here, remote, process, "twin", lambda _text: None)
+        await node.delete(process)
+        Saying.said = said
+        with pytest.raises(AoError, match=named):
+            await take(node, here, remote, process, "twin", lambda _text: None)
+        nothing_of_it(node)
+        Saying.said = "3"  # its log was cut: what was read is forgotten, and read again
+        fork = await take(node, here, remote, process, "twin", lambda _text: None)
+        assert fork.process.slots == 4
+        await remote.close()
+
+
+def nothing_of_it(node: LocalNode) -> None:
+    """Check that a home has nothing of a fork: no row, no module, no memory."""
+    store = node._engine.store
+    for table in ("processes", "log", "results", "origins", "kept"):
+        assert store.select_one(f"SELECT count(*) FROM {table}") == (0,), table
+    assert store.select("SELECT kind FROM modules") == [("environment",)]
+    assert not list(store.folder.glob("memories/*"))
+
+
+@in_loop
+async def test_a_gateway_that_stops_in_the_middle_of_a_module(
+    folder: Path, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "FIRST_PAUSE", 0.01)
+    asked: list[bytes] = []
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            asked.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n" + COUNTER.encode())
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    gateway = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with served(folder / "there", wallet) as there, home(folder / "here") as node:
+        item = there.definition((await there.node.upload(COUNTER.encode())).id)
+        assert (await there.post(item)).status_code == 202
+        args = (node, settings(folder / "here"), there.serving.facts.url, item.id, "twin", print)
+        with pytest.raises(AoError) as raised:
+            await take_from(*args, gateway)
+        assert gateway in f"{raised.value}" and raised.value.stage == "fetch"
+        assert asked and b"/raw/" in asked[0]
+        nothing_of_it(node)
+        assert (await take_from(*args)).process.slots == 1
+    server.close()
+
+
+class Remembering(LyingRemote):
+    """A source whose compute unit has a memory."""
+
+    memory = ForeignMemory(2, bytes(2 << 20), "the unit of the test")
+
+    async def state(self, process: str) -> ForeignMemory | None:
+        del process
+        return self.memory
+
+
+@pytest.mark.parametrize(
+    ("tags", "named"),
+    [
+        ([("Memory-Limit", "1-mb")], "has 2 MB, and its module may take 1 MB"),
+        ([("Availability-Type", "Assignments")], "WeaveDrive: Availability-Type=Assignments"),
+        ([("Extension", "WeaveDrive")], "WeaveDrive: Extension=WeaveDrive"),
+    ],
+)
+@in_loop
+async def test_a_wasm_process_that_no_home_can_hold_is_refused(
+    folder: Path, wallet: Wallet, tags: list[tuple[str, str]], named: str
+) -> None:
+    async with served(folder / "there", wallet) as there, home(folder / "here") as node:
+        process = await counted(there)
+        here = settings(folder / "here")
+        remote = Remembering.named(there.serving.facts.url, here)
+        remote.code = VerifiedCode("M" * 43, tags_of(tags), WASM_MAGIC + b"\1\0\0\0", b"")
+        LyingRemote.change = staticmethod(lambda edges: edges)
+        with pytest.raises(AoError, match=named):
+            await take(node, here, remote, process, "twin", lambda _text: None)
+        await remote.close()
+        nothing_of_it(node)
+
+
+@in_loop
+async def test_a_memory_that_is_larger_than_is_fetched_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remotes, "LARGEST_MEMORY", 1 << 16)
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nlast-ordinate: 2\r\ncontent-length: 131072\r\n\r\n")
+            writer.write(bytes(1 << 17))
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    unit = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    endpoints = Endpoints(kind=LEGACY, mu=unit, su=unit, cu=unit, gateway=unit)
+    remote = Remote(endpoints, settings(folder))
+    with pytest.raises(AoError, match="answers with more than 64 KB"):
+        await remote.state("p" * 43)
+    await remote.close()
+    server.close()
 
 
 @in_loop
@@ -208,8 +373,6 @@ async def test_weave_drive_is_refused_by_name(folder: Path, wallet: Wallet) -> N
     [("1-gb", 1 << 30, 0), ("500-mb", 500 << 20, 0), ("16-gb", 4 << 30, 1), ("much", 9, 0)],
 )
 def test_a_guest_may_grow_to_what_its_module_says(said: str, memory: int, noted: int) -> None:
-    from dataclasses import replace
-
     from aoshell.nodes.values import Limits
 
     code = VerifiedCode("M" * 43, tags_of([("Memory-Limit", said)]), b"", b"")

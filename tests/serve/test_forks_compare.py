@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from eventually import in_loop
+from program import AOSHELL
 from served_node import COUNTER, served
 from test_forks import counted, forked, home, settings
-from test_forks_shell import ENTRY
 from typed_session import Typed, run
 
 from aoshell.cli import _Forking
@@ -150,7 +149,7 @@ def test_the_commands_say_what_differs(
         pipe = asyncio.subprocess.PIPE
         environment = os.environ | {"AOSHELL_HOME": str(tmp_path / "other")}
         started = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", ENTRY, *words), stdout=pipe, stderr=pipe, env=environment
+            *AOSHELL, *words, stdout=pipe, stderr=pipe, env=environment
         )
         out, err = await started.communicate()
         return started.returncode or 0, out.decode(), err.decode()

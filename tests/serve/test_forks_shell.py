@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
+from dataclasses import replace
 from pathlib import Path
 
+from program import AOSHELL
 from served_node import served
-from test_forks import counted
+from test_forks import counted, forked, home, settings
 from typed_session import Typed, run
 
 from aoshell.cli import _Forking
 from aoshell.forks.command import make_parser
 from aoshell.forks.compare_command import make_parser as make_compare_parser
 from aoshell.home.folders import Settings
+from aoshell.nodes.values import ForkPoint, ProcessInfo
 from aoshell.protocol.wallet import Wallet
+from aoshell.shell.forking import state_note
 from aoshell.shell.view.tables import process_table
-
-ENTRY = "import sys; from aoshell.entry import main; sys.exit(main())"
+from aoshell.states.working import dump, load, notes
 
 
 def test_a_live_process_is_brought_home_and_spoken_to_as_its_owner(
@@ -50,7 +52,19 @@ def test_a_live_process_is_brought_home_and_spoken_to_as_its_owner(
             )
             assert (await type.reply(".trace 5")).note == ""
             told = await type.reply(".verify-log")
-            assert told.ok and told.note == f"forked behind slot 3 of {url}"
+            forked = f"forked behind slot 3 of {url}"
+            assert told.ok and told.note == forked
+            elsewhere = f"slot 2 is of {url}: what it sent was delivered there, and not here"
+            assert (await type.reply(".why 2")).note == elsewhere
+            assert (await type.reply(".why 5")).note == ""
+            assert (await type.reply(".log 2")).note == elsewhere
+            state = f"the state behind slot 2, from the log of {url}"
+            assert (await type.reply(".at 2 return N")).note == state
+            assert (await type.reply(".at 5 return N")).note == ""
+            assert (await type.reply(".dryrun return N")).note == ""
+            assert (await type.reply(f".export {tmp_path / 'away.process'}")).note == forked
+            await type.reply(".send away Action=Add")
+            assert (await type.reply(".undo")).note.endswith(f", for .import\n{forked}")
             assert "slot 3 comes from" in await type.error(".undo 3")
             # A process that is no fork takes nothing that is not signed.
             await type.reply(".as me")
@@ -62,6 +76,30 @@ def test_a_live_process_is_brought_home_and_spoken_to_as_its_owner(
             assert row[-1] == f"{url} @3"
 
     run(settings.state, wallet, body)
+
+
+def test_a_dump_and_its_loading_say_what_is_a_fork(tmp_path: Path, wallet: Wallet) -> None:
+    async def test() -> None:
+        here, file = tmp_path / "here", str(tmp_path / "whole.dump")
+        async with served(tmp_path / "there", wallet) as there, home(here) as node:
+            process, url = await counted(there), there.serving.facts.url
+            await forked(node, here, there, f"{process}@3", "away")
+            note = f"away is forked behind slot 3 of {url}"
+        assert (await dump(settings(here), file))["notes"] == [note]
+        assert notes(await load(settings(tmp_path / "again"), file)) == [note]
+
+    asyncio.run(asyncio.wait_for(test(), 120))
+
+
+def test_a_memory_is_told_of_wherever_its_state_is_shown() -> None:
+    origin = ForkPoint("http://su", 9, 0, 0, "http://cu", 5, exact=True)
+    texts, numbers = ("p" * 43, "desk", "", ""), (10, 10, False, None, 0, 0, 0)
+    info = ProcessInfo(*texts, *numbers, "", 0, origin=origin)
+    comes = "it comes of the memory behind slot 5, for which http://cu alone vouches"
+    assert state_note(info, None) == comes
+    assert state_note(info, 12) == comes
+    assert state_note(info, 7) == f"the state behind slot 7, from the log of http://su; {comes}"
+    assert state_note(replace(info, origin=None), 7) == ""
 
 
 def test_an_id_that_begins_as_a_flag_does_is_an_id() -> None:
@@ -77,12 +115,11 @@ def test_aoshell_fork_brings_a_process_home(tmp_path: Path, wallet: Wallet) -> N
         async with served(tmp_path / "there", wallet) as there:
             process, url = await counted(there), there.serving.facts.url
             environment = os.environ | {"AOSHELL_HOME": str(tmp_path / "home")}
-            command = [sys.executable, "-c", ENTRY]
             pipe = asyncio.subprocess.PIPE
 
             async def aoshell(*words: str) -> tuple[int, str, str]:
                 started = await asyncio.create_subprocess_exec(
-                    *command, *words, stdout=pipe, stderr=pipe, env=environment
+                    *AOSHELL, *words, stdout=pipe, stderr=pipe, env=environment
                 )
                 out, err = await started.communicate()
                 return started.returncode or 0, out.decode(), err.decode()

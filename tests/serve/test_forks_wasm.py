@@ -22,7 +22,7 @@ from test_forks import asked, forked, home, settings
 
 from aoshell.errors import AoError
 from aoshell.forks.remote import ForeignMemory, Remote
-from aoshell.forks.taking import take
+from aoshell.forks.taking import take, take_from
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.workers.jobs import make_message_frame
 from aoshell.protocol.ans104 import DataItem
@@ -282,3 +282,34 @@ async def at(node: Any, process: str, slot: int) -> str:
     item = Message("q" * 43, info.owner, info.owner, process, tags, b"return N")
     output: str = (await node.workbench.at(process, slot, item)).output
     return output
+
+
+def test_a_served_fork_that_begins_with_a_memory_is_forked_again(
+    tmp_path: Path, wallet: Wallet, loader: Path
+) -> None:
+    here, third = tmp_path / "here", tmp_path / "third"
+
+    async def test() -> None:
+        async with served(tmp_path / "there", wallet) as there:
+            async with home(here) as node:
+                process = await lived(there, loader, LINES)
+                remote, _ = await remembered(there, node, here, loader, process, 4)
+                await take(node, settings(here), remote, process, "twin", silent)
+                await remote.close()
+                expected = await asked(node, process, "return N")
+            async with served(settings(here).state, wallet) as second, home(third) as node:
+                url, gateway = second.serving.facts.url, there.serving.facts.url
+                args = (node, settings(third), url)
+                with pytest.raises(AoError, match="begins with a memory behind slot 4") as refused:
+                    await take_from(*args, f"{process}@3", "twin", silent, gateway)
+                assert there.serving.facts.url in refused.value.hint
+                with pytest.raises(AoError, match="no log before that"):
+                    await take_from(*args, process, "twin", silent, gateway, replay=True)
+                assert not await node.processes()
+                taken = await take_from(*args, process, "twin", silent, gateway)
+                origin = taken.process.origin
+                assert origin is not None and (origin.memory, origin.vouched) == (4, url)
+                assert await asked(node, process, "return N") == expected
+                assert await node.verify_log(process) == []
+
+    asyncio.run(asyncio.wait_for(test(), 400))

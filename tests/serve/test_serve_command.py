@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import sqlite3
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 from eventually import in_loop
+from program import AOSHELL
 from served_node import AOS
 
 from aoshell.home.folders import Settings
@@ -28,7 +28,6 @@ from aoshell.serve.command import _given, _limits, _options
 from aoshell.serve.load import Bounds
 from aoshell.serve.serving import ServeOptions
 
-ENTRY = "import sys; from aoshell.entry import main; sys.exit(main())"
 READY = 60.0  # seconds
 
 
@@ -44,7 +43,7 @@ def home(aoshell_home: Path, wallet: Wallet, other_wallet: Wallet) -> Settings:
 
 
 async def start(*arguments: str) -> asyncio.subprocess.Process:
-    command = [sys.executable, "-c", ENTRY, *arguments]
+    command = [*AOSHELL, *arguments]
     pipe = asyncio.subprocess.PIPE
     return await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
 

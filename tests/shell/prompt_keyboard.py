@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import select
+import time
 from collections.abc import Awaitable, Callable
 
-from eventually import turns, until
+from eventually import SECONDS, turns, until
 from prompt_toolkit.input import PipeInput
 from prompt_toolkit.input.defaults import create_pipe_input
 from prompt_toolkit.output import DummyOutput
@@ -14,9 +15,9 @@ from shell_fake import FakeNode
 
 from aoshell.home.folders import Settings
 from aoshell.nodes.values import Limits
+from aoshell.shell.front import Patience
 from aoshell.shell.prompt.app import Prompt
 from aoshell.shell.prompt.config import Preferences
-from aoshell.shell.session import Patience
 from aoshell.shell.start import Key, Start, close_session, open_session
 
 
@@ -42,13 +43,11 @@ class Keyboard:
 
     async def see(self, text: str) -> None:
         """Wait until `text` is printed, behind what was seen before."""
-        for _ in range(6000):
-            at = self.output.text.find(text, self._seen)
-            if at >= 0:
-                self._seen = at + len(text)
-                return
+        end = time.monotonic() + SECONDS
+        while (at := self.output.text.find(text, self._seen)) < 0:
+            assert time.monotonic() < end, f"{text!r} not in {self.output.text[self._seen :]!r}"
             await asyncio.sleep(0.01)
-        raise AssertionError(f"{text!r} not in {self.output.text[self._seen :]!r}")
+        self._seen = at + len(text)
 
     async def taken(self) -> None:
         """Wait until the prompt has taken in what was typed."""
@@ -105,10 +104,11 @@ def play(
             opening = asyncio.create_task(open_session(Start(), home, opened, app, Patience.ANSWER))
             running = asyncio.create_task(app.run(opening))
             typing = asyncio.create_task(script(Keyboard(keys, output, app)))
-            await asyncio.wait({running, typing}, timeout=60, return_when="FIRST_COMPLETED")
+            # The script ends by itself: each of its waits has a bound, and says what is missing.
+            await asyncio.wait({running, typing}, return_when="FIRST_COMPLETED")
             if typing.done():
                 await typing
-            assert await asyncio.wait_for(running, 60) == 0
+            assert await asyncio.wait_for(running, SECONDS) == 0
             await typing
             await close_session(await opening)
 

@@ -3,8 +3,8 @@
 It evaluates a few lines that look like Lua: sums, `print("x")`, `error("x")`, `sleep(0.2)`,
 `receive()` (suspends until a message whose data is "wake"), `send(NAME, TEXT)` (NAME prints it),
 `Balances` (20,000 entries), `lose()` (cannot be delivered), `slow` (never ends until cancelled),
-`lost_owner` (is put into the Inbox instead). Globals that commands ask for through JSON are canned
-too.
+`held …` (ends when a test opens the gate), `lost_owner` (is put into the Inbox instead). Globals
+that commands ask for through JSON are canned too.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class FakeNode:
         self.codes: list[str] = []
         self.names: dict[str, object] = {"at": {"": {"Handlers": "t", "Balance": "n"}}}
         self.closed = False
+        self.gate = asyncio.Event()  # what lines that begin with `held` wait for
         self.newest = 0
         self.birth: dict[str, object] = {}
         self._queues: list[asyncio.Queue[Event | None]] = []
@@ -252,6 +253,8 @@ class FakeNode:
         try:
             if pause := re.search(r"sleep\(([\d.]+)\)", code):
                 await asyncio.sleep(float(pause[1]))
+            if code.startswith("held "):
+                await self.gate.wait()
             if code == "slow":
                 await asyncio.sleep(60)
             result = self._result(process, slot, **_evaluate(code))

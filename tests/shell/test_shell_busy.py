@@ -16,11 +16,12 @@ from shell_typing import Typing, Use
 from aoshell.home.folders import Settings
 from aoshell.shell.commands import registry
 from aoshell.shell.commands.reading import only_reads
+from aoshell.shell.front import Patience
 from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.prompt.busy import activity, slot_before
 from aoshell.shell.prompt.queued import Queued
-from aoshell.shell.session import Patience
+from aoshell.shell.questions import query
 from aoshell.shell.view.render import interrupted
 
 CTRL_C, CTRL_D = "\x03", "\x04"
@@ -230,13 +231,13 @@ def test_a_process_that_computes_is_read_as_it_was_before(typing: Use) -> None:
             session.sent
             and activity(session, "x") == f"slot {session.sent.slot} of desk is computed"
         )
-        found = await session.query("return tostring(Count)")
+        found = await query(session, "return tostring(Count)")
         assert found == 7 and session.looked_back == session.sent.slot
         line.cancel()
         await asyncio.wait({line})
         await session.stop()
         await node.result(session.attached.id, session.sent.slot)
-        assert await session.query("return tostring(Count)") == 7
+        assert await query(session, "return tostring(Count)") == 7
         assert session.looked_back is None and session.computing is None
 
     typing(body)
@@ -263,7 +264,7 @@ def test_a_process_is_read_also_while_it_computes_what_was_given_up(typing: Use)
             assert found.note == f"as it was before slot {loop}, which is being computed:", line
             assert value is None or found.value == value
         await give_up("Count = 9")  # it waits for the loop
-        assert await session.query("return tostring(Count)") == 7 and session.looked_back == loop
+        assert await query(session, "return tostring(Count)") == 7 and session.looked_back == loop
         await session.stop()
         await session.node.result(session.attached.id, loop + 1)
         found = await run_line(session, ".inspect Count")

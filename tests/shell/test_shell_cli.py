@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
+from program import Popen, run
 from shell_fake import FakeBackend, FakeNode
 from terminal import Terminal
 
@@ -34,7 +35,7 @@ def environment(home: Settings, **more: str) -> dict[str, str]:
 def shell(
     home: Settings, *arguments: str, stdin: str | bytes = b""
 ) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
+    done = run(
         [sys.executable, str(ENTRY), *arguments],
         input=stdin.encode() if isinstance(stdin, str) else stdin,
         capture_output=True,
@@ -164,7 +165,7 @@ def test_list(home: Settings, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_ctrl_c_in_a_pipe_is_130(home: Settings) -> None:
-    with subprocess.Popen(
+    with Popen(
         [sys.executable, str(ENTRY), "--run", 'print("on") sleep(20)'],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -311,7 +312,7 @@ def test_streams_that_answers_do_not_need(home: Settings, how: str) -> None:
 
 def interrupted(home: Settings, pause: float) -> str:
     """What a shell says that is interrupted while lines come, some pauses behind the second."""
-    with subprocess.Popen(
+    with Popen(
         [sys.executable, str(ENTRY)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

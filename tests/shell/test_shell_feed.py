@@ -97,8 +97,8 @@ def test_the_results_that_passed_are_remembered_within_a_bound(
     async def body(on: Following) -> None:
         for number in (1, 2, 3, 4, 5, 5, 3, 1):  # 3…5 are remembered, 1 is forgotten
             on.events.put(entry(number, f"said {number}"))
-        await asyncio.sleep(0.1)
-        assert on.text == "said 1\nsaid 2\nsaid 3\nsaid 4\nsaid 5\nsaid 1"
+        whole = "said 1\nsaid 2\nsaid 3\nsaid 4\nsaid 5\nsaid 1"
+        await until(lambda: on.text == whole)
         assert len(on.feed._seen) == 3
 
     following(body)

@@ -123,10 +123,10 @@ def test_ten_thousand_entries_are_quick(tmp_path: Path) -> None:
     path = tmp_path / "history"
     lines = "".join(f"\n# t\n+Balance = {i} + {i}\n" for i in range(KEPT + 500))
     path.write_text(lines)
-    begun = time.perf_counter()
+    begun = time.process_time()  # a busy machine does not count
     history = opened(path)
     assert len(history.entries) == KEPT
     for typed in ("Balance = 77", "nothing", "B"):
         history.suggestion(typed)
     history.search("balance none at all", 200)
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 1

@@ -17,10 +17,12 @@ from aoshell.errors import AoError
 from aoshell.home.folders import Settings
 from aoshell.nodes.values import Event, Stage
 from aoshell.shell import start as starting
+from aoshell.shell.front import Patience
 from aoshell.shell.lines import batch
 from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import Interrupted
-from aoshell.shell.session import Patience, Session
+from aoshell.shell.prompt import busy
+from aoshell.shell.session import Session
 from aoshell.shell.start import Start
 from aoshell.shell.view import waiting
 from aoshell.shell.view.render import Renderer
@@ -272,25 +274,39 @@ def test_a_command_that_was_given_up_may_have_sent_something(
 
 
 def test_the_prompt_shows_what_is_waited_for(there: FakeRemote, home: Settings) -> None:
-    seen: list[str] = []
-
     async def script(keyboard: Keyboard) -> None:
-        keyboard.type('sleep(1) print("done")\r')
-        await asyncio.sleep(0.15)
-        seen.append(keyboard.app._screen.shown().split("\0")[0])
-        await asyncio.sleep(0.6)
+        def shown() -> str:
+            return keyboard.app._screen.shown().split("\0")[0]
+
+        keyboard.type('held print("done")\r')
+        await until(lambda: "compute" in shown())
+        assert shown().startswith(f"· compute {URL}  ")
         keyboard.type("typed")
-        await asyncio.sleep(0.1)
-        seen.append(keyboard.app._screen.shown().split("\0")[0])
+        await until(lambda: shown().endswith(" styped"))
+        assert shown().startswith(f"· compute {URL}  ")
+        there.gate.set()
         await keyboard.see("done\n")
-        await asyncio.sleep(0.05)
-        seen.append(keyboard.app._screen.shown().split("\0")[0])
+        await until(lambda: shown().endswith("typed") and "compute" not in shown())
         keyboard.type("\x03\x04")
 
     play(there, home, script)
-    early, late, after = seen
-    assert early == "" and after.endswith("typed") and "compute" not in after
-    assert late.startswith(f"· compute {URL}  0.") and late.endswith(" styped")
+
+
+def test_what_comes_soon_is_not_shown_as_waited_for(
+    there: FakeRemote, home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(busy, "SHOWN_AFTER", 60.0)
+
+    async def script(keyboard: Keyboard) -> None:
+        keyboard.type('held print("done")\r')
+        await until(lambda: there.stage is not None)
+        await turns()
+        assert keyboard.app._screen.shown() == ""
+        there.gate.set()
+        await keyboard.see("done\n")
+        keyboard.type("\x04")
+
+    play(there, home, script)
 
 
 def test_the_built_in_node_is_not_looked_at(node: FakeNode, home: Settings) -> None:

@@ -11,13 +11,13 @@ import contextlib
 import hashlib
 import os
 import re
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 from npm_packages import installed
+from program import AOSHELL
+from program import run as run_program
 from zygotes import SHARED
 
 from aoshell.nodes.local.node import LocalNode
@@ -30,7 +30,6 @@ from aoshell.protocol.wallet import Wallet
 pytestmark = pytest.mark.long
 
 REPO = Path(__file__).resolve().parents[2]
-ENTRY = "import sys; from aoshell.cli import main; sys.exit(main())"
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 MODULES = ("aos", "aos2_0_1", "aos2_0_3", "aos2_0_6", "aos2_0_4_32")
 NEWEST = "aos2_0_6"
@@ -421,8 +420,8 @@ def program(tmp_path: Path, modules: Path) -> Callable[..., list[str]]:
     share_machine_code(tmp_path, tmp_path / "home" / "state")
 
     def run(module: str, *lines: str) -> list[str]:
-        done = subprocess.run(
-            [sys.executable, "-c", ENTRY, "--module", str(modules / f"{module}.wasm")]
+        done = run_program(
+            [*AOSHELL, "--module", str(modules / f"{module}.wasm")]
             + [part for line in lines for part in ("--run", line)],
             capture_output=True, text=True, timeout=240, env=environment, cwd=REPO, check=False,
         )  # fmt: skip

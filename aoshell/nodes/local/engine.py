@@ -18,7 +18,7 @@ from aoshell.errors import AoError
 from aoshell.nodes.local.events import Events, put_result
 from aoshell.nodes.local.fetching import Fetch, Fetching
 from aoshell.nodes.local.fixed import Fixed
-from aoshell.nodes.local.forked.origins import Origins
+from aoshell.nodes.local.forked.origins import Origins, sweep_memories
 from aoshell.nodes.local.history.adding import Adding
 from aoshell.nodes.local.history.cutting import Cutting
 from aoshell.nodes.local.history.longwork import LongWork
@@ -176,6 +176,7 @@ class Engine:
 
     def start(self) -> None:
         """Compute what was left, and send the cron messages that are due."""
+        sweep_memories(self.store)
         pending = self._recover()
         if pending:
             what = "message was" if pending == 1 else "messages were"

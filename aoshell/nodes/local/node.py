@@ -26,6 +26,7 @@ from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.network.states import States
 from aoshell.nodes.local.network.verbs import LocalNetwork
 from aoshell.nodes.local.push import FORGED
+from aoshell.nodes.local.rehearsal import Rehearsal
 from aoshell.nodes.local.workbench import LocalWorkbench
 from aoshell.nodes.local.workers.jobs import make_message_frame, time_text
 from aoshell.nodes.values import (
@@ -241,6 +242,15 @@ class LocalNode:
         computed = Computed(placed.seq, outcome, *cost, 0, b"")
         return form.to_result(process, placed, computed, result, body)
 
+    async def rehearse(self, process: str, limits: Limits) -> Rehearsal:
+        """A copy of a process on which sequences of messages are tried; whoever has it closes it.
+
+        Raises:
+            AoError: there is no such process, it is WASM, or its log cannot be computed again.
+        """
+        await self.idle()
+        return await Rehearsal.begin(self._engine, process, limits)
+
     async def now(self, process: str, key: str) -> object:
         return await self._states.read(process, None, key)
 
@@ -366,11 +376,12 @@ class LocalNode:
         engine = self._engine
         await engine.others.wait("import")
         engine.flush()
-        row = await transfer.import_process(
-            *(engine.store, engine.adding, engine.work, data, engine.address),
-            printable(name),
-            unique=unique,
-        )
+        with engine.origins.coming() as memories:
+            row = await transfer.import_process(
+                *(engine.store, engine.adding, memories, engine.work, data, engine.address),
+                printable(name),
+                unique=unique,
+            )
         return self._engine.describe(row)
 
     async def rename(self, process: str, name: str) -> ProcessInfo:

@@ -44,7 +44,7 @@ def describe_process(
         authority=row.authority,
         monitored=bool(row.monitored),
         network=row.chain == NETWORK,
-        origin=_fork_point(store.origin(row.number)),
+        origin=fork_point(origin) if (origin := store.origin(row.number)) else None,
         tags_as_sent=_keeps_names(store, row.number),
     )
 
@@ -55,8 +55,9 @@ def _keeps_names(store: Store, number: int) -> bool:
     return form.find_tag(tags, AS_SENT.name) == AS_SENT.value
 
 
-def _fork_point(origin: Origin | None) -> ForkPoint | None:
-    return origin and ForkPoint(
+def fork_point(origin: Origin) -> ForkPoint:
+    """Where a process was forked from, as callers see it."""
+    return ForkPoint(
         source=origin.source,
         slot=origin.slot,
         timestamp=origin.timestamp,

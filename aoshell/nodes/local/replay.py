@@ -48,6 +48,7 @@ class Replay:
             _no_image,
             lambda: self._answers.put_nowait(None),
             code.device,
+            watched=False,
         )
         self._seconds = ROOM * limits.seconds
         self._epoch = 0
@@ -72,8 +73,11 @@ class Replay:
         Raises:
             AoError: stage "compute", the worker cannot go on, for a reason outside the message.
         """
-        message = make_message_frame(logged, form.load_wire(logged.body))
-        self._worker.send(["run", self._epoch, logged.seq, self._seconds, *message])
+        return await self.run(logged.seq, make_message_frame(logged, form.load_wire(logged.body)))
+
+    async def run(self, seq: int, message: list[Any]) -> tuple[str, form.FlatResult]:
+        """The same for a message that is in no log."""
+        self._worker.send(["run", self._epoch, seq, self._seconds, *message])
         outcome, result = "", form.failed_result("")
         while True:
             match await self._answer():
@@ -82,12 +86,12 @@ class Replay:
                 case ["done", _epoch, _seq, outcome, _milliseconds, _memory, _gas, *values]:
                     result = _flat_result(values)
                     if outcome == "ok":
-                        self._tail.append((logged.seq, "replay", message))
+                        self._tail.append((seq, "replay", message))
                         return outcome, result
                 case ["promoted", parked, why, _printed, _pid]:
                     self._roll_back(parked)
                     if outcome:
-                        self.tell_failure(logged.seq, result.error)
+                        self.tell_failure(seq, result.error)
                         return outcome, result
                     if why == "killed":
                         raise _cut_short("its worker was killed from outside")
@@ -113,15 +117,46 @@ class Replay:
                 case ["dried", _token, outcome, milliseconds, memory, gas, *values]:
                     return outcome, Cost(milliseconds, memory, gas), _flat_result(values)
 
+    async def try_all(
+        self, seconds: float, steps: list[list[Any]]
+    ) -> list[tuple[int, str, Cost, form.FlatResult]]:
+        """Try messages one after another on the state, which stays as it is (`sandbox.trials`).
+
+        Args:
+            seconds: of processor time that each may take.
+            steps: of each whether it may well fail, then its frame.
+
+        Returns:
+            Index, outcome, cost and result of each, up to one that ended its worker. Right before
+            that one some may be missing: they went well.
+
+        Raises:
+            AoError: stage "compute", the worker cannot go on, for a reason outside the messages.
+        """
+        self._worker.send(["trial", self._epoch, 1, seconds, *steps])
+        found = []
+        while True:
+            match await self._answer():
+                case ["tried", _token, _index, "killed", *_values]:
+                    raise _cut_short("its worker was killed from outside")
+                case ["tried", _token, index, outcome, milliseconds, memory, gas, *values]:
+                    cost = Cost(milliseconds, memory, gas)
+                    found.append((index, outcome, cost, _flat_result(values)))
+                case ["over", _token]:
+                    return found
+
     async def _answer(self) -> Frame:
         """The worker's next frame. Raises AoError where it died, hangs or cannot go on."""
         while True:
             try:
-                frame = await asyncio.wait_for(self._answers.get(), LOOK)
-            except TimeoutError:
-                if self._worker.hangs():
-                    raise _cut_short("its worker neither answers nor computes") from None
-                continue
+                frame = self._answers.get_nowait()
+            except asyncio.QueueEmpty:
+                try:
+                    frame = await asyncio.wait_for(self._answers.get(), LOOK)
+                except TimeoutError:
+                    if self._worker.hangs():
+                        raise _cut_short("its worker neither answers nor computes") from None
+                    continue
             if frame is None:
                 raise _cut_short("its worker died")
             match frame:

@@ -12,7 +12,7 @@ from functools import partial
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.local.engine import Engine
-from aoshell.nodes.local.forked.origins import MOCK
+from aoshell.nodes.local.forked.withheld import MOCK
 from aoshell.nodes.local.history.longwork import Progress, run_in_thread
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import Batch, Computed, Logged, ProcessRow

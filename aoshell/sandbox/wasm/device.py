@@ -208,6 +208,9 @@ class WasmRuntime:
     def failed(self, text: str) -> None:
         """Does nothing: a WASM process keeps no record of messages that failed."""
 
+    def print_places(self) -> None:
+        """Does nothing: a WASM guest has no lines."""
+
     # State ------------------------------------------------------------------------------------
 
     def image(self) -> bytes:

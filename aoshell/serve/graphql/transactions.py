@@ -4,11 +4,13 @@ blocks."""
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from aoshell.nodes.base import NetworkVerbs
 from aoshell.nodes.transaction import Transaction
+from aoshell.nodes.values import WithheldError
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import b64url
 from aoshell.serve.blocks import block_id, block_time, height_of
@@ -121,7 +123,9 @@ class Query:
         """A transaction with all fields; signature and key only where `signed` asks for them."""
         signature = key = ""
         if signed:
-            stored = await self._node.item(entry.id)
+            stored = None
+            with suppress(WithheldError):
+                stored = await self._node.item(entry.id)
             item = stored.signed if stored is not None else None
             if isinstance(item, DataItem):
                 signature, key = b64url(item.signature), b64url(item.owner)

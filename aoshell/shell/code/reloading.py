@@ -15,6 +15,7 @@ from aoshell.lua.lexer import BREAK
 from aoshell.shell.code.bundle import bundle
 from aoshell.shell.code.loading import load_bundle
 from aoshell.shell.code.program import read_program
+from aoshell.shell.questions import query
 from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import failure_text
 
@@ -158,7 +159,7 @@ class Reloader:
     async def _handlers(self, sources: Mapping[str, str]) -> Handlers | None:
         """The handlers; None if the process cannot be asked."""
         try:
-            found = await self._session.query(_HANDLERS)
+            found = await query(self._session, _HANDLERS)
         except AoError:
             return None
         rows = found.get("rows") if isinstance(found, dict) else None

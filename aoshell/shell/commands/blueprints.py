@@ -20,6 +20,7 @@ from aoshell.shell.commands import command, usage_error
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.processes import local_verbs
 from aoshell.shell.outcome import CommandOutput, Table
+from aoshell.shell.questions import query
 from aoshell.shell.session import Session
 from aoshell.shell.view.text import format_size
 
@@ -135,7 +136,7 @@ async def update(session: Session, _: Given) -> CommandOutput:
 
 
 async def _version(session: Session) -> str:
-    found = await session.query(_VERSION)
+    found = await query(session, _VERSION)
     if isinstance(found, dict) and found.get("environment"):
         return str(found["environment"])
     raise UnsupportedError(

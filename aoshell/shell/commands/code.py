@@ -6,6 +6,7 @@ from pathlib import Path
 
 from aoshell.errors import AoError
 from aoshell.nodes.values import Module
+from aoshell.shell import questions
 from aoshell.shell.code.bundle import ProgramBundle, bundle, refuse_unloadable
 from aoshell.shell.code.files import path_of_argument, read_file
 from aoshell.shell.code.loading import load_file, notes_of
@@ -15,7 +16,8 @@ from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.places import find_state
 from aoshell.shell.commands.processes import record_deed
 from aoshell.shell.commands.table import STATE
-from aoshell.shell.outcome import CommandOutput, LineAnswer
+from aoshell.shell.forking import state_note
+from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 
 
@@ -72,15 +74,16 @@ async def _stored_here(session: Session, data: bytes, name: str, _: bool) -> Mod
 @command("dryrun")
 async def dryrun(session: Session, given: Given) -> CommandOutput:
     """Evaluate Lua read-only: nothing changes."""
-    answer = await read_only(session, given)
-    return CommandOutput(answer=answer, ok=answer.ok)
+    return await read_only(session, given)
 
 
-async def read_only(session: Session, given: Given) -> LineAnswer:
+async def read_only(session: Session, given: Given) -> CommandOutput:
     """The answer to CODE in the state that is given, the attached process where none is."""
     state, code = await find_state(session, given[STATE]), given["CODE"]
     asked = await session.naming.in_lua(code)
-    return await session.dryrun(asked, state.process, state.slot, shown=code)
+    answer = await questions.dryrun(session, asked, state.process, state.slot, shown=code)
+    note = state_note(state.process, state.slot)
+    return CommandOutput(answer=answer, ok=answer.ok, note=note)
 
 
 def _program(path: Path) -> ProgramBundle | bytes:

@@ -13,6 +13,8 @@ from aoshell.shell.commands import command
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.feed import short_id
 from aoshell.shell.outcome import CommandOutput, Table
+from aoshell.shell.owners import way_in
+from aoshell.shell.questions import dryrun
 from aoshell.shell.session import Session
 from aoshell.shell.view.tables import table_lines
 
@@ -74,7 +76,9 @@ async def _wallet(session: Session) -> EndpointFinding:
     if process is None or process.owner == address:
         return EndpointFinding("wallet", address, True, "signs lines")
     found = f"{process.name or short_id(process.id)} belongs to {short_id(process.owner)}"
-    return EndpointFinding("wallet", address, True, found, await session.way_in(process))
+    return EndpointFinding(
+        "wallet", address, True, found, await way_in(session.node, session.identities, process)
+    )
 
 
 async def _process(session: Session) -> EndpointFinding:
@@ -86,7 +90,7 @@ async def _process(session: Session) -> EndpointFinding:
         return EndpointFinding("process", "", False, "none is attached", hint)
     name, begin = process.name or short_id(process.id), time.perf_counter()
     try:
-        result = (await session.dryrun("return 1")).own
+        result = (await dryrun(session, "return 1")).own
     except AoError as error:
         return EndpointFinding("process", name, False, error.what, error.hint)
     if not result.ok:

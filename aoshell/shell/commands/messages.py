@@ -16,6 +16,7 @@ from aoshell.shell.commands.table import PLACE, STATE
 from aoshell.shell.computed import computed_entries
 from aoshell.shell.feed import named_id, short_id
 from aoshell.shell.outcome import CommandOutput, LineAnswer, Table
+from aoshell.shell.questions import query
 from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import split_error
 from aoshell.shell.view.text import format_size, without_colours
@@ -65,7 +66,7 @@ async def inbox(session: Session, given: Given) -> CommandOutput:
     It only reads: no metamethod of the process runs, and nothing changes."""
     count = _number(given, "N", _SHOWN, "inbox")
     state = await find_state(session, given[STATE])
-    answer = await session.query(_INBOX % (count, _PREVIEW * 4), state.process, state.slot)
+    answer = await query(session, _INBOX % (count, _PREVIEW * 4), state.process, state.slot)
     found = answer if isinstance(answer, dict) else {}
     # Lua of HyperBEAM has one kind of number, which JSON writes as 1.0.
     rows = [row | {key: int(row[key]) for key in ("n", "size")} for row in found.get("rows") or ()]
@@ -179,7 +180,7 @@ async def waits(session: Session, given: Given) -> CommandOutput:
 
 
 async def _waiting(session: Session, process: ProcessInfo) -> list[dict[str, object]]:
-    found = await session.query('return JSON.encode(require(".process").waits())', process)
+    found = await query(session, 'return JSON.encode(require(".process").waits())', process)
     return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
 
 

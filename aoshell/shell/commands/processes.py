@@ -20,6 +20,7 @@ from aoshell.shell.feed import short_id
 from aoshell.shell.forking import fork_text
 from aoshell.shell.journal import Deed
 from aoshell.shell.outcome import CommandOutput
+from aoshell.shell.owners import way_in
 from aoshell.shell.session import Session
 from aoshell.shell.view.tables import process_table, remote_table
 from aoshell.shell.view.text import format_size
@@ -73,10 +74,11 @@ async def attach(session: Session, given: Given) -> CommandOutput:
         return CommandOutput(
             value, note=f"attached to {info.name or short_id(info.id)} ({info.id})"
         )
+    hint = await way_in(session.node, session.identities, info)
     return CommandOutput(
         value,
         note=f"attached to {info.name or short_id(info.id)} ({info.id}) to look at: its owner is "
-        f"{info.owner}, and only its owner evaluates in it.\n  → {await session.way_in(info)}",
+        f"{info.owner}, and only its owner evaluates in it.\n  → {hint}",
     )
 
 

@@ -15,6 +15,7 @@ from aoshell.shell.commands import command
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.flags.limits import MEGABYTE
 from aoshell.shell.outcome import CommandOutput, LineAnswer, Table
+from aoshell.shell.questions import dryrun
 from aoshell.shell.session import Session
 
 KEEP = "--keep"
@@ -105,8 +106,10 @@ def split_count(text: str) -> tuple[str, int]:
 async def _run(session: Session, code: str, keep: bool) -> Run:
     asked = await session.naming.in_lua(code)
     begin = time.perf_counter()
-    evaluate = session.evaluate if keep else session.dryrun
-    answer = await evaluate(asked, shown=code)
+    if keep:
+        answer = await session.evaluate(asked, shown=code)
+    else:
+        answer = await dryrun(session, asked, shown=code)
     return Run(answer, (time.perf_counter() - begin) * 1000)
 
 

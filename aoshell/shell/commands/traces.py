@@ -133,7 +133,8 @@ async def log(session: Session, given: Given) -> CommandOutput:
     names = await session.naming.of(_ids(messages[0], result))
     lines = _Slot(names, session.remote).lines(messages[0], result)
     lines.insert(0, f"{named_id(process, place.process.name)} slot {slot}")
-    return CommandOutput(_whole(entry), text="\n".join(lines))
+    note = foreign_note(place.process, slot)
+    return CommandOutput(_whole(entry), text="\n".join(lines), note=note)
 
 
 def _ids(message: Message, result: Result) -> Iterator[str]:

@@ -16,6 +16,7 @@ from aoshell.lua.compiling import find_syntax_error
 from aoshell.protocol.message import text
 from aoshell.shell.code.bundle import short_string
 from aoshell.shell.commands.places import State
+from aoshell.shell.questions import dryrun
 from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import split_error
 
@@ -72,7 +73,7 @@ async def read_tree(
     walker = _WALKER.read_text(encoding="utf-8")
     call = f"{depth}, {width}, {wide}, {_lua(expression)}"
     code = f"{walker}\nreturn walk({call})"
-    result = (await session.dryrun(code, state.process, state.slot)).own
+    result = (await dryrun(session, code, state.process, state.slot)).own
     if not result.ok:
         raise AoError(
             split_error(result.error)[1] or f"reading it ended in {result.outcome}", stage="query"

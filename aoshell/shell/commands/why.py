@@ -10,7 +10,9 @@ from aoshell.shell.commands.table import PLACE, STATE
 from aoshell.shell.commands.workbench import workbench_of
 from aoshell.shell.explaining import ask_why, explanation, other_names, read_facts
 from aoshell.shell.feed import named_id
+from aoshell.shell.forking import foreign_note, state_note
 from aoshell.shell.outcome import CommandOutput, Table
+from aoshell.shell.questions import query
 from aoshell.shell.session import Session
 
 # Only what every aos has; who ran how often is known where `.why` is.
@@ -52,7 +54,7 @@ async def handlers(session: Session, given: Given) -> CommandOutput:
     not count. LEFT is how many runs it still has, where it has not got all.
     """
     state = await find_state(session, given[STATE])
-    found = await session.query(_HANDLERS, state.process, state.slot)
+    found = await query(session, _HANDLERS, state.process, state.slot)
     assert isinstance(found, list)
     rows = tuple(
         (
@@ -95,5 +97,6 @@ async def why(session: Session, given: Given) -> CommandOutput:
     head = f"{named_id(process, place.process.name)} slot {recorded.slot}"
     lines = [f"{head}: {message.tag('Action') or 'a message without Action'} from {sender}"]
     lines += [*explanation(facts, recorded), *other_names(facts, message)]
-    text = "\n".join(lines)
-    return CommandOutput(facts, text=text, rows=True)
+    notes = (foreign_note(place.process, recorded.slot), state_note(place.process, None))
+    note = "\n".join(filter(None, notes))
+    return CommandOutput(facts, text="\n".join(lines), rows=True, note=note)

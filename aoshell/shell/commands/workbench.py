@@ -16,6 +16,7 @@ from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.places import process_or_attached
 from aoshell.shell.commands.processes import local_verbs, record_deed
 from aoshell.shell.feed import named_id
+from aoshell.shell.forking import fork_text
 from aoshell.shell.journal import Deed
 from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
@@ -59,7 +60,8 @@ async def _undone(session: Session, process: ProcessInfo, slot: int) -> CommandO
     if others:
         what = "some of them" if before - slot > 1 else "it"
         text += f"; {', '.join(others)} sent {what}"
-    return CommandOutput(value, text=text, note=f"kept in {path}, for .import")
+    notes = (f"kept in {path}, for .import", fork_text(process))
+    return CommandOutput(value, text=text, note="\n".join(filter(None, notes)))
 
 
 async def _senders(session: Session, process: str, slot: int) -> list[str]:
@@ -77,8 +79,7 @@ def _is_other(client: str) -> bool:
 @command("at")
 async def at(session: Session, given: Given) -> CommandOutput:
     """Evaluate Lua read-only in the state after a slot."""
-    answer = await read_only(session, given)
-    return CommandOutput(answer=answer, ok=answer.ok)
+    return await read_only(session, given)
 
 
 @command("snapshot")

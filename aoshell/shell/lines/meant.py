@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
+from aoshell.shell.questions import query
 
 if TYPE_CHECKING:
     from aoshell.shell.session import Session
@@ -48,6 +49,6 @@ async def _defines(session: Session, name: str) -> bool:
     code = f'return tostring(rawget(_G, "{name}") ~= nil)'
     try:
         async with asyncio.timeout(PATIENCE):
-            return await session.query(code) is True
+            return await query(session, code) is True
     except (AoError, TimeoutError):
         return False

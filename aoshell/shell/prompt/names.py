@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
 from aoshell.lua.lexer import Token, tokens
+from aoshell.shell.questions import query
 
 if TYPE_CHECKING:
     from aoshell.shell.session import Session
@@ -229,7 +230,7 @@ class Keeper:
             return
         names = self.of(session)
         with suppress(AoError):  # then there is nothing to offer
-            names.take(await session.query(names_query(path)), whole=False)
+            names.take(await query(session, names_query(path)), whole=False)
 
     async def _soon(self, session: Session) -> None:
         await asyncio.sleep(max(PAUSE, self._quiet_until - time.monotonic()))
@@ -250,7 +251,7 @@ async def read_names(session: Session, names: ProcessNames) -> None:
     Raises:
         AoError: it cannot be asked.
     """
-    names.take(await session.query(names_query()))
+    names.take(await query(session, names_query()))
     names.deaf = False
 
 

@@ -127,8 +127,8 @@ function Process:step(place)
   ask("step", { process = self.id, place = place or 1 })
 end
 
--- Evaluates a file as `.load` does, or a blueprint; the output.
-for _, name in ipairs { "load", "blueprint" } do
+-- Evaluates a file as `.load` does, a blueprint, or what has to hold from now on; the output.
+for _, name in ipairs { "load", "blueprint", "invariants" } do
   Process[name] = function(self, file)
     need(type(file) == "string", "process:" .. name .. '("file.lua")')
     return ask(name, { process = self.id, file = file })

@@ -1,9 +1,11 @@
 -- The object `t` that each test is given. Its assertions are in asserting.lua.
 local pairs, select, setmetatable, tostring, type = pairs, select, setmetatable, tostring, type
+local math_type, pack, unpack = math.type, table.pack, table.unpack
 local actors = require(".actors")
 local ask = require(".asking").ask
 local mail = require(".mail")
 local asserting = require(".asserting")
+local raise = require(".failed").raise
 local written = require(".written").value
 local is, need, source = actors.is, actors.need, actors.source
 
@@ -57,6 +59,22 @@ function Tester:snapshot(name, ...)
   if select("#", ...) == 0 then value = mail.all(ask("sent")) end
   if is(value, actors.Result) then value = value.messages end
   ask("snapshot", { name = name, text = written(value) })
+end
+
+-- Each message that is handled while body runs may take so many steps; ms only warns.
+function Tester:within(limits, body)
+  local usage = "t:within({ steps = 20000 }, function() ... end)"
+  need(type(limits) == "table", usage)
+  body = body or limits[1]
+  local steps, ms = limits.steps, limits.ms
+  need(type(body) == "function" and (steps or ms), usage)
+  need(steps == nil or math_type(steps) == "integer" and steps >= 0, usage)
+  need(ms == nil or type(ms) == "number", usage)
+  local place = ask("begin_budget")
+  local results = pack(body())
+  local problem = ask("end_budget", { place = place, steps = steps, ms = ms })
+  if problem ~= "" then raise(problem) end
+  return unpack(results, 1, results.n)
 end
 
 function Tester:now() return ask("now") end

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from aoshell.shell.view.text import clean
+from aoshell.testing.coverage.recorder import Coverage
+from aoshell.testing.coverage.reports import Wanted, write_reports
 from aoshell.testing.outcomes import TestOutcome
 
 OUTCOMES = ("passed", "failed", "error", "skipped")
@@ -36,6 +38,10 @@ class TestReport:
 
     def end(self, seconds: float) -> None:
         """Show the totals."""
+
+    def coverage(self, coverage: Coverage, wanted: Sequence[Wanted]) -> None:
+        """Show and write which lines ran. Raises AoError where a file cannot be written."""
+        write_reports(wanted, coverage, lambda line: self.say(line + "\n"))
 
 
 def name_of(outcome: TestOutcome) -> str:

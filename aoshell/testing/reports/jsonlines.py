@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
+from aoshell.testing.coverage.recorder import Coverage
+from aoshell.testing.coverage.reports import Wanted, write_reports
+from aoshell.testing.coverage.tables import json_values
+from aoshell.testing.coverage.totals import file_totals
 from aoshell.testing.outcomes import TestFailure, TestOutcome
 from aoshell.testing.reports.base import OUTCOMES, TestReport
 
@@ -20,10 +25,16 @@ class JsonReport(TestReport):
             ms=round(outcome.seconds * 1000, 1),
             failure=None if failure is None else _failure(failure),
             prints=list(outcome.prints),
+            warnings=list(outcome.warnings),
         )
 
     def end(self, seconds: float) -> None:
         self._put(**{name: self.counts[name] for name in OUTCOMES}, ms=round(seconds * 1000, 1))
+
+    def coverage(self, coverage: Coverage, wanted: Sequence[Wanted]) -> None:
+        self._put(**json_values(file_totals(coverage), coverage.notes))
+        if files := [one for one in wanted if one.file]:
+            write_reports(files, coverage, lambda _line: None)
 
     def _put(self, **fields: object) -> None:
         self.say(json.dumps(fields) + "\n")

@@ -32,6 +32,8 @@ class TextReport(TestReport):
         mark = self._painted(_MARKS[outcome.outcome], outcome.outcome)
         took = f"  {outcome.seconds * 1000:.0f} ms" if outcome.outcome != "skipped" else "  skipped"
         self._line(f"  {mark} {name_of(outcome)}{took}")
+        for warning in outcome.warnings:
+            self._line(f"      {self._painted(f'warning: {safe(warning)}', 'skipped')}")
         if outcome.failure:
             for line in outcome.failure.lines():
                 self._line(f"      {safe(line)}")

@@ -2,7 +2,7 @@
 
 A file holds the pages of one memory that are not all zeros, compressed, in the form in which a
 worker takes images. Its name is the SHA-256 of the whole memory. It is fsynced before a fork that
-needs it is written, and removed with the last one.
+needs it is written, and removed with the last one; so is what a kill or a refusal has left.
 """
 
 from __future__ import annotations
@@ -10,9 +10,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import struct
+import threading
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from itertools import repeat
 from pathlib import Path
 
 from aoshell import durable
@@ -26,6 +30,7 @@ PAGE = 65536  # bytes
 _ZEROS = bytes(PAGE)
 _HEAD = len(MAGIC) + 65  # bytes in front of what is compressed: the magic, its SHA-256, a newline
 _LONGEST_HEAD = 1 << 10  # bytes
+_FILE = re.compile(r"([0-9a-f]{64})\.memory|\.([0-9a-f]{64})\.[0-9a-f]{16}")  # and half of one
 MOST_PAGES = (4 << 30) // PAGE  # of a memory
 
 
@@ -38,6 +43,8 @@ class Memories:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / FOLDER
+        self._lock = threading.Lock()
+        self._coming = Counter[str]()  # those that forks which are being taken in need
 
     def _path(self, digest: str) -> Path:
         return self._folder / f"{digest}.memory"
@@ -91,10 +98,76 @@ class Memories:
         """A memory as a worker takes it. Raises AoError where it is missing or damaged."""
         return self.packed(digest)[_HEAD:]
 
+    def whole(self, digest: str, most: int) -> bytes | None:
+        """A memory as its guest had it; None where that is more than so many bytes. Takes long.
+
+        Raises:
+            AoError: it is missing or damaged.
+        """
+        found = bytearray()
+        try:
+            for part in whole_of(self.packed(digest)):
+                found += part
+                if len(found) > most:
+                    return None
+        except ValueError as error:
+            raise _damaged(digest) from error
+        return bytes(found)
+
     def remove(self, digest: str) -> None:
-        """Remove a memory."""
-        with contextlib.suppress(OSError):
-            self._path(digest).unlink(missing_ok=True)
+        """Remove a memory, unless a fork that is being taken in needs it."""
+        with self._lock, contextlib.suppress(OSError):
+            if not self._coming[digest]:
+                self._path(digest).unlink(missing_ok=True)
+
+    def remove_all_but(self, needed: Collection[str]) -> None:
+        """Remove what no fork needs, and files that were not written to their end.
+
+        Nothing is being taken in.
+        """
+        with contextlib.suppress(OSError):  # there is no folder yet; or the next start does it
+            for path in self._folder.iterdir():
+                found = _FILE.fullmatch(path.name)
+                if found and found[1] not in needed:
+                    path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def coming(self, let_go: Callable[[str], None]) -> Iterator[Coming]:
+        """Keeps memories that come with a fork while the block runs, whatever is removed meanwhile.
+
+        Args:
+            let_go: called behind the block with each of them: it may be that no fork needs it.
+        """
+        coming = Coming(self._begin)
+        try:
+            yield coming
+        finally:
+            for digest in coming.digests:
+                with self._lock:
+                    self._coming[digest] -= 1
+                let_go(digest)
+
+    def _begin(self, digest: str, packed: bytes) -> None:
+        with self._lock:
+            self._coming[digest] += 1
+        self.put_packed(digest, packed)
+
+
+class Coming:
+    """The memories that come with one fork.
+
+    Attributes:
+        digests: those that came.
+    """
+
+    def __init__(self, put: Callable[[str, bytes], None]) -> None:
+        self._put = put
+        self.digests: list[str] = []
+
+    def put_packed(self, digest: str, packed: bytes) -> None:
+        """As `Memories.put_packed`."""
+        self.digests.append(digest)
+        self._put(digest, packed)
 
 
 def pack(memory: bytes) -> bytes:
@@ -138,7 +211,15 @@ def is_packed(packed: bytes) -> bool:
 
 def digest_of(packed: bytes) -> str:
     """The SHA-256 of the whole memory that a file has. Raises ValueError where it has none."""
-    whole, rest = hashlib.sha256(), bytearray()
+    digest = hashlib.sha256()
+    for part in whole_of(packed):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def whole_of(packed: bytes) -> Iterator[bytes]:
+    """The pages of the memory that a file has, in order. Raises ValueError where it has none."""
+    rest = bytearray()
     unpacking = zipped.Unpacking(zipped.ZLIB)
     pages, done = -1, 0
     for block in unpacking.feed(packed[_HEAD:]):
@@ -155,16 +236,13 @@ def digest_of(packed: bytes) -> str:
             (number,) = struct.unpack_from("<Q", rest)
             if not done <= number < pages:
                 raise ValueError("the pages of a memory are out of order")
-            for _ in range(number - done):
-                whole.update(_ZEROS)
-            whole.update(rest[8 : 8 + PAGE])
+            yield from repeat(_ZEROS, number - done)
+            yield bytes(rest[8 : 8 + PAGE])
             done, rest = number + 1, rest[8 + PAGE :]
     unpacking.end()
     if rest or pages < 0:
         raise ValueError("a memory has half a page")
-    for _ in range(pages - done):
-        whole.update(_ZEROS)
-    return whole.hexdigest()
+    yield from repeat(_ZEROS, pages - done)
 
 
 def _damaged(digest: str) -> AoError:

@@ -10,14 +10,25 @@ the database, so that they hold after a kill, too:
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 from aoshell.errors import AoError, UsageError
-from aoshell.nodes.local.forked.memories import Memories
-from aoshell.nodes.local.log import form
+from aoshell.nodes.local.forked.memories import Coming, Memories
+from aoshell.nodes.local.forked.withheld import Elsewhere, is_mock
 from aoshell.nodes.local.log.checkpoint import Checkpoint
 from aoshell.nodes.local.log.rows import OF_UNIT, Logged, Origin, ProcessRow
 from aoshell.nodes.local.log.store import Store
+from aoshell.nodes.values import WithheldError
 
-MOCK = "Mock"  # the tag of a stand-in (`.mock`), which has the address of a live process, too
+
+def sweep_memories(store: Store) -> None:
+    """Remove memories that no fork of a store begins with. Nothing is being taken in.
+
+    Raises:
+        AoError: the store cannot be read.
+    """
+    rows = store.select("SELECT DISTINCT memory FROM origins WHERE memory != ''")
+    Memories(store.folder).remove_all_but({digest for (digest,) in rows})
 
 
 class Origins:
@@ -33,7 +44,18 @@ class Origins:
         self.memories = Memories(store.folder)
         self._known: dict[int, Origin | None] = {}
         self._mocks: dict[int, bool] = {}
+        self._elsewhere = Elsewhere(())
+        self._elsewhere_of = (0, -1)
         self.accept_signed = False
+
+    @property
+    def elsewhere(self) -> Elsewhere:
+        """The processes that others run under the same ids."""
+        (newest,) = self._store.select_one("SELECT max(number) FROM processes")
+        now = newest or 0, self._store.cuts  # what comes raises the one, what goes the other
+        if now != self._elsewhere_of:
+            self._elsewhere, self._elsewhere_of = Elsewhere.of(self._store), now
+        return self._elsewhere
 
     def of(self, process: int) -> Origin | None:
         """The origin of a process by its number, None where it was made here."""
@@ -86,6 +108,13 @@ class Origins:
                 hint="fork it with --replay; .snapshot and .restore go back to a slot",
             )
 
+    def coming(self) -> AbstractContextManager[Coming]:
+        """Takes the memories that come with a fork; what of it is not in the home then is removed.
+
+        A block that fails removes them all.
+        """
+        return self.memories.coming(self.remove_unused)
+
     def remove_unused(self, digest: str) -> None:
         """Remove a memory if no fork begins with it any more."""
         if not self._store.select("SELECT 1 FROM origins WHERE memory = ? LIMIT 1", digest):
@@ -98,8 +127,7 @@ class Origins:
     def _is_mock(self, process: ProcessRow) -> bool:
         if process.number not in self._mocks:
             first = self._store.at_slot(process.number, 0)
-            tags = form.load_wire(first[0].body)[form.TAGS :] if first else []
-            self._mocks[process.number] = form.find_tag(tags, MOCK) == "true"
+            self._mocks[process.number] = first is not None and is_mock(first[0].body)
         return self._mocks[process.number]
 
     def form_of(self, process: int) -> str:
@@ -125,15 +153,28 @@ class Origins:
                 hint="sign it as one",
             )
 
-    def check_kept(self, process: ProcessRow) -> None:
-        """Raise AoError where an upload is signed for a process, and would be kept and shown."""
-        if self.of(process.number) is not None:
-            raise AoError(
-                f"{process.name or process.id} is a fork of a live process, and this upload is"
-                " signed for it: whoever has it could post it there",
-                stage="message",
-                hint="nothing was kept",
-            )
+    def not_kept(self, own: str, what: str) -> AoError:
+        """The error for what comes, and is not taken: it is signed for such a process."""
+        return AoError(
+            f"{self._told(own)}, and {what} is signed for it: whoever has it could post it there",
+            stage="message",
+            hint="nothing was kept",
+        )
+
+    def withheld(self, id: str, own: str) -> WithheldError:
+        """The error for a message that has in it an item for such a process."""
+        return WithheldError(
+            f"{id} is not given out: {self._told(own)}, and an item in it is signed for that",
+            stage="message",
+            hint="whoever has the item could post it there",
+        )
+
+    def _told(self, id: str) -> str:
+        row = self._store.process(id)
+        assert row is not None
+        is_fork = self.of(row.number) is not None
+        what = "is a fork of" if is_fork else "stands in for"
+        return f"{row.name or id} {what} a live process"
 
     def check_cut(self, process: ProcessRow, slot: int) -> None:
         """Raise UsageError where a slot from elsewhere would be taken back."""

@@ -21,6 +21,8 @@ from aoshell.nodes.local.roots import Roots
 SLICE = 500  # messages that one transaction writes
 
 Entries = Sequence[tuple[Logged, Computed | None]]
+Modules = Sequence[tuple[str, str, bytes, int]]
+"""Rows of the database."""
 
 
 class Adding:
@@ -61,12 +63,17 @@ class Adding:
             )
 
     async def add(
-        self, row: ProcessRow, entries: Entries, origin: Origin | None = None
+        self,
+        row: ProcessRow,
+        entries: Entries,
+        origin: Origin | None = None,
+        modules: Modules = (),
     ) -> ProcessRow:
         """Write a process and its log, under numbers of this node, and compute what has no result.
 
         Args:
             origin: where it was forked from.
+            modules: that come with it.
 
         Raises:
             AoError: it is here already, or cannot be written; nothing is left of it.
@@ -74,12 +81,14 @@ class Adding:
         async with self._turn:
             self.check_new(row.id)
             try:
-                return await self._add(row, entries, origin)
+                return await self._add(row, entries, origin, modules)
             except BaseException:
                 self._forget()
                 raise
 
-    async def _add(self, row: ProcessRow, entries: Entries, origin: Origin | None) -> ProcessRow:
+    async def _add(
+        self, row: ProcessRow, entries: Entries, origin: Origin | None, modules: Modules
+    ) -> ProcessRow:
         row = row._replace(number=self._scheduler.new_process())
         # Messages without a result come with the process: a start would compute them before that.
         known = sum(computed is not None for _, computed in entries)
@@ -98,6 +107,7 @@ class Adding:
             done = self._roots.computed_to(self._scheduler.last_seq)
             batch.log += self._batch(row, entries[known:]).log
             batch.processes.append(row)
+            batch.modules += modules
             if origin is not None:  # in the same transaction: without it, all would be delivered
                 batch.origins.append(origin._replace(process=row.number))
             batch.computed_to = done

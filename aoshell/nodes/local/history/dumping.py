@@ -2,7 +2,8 @@
 
 The header, modules with their names, processes, a few facts about them; then all logs in the one
 order in which the node took their messages, each message with its result and what was kept of its
-outbox, and signed uploads where they came between. Numbers are those of the database: `loading`
+outbox, and signed uploads where they came between. What is signed for a fork of a live process is
+left out: the uploads, and the signatures of messages. Numbers are those of the database: `loading`
 gives others, in the same order. Keys and tokens are never read.
 """
 
@@ -17,6 +18,7 @@ from typing import Any
 from aoshell import __version__
 from aoshell.errors import AoError
 from aoshell.nodes.local.forked.memories import Memories
+from aoshell.nodes.local.forked.withheld import Elsewhere
 from aoshell.nodes.local.history import parts, records
 from aoshell.nodes.local.history.longwork import Progress
 from aoshell.nodes.local.intake import WALLETS
@@ -26,7 +28,9 @@ from aoshell.nodes.local.log.rows import ADDING, Computed, Kept, Logged, Upload
 from aoshell.nodes.local.log.schema import VERSION
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.marks import Marks
+from aoshell.nodes.local.peek import fork_point
 from aoshell.nodes.local.ticking import NodeClock
+from aoshell.nodes.values import ForkPoint
 from aoshell.protocol.wallet import address_of
 
 _Entry = tuple[Logged, Computed | None]
@@ -82,8 +86,21 @@ def read_header(store: Store) -> dict[str, Any]:
         "messages": store.select_one(
             "SELECT count(*) FROM log WHERE process != ?", store.meta(ADDING) or 0
         )[0],
-        "uploads": store.select_one("SELECT count(*) FROM uploads")[0],
+        "uploads": store.select_one("SELECT count(*) FROM uploads")[0] - count_left_out(store),
     }
+
+
+def count_left_out(store: Store) -> int:
+    """How many uploads a dump has not: they are signed for forks."""
+    elsewhere = Elsewhere.of(store)
+    rows = store.stream("SELECT * FROM uploads") if elsewhere else ()
+    return sum(elsewhere.holds_back(Upload(*row)) for row in rows)
+
+
+def read_forks(store: Store) -> list[tuple[str, ForkPoint]]:
+    """The names or ids of forks of live processes, and where they come from."""
+    found = [(row, store.origin(row.number)) for row in store.processes()[::-1]]
+    return [(row.name or row.id, fork_point(origin)) for row, origin in found if origin]
 
 
 def _records(
@@ -114,12 +131,14 @@ def _messages(store: Store, progress: Progress) -> Iterator[dict[str, Any]]:
     """Messages and uploads in the order of their numbers, kept messages behind their cause."""
     kept = (Kept(*row) for row in store.stream("SELECT * FROM kept ORDER BY cause, idx"))
     left, done = next(kept, None), 0
+    elsewhere, forks = Elsewhere.of(store), dict(store.select("SELECT process, slot FROM origins"))
     for found in merge(_log(store), _uploads(store), key=_number):
         if isinstance(found, Upload):
             yield {"upload": found._asdict() | {"signed": records.text_of(found.signed)}}
             continue
         logged, computed = found
-        yield records.of_entry(logged, computed)
+        given = elsewhere.stripped(logged, forks.get(logged.process))
+        yield records.of_entry(given, computed)
         done += 1
         progress(done)
         while left is not None and left.cause <= logged.seq:
@@ -143,5 +162,8 @@ def _log(store: Store) -> Iterator[_Entry | Upload]:
 
 
 def _uploads(store: Store) -> Iterator[_Entry | Upload]:
+    """All uploads, but for those that are signed for forks."""
+    elsewhere = Elsewhere.of(store)
     for row in store.stream("SELECT * FROM uploads ORDER BY seq"):
-        yield Upload(*row)
+        if not elsewhere.holds_back(upload := Upload(*row)):
+            yield upload

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from aoshell.errors import AoError
 from aoshell.nodes.local import cron
 from aoshell.nodes.local.forked.memories import Memories
+from aoshell.nodes.local.forked.origins import sweep_memories
 from aoshell.nodes.local.history import parts, records
 from aoshell.nodes.local.history.longwork import Progress
 from aoshell.nodes.local.history.records import DAMAGED, Places, demand
@@ -37,8 +39,10 @@ from aoshell.nodes.local.log.spans import find_upload
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.marks import marks_key
 from aoshell.nodes.local.modules import ENVIRONMENT
+from aoshell.nodes.local.peek import fork_point
 from aoshell.nodes.local.ticking import AHEAD, FARTHEST, NodeClock
 from aoshell.nodes.transaction import Transaction
+from aoshell.nodes.values import ForkPoint
 from aoshell.protocol.encoding import b64url, has_id_form, unb64url
 from aoshell.protocol.wallet import address_of
 from aoshell.sandbox.frames import is_count, is_text
@@ -65,6 +69,7 @@ class Loaded:
         waits: messages that are computed when the node is opened.
         ahead: milliseconds that its clock was set forward by.
         clock_taken: whether the home's clock is that far ahead now.
+        forks: names or ids of forks of live processes, and where they come from.
     """
 
     processes: int
@@ -75,6 +80,7 @@ class Loaded:
     waits: int
     ahead: int
     clock_taken: bool
+    forks: tuple[tuple[str, ForkPoint], ...]
 
 
 def load_node(store: Store, pieces: Iterable[bytes], progress: Progress) -> Loaded:
@@ -88,7 +94,7 @@ def load_node(store: Store, pieces: Iterable[bytes], progress: Progress) -> Load
             stage "store", it cannot be written.
     """
     try:
-        with store.together() as write:
+        with _swept(store), store.together() as write:
             return _Loading(store, write, progress).load(parts.read_parts(pieces))
     except parts.NoStateError as error:
         raise AoError(
@@ -100,6 +106,16 @@ def load_node(store: Store, pieces: Iterable[bytes], progress: Progress) -> Load
             stage="state",
             hint="dump again; nothing was changed here",
         ) from error
+
+
+@contextmanager
+def _swept(store: Store) -> Iterator[None]:
+    """If the block fails, the memories that it has taken are removed."""
+    try:
+        yield
+    except BaseException:
+        sweep_memories(store)
+        raise
 
 
 class _Loading:
@@ -127,6 +143,7 @@ class _Loading:
         self._kinds: dict[str, str] = {}  # of the modules in the file, by id
         self._processes: dict[int, Places] = {}  # ends of logs, by the number in the file
         self._ids: dict[str, Places] = {}
+        self._names: dict[int, str] = {}  # of processes, or their ids
         self._origins: dict[int, Origin] = {}
         self._memories: set[str] = set()
         self._marks: dict[str, dict[str, int]] = {}
@@ -210,6 +227,7 @@ class _Loading:
         elif row.name and self._store.processes_named(row.name):
             self._taken.append(f"a process called {row.name}")
         self._processes[row.number] = self._ids[row.id] = Places()
+        self._names[row.number] = row.name or row.id
         self._batch.processes.append(self._at_home(row))
         self._count(0)
 
@@ -366,6 +384,7 @@ class _Loading:
             waits=len(self._pending),
             ahead=header["ahead"],
             clock_taken=self._home_is_new,
+            forks=tuple((self._names[one], fork_point(at)) for one, at in self._origins.items()),
         )
 
     def _is_sent_twice(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from aoshell.bounded import jsontext
 from aoshell.nodes.local import cron
-from aoshell.nodes.local.forked.memories import Memories
+from aoshell.nodes.local.forked.memories import Coming, Memories
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import (
     CHAINS,
@@ -132,7 +132,7 @@ def read_origin(record: dict[str, Any]) -> Origin:
     return origin
 
 
-def read_memory(memories: Memories, digest: str, content: str) -> str:
+def read_memory(memories: Memories | Coming, digest: str, content: str) -> str:
     """Keep a memory that forks begin with; its SHA-256. Raises one of `DAMAGED`, AoError."""
     demand(type(digest) is str, "the SHA-256 of a memory is none")
     memories.put_packed(digest, b64decode(content, validate=True))

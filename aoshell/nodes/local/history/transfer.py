@@ -2,8 +2,9 @@
 
 JSON lines, compressed: a header, the modules, then the log with its results. Ids and contents do
 not change. What belongs to other processes is left out: who caused a message, what was not
-delivered. An import refuses a small file that unpacks to very much, so a log that compresses that
-well gets a filler as its last record, which an import skips.
+delivered. So are signatures for forks of live processes. An import refuses a small file that
+unpacks to very much, so a log that compresses that well gets a filler as its last record, which an
+import skips.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from aoshell.bounded import jsontext, zipped
 from aoshell.bounded.sizes import size
 from aoshell.errors import AoError
 from aoshell.nodes.local.authority import AUTO, fixed_authority
-from aoshell.nodes.local.forked.memories import Memories
+from aoshell.nodes.local.forked.memories import Coming, Memories
+from aoshell.nodes.local.forked.withheld import Elsewhere
 from aoshell.nodes.local.history import records
 from aoshell.nodes.local.history.adding import Adding
 from aoshell.nodes.local.history.longwork import LongWork, Progress, run_in_thread
@@ -101,9 +103,11 @@ def _records(
             yield {"module": [module_id, found[0], records.text_of(found[1])]}
     if origin is not None and origin.memory:
         yield records.of_memory(Memories(store.folder), origin.memory)
+    elsewhere = Elsewhere.of(store)
     for number, (logged, computed) in enumerate(store.entries(row.number)):
         progress(number)
-        yield records.of_entry(logged, computed)
+        given = elsewhere.stripped(logged, origin.slot if origin else None)
+        yield records.of_entry(given, computed)
 
 
 def rename_addresses(data: bytes, names: Mapping[str, str]) -> bytes:
@@ -133,6 +137,7 @@ def rename_addresses(data: bytes, names: Mapping[str, str]) -> bytes:
 async def import_process(
     store: Store,
     adding: Adding,
+    memories: Coming,
     work: LongWork,
     data: bytes,
     node: str,
@@ -146,6 +151,7 @@ async def import_process(
     to it, the definition names that one, and its address stays the owner.
 
     Args:
+        memories: takes that of a fork.
         node: address of this one.
         name: that the process gets; "" keeps its own.
         unique: refuse a name that another process has.
@@ -157,7 +163,6 @@ async def import_process(
         raise _no_export()
     try:
         with work.seen("import", size(len(data))) as seen:
-            memories = Memories(store.folder)
             row, modules, entries, origin = await run_in_thread(
                 partial(_read, data, memories), seen
             )
@@ -180,9 +185,8 @@ async def import_process(
             raise AoError(f"module {needed} is missing in the exported process", stage="import")
     if kinds[row.environment] != "environment":  # a worker would take its text for an archive
         raise _damaged(ValueError("its environment is a module of another kind"))
-    for module_id, kind, content in modules:
-        store.add_module(module_id, kind, content, "", row.created)
-    return await adding.add(row, entries, origin)
+    brought = [(*module, row.created) for module in modules]
+    return await adding.add(row, entries, origin, brought)
 
 
 _MAGICS = (MAGIC, FORKED)
@@ -190,7 +194,7 @@ _Entries = list[tuple[Logged, Computed | None]]
 
 
 def _read(
-    data: bytes, memories: Memories, progress: Progress
+    data: bytes, memories: Coming, progress: Progress
 ) -> tuple[ProcessRow, list[tuple[str, str, bytes]], _Entries, Origin | None]:
     """Process, modules, log, origin. Each record is dropped once it is read: they may be large."""
     row, modules, entries = None, list[tuple[str, str, bytes]](), _Entries()

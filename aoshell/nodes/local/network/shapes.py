@@ -13,7 +13,7 @@ from aoshell.nodes.local.log.form import Wire
 from aoshell.nodes.local.log.rows import Logged, Upload
 from aoshell.nodes.local.log.signed import load_signed, load_upload
 from aoshell.nodes.transaction import Transaction
-from aoshell.nodes.values import Scheduled, Signed, Stored
+from aoshell.nodes.values import HttpMessage, Scheduled, Signed, Stored
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, text
 
@@ -48,6 +48,14 @@ def scheduled_of(process: str, logged: Logged, original: Original, assigner: Ass
     exclude = next((tag.value for tag in item.tags if tag.name == EXCLUDE), "")
     names = tuple(exclude.split(",")) if exclude else ()
     return Scheduled(stored, item, original is not None, names)
+
+
+def data_of(stored: Stored) -> bytes:
+    """The data as it was signed; an assigned message may have less than its original."""
+    signed = stored.signed
+    if signed is None:
+        return stored.message.data
+    return signed.body if isinstance(signed, HttpMessage) else signed.data
 
 
 # A process may have been imported from a file, of which nobody has checked these bytes.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ from aoshell.nodes.httpitem import HttpItem
 from aoshell.nodes.local.aliases import BUILT_IN, TAGS
 from aoshell.nodes.local.authority import AUTO, fixed_authority
 from aoshell.nodes.local.engine import Engine
+from aoshell.nodes.local.forked.withheld import Elsewhere
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.form import Wire
 from aoshell.nodes.local.log.rows import (
@@ -31,12 +33,20 @@ from aoshell.nodes.local.log.spans import (
     taken_behind,
 )
 from aoshell.nodes.local.network.glances import LocalGlances
-from aoshell.nodes.local.network.shapes import Original, excluded, scheduled_of, stored_of
+from aoshell.nodes.local.network.shapes import (
+    Original,
+    data_of,
+    excluded,
+    scheduled_of,
+    stored_of,
+)
 from aoshell.nodes.local.network.states import States
+from aoshell.nodes.local.peek import fork_point
 from aoshell.nodes.local.push import owned
 from aoshell.nodes.transaction import Transaction
 from aoshell.nodes.values import (
     EntryPage,
+    ForkPoint,
     LogEntry,
     Module,
     NetworkModule,
@@ -52,6 +62,7 @@ from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import brief, has_id_form
 from aoshell.protocol.message import by_lower_name
 
+LITTLE = 1 << 20  # bytes of data that are searched in the loop; more are in a thread
 FEW = 8  # entries of a page that are parsed in the loop; more are in a thread
 
 _T = TypeVar("_T")
@@ -109,14 +120,16 @@ class LocalNetwork:
             logged = engine.intake.spawn(item, authority=owner, client=client)
             return Receipt(item.id, item.id, logged.slot)
         row = self._look_up(item.target)
+        await self._check_data(item.data)
         await engine.cutting.wait_until_free(row)
         logged = engine.intake.send(row, item, client)
         return Receipt(item.id, row.id, logged.slot)
 
     async def keep(self, item: DataItem | Transaction, *, client: str = "") -> None:
         engine = self._engine
-        if (row := engine.processes.find(item.target)) is not None:
-            engine.origins.check_kept(row)
+        if own := engine.origins.elsewhere.addressee(item):
+            raise engine.origins.not_kept(own, "this upload")
+        await self._check_data(item.data)
         if find_upload(engine.store, item.id) is not None:
             return
         if by_lower_name(item.tags).get("type") == "Module":
@@ -127,13 +140,19 @@ class LocalNetwork:
             upload = Upload(seq, item.id, engine.clock(), client, kind, item.raw)
             engine.admit(Batch(uploads=[upload]), [])
 
+    async def _check_data(self, data: bytes) -> None:
+        """Raise AoError where what comes has in its data an item that is signed for a fork."""
+        origins = self._engine.origins
+        if own := await _within(data, origins.elsewhere):
+            raise origins.not_kept(own, "an item in this one's data")
+
     async def assign(
         self, process: str, message: str, exclude: Sequence[str] = (), *, client: str = ""
     ) -> Receipt:
         engine = self._engine
         row = self._look_up(process)
         await engine.cutting.wait_until_free(row)
-        body = excluded(self._wire_for(row, message), exclude)
+        body = excluded(await self._wire_for(row, message), exclude)
         arrival = Arrival(None, "", client)
         logged = engine.scheduler.assign(
             row.number, message, form.dump_wire(body), arrival=arrival, exclude=exclude
@@ -141,14 +160,14 @@ class LocalNetwork:
         engine.admit(Batch(log=[logged]), [(logged, body)])
         return Receipt(logged.assignment, row.id, logged.slot)
 
-    def _wire_for(self, process: ProcessRow, message_id: str) -> Wire:
-        """A message that is here, for a process to get. Raises NotFoundError."""
+    async def _wire_for(self, process: ProcessRow, message_id: str) -> Wire:
+        """A message that is here, for a process to get. Raises NotFoundError, WithheldError."""
         if logged := find_message(self._engine.store, message_id):
             wire = form.load_wire(logged.body)
             sent = logged.cause is not None
             return owned(process, wire, self._engine.address) if sent else wire
         if upload := find_upload(self._engine.store, message_id):
-            return form.from_message(stored_of("", upload).message)
+            return form.from_message((await self._given(stored_of("", upload))).message)
         raise NotFoundError(
             f"no message {brief(message_id)} is on this node",
             stage="schedule",
@@ -195,7 +214,8 @@ class LocalNetwork:
         if found is None:
             return None
         logged = self._without_signature(found[0])
-        return scheduled_of(row.id, logged, self._original(logged), self._engine.assigner)
+        one = scheduled_of(row.id, logged, self._original(logged), self._engine.assigner)
+        return replace(one, stored=await self._given(one.stored))
 
     async def schedule_page(self, process: str, span: Span, limit: int) -> SchedulePage:
         row = self._look_up(process)
@@ -207,17 +227,33 @@ class LocalNetwork:
                 for logged in map(self._without_signature, rows[:limit])
             ]
         )
-        return SchedulePage(entries, len(rows) > limit)
+        elsewhere = self._engine.origins.elsewhere
+        given = [replace(one, stored=await self._given(one.stored, elsewhere)) for one in entries]
+        return SchedulePage(tuple(given), len(rows) > limit)
 
     def _without_signature(self, logged: Logged) -> Logged:
         """A message as it may be given out: what was signed for a fork is valid elsewhere, too."""
-        if self._engine.origins.of(logged.process) is None:
-            return logged
-        return logged._replace(signed=None)
+        row = self._engine.processes.get(logged.process)
+        return logged._replace(signed=None) if self._engine.origins.takes_unsigned(row) else logged
+
+    async def _given(self, stored: Stored, elsewhere: Elsewhere | None = None) -> Stored:
+        """A message or an upload as it may be given out: without a signature for a fork.
+
+        Args:
+            elsewhere: `Origins.elsewhere` of now, for whoever gives many.
+
+        Raises:
+            WithheldError: an item in its data has such a signature.
+        """
+        if elsewhere is None:
+            elsewhere = self._engine.origins.elsewhere
+        if own := await _within(data_of(stored), elsewhere):
+            raise self._engine.origins.withheld(stored.message.id, own)
+        return _unsigned(stored, elsewhere)
 
     def _original(self, logged: Logged) -> Original:
         """What a message without a signature was assigned from, None where it came here itself."""
-        if self._engine.origins.of(logged.process) is not None:
+        if self._engine.origins.takes_unsigned(self._engine.processes.get(logged.process)):
             return None
         if logged.signed is not None or not logged.id:
             return None
@@ -230,9 +266,20 @@ class LocalNetwork:
         logged = find_message(self._engine.store, id)
         if logged is not None:
             process = self._engine.processes.get(logged.process).id
-            return stored_of(process, self._without_signature(logged))
+            return await self._given(stored_of(process, self._without_signature(logged)))
         upload = find_upload(self._engine.store, id)
-        return stored_of("", upload) if upload else None
+        return await self._given(stored_of("", upload)) if upload else None
+
+    async def forked(self, process: str) -> ForkPoint | None:
+        origin = self._engine.origins.of(self._look_up(process).number)
+        return fork_point(origin) if origin else None
+
+    async def base(self, process: str, most: int) -> bytes | None:
+        origins = self._engine.origins
+        origin = origins.of(self._look_up(process).number)
+        if origin is None or not origin.memory:
+            return None
+        return await asyncio.to_thread(origins.memories.whole, origin.memory, most)
 
     async def module(self, id: str) -> Module | None:
         module_id = self._engine.store.find_module(id) if has_id_form(id) else ""
@@ -261,13 +308,29 @@ class LocalNetwork:
             row = self._without_signature(row) if isinstance(row, Logged) else row
             calls.append(partial(stored_of, process, row))
         cuts, lowest = store.cuts, store.lowest
-        return StoredPage(cuts, await _read(calls), lowest)
+        found = await _read(calls)  # an item in one's data counts by its size only
+        elsewhere = self._engine.origins.elsewhere
+        return StoredPage(cuts, tuple(_unsigned(one, elsewhere) for one in found), lowest)
 
     async def stored_changed(self) -> None:
         await self._engine.changes.wait(None)
 
     async def state_at(self, process: str, slot: int | None, path: str) -> object:
         return await self._states.read(self._look_up(process).id, slot, path)
+
+
+async def _within(data: bytes, elsewhere: Elsewhere) -> str:
+    """As `Elsewhere.within`; much data is searched in a thread."""
+    if len(data) < LITTLE:
+        return elsewhere.within(data)
+    return await asyncio.to_thread(elsewhere.within, data)
+
+
+def _unsigned(stored: Stored, elsewhere: Elsewhere) -> Stored:
+    """A message or an upload without a signature that is for a fork."""
+    if stored.signed is None or not elsewhere.addressee(stored.signed):
+        return stored
+    return replace(stored, signed=None)
 
 
 async def _read(calls: Sequence[Callable[[], _T]]) -> tuple[_T, ...]:

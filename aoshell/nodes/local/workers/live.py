@@ -284,6 +284,11 @@ class Live:
         if self.idle:
             self._pool.idled()
 
+    def _on_tried(self, *_values: Any) -> None:
+        raise FrameError("a live process has no trials")
+
+    _on_over = _on_tried
+
     def _on_promoted(self, seq: int, why: str, printed: str, _pid: int) -> None:
         self._epoch += 1
         self._promotions += 1

@@ -47,10 +47,17 @@ class VerifiedCode:
 
 
 def verify_item(id: str, node: Mapping[str, Any], data: bytes) -> VerifiedCode:
-    """A data item, from GraphQL's entry of it and its data.
+    """A data item as code, from GraphQL's entry of it and its data. Raises as `rebuild_item`."""
+    built = rebuild_item(id, node, data)
+    return VerifiedCode(id, built.tags, data, built.raw, built.owner_address)
+
+
+def rebuild_item(id: str, node: Mapping[str, Any], data: bytes) -> DataItem:
+    """A data item, verified, from GraphQL's entry of it and its data.
 
     Raises:
         NotVerifiedError: something is missing or does not fit; the text says what.
+        AoError: stage "message", a tag cannot be encoded.
     """
     signature = _octets(node, "signature", node.get("signature"))
     owner = node.get("owner")
@@ -67,7 +74,7 @@ def verify_item(id: str, node: Mapping[str, Any], data: bytes) -> VerifiedCode:
         if built.id != id:
             raise NotVerifiedError("its signature belongs to another id")
         if built.verify():
-            return VerifiedCode(id, tags, data, built.raw, built.owner_address)
+            return built
     raise NotVerifiedError("its owner has not signed what came")
 
 

@@ -1,0 +1,1 @@
+"""Properties of processes in place of examples: `aoshell fuzz` (docs/fuzz.md)."""

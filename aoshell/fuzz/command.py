@@ -1,0 +1,173 @@
+"""`aoshell fuzz`: flags, and the way of a run.
+
+Exit codes: 0 nothing found, 1 a fault, 2 misuse or what cannot be fuzzed, 130 after Ctrl-C where
+nothing was found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from aoshell import interrupts
+from aoshell.errors import AoError, UsageError
+from aoshell.fuzz.base import Base, Target, open_base
+from aoshell.fuzz.exporting import exported
+from aoshell.fuzz.report import Report
+from aoshell.fuzz.search import Done, Search, require_hypothesis
+from aoshell.fuzz.writing import TestText, doubt_of
+from aoshell.home.folders import Settings
+from aoshell.shell.code.files import read_file
+from aoshell.shell.flags.parser import CommandParser
+from aoshell.shell.view.streams import writer
+from aoshell.shell.view.text import clean
+from aoshell.testing.clock import parse_span
+from aoshell.testing.node import EXPORT
+
+FOUND, MISUSED = 1, 2
+_LONGEST = 7 * 24 * 3600.0  # seconds of a run
+_TESTS = 1000  # of one file that have names of their own
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Fuzz what a command line names; the exit code."""
+    try:
+        given = make_parser().parse(arguments)
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else MISUSED
+    try:
+        require_hypothesis()
+        return _run(given)
+    except KeyboardInterrupt:  # before there was anything to tell of
+        return interrupts.INTERRUPTED
+    except AoError as error:  # 1 would say that a fault was found
+        writer(sys.stderr, needed=False)(clean(str(error), colour=False) + "\n")
+        return MISUSED
+
+
+def _run(given: argparse.Namespace) -> int:
+    with (
+        interrupts.raising(),
+        exported(Settings.find(), given.what) as file,
+        asyncio.Runner() as runner,
+    ):
+        return _fuzz(_target(given, file), given, runner)
+
+
+def _target(given: argparse.Namespace, file: Path | None) -> Target:
+    path = file or Path(given.what)
+    invariants = Path(given.invariants) if given.invariants else _beside(path)
+    if invariants is not None and not invariants.is_file():
+        raise UsageError(f"there is no file {invariants}", hint="--invariants FILE names one")
+    return Target(given.what, path, file is not None, invariants, tuple(given.load))
+
+
+def _beside(path: Path) -> Path | None:
+    """`token.invariants.lua` beside `token.lua`."""
+    found = path.with_suffix(".invariants.lua")
+    return found if found.is_file() else None
+
+
+def _fuzz(target: Target, given: argparse.Namespace, runner: asyncio.Runner) -> int:
+    report = Report(given.seed, as_json=given.json)
+    opening = open_base(target)
+    base = runner.run(opening.__aenter__())
+    try:
+        search = Search(base, runner.run, given.seconds, report.progress)
+        search.look(given.seed)
+        search.shorten()
+        report.clear()
+        test, doubt = None, ""
+        if search.done.found:
+            test = _write(base, search.done, given)
+            doubt = runner.run(doubt_of(test, search.done.found.verdict))
+        report.end(base, search.done, test, doubt)
+    finally:
+        runner.run(opening.__aexit__(None, None, None))
+    if search.done.found:
+        return FOUND
+    return interrupts.INTERRUPTED if search.done.stopped else 0
+
+
+def _write(base: Base, done: Done, given: argparse.Namespace) -> Path:
+    """Write the test of what was found; the file."""
+    assert done.found is not None
+    place = Path(given.out) if given.out else _unused(given.what)
+    test = TestText(base, done.found, place.parent, given.seed)
+    if base.target.is_export:
+        test.export = f"{place.stem}.process"
+        _put(place.parent / test.export, read_file(base.target.file, EXPORT))
+    _put(place, test.lua().encode("utf-8", "surrogateescape"))
+    return place
+
+
+def _put(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise AoError(
+            f"{path} cannot be written: {error.strerror or error}",
+            stage="fuzz",
+            hint="--out FILE names another place",
+        ) from error
+
+
+def _unused(what: str) -> Path:
+    """A name for a test that no file has: beside a Lua file, or in the current folder."""
+    path = Path(what)
+    stem = re.sub(r"\W", "_", path.stem) or "process"
+    folder = path.parent if path.suffix == ".lua" else Path()
+    names = [f"{stem}_fuzz{number or ''}_test.lua" for number in range(_TESTS)]
+    free = (folder / name for name in names if not (folder / name).exists())
+    return next(free, folder / names[0])
+
+
+def make_parser() -> CommandParser:
+    """The parser of `aoshell fuzz`."""
+    parser = CommandParser(
+        "aoshell fuzz",
+        description="Look for messages that make a process fail or break its invariants"
+        " (docs/fuzz.md). No network, and nothing of the process changes.",
+        epilog="What is found is written as a test, which fails until it is mended."
+        " FILE.invariants.lua beside FILE.lua is read by itself.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "what", metavar="FILE|PROCESS", help="a Lua file, or a process of this home"
+    )
+    parser.add_argument(
+        "--for",
+        dest="seconds",
+        type=_seconds,
+        default=60.0,
+        metavar="SPAN",
+        help="how long to look, as 90s or 10m (60s)",
+    )
+    parser.add_argument("--invariants", metavar="FILE", help="Lua that says what always holds")
+    parser.add_argument(
+        "--load",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="load a file or a blueprint into it first (may be repeated)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="the same N draws the same messages (0)"
+    )
+    parser.add_argument("--out", metavar="FILE", help="where the test is written")
+    parser.add_argument("--json", action="store_true", help="one object (docs/json.md)")
+    return parser
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = parse_span(float(text) if text.replace(".", "", 1).isdigit() else text) / 1000
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(error.what) from error
+    if not 0.1 <= value <= _LONGEST:
+        raise argparse.ArgumentTypeError("0.1 seconds to 7 days")
+    return value

@@ -1,0 +1,58 @@
+"""A process of the user's home as a file, of which a copy is fuzzed. The home is only read."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from aoshell.errors import AoError, UsageError
+from aoshell.home.folders import Settings
+from aoshell.nodes.local.history.transfer import export_process
+from aoshell.nodes.local.log.rows import ProcessRow
+from aoshell.nodes.local.log.store import Store
+from aoshell.testing.opening import quick_folder
+
+
+@contextmanager
+def exported(settings: Settings, what: str) -> Iterator[Path | None]:
+    """The file of a process while the block runs; None where `what` is a Lua file.
+
+    Raises:
+        AoError: there is neither, or the process cannot be exported.
+    """
+    if what.endswith(".lua") or Path(what).is_file():
+        if not Path(what).is_file():
+            raise UsageError(f"there is no file {what}", hint="aoshell fuzz FILE|PROCESS")
+        yield None
+        return
+    if not settings.node_db.exists():
+        raise _no_process(what)
+    folder = Path(tempfile.mkdtemp(prefix="aoshell-fuzz-", dir=quick_folder()))
+    try:
+        file = folder / "exported.process"
+        with closing(Store.reading(settings.node_db)) as store, store.unchanging() as now:
+            row = _find(now, what)
+            file.write_bytes(b"".join(export_process(now, row, lambda _count: None)))
+        yield file
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _find(store: Store, what: str) -> ProcessRow:
+    """The process of a name or an id. Raises AoError."""
+    found = store.find_processes(what)
+    if len(found) > 1:
+        raise UsageError(f"several processes are called {what}", hint="name its id; .ps lists them")
+    if not found:
+        raise _no_process(what)
+    return found[0]
+
+
+def _no_process(what: str) -> AoError:
+    return UsageError(
+        f"there is no file and no process {what}",
+        hint="aoshell fuzz FILE|PROCESS; aoshell .ps lists the processes of this home",
+    )

@@ -1,0 +1,98 @@
+"""What is wrong with the outcome of a message."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from aoshell.fuzz.sequences import Step
+from aoshell.nodes.local.log import form
+from aoshell.nodes.local.rehearsal import Performed
+from aoshell.sandbox.lua import PLACE
+from aoshell.shell.view.errors_view import split_error
+from aoshell.shell.view.text import without_colours
+from aoshell.testing.invariants import marked
+
+# What Lua itself says, and no script that refuses a message with a reason of its own.
+_CRASH = re.compile(
+    r"""attempt\ to\ (?:index|call|compare|concatenate|perform|get\ length|divide|yield)
+    |bad\ argument\ \#\d|number\ has\ no\ integer\ representation|stack\ overflow
+    |number\ (?:overflow|\w+\ out\ of\ range)|string\ slice\ too\ long|invalid\ value\ \(at\ index
+    |invalid\ order\ function|malformed\ (?:pattern|number)|table\ index\ is\ (?:nil|NaN)
+    |'for'\ \w+\ (?:value\ )?must\ be""",
+    re.VERBOSE,
+)
+_PLACE = re.compile(r"(?P<file>[^\s:\"]+):(?P<line>\d+): ")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is wrong.
+
+    Attributes:
+        kind: "invariant", "answer", "raises", "time", "memory" or "crash".
+        about: the invariant or the handler.
+        text: one line.
+    """
+
+    kind: str
+    about: str
+    text: str
+
+    @property
+    def is_of_handler(self) -> bool:
+        """Whether `about` is a handler that the text does not name."""
+        return bool(self.about) and self.kind not in ("invariant", "answer")
+
+    @property
+    def is_death(self) -> bool:
+        """Whether a limit stopped the message."""
+        return self.kind in ("time", "memory", "crash")
+
+    @property
+    def same(self) -> tuple[str, str, str]:
+        """What a shorter sequence has to come to as well."""
+        place = _PLACE.search(self.text)
+        return self.kind, self.about, place[0] if place and self.kind == "raises" else ""
+
+
+class Oracle:
+    """Judges outcomes.
+
+    Args:
+        mark: stands in front of the errors of invariants.
+        seconds, memory: what a message and the process may take, seconds and bytes.
+    """
+
+    def __init__(self, mark: str, seconds: float, memory: int) -> None:
+        self._mark = mark
+        self._seconds = seconds
+        self._memory = memory
+
+    def judge(self, step: Step, done: Performed) -> Verdict | None:
+        """What is wrong with a message's outcome, None where nothing is."""
+        if done.outcome == "ok":
+            return None
+        if done.outcome == "error":
+            return self._of_error(step, form.widen(str(done.result.error)))
+        return self._of_death(step, done)
+
+    def _of_error(self, step: Step, error: str) -> Verdict | None:
+        if broken := marked(error, self._mark):
+            text = without_colours(broken).split("\n")[0]
+            kind, _, rest = text.partition(" ")
+            about = rest.partition('"')[2].partition('"')[0]
+            return Verdict("answer" if kind == "handler" else "invariant", about, text)
+        reason = split_error(error)[1].split("\n")[0]
+        if step.formed and _CRASH.search(reason):
+            return Verdict("raises", step.handler, reason)
+        return None
+
+    def _of_death(self, step: Step, done: Performed) -> Verdict:
+        place = form.widen(done.result.output).rpartition("\n")[2]
+        where = f", at {place.removeprefix(PLACE)}" if place.startswith(PLACE) else ""
+        what = {
+            "time": f"it computes for more than {self._seconds:g} s{where}",
+            "memory": f"it needs more than {self._memory >> 20} MB{where}",
+        }.get(done.outcome, f"its worker dies under it{where}")
+        return Verdict(done.outcome, step.handler, what)

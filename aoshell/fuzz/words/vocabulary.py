@@ -1,0 +1,70 @@
+"""The words of a process: which messages its handlers take, with which tags and values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What the value of a tag is, as far as the code that reads it tells."""
+
+    NUMBER = "number"
+    ADDRESS = "address"
+    CHOICE = "choice"  # one of the texts that it is compared with
+    TEXT = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A tag that a handler reads.
+
+    Attributes:
+        choices: the texts that it is compared with.
+        seen: values that messages had.
+    """
+
+    name: str
+    kind: Kind = Kind.TEXT
+    choices: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MessageForm:
+    """Messages that a handler takes.
+
+    Attributes:
+        handler: its name.
+        fixed: tags with the values that its pattern asks for.
+        words: the other tags that it reads.
+        data: whether it reads Data: "" no, "text" or "json".
+        keys: what it reads of Data that is JSON.
+        meant: its code says that it answers each message.
+    """
+
+    handler: str
+    fixed: tuple[tuple[str, str], ...] = ()
+    words: tuple[Word, ...] = ()
+    data: str = ""
+    keys: tuple[str, ...] = ()
+    meant: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """All forms of a process, and the constants of its code.
+
+    Attributes:
+        numbers, texts, addresses: constants, as texts.
+    """
+
+    forms: tuple[MessageForm, ...] = ()
+    numbers: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = field(default=())
+
+    @property
+    def meant(self) -> list[str]:
+        """The handlers that have to answer."""
+        return sorted({form.handler for form in self.forms if form.meant})

@@ -1,0 +1,136 @@
+"""A failing sequence as a test for `aoshell test`, which fails until the fault is mended."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aoshell.fuzz.base import Base, Failed
+from aoshell.fuzz.oracle import Verdict
+from aoshell.fuzz.sequences import Step
+from aoshell.protocol.message import text
+from aoshell.shell.code.files import read_file
+from aoshell.testing.running import Runner
+from aoshell.testing.writing import AddressNames, lua_comment, lua_string
+
+# A process that sends what it is told to.
+_SAYS = 'Handlers.add("Say", "Say", function(msg) Send(msg.Data) end)'
+_LONG = 500  # characters of a reason that stand in a test
+
+
+@dataclass(slots=True)
+class TestText:
+    """The test of one failing sequence.
+
+    Attributes:
+        export: name of the process's file beside the test, where it is no Lua file.
+    """
+
+    base: Base
+    failed: Failed
+    folder: Path
+    seed: int
+    export: str = ""
+    names: AddressNames = field(default_factory=AddressNames)
+
+    def lua(self) -> str:
+        """The text of the file."""
+        verdict, target = self.failed.verdict, self.base.target
+        about = f"{verdict.kind} {verdict.about}".strip()
+        lines = [
+            lua_comment(f"Found by aoshell fuzz {target.name} --seed {self.seed}:"),
+            lua_comment(verdict.text[:_LONG]),
+            f"test({lua_string(f'fuzz: {about}')}, function(t)",
+        ]
+        body = [*self._people(), *self._process(), *self._steps()]
+        return "\n".join([*lines, *(f"  {line}" for line in body), "end)", ""])
+
+    def _people(self) -> Iterator[str]:
+        """Variables for those that the sequence names."""
+        texts = [one.sender.address for one in self.failed.steps]
+        texts += [value for one in self.failed.steps for _, value in one.tags]
+        texts += [one.data for one in self.failed.steps]
+        self.names.of[self.base.owner.address] = "t.owner.address"
+        for person in self.base.people[1:]:
+            if not any(person.address in text for text in texts):
+                continue
+            if not person.is_process:
+                self.names.of[person.address] = f"{person.name}.address"
+                yield f"local {person.name} = t:as({lua_string(person.name)})"
+            elif any(one.sender == person for one in self.failed.steps):
+                address, source = lua_string(person.address), lua_string(_SAYS)
+                yield f"local {person.name} = t:mock({address}, {{ source = {source} }})"
+
+    def _process(self) -> Iterator[str]:
+        target = self.base.target
+        if self.export:
+            names = f"{{ [{lua_string(self.base.owner.address)}] = t.owner }}"
+            yield f"local p = t:import({{ file = {lua_string(self.export)}, names = {names} }})"
+        else:
+            yield f"local p = t:spawn({lua_string(self._path(target.file))})"
+        self.names.of[self.base.rehearsal.process] = "p.id"
+        for one in target.load:
+            yield f"p:blueprint({lua_string(one if '.' not in one else self._path(Path(one)))})"
+        if target.invariants is not None:
+            yield f"p:invariants({lua_string(self._path(target.invariants))})"
+
+    def _path(self, file: Path) -> str:
+        return Path(os.path.relpath(file.resolve(), self.folder.resolve())).as_posix()
+
+    def _steps(self) -> Iterator[str]:
+        """Messages; of those before the last one some may be refused, which is no fault."""
+        *before, last = self.failed.steps
+        for step in before:
+            yield from self._later(step)
+            yield _repeated(self._sent(step), step.times)
+        yield from self._later(last)
+        if last.sender.is_process:
+            yield "local before = #p:errors()"
+            yield _repeated(self._sent(last), last.times)
+            yield "t:equal(p:errors()[before + 1], nil)"
+        elif self.failed.verdict.kind == "answer":
+            who = f"{{ Target = {self.names.of[last.sender.address]} }}"
+            yield _repeated(f"t:sent({self._sent(last)}, {who})", last.times)
+        else:
+            yield _repeated(f"t:ok({self._sent(last)})", last.times)
+
+    def _later(self, step: Step) -> Iterator[str]:
+        if step.later:
+            yield f't:advance("{step.later}ms")'
+
+    def _sent(self, step: Step) -> str:
+        if step.sender == self.base.owner:
+            return f"p:send({self._message(step)})"
+        if not step.sender.is_process:
+            return f"{step.sender.name}:send(p, {self._message(step)})"
+        message = self._message(step, ("Target", self.base.rehearsal.process))
+        return f't.owner:send({step.sender.name}, {{ Action = "Say", Data = {message} }})'
+
+    def _message(self, step: Step, *more: tuple[str, str]) -> str:
+        fields = [*more, *step.tags, *([("Data", step.data)] if step.data else [])]
+        return self.names.table(fields, any_value=True)
+
+
+def _repeated(call: str, times: int) -> str:
+    return f"for _ = 1, {times} do {call} end" if times > 1 else call
+
+
+async def doubt_of(test: Path, verdict: Verdict) -> str:
+    """Why a test that was written does not fail where it should, "" where it does.
+
+    Its last line but one is the message at fault; a message that never ends stops the whole test.
+    """
+    runner = Runner(roots=(Path.cwd(),))
+    try:
+        outcomes = [one async for one in runner.run_all(test)]
+    finally:
+        runner.close()
+    last = text(read_file(test)).count("\n") - 1
+    for one in outcomes:
+        if one.failure is None:
+            return f"it {one.outcome}"
+        if one.failure.line != last and not (verdict.is_death and one.outcome == "error"):
+            return one.failure.text
+    return ""

@@ -1,0 +1,135 @@
+"""Sequences of messages on a copy of a process, computed and forgotten: nothing of it is logged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from aoshell.errors import AoError
+from aoshell.nodes.local.engine import Engine
+from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log.rows import ProcessRow
+from aoshell.nodes.local.log.scheduler import block_height
+from aoshell.nodes.local.replay import ROOM, Replay
+from aoshell.nodes.local.workers.jobs import Cost
+from aoshell.nodes.values import Limits
+from aoshell.protocol.message import text
+
+
+class Rehearsed(NamedTuple):
+    """A message of a sequence.
+
+    Attributes:
+        id: 43 characters.
+        sender, owner: who it is from; who signed it.
+        later: milliseconds since the state's newest message.
+        doubtful: it may well fail.
+    """
+
+    id: str
+    sender: str
+    owner: str
+    tags: tuple[str, ...]
+    data: str
+    later: int
+    doubtful: bool
+
+
+class Performed(NamedTuple):
+    """What became of it; `place` is its index in the sequence."""
+
+    place: int
+    outcome: str
+    cost: Cost
+    result: form.FlatResult
+
+
+class Rehearsal:
+    """A worker of its own that has the state of a process. Make one with `begin`."""
+
+    def __init__(self, replay: Replay, row: ProcessRow, seq: int, slot: int, time: int) -> None:
+        self._replay = replay
+        self._row = row
+        self._seq = seq
+        self._slot = slot
+        self._time = time
+
+    @classmethod
+    async def begin(cls, engine: Engine, process: str, limits: Limits) -> Rehearsal:
+        """A copy of a process as it is now.
+
+        Raises:
+            AoError: there is no such process, or its log cannot be computed again.
+        """
+        row = engine.processes.look_up(process)
+        code = await engine.loader.make_code(row)
+        if code.device != "lua":
+            raise AoError(
+                f"{row.name or row.id} is WebAssembly", stage="fuzz", hint="name a process in Lua"
+            )
+        base = engine.origins.base_of(row)
+        bounds = Limits(seconds=limits.seconds / ROOM, memory=limits.memory // ROOM)
+        replay = Replay(engine.supervisor, engine.modules, bounds, row, code, base)
+        try:
+            return await cls._caught_up(engine, row, replay)
+        except BaseException:
+            replay.close()
+            raise
+
+    @classmethod
+    async def _caught_up(cls, engine: Engine, row: ProcessRow, replay: Replay) -> Rehearsal:
+        base = engine.origins.base_of(row)
+        seq, slot, time = 0, -1, engine.clock()
+        begin = (base[1].slot, base[1].tick) if base else (-1, 0)
+        for logged, computed in engine.store.entries(row.number):
+            if computed is not None and (logged.slot, logged.tick) > begin:
+                await replay.past(logged, computed)
+                seq, slot, time = logged.seq, logged.slot, max(time, logged.timestamp)
+        return cls(replay, row, seq, slot, time)
+
+    @property
+    def process(self) -> str:
+        """Its id."""
+        return self._row.id
+
+    @property
+    def owner(self) -> str:
+        """Who may evaluate in it."""
+        return self._row.owner
+
+    async def prepare(self, code: str) -> tuple[str, form.FlatResult]:
+        """Evaluate Lua in the copy, as its owner; outcome and result."""
+        self._seq += 1
+        self._slot += 1
+        tags = ("Action", "Eval", "Data-Protocol", "ao", "Type", "Message")
+        item = Rehearsed("e" * 43, self.owner, self.owner, tags, form.narrow(code), 0, False)
+        return await self._replay.run(self._seq, self._frame(item, self._slot))
+
+    async def ask(self, code: str) -> tuple[str, form.FlatResult]:
+        """Evaluate Lua in the copy, and undo it; outcome and result."""
+        tags = ("Action", "Eval", "Data-Protocol", "ao", "Type", "Message")
+        item = Rehearsed("e" * 43, self.owner, self.owner, tags, form.narrow(code), 0, False)
+        outcome, _cost, result = await self._replay.dry(self._frame(item, self._slot + 1))
+        return outcome, result
+
+    async def perform(self, messages: Sequence[Rehearsed], seconds: float) -> list[Performed]:
+        """Try messages, each with the time that it may take; the state stays as it is."""
+        steps = [
+            [one.doubtful, *self._frame(one, self._slot + index)]
+            for index, one in enumerate(messages, 1)
+        ]
+        return [Performed(*one) for one in await self._replay.try_all(seconds, steps)]
+
+    def _frame(self, one: Rehearsed, slot: int) -> list[object]:
+        time = self._time + one.later
+        place = [time, block_height(time), slot, "", False, False]
+        return [one.id, one.sender, one.owner, self._row.id, one.data, "", *place, *one.tags]
+
+    def close(self) -> None:
+        """End its worker."""
+        self._replay.close()
+
+
+def output_of(result: form.FlatResult) -> str:
+    """What a message printed, as text."""
+    return text(result.output.encode("latin-1"))

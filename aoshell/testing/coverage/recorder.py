@@ -1,0 +1,221 @@
+"""What ran of the files that tests loaded."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aoshell.blueprints import SHIPPED
+from aoshell.lua.linetable import LuaFunction, line_table
+from aoshell.protocol.message import raw, text
+from aoshell.sandbox.digests import text_digest
+from aoshell.testing.sources import ModuleSource
+
+_BREAK = re.compile(rb"\r\n|\n\r|\r")  # as Lua reads them: one line each
+_JUMP = struct.Struct("<IIQ")
+_NAMES = 100  # names of handlers that are kept for one function
+
+
+class Place(NamedTuple):
+    """A function: the name and the digest of its file's text, its first and its last line."""
+
+    name: str
+    digest: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class CoveredFile:
+    """A file that a test loaded.
+
+    Attributes:
+        path: where it lies.
+        name: by which Lua's messages call it.
+        digest: of `loaded`.
+        data: its bytes.
+        loaded: the same as Lua was given it.
+        functions: what Lua's compiler knows of it.
+    """
+
+    path: Path
+    name: str
+    digest: str
+    data: bytes
+    loaded: bytes
+    functions: tuple[LuaFunction, ...]
+
+
+class Coverage:
+    """What ran, of all tests together.
+
+    Attributes:
+        files: by path.
+        jumps: for each function, how often it went from a line to a line; 0: from its beginning.
+        handlers: for each function, the names of the handlers that it is, in order.
+        modules: WebAssembly files that were loaded.
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[Path, CoveredFile] = {}
+        self.jumps: dict[Place, Counter[tuple[int, int]]] = {}
+        self.handlers: dict[Place, dict[str, None]] = {}
+        self.modules: dict[Path, None] = {}
+        self._known: dict[tuple[str, str], CoveredFile] = {}
+        self._twins: dict[tuple[str, str], set[Path]] = {}
+        self._left_out = False
+        self._changed: dict[Path, None] = {}
+        self._other_texts: dict[str, None] = {}  # names of files under which another text ran
+
+    @property
+    def notes(self) -> Iterator[str]:
+        """What the figures leave out, one sentence each."""
+        for path in self.modules:
+            yield f"{path} is WebAssembly, which has no line hook: it is left out"
+        for path in self._changed:
+            yield f"{path} changed between two tests: the figures are those of its last text"
+        for twins in self._twins.values():
+            if len(twins) > 1:
+                names = " and ".join(map(str, sorted(twins)))
+                yield f"{names} have one name and one text: which of them ran is not known"
+        if self._left_out:
+            yield "a message ran more functions than are noted: some lines are missing here"
+        for name in self._other_texts:
+            yield f"another text ran under the name {name}: its lines are left out"
+
+    # Files ------------------------------------------------------------------------------------
+
+    def know(self, module: ModuleSource) -> None:
+        """Count the files of a module from now on; blueprints that come with aoshell are none."""
+        if module.path is not None:
+            self.modules[module.path.resolve()] = None
+        program = module.program
+        if program is None or program.root == SHIPPED:
+            return
+        for file in program.files:
+            path = (program.root / file.path).resolve()
+            self._know_file(path, file.path, file.data, _BREAK.sub(b"\n", file.source))
+
+    def _know_file(self, path: Path, name: str, data: bytes, loaded: bytes) -> None:
+        digest = text_digest(loaded)
+        known = self.files.get(path)
+        if known is None or known.digest != digest:
+            if known is not None:
+                self._changed[path] = None
+            found = CoveredFile(path, name, digest, data, loaded, line_table(loaded))
+            self.files[path] = self._known[name, digest] = found
+        self._twins.setdefault((name, digest), set()).add(path)
+
+    # What workers tell ------------------------------------------------------------------------
+
+    def lines_came(self, lines: str) -> None:
+        """Count the lines of a message, as `sandbox/host/watch.lua` writes them.
+
+        Raises:
+            ValueError: no worker writes that.
+        """
+        if not lines:
+            return
+        parts = _Parts(lines.encode("latin-1"))
+        for _ in range(parts.number()):
+            place = self._place(parts)
+            jumps = parts.jumps()
+            if place is not None:
+                self._count(place, jumps)
+        for _ in range(parts.number()):
+            name = parts.text()
+            place = self._place(parts)
+            if place is not None:
+                self._name(place, name)
+        self._left_out |= bool(parts.number())
+        parts.end()
+
+    def _place(self, parts: _Parts) -> Place | None:
+        """The next place; None where it is in no file that a test loaded."""
+        name, digest = parts.text().removeprefix("@"), parts.text()
+        place = Place(name, digest, parts.number(), parts.number())
+        if (name, digest) in self._known:
+            return place if self._has(place) else None
+        if place.first and any(name == known for known, _digest in self._known):
+            self._other_texts[name] = None
+        return None
+
+    def _has(self, place: Place) -> bool:
+        functions = self._known[place.name, place.digest].functions
+        return any((one.first, one.last) == (place.first, place.last) for one in functions)
+
+    def _count(self, place: Place, jumps: Mapping[tuple[int, int], int]) -> None:
+        self.jumps.setdefault(place, Counter()).update(jumps)
+
+    def _name(self, place: Place, name: str) -> None:
+        names = self.handlers.setdefault(place, {})
+        if len(names) < _NAMES:
+            names[name] = None
+
+    # From process to process ------------------------------------------------------------------
+
+    def packed(self) -> dict[str, Any]:
+        """All of it as a value for JSON: for the process that reports."""
+        files = [
+            [str(file.path), file.name, text(file.data), text(file.loaded)]
+            for file in self.files.values()
+        ]
+        return {
+            "files": files,
+            "jumps": [
+                [*place, [[*jump, times] for jump, times in jumps.items()]]
+                for place, jumps in self.jumps.items()
+            ],
+            "handlers": [[*place, list(names)] for place, names in self.handlers.items()],
+            "modules": [str(path) for path in self.modules],
+            "others": list(self._other_texts),
+            "left_out": self._left_out,
+        }
+
+    def add(self, packed: Mapping[str, Any]) -> None:
+        """Add what another process of the same run has `packed`."""
+        for path, name, data, loaded in packed["files"]:
+            self._know_file(Path(path), name, raw(data), raw(loaded))
+        for *place, jumps in packed["jumps"]:
+            self._count(Place(*place), {(one, other): times for one, other, times in jumps})
+        for *place, names in packed["handlers"]:
+            for name in names:
+                self._name(Place(*place), name)
+        self.modules.update(dict.fromkeys(map(Path, packed["modules"])))
+        self._other_texts.update(dict.fromkeys(packed["others"]))
+        self._left_out |= packed["left_out"]
+
+
+class _Parts:
+    """Reads what a worker wrote. Raises ValueError where that ends too early or goes on."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    def number(self) -> int:
+        (value,) = struct.unpack("<I", self._take(4))
+        return int(value)
+
+    def text(self) -> str:
+        return text(self._take(self.number()))
+
+    def jumps(self) -> dict[tuple[int, int], int]:
+        found = self._take(_JUMP.size * self.number())
+        return {(one, other): times for one, other, times in _JUMP.iter_unpack(found)}
+
+    def end(self) -> None:
+        if self._at != len(self._data):
+            raise ValueError("more than the lines of a message")
+
+    def _take(self, size: int) -> bytes:
+        data = self._data[self._at : self._at + size]
+        if len(data) != size:
+            raise ValueError("less than the lines of a message")
+        self._at += size
+        return data

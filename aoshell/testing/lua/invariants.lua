@@ -1,0 +1,135 @@
+-- What holds behind each message of a process: evaluated in it by its owner (testing.invariants).
+-- Messages that are handled from then on fail where it does not.
+local source, name, mark, meant, tell = ...
+local error, getmetatable, ipairs, load, next, pairs, pcall, select, setmetatable, tostring, type =
+  error, getmetatable, ipairs, load, next, pairs, pcall, select, setmetatable, tostring, type
+local concat = table.concat
+local loaded = package.loaded
+
+local states, invariants = {}, {}
+local answering, taken = {}, {}
+
+-- Declaring ---------------------------------------------------------------------------------------
+
+local function need(condition, usage)
+  if not condition then error("usage: " .. usage, 3) end
+end
+
+local function free(list, what, given)
+  for _, one in ipairs(list) do
+    if one.name == given then error("there is a " .. what .. " of this name already: " .. given, 3) end
+  end
+end
+
+local declaring = {}
+
+function declaring.state(given, read)
+  need(type(given) == "string" and type(read) == "function", 'state("name", function() ... end)')
+  free(states, "state", given)
+  states[#states + 1] = { name = given, read = read }
+end
+
+function declaring.invariant(given, holds)
+  need(type(given) == "string" and type(holds) == "function",
+    'invariant("name", function(before, after, msg) ... end)')
+  free(invariants, "invariant", given)
+  invariants[#invariants + 1] = { name = given, holds = holds }
+end
+
+function declaring.answers(...)
+  for i = 1, select("#", ...) do
+    local given = select(i, ...)
+    need(type(given) == "string", 'answers("HANDLER", ...)')
+    answering[given] = true
+  end
+end
+
+-- Checking ----------------------------------------------------------------------------------------
+
+-- Data only: no metatables, no functions; a table that holds itself is a text there.
+local function plain(value, open)
+  local kind = type(value)
+  if kind ~= "table" then
+    return (kind == "number" or kind == "string" or kind == "boolean") and value or value ~= nil and tostring(value) or nil
+  end
+  if open[value] then return "(itself)" end
+  open[value] = true
+  local copy = {}
+  for key, item in next, value do copy[type(key) == "table" and tostring(key) or key] = plain(item, open) end
+  open[value] = nil
+  return copy
+end
+
+local function take()
+  local found = {}
+  for _, one in ipairs(states) do
+    local ok, value = pcall(one.read)
+    if not ok then error(mark .. 'state "' .. one.name .. '" raised: ' .. tostring(value), 0) end
+    found[one.name] = plain(value, {})
+  end
+  return found
+end
+
+local function check(before, after, msg)
+  for _, one in ipairs(invariants) do
+    local ok, answer, text = pcall(one.holds, before, after, msg)
+    local which = mark .. 'invariant "' .. one.name .. '" '
+    if not ok then error(which .. "raised: " .. tostring(answer), 0) end
+    if answer == false then
+      error(which .. "does not hold" .. (text ~= nil and ": " .. tostring(text) or ""), 0)
+    end
+  end
+end
+
+local function is_answered(msg)
+  local asker = msg["Reply-To"] or msg.From
+  for _, sent in ipairs(ao.outbox.Messages) do
+    if sent.Target == asker then return true end
+  end
+  return false
+end
+
+local function listen()
+  for _, record in ipairs(Handlers.list) do
+    local own, handle = record.name, record.handle
+    if answering[own] then
+      record.handle = function(msg)
+        taken[own] = true
+        return handle(msg)
+      end
+    end
+  end
+end
+
+-- Beginning ---------------------------------------------------------------------------------------
+
+for _, one in ipairs(meant or {}) do answering[one] = true end
+local world = setmetatable(declaring, { __index = _G, __newindex = _G })
+local chunk, problem = load(source, "@" .. name, "t", world)
+if not chunk then error(problem, 0) end
+chunk()
+listen()
+local before, is_open = take(), false
+local inner = Handlers.evaluate
+
+Handlers.evaluate = function(msg, env)
+  if loaded[".places"] then loaded[".places"]() end
+  -- A handling that waits for a message has not come to the end below.
+  if is_open then before = take() end
+  is_open, taken = true, {}
+  local result = inner(msg, env)
+  for one in pairs(taken) do
+    if not is_answered(msg) then
+      error(mark .. 'handler "' .. one .. '" did not answer', 0)
+    end
+  end
+  local after = take()
+  check(before, after, msg)
+  if tell then tell(before, after) end
+  before, is_open = after, false
+  return result
+end
+
+local names = {}
+for i, one in ipairs(invariants) do names[i] = one.name end
+return concat(names, "\n")

@@ -1,0 +1,1 @@
+from fuzzed import fuzzing as fuzzing

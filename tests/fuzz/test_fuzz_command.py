@@ -1,0 +1,168 @@
+"""`aoshell fuzz` as a command: what cannot be fuzzed, what is told, and what is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fuzzed import Fuzzing
+
+from aoshell.errors import UsageError
+from aoshell.fuzz import search
+
+REPO = Path(__file__).resolve().parents[2]
+COUNTER = """
+N = N or 0
+Handlers.add("Inc", "Inc", function(msg)
+  N = N + 1
+  msg.reply({ N = tostring(N) })
+end)
+"""
+
+
+def test_a_script_that_does_not_compile_is_named(fuzzing: Fuzzing) -> None:
+    fuzzing.write("a.lua", 'Handlers.add("A", "A", function(msg)\n  msg.reply({}\nend)')
+    code, said, told = fuzzing.run("a.lua")
+    assert (code, said) == (2, "")
+    assert "a.lua:3:" in told
+
+
+@pytest.mark.parametrize(
+    ("holding", "told"),
+    [
+        ('state("n", function() return N.a.b end)', 'state "n" raised: h.lua:1: attempt to index'),
+        ('invariant("a", function( end)', "h.lua:1: <name> or '...' expected near 'end'"),
+        ("\nerror('no')", "h.lua:2: no"),
+        ('invariant("a")', 'usage: invariant("name", function(before, after, msg) ... end)'),
+        ("answers(5)", 'usage: answers("HANDLER", ...)'),
+        ('for _ = 1, 2 do state("n", function() end) end', "there is a state of this name already"),
+    ],
+)
+def test_invariants_that_do_not_load_are_named(holding: str, told: str, fuzzing: Fuzzing) -> None:
+    fuzzing.write("a.lua", COUNTER)
+    fuzzing.write("h.lua", holding)
+    code, _, said = fuzzing.run("a.lua", "--invariants", "h.lua")
+    assert code == 2
+    assert told in said
+    assert "mend h.lua" in said
+
+
+def test_misuse_has_a_code_of_its_own(fuzzing: Fuzzing) -> None:
+    fuzzing.write("empty.lua", "local a = 1")
+    for arguments in (
+        ["missing.lua"],
+        ["nobody"],
+        ["empty.lua"],
+        ["empty.lua", "--for", "never"],
+        ["empty.lua", "--for", "0"],
+        ["empty.lua", "--invariants", "missing.lua"],
+        [],
+    ):
+        code, said, told = fuzzing.run(*arguments)
+        assert (code, said) == (2, ""), arguments
+        assert told
+
+
+def test_hypothesis_is_named_where_it_is_missing(
+    fuzzing: Fuzzing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "hypothesis", None)  # as if it were not there
+    with pytest.raises(UsageError, match="hypothesis"):
+        search.require_hypothesis()
+    fuzzing.write("a.lua", COUNTER)
+    code, _, told = fuzzing.run("a.lua")
+    assert code == 2
+    assert 'pip install "aoshell[fuzz]"' in told
+
+
+def test_hypothesis_is_imported_for_fuzzing_only() -> None:
+    code = "import aoshell.cli, aoshell.commandline.table, sys; print('hypothesis' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "False"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("program", "holding", "kind", "place"),
+    [
+        (COUNTER, 'invariant("a", function() while true do end end)', "time", "h.lua:1"),
+        (
+            'Handlers.add("A", function(msg) while msg.Action == "A" do end end, function() end)',
+            "",
+            "time",
+            "a.lua:1",
+        ),
+        (
+            'Handlers.add("A", "A", function()\n  local t = {}\n'
+            "  while true do t[#t + 1] = { t } end\nend)",
+            "",
+            "",
+            "a.lua:3",
+        ),
+    ],
+    ids=["invariant", "pattern", "memory"],
+)
+def test_what_does_not_end_is_named_with_its_line(
+    program: str, holding: str, kind: str, place: str, fuzzing: Fuzzing
+) -> None:
+    fuzzing.write("a.lua", program)
+    fuzzing.write("h.lua", holding)
+    found = fuzzing.json("a.lua", "--invariants", "h.lua")["found"]
+    assert found["kind"] == kind or (not kind and found["kind"] in ("time", "memory"))
+    assert place in found["text"]
+
+
+def test_the_same_seed_draws_the_same_messages(fuzzing: Fuzzing) -> None:
+    fuzzing.write("a.lua", COUNTER)
+    fuzzing.write("h.lua", 'state("n", function() return N end)\n'
+                  'invariant("few", function(_, after) return after.n < 40 end)')  # fmt: skip
+    once = fuzzing.json("a.lua", "--invariants", "h.lua", "--seed", "5")
+    again = fuzzing.json("a.lua", "--invariants", "h.lua", "--seed", "5")
+    for said in (once, again):
+        del said["seconds"], said["found"]["test"]
+    assert once == again
+    assert sum(step["times"] for step in once["found"]["messages"]) == 40
+
+
+def test_a_test_has_a_name_that_no_file_has(fuzzing: Fuzzing) -> None:
+    fuzzing.write("a.lua", 'Handlers.add("A", "A", function(msg) local _ = msg.Data.x.y end)')
+    names = [fuzzing.json("a.lua")["found"]["test"] for _ in range(2)]
+    assert names == ["a_fuzz_test.lua", "a_fuzz1_test.lua"]
+    assert fuzzing.json("a.lua", "--out", "b_test.lua")["found"]["test"] == "b_test.lua"
+
+
+def test_ctrl_c_tells_what_was_done(fuzzing: Fuzzing) -> None:
+    fuzzing.write("a.lua", COUNTER)
+    folder = fuzzing.folder
+    command = [sys.executable, "-c", _TOLD, "a.lua", "--for", "10m"]
+    environment = os.environ | {"PYTHONPATH": str(REPO)}
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as run:
+        assert run.stderr is not None
+        run.stderr.readline()  # it has begun
+        os.kill(run.pid, signal.SIGINT)
+        said, _ = run.communicate(timeout=120)
+        assert run.returncode == 130
+    assert said.startswith("stopped: ")
+    assert "nothing found" in said
+    assert not list(Path(folder).glob("*_test.lua"))
+
+
+# Says a line once something was computed.
+_TOLD = """
+import sys
+from aoshell.fuzz import report
+from aoshell.fuzz.command import main
+report.Report.progress = lambda self, done: print("computing", file=sys.stderr, flush=True)
+sys.exit(main(sys.argv[1:]))
+"""

@@ -1,0 +1,353 @@
+"""What a wallet has signed for a process before that was forked never leaves the home again."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import re
+import zlib
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from eventually import in_loop
+from served_node import COUNTER, ServedNode, served
+from test_forks import counted, forked, home, settings
+from test_gateway import signed as transaction
+
+from aoshell.errors import AoError
+from aoshell.nodes.local.history import parts
+from aoshell.nodes.local.network import verbs
+from aoshell.nodes.values import WithheldError
+from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.bundle import TAGS, Bundle
+from aoshell.protocol.encoding import unb64url
+from aoshell.protocol.message import tags_of
+from aoshell.protocol.wallet import Wallet
+from aoshell.states.working import dump
+
+DOCS = Path(__file__).parents[2] / "docs" / "serve.md"
+QUERY = """query($ids: [ID!], $owners: [String!], $after: String) {
+  transactions(ids: $ids, owners: $owners, first: 100, after: $after) {
+    count pageInfo { hasNextPage }
+    edges { cursor node { id anchor signature recipient owner { address key } data { size type }
+      tags { name value } block { id height } ingested_at } } } }"""
+AS_JSON = {"accept": "application/json"}
+BY_CODEC = {"require-codec": "application/json"}
+IN_PARTS = {"range": "bytes=0-2000"}
+
+
+@dataclass
+class Secrets:
+    """A home with items that are for a process which was forked after they had come."""
+
+    here: ServedNode
+    fork: str
+    other: str
+    uploads: dict[str, str]  # ids by what they are
+    assigned: list[str]
+    signatures: list[bytes]
+
+    def found_in(self, answer: bytes) -> bool:
+        return any(needle in answer for one in self.signatures for needle in needles(one))
+
+
+def needles(signature: bytes) -> set[bytes]:
+    """A signature as bytes, in hexadecimal, and in base64 wherever it begins."""
+    found = {signature[:64], signature[:64].hex().encode(), signature[:64].hex().upper().encode()}
+    found.add(json.dumps(list(signature[:32]))[1:-1].encode())
+    found.add(json.dumps(signature[:64].decode("latin-1"))[1:-1].encode())
+    for at in range(3):
+        part = base64.b64encode(signature[at:66])[:-4]
+        found |= {part, part.translate(bytes.maketrans(b"+/", b"-_"))}
+    return found
+
+
+@contextlib.asynccontextmanager
+async def holding(folder: Path, wallet: Wallet) -> AsyncIterator[Secrets]:
+    """A served home that has taken such items, and then the fork."""
+    state = settings(folder / "here").state
+    async with served(folder / "there", wallet) as there:
+        fork = await counted(there, 1)
+        items = {
+            "targeted": DataItem.sign(wallet, fork, tags_of([("Action", "Add")]), b"one"),
+            "tagged": DataItem.sign(wallet, "", tags_of([("process", fork)]), b"two"),
+        }
+        nested = DataItem.sign(wallet, "", TAGS, Bundle.of(items.values()).raw)
+        plain = DataItem.sign(wallet, "", (), items["targeted"].raw)
+        twice = DataItem.sign(wallet, "", TAGS, Bundle.of([nested]).raw)
+        items |= {"bundle": nested, "plain": plain, "twice": twice}
+        based = transaction(wallet, b"", target=fork)
+        signatures = [items["targeted"].signature, items["tagged"].signature]
+        signatures.append(unb64url(based["signature"]))
+        async with served(state, wallet, key=wallet) as here:
+            other = await here.spawn(COUNTER)
+            for item in items.values():
+                answer = await here.post(item, "/tx")
+                assert answer.status_code == 200, answer.text
+            answer = await here.client.post("/tx", json={**based, "data": ""})
+            assert answer.status_code == 200, answer.text
+            ids = {name: item.id for name, item in items.items()} | {"based": based["id"]}
+            secrets = Secrets(here, fork, other, ids, [], signatures)
+            assert {name for name in ids if await leaks(secrets, ids[name])} == set(ids), (
+                "before it is a fork, all of it is given out"
+            )
+            given = DataItem.sign(wallet, fork, tags_of([("Action", "Add")]), b"three")
+            signatures.append(given.signature)
+            await here.post(given, "/tx")
+            path = f"/?process-id={other}&assign={given.id}"
+            assigned = [given.id, (await here.client.post(path)).json()["id"]]
+            await here.result(other, await here.send(other, Action="Add"))
+            answer = await here.client.get(f"/{other}~process@1.0/schedule/assignments/2")
+            assert secrets.found_in(answer.content), "by its schedule, too"
+        async with home(folder / "here") as node:
+            await forked(node, folder / "here", there, fork)
+    async with served(state, wallet, key=wallet) as here:
+        yield Secrets(here, fork, other, ids, assigned, signatures)
+
+
+async def leaks(secrets: Secrets, id: str) -> bool:
+    for path in (f"/tx/{id}", f"/raw/{id}"):
+        if secrets.found_in((await secrets.here.client.get(path)).content):
+            return True
+    return False
+
+
+def paths(processes: Iterable[str], messages: Iterable[str]) -> list[str]:
+    """The paths that docs/serve.md names, of these processes and messages."""
+    rows = "\n".join(line for line in DOCS.read_text().splitlines() if line.startswith("| `"))
+    shapes = set(re.findall(r"`(?:GET )?(/[^`…\s]*)`", rows)) - {"/KEYS"}
+    shapes |= {shape.replace("[/KEYS]", "").replace("[/KEY]", "") for shape in shapes}
+    shapes |= {
+        "/P?process-id=P&from-nonce=-1",
+        "/P?process-id=P&from=0&limit=1000",
+        "/ID~message@1.0",
+        "/ID~message@1.0/commitments",
+        "/ID~message@1.0/data",
+        "/ID~json@1.0/serialize",
+        "/M~process@1.0",
+        "/P~process@1.0/schedule?from=0&to=100&accept=application/aos-2",
+        "/P~process@1.0/schedule/assignments",
+        "/~scheduler@1.0/schedule?target=P&accept=application/aos-2",
+        "/~aoshell@1.0/page/messages?process=P",
+        "/~aoshell@1.0/page/message?process=P&place=2",
+        "/~aoshell@1.0/page/trace?process=P&place=2",
+        "/tx/ID/offset",
+        "/tx/ID/signature",
+        "/?debug=1&process=P&message=M",
+        *(f"/P~process@1.0/schedule/assignments/{slot}/body" for slot in range(5)),
+        *(f"/P?process-id=P&from-nonce={slot}&limit=1" for slot in range(5)),
+    }
+    found = set()
+    for shape in shapes:
+        for process in processes:
+            for message in messages:
+                path = re.sub(r"\bP\b", process, re.sub(r"\b(ID|M)\b", message, shape))
+                found.add(path.replace("=N", "=2").replace("/N", "/2"))
+    return sorted(found)
+
+
+def heads(path: str) -> Iterable[dict[str, str]]:
+    """The headers with which a path is asked: each may bring another form of the answer."""
+    if path.startswith("/raw/"):
+        return ({}, IN_PARTS)
+    by_id = path.count("/") == 1 and len(path) == 44
+    return ({}, AS_JSON, BY_CODEC) if by_id else ({}, AS_JSON) if "schedule" in path else ({},)
+
+
+@in_loop
+async def test_no_path_gives_a_signature_for_a_fork_out(folder: Path, wallet: Wallet) -> None:
+    async with holding(folder, wallet) as secrets:
+        here = secrets.here
+        messages = [*secrets.uploads.values(), *secrets.assigned]
+        walked = paths([secrets.fork, secrets.other], messages)
+        assert len(walked) > 200
+        statuses = set[int]()
+        for path in walked:
+            for head in heads(path):
+                answer = await here.client.get(path, headers=head)
+                statuses.add(answer.status_code)
+                assert not secrets.found_in(answer.content), (path, head)
+                assert not secrets.found_in(repr(answer.headers).encode()), (path, head)
+        assert {200, 403, 404} <= statuses and 500 not in statuses
+        for given in ({"ids": messages}, {"owners": [wallet.address]}):
+            answer = await here.client.post("/graphql", json={"query": QUERY, "variables": given})
+            assert not secrets.found_in(answer.content)
+            edges = answer.json()["data"]["transactions"]["edges"]
+            found = {edge["node"]["id"]: edge["node"] for edge in edges}
+            assert set(secrets.uploads.values()) <= set(found), "they are listed all the same"
+            own = [found[secrets.uploads[name]] for name in ("targeted", "tagged", "based")]
+            assert all(one["signature"] == one["owner"]["key"] == "" for one in own)
+
+
+@in_loop
+async def test_what_is_withheld_is_named_and_what_it_says_is_given(
+    folder: Path, wallet: Wallet
+) -> None:
+    async with holding(folder, wallet) as secrets:
+        here, ids = secrets.here, secrets.uploads
+        assert (await here.client.get(f"/raw/{ids['targeted']}")).content == b"one"
+        assert (await here.get(f"/tx/{ids['targeted']}"))["signature"] == ""
+        for name in ("bundle", "plain", "twice"):
+            answer = await here.client.get(f"/raw/{ids[name]}")
+            assert answer.status_code == 403
+            assert "twin is a fork of a live process, and an item in it is signed" in answer.text
+            path = f"/?process-id={secrets.other}&assign={ids[name]}"
+            assert (await here.client.post(path)).status_code == 403
+            network = here.node.network
+            with pytest.raises(WithheldError, match="twin is a fork"):
+                await network.assign(secrets.other, ids[name])
+        path = f"/?process-id={secrets.other}&assign={ids['tagged']}"
+        assert (await here.client.post(path)).status_code == 202
+
+
+@in_loop
+async def test_a_log_with_such_an_item_as_data_is_named(folder: Path, wallet: Wallet) -> None:
+    """A message to another process has it in its data: the schedule is not given out in part."""
+    state = settings(folder / "here").state
+    async with served(folder / "there", wallet) as there:
+        fork = await counted(there, 0)
+        own = DataItem.sign(wallet, fork, (), b"one")
+        async with served(state, wallet, key=wallet) as here:
+            other = await here.spawn(COUNTER)
+            sent = await here.send(other, own.raw)
+            await here.result(other, sent)
+        async with home(folder / "here") as node:
+            await forked(node, folder / "here", there, fork)
+    async with served(state, wallet, key=wallet) as here:
+        secrets = Secrets(here, fork, other, {}, [], [own.signature])
+        for path in paths([other], [sent]):
+            answer = await here.client.get(path)
+            assert not secrets.found_in(answer.content), path
+        for path in (f"/{other}?process-id={other}", f"/{other}~process@1.0/schedule"):
+            answer = await here.client.get(path)
+            assert answer.status_code == 403 and f"{sent} is not given out" in answer.text
+        assert "Error" not in await here.result(other, sent)
+
+
+@in_loop
+async def test_pages_of_a_query_stay_as_they_were(folder: Path, wallet: Wallet) -> None:
+    async with holding(folder, wallet) as secrets:
+        here, after = secrets.here, None
+        seen: list[str] = []
+        while True:
+            variables = {"owners": [wallet.address], "after": after}
+            query = QUERY.replace("first: 100", "first: 1")
+            answer = await here.client.post(
+                "/graphql", json={"query": query, "variables": variables}
+            )
+            found = answer.json()["data"]["transactions"]
+            if not found["edges"]:
+                break
+            seen += [edge["node"]["id"] for edge in found["edges"]]
+            after = found["edges"][-1]["cursor"]
+        assert len(seen) == len(set(seen)) == int(found["count"])
+        assert set(secrets.uploads.values()) <= set(seen)
+
+
+@pytest.mark.parametrize("accept", [False, True])
+@in_loop
+async def test_a_bundle_for_a_fork_is_not_taken(folder: Path, wallet: Wallet, accept: bool) -> None:
+    async with served(folder / "there", wallet) as there:
+        process = await counted(there, 0)
+        async with home(folder / "here") as node:
+            await forked(node, folder / "here", there, process)
+        state = settings(folder / "here").state
+        async with served(state, wallet, accept_signed=accept) as here:
+            own = DataItem.sign(wallet, process, (), b"one")
+            tagged = DataItem.sign(wallet, "", tags_of([("Process", process)]), b"one")
+            bundle = DataItem.sign(wallet, "", TAGS, Bundle.of([own]).raw)
+            twice = DataItem.sign(wallet, "", TAGS, Bundle.of([bundle]).raw)
+            for item in (own, tagged, bundle, twice):
+                answer = await here.post(item, "/tx")
+                assert answer.status_code == 400 and "fork of a live process" in answer.text
+            other = await here.spawn(COUNTER)
+            carrying = here.message(other, own.raw)
+            answer = await here.post(carrying)
+            assert answer.status_code == 400 and "an item in" in answer.text
+            assert (await here.get(f"/{other}/latest?process-id={other}"))["message"] is not None
+
+
+@in_loop
+async def test_a_stand_in_gives_no_signature_out_either(folder: Path, wallet: Wallet) -> None:
+    async with served(folder, wallet, key=wallet) as here:
+        address = "m" * 42 + "w"
+        await here.node.workbench.mock(address, COUNTER.encode(), "stand-in")
+        await here.node.workbench.mock("m" * 43, b"", "of an address that no item can have")
+        sent = here.message(address, Action="Add")
+        assert (await here.post(sent)).status_code == 202
+        secrets = Secrets(here, address, address, {}, [], [sent.signature])
+        for path in paths([address], [sent.id]):
+            answer = await here.client.get(path)
+            assert not secrets.found_in(answer.content), path
+        assert not secrets.found_in(unpacked(await here.node.export(address)))
+
+
+def unpacked(exported: bytes) -> bytes:
+    """What an exported process has."""
+    _, _, packed = exported.partition(b"\n")
+    return zlib.decompress(packed)
+
+
+@in_loop
+async def test_no_file_has_a_signature_for_a_fork_in_it(folder: Path, wallet: Wallet) -> None:
+    async with holding(folder, wallet) as secrets:
+        node = secrets.here.node
+        for process in (secrets.fork, secrets.other):
+            assert not secrets.found_in(unpacked(await node.export(process)))
+        await node.workbench.undo(secrets.other, 2)
+        for path in (settings(folder / "here").state / "undone").iterdir():
+            assert not secrets.found_in(unpacked(path.read_bytes()))
+    file = folder / "whole.dump"
+    header = await dump(settings(folder / "here"), str(file))
+    whole = b"".join(json.dumps(one).encode() for one in parts.read_parts([file.read_bytes()]))
+    assert not secrets.found_in(whole)
+    assert header["uploads"] == 0
+    fork, left_out = header["notes"]
+    assert "twin is forked behind slot" in fork and "7 uploads are left out" in left_out
+
+
+@in_loop
+async def test_what_an_older_dump_brings_is_withheld_too(
+    folder: Path, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dump with such uploads, written by an aoshell that did not know of this."""
+    from aoshell.nodes.local.forked.withheld import Elsewhere
+    from aoshell.states.working import load
+
+    async with holding(folder, wallet) as secrets:
+        pass
+    file = folder / "whole.dump"
+    with monkeypatch.context() as patched:
+        patched.setattr(Elsewhere, "holds_back", lambda *_: False)
+        await dump(settings(folder / "here"), str(file))
+    await load(settings(folder / "again"), str(file))
+    async with served(settings(folder / "again").state, wallet, key=wallet) as again:
+        secrets.here = again
+        for id in secrets.uploads.values():
+            assert not await leaks(secrets, id)
+
+
+@in_loop
+async def test_large_uploads_are_searched_beside_the_loop(
+    folder: Path, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verbs, "LITTLE", 16)
+    async with holding(folder, wallet) as secrets:
+        for id in secrets.uploads.values():
+            assert not await leaks(secrets, id)
+
+
+@in_loop
+async def test_a_signature_is_given_again_once_the_fork_is_gone(
+    folder: Path, wallet: Wallet
+) -> None:
+    """The items are the user's: nothing of them is thrown away."""
+    async with holding(folder, wallet) as secrets:
+        await secrets.here.node.delete(secrets.fork)
+        for id in secrets.uploads.values():
+            assert await leaks(secrets, id)
+        with pytest.raises(AoError):
+            await secrets.here.node.find(secrets.fork)
