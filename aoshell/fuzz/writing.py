@@ -124,7 +124,7 @@ async def doubt_of(test: Path, verdict: Verdict) -> str:
     """
     runner = Runner(roots=(Path.cwd(),))
     try:
-        outcomes = [one async for one in runner.run(test)]
+        outcomes = [one async for one in runner.run_all(test)]
     finally:
         runner.close()
     last = text(read_file(test)).count("\n") - 1

@@ -52,6 +52,10 @@ from aoshell.bounded import jsontext
 
 Frame = list[Any]
 
+# One byte asks a zygote for a worker, whose two sockets come with it, or for one that begins with
+# the base; or it says that the base follows: its length in four bytes, then its code.
+WORKER, BASED, BASE = b"w", b"t", b"b"
+
 
 class FrameError(ValueError):
     """A frame that no worker sends, or not then: a guest may have sent it."""

@@ -57,10 +57,17 @@ def _end_out_of_memory(unraisable: Any) -> None:
 class Worker:
     """Computes messages in order; see the module's docstring, and `frames` for the commands."""
 
-    def __init__(self, sockets: WorkerSockets, host: Host, printed: Printed, floor: Floor) -> None:
+    def __init__(
+        self,
+        sockets: WorkerSockets,
+        host: Host,
+        runtime: Runtime | None,
+        printed: Printed,
+        floor: Floor,
+    ) -> None:
         self._sockets = sockets
         self._host = host
-        self._loaded = host.runtime
+        self._loaded = runtime
         self._printed = printed
         printed.renew()
         self._floor = floor
