@@ -127,8 +127,8 @@ class Replay:
             steps: of each whether it may well fail, then its frame.
 
         Returns:
-            Index, outcome, cost and result of each, up to one that ended its worker. Right before
-            that one some may be missing: they went well.
+            Index, outcome, cost and result of each, up to one that ended its worker or to the end
+            of `trials.SECONDS`. Right before the former some may be missing: they went well.
 
         Raises:
             AoError: stage "compute", the worker cannot go on, for a reason outside the messages.
