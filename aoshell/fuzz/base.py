@@ -119,7 +119,7 @@ class Base:
             AoError: stage "compute", for a reason outside the sequence.
         """
         sent = spread(steps)[:STEPS]
-        performed = await self.rehearsal.perform(self._messages(sent), SECONDS)
+        performed = await self.rehearsal.perform(self._messages(sent), SECONDS, self.oracle.mark)
         self.messages += len(performed)
         for done in performed:
             step = sent[done.place][1]

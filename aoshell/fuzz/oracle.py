@@ -69,7 +69,7 @@ class Oracle:
     def __init__(
         self, mark: str, seconds: float, memory: int, holding: Holding | None = None
     ) -> None:
-        self._mark = mark
+        self.mark = mark
         self._holding = holding
         self._seconds = seconds
         self._memory = memory
@@ -84,7 +84,7 @@ class Oracle:
 
     def _of_states(self, done: Performed) -> Verdict | None:
         assert self._holding is not None
-        told = told_values(without_colours(output_of(done.result)), self._mark)
+        told = told_values(without_colours(output_of(done.result)), self.mark)
         if not isinstance(told, dict):  # it waits for another message
             return None
         before, after = (told[name] or {} for name in ("before", "after"))
@@ -94,7 +94,7 @@ class Oracle:
         return Verdict("invariant", broken[0], f'invariant "{broken[0]}" {broken[1]}')
 
     def _of_error(self, step: Step, error: str) -> Verdict | None:
-        if broken := marked(error, self._mark):
+        if broken := marked(error, self.mark):
             text = without_colours(broken).split("\n")[0]
             kind, _, rest = text.partition(" ")
             about = rest.partition('"')[2].partition('"')[0]

@@ -36,6 +36,7 @@ class Trial:
 
     Args:
         compute: runs one message under its limits: outcome, seconds, result.
+        end: an error that has this text ends the sequence; "" for none.
         steps: of each message whether it may well fail, then what `Runtime.deliver` takes.
     """
 
@@ -47,6 +48,7 @@ class Trial:
         compute: Compute,
         token: int,
         seconds: float,
+        end: str,
         steps: Sequence[list[Any]],
     ) -> None:
         self._sockets = sockets
@@ -55,11 +57,12 @@ class Trial:
         self._compute = compute
         self._token = token
         self._seconds = seconds
+        self._ending = end
         self._steps = steps[:STEPS]
         # Shared with all forks: the step that is computed, and the error of each that failed.
         self._page = mmap.mmap(-1, _BEGIN + _ERROR * max(1, len(self._steps)))
         self._untold: list[list[Any]] = []
-        self._end = time.perf_counter() + SECONDS
+        self._late = time.perf_counter() + SECONDS
 
     def run(self) -> None:
         """Try it in forks of this process, which stays as it is."""
@@ -113,6 +116,8 @@ class Trial:
             self._tell()
         if outcome != "ok":
             self._tell()
+            if self._ending and self._ending in str(result[0]):
+                os._exit(0)
             error = str(result[0] or outcome).encode("latin-1")[-_ERROR:]
             begin = _BEGIN + _ERROR * index
             self._page[begin : begin + len(error)] = error
@@ -120,7 +125,7 @@ class Trial:
 
     @property
     def _is_late(self) -> bool:
-        return time.perf_counter() >= self._end
+        return time.perf_counter() >= self._late
 
     def _tell(self) -> None:
         """Send the outcomes that were not sent yet."""
