@@ -134,7 +134,13 @@ ALLOWED: dict[tuple[str, str], tuple[int, str]] = {
     ("testing/rounds.py", ".open"): (1, "Runner.open, whose files bundle_file bounds"),
 }
 # Run in workers only, whose memory the kernel bounds; tests/sandbox watches what they hold.
-WORKERS = ("sandbox/wasm/", "sandbox/worker.py", "sandbox/worker_sockets.py", "sandbox/lua.py")
+WORKERS = (
+    "sandbox/wasm/",
+    "sandbox/worker.py",
+    "sandbox/worker_sockets.py",
+    "sandbox/lua.py",
+    "sandbox/watch.py",
+)
 
 
 def calls(source: str) -> Iterator[tuple[int, str]]:
