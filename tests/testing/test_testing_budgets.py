@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from aoshell.testing import open_node
 from aoshell.testing.command import main
 from aoshell.testing.opening import Zygotes
 
+REPO = Path(__file__).resolve().parents[2]
 PROGRAM = """Handlers.add("Cheap", "Cheap", function() end)
 Handlers.add("Dear", "Dear", function(msg)
   for i = 1, 100000 do end
@@ -84,6 +86,22 @@ def test_time_warns_and_does_not_fail(
     assert warning.startswith("the handler Dear, for Dear (slot 1 of shop), took ")
     assert main([]) == 0
     assert "warning: the handler Dear" in capsys.readouterr().out
+
+
+def test_steps_of_webassembly_are_its_fuel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    shutil.copy(REPO / "examples" / "wasm" / "counter.wasm", tmp_path)
+    body = """
+  local c = t:spawn("counter.wasm")
+  t:within({ steps = 10 }, function()
+    c:send { Action = "ExecuteFunction", InputData = "Some data" }
+  end)
+  """
+    text = outcomes(tmp_path, monkeypatch, capsys, body)["failure"]["text"]
+    assert "ExecuteFunction (slot 1 of " in text
+    assert "steps; 10 are allowed" in text
+    assert "coverage" not in text  # it has no line hook
 
 
 @pytest.mark.parametrize(
