@@ -386,3 +386,27 @@ def test_pytest_shows_it(shop: Path, flags: list[str]) -> None:
     assert "coverage written to p.info" in said.stdout
     assert "17 of 19 lines" in said.stdout
     assert "LH:17" in (shop / "p.info").read_text()
+
+
+def test_forks_suspended_handlers_and_imports_count(shop: Path) -> None:
+    (shop / "waits.lua").write_text(
+        'Handlers.add("Ask", "Ask", function(msg)\n  local a = 1\n'
+        '  local got = Receive({ Action = "Tell" })\n  Answer = got.Data\nend)\n'
+    )
+    coverage = Coverage()
+    zygotes = Zygotes(coverage)
+    with open_node(files=shop, supervisor=zygotes) as node:
+        process = node.spawn("waits.lua")
+        assert process.send("Ask").suspended
+        (file,) = file_totals(coverage)
+        assert file.whole.missing == [4]
+        process.send("Tell", "yes")
+        assert process.value("Answer") == "yes"
+        (file,) = file_totals(coverage)
+        assert (file.whole.missing, file.whole.lines[4]) == ([], 1)
+        twin = process.fork()
+        twin.send("Ask")
+        (file,) = file_totals(coverage)
+        assert (file.whole.lines[2], file.whole.lines[4]) == (2, 1)
+    zygotes.shut_down()
+    assert list(coverage.notes) == []
