@@ -95,7 +95,9 @@ def _read(assignment: Tabm, process: str, where: str) -> ForeignMessage:
     is_signed = inner.outcome is SignatureStatus.VERIFIED
     by = checked.committers if checked.outcome is SignatureStatus.VERIFIED else ()
     taken = _taken(message, identity, owner, assigned)
-    return ForeignMessage(assigned, taken, None, is_signed, by[0] if len(by) == 1 else "")
+    scheduler = by[0] if len(by) == 1 else ""
+    several = len(inner.committers) > 1
+    return ForeignMessage(assigned, taken, None, is_signed, scheduler, several)
 
 
 def _taken(message: Message, identity: str, owner: str, assigned: Assigned) -> Message:
