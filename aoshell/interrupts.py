@@ -65,9 +65,11 @@ def run(work: Coroutine[Any, Any, _T]) -> _T:
 
     mine = signal.getsignal(signal.SIGINT) is _end
     try:
-        if mine:  # the loop takes Ctrl-C over from this handler only
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-        return asyncio.run(work)
+        with asyncio.Runner() as runner:
+            runner.get_loop()  # made before Ctrl-C can raise: half a loop cannot be closed
+            if mine:  # the loop takes Ctrl-C over from this handler only
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+            return runner.run(work)
     finally:
         if mine:
             signal.signal(signal.SIGINT, _end)

@@ -6,7 +6,8 @@ import hashlib
 import json
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 from aoshell.bounded import jsontext
@@ -35,7 +36,12 @@ def read_sources() -> dict[str, str]:
 
 def built_in() -> tuple[str, bytes]:
     """Id and code of the environment that comes with this aoshell, as a module."""
-    data = pack(read_sources())
+    return _packed(read_sources)
+
+
+@cache  # a node is opened for each test, and the files of a program that runs stay as they are
+def _packed(read: Callable[[], dict[str, str]]) -> tuple[str, bytes]:
+    data = pack(read())
     return module_id(data), data
 
 

@@ -16,8 +16,8 @@ To a worker (`epoch`: how often it was rolled back; frames of an older epoch are
     replay      epoch seq message…           a message that was computed before; has no answer
     failed      epoch seq text               a message that had failed with this error
     dry         epoch token seconds message…
-    trial       epoch token seconds [is-doubtful message…]…  messages in turn on the state, all
-                                             undone (`trials`)
+    trial       epoch token seconds end [is-doubtful message…]…  messages in turn on the state,
+                                             all undone (`trials`)
     checkpoint  epoch seq
 
 From a worker:
@@ -51,6 +51,10 @@ from typing import Any
 from aoshell.bounded import jsontext
 
 Frame = list[Any]
+
+# One byte asks a zygote for a worker, whose two sockets come with it, or for one that begins with
+# the base; or it says that the base follows: its length in four bytes, then its code.
+WORKER, BASED, BASE = b"w", b"t", b"b"
 
 
 class FrameError(ValueError):

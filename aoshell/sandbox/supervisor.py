@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
 from aoshell.sandbox.frames import (
+    BASE,
+    BASED,
+    WORKER,
     Frame,
     FrameError,
     FrameReader,
@@ -80,10 +83,13 @@ class Supervisor:
 
     Args:
         watch: what workers of Lua processes watch, as for tests; None: nothing.
+        base: an environment of Lua that the zygote loads beside its own, once, for workers that
+            begin with it. It is ours: the zygote has no limits.
     """
 
-    def __init__(self, watch: Watch | None = None) -> None:
+    def __init__(self, watch: Watch | None = None, base: bytes = b"") -> None:
         self._watch = watch
+        self._base = base
         self._zygotes: dict[str, ZygoteHandle] = {}
         # One for all: they are read in turn. To make one for each read would map its memory anew.
         self._buffer = memoryview(bytearray(BUFFER))
@@ -91,7 +97,8 @@ class Supervisor:
     def start(self, device: str = "lua") -> None:
         """Start a device's zygote if it has none. Raises AoError where no process can start."""
         if device not in self._zygotes:
-            self._zygotes[device] = ZygoteHandle(device, watched=self._watch is not None)
+            base = self._base if device == "lua" else b""
+            self._zygotes[device] = ZygoteHandle(device, base, watched=self._watch is not None)
 
     def worker(
         self,
@@ -101,18 +108,20 @@ class Supervisor:
         on_gone: OnGone,
         device: str = "lua",
         *,
+        based: bool = False,
         watched: bool = True,
     ) -> WorkerHandle:
-        """A new worker: with the device's built-in code, if there is any, and no AO process yet.
+        """A new worker, without an AO process.
 
         Args:
+            based: it begins with the base, and not with the device's own code, if there is any.
             watched: watch it, if this supervisor watches any.
         """
         main, their_main, side, their_side = _pairs()
         try:
             for end in (main, their_main):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
-            self._send_fds(device, [their_main.fileno(), their_side.fileno()])
+            self._send_fds(device, [their_main.fileno(), their_side.fileno()], based)
         finally:
             their_main.close()
             their_side.close()
@@ -122,11 +131,11 @@ class Supervisor:
             handle.watch(self._watch)
         return handle
 
-    def _send_fds(self, device: str, fds: list[int]) -> None:
+    def _send_fds(self, device: str, fds: list[int], based: bool) -> None:
         for attempt in (1, 2):
             self.start(device)
             try:
-                self._zygotes[device].send(fds)
+                self._zygotes[device].send(fds, based)
                 return
             except OSError as error:  # the zygote died: one more is started
                 self._zygotes.pop(device).close()
@@ -164,7 +173,7 @@ def _no_worker(error: OSError) -> AoError:
 class ZygoteHandle:
     """A process that forks workers. Raises AoError where it cannot be started."""
 
-    def __init__(self, device: str, *, watched: bool = False) -> None:
+    def __init__(self, device: str, base: bytes = b"", *, watched: bool = False) -> None:
         try:
             self._control, theirs = socket.socketpair()
             null = os.open(os.devnull, os.O_RDWR)
@@ -193,10 +202,13 @@ class ZygoteHandle:
         finally:
             theirs.close()
             os.close(null)
+        if base:
+            with contextlib.suppress(OSError):  # the first worker meets a zygote that is gone
+                self._control.sendall(BASE + len(base).to_bytes(4, "big") + base)
 
-    def send(self, fds: list[int]) -> None:
+    def send(self, fds: list[int], based: bool) -> None:
         """Hand over the two sockets of a new worker. Raises OSError where the zygote is gone."""
-        socket.send_fds(self._control, [b"w"], fds)
+        socket.send_fds(self._control, [BASED if based else WORKER], fds)
 
     def close(self) -> None:
         """Kill it, which also ends its workers: they ask to die with their parent."""

@@ -57,10 +57,17 @@ def _end_out_of_memory(unraisable: Any) -> None:
 class Worker:
     """Computes messages in order; see the module's docstring, and `frames` for the commands."""
 
-    def __init__(self, sockets: WorkerSockets, host: Host, printed: Printed, floor: Floor) -> None:
+    def __init__(
+        self,
+        sockets: WorkerSockets,
+        host: Host,
+        runtime: Runtime | None,
+        printed: Printed,
+        floor: Floor,
+    ) -> None:
         self._sockets = sockets
         self._host = host
-        self._loaded = host.runtime
+        self._loaded = runtime
         self._printed = printed
         printed.renew()
         self._floor = floor
@@ -347,11 +354,11 @@ class Worker:
             cost = (seconds * 1000, 0, 0)
             self._sockets.send(["dried", token, outcome, *cost, None, printed, "", False, 0])
 
-    def _trial(self, token: int, seconds: float, *steps: list[Any]) -> None:
+    def _trial(self, token: int, seconds: float, end: str, *steps: list[Any]) -> None:
         self._end_task()
         self._runtime.print_places()
-        compute = self._compute
-        Trial(self._sockets, self._runtime, self._printed, compute, token, seconds, steps).run()
+        printed, compute = self._printed, self._compute
+        Trial(self._sockets, self._runtime, printed, compute, token, seconds, end, steps).run()
 
     def _checkpoint(self, seq: int) -> None:
         self._reap()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -13,8 +14,9 @@ from typing import NoReturn
 
 from aoshell.sandbox.confine import confine, die_with_parent
 from aoshell.sandbox.floor import Floor
+from aoshell.sandbox.frames import BASE, BASED
 from aoshell.sandbox.printed import Printed
-from aoshell.sandbox.runtime import Host
+from aoshell.sandbox.runtime import Host, Runtime
 from aoshell.sandbox.worker import Worker
 from aoshell.sandbox.worker_sockets import WorkerSockets
 
@@ -51,23 +53,37 @@ class Zygote:
         self._host = host
         self._printed = printed
         self._floor = floor
+        self._base: Runtime | None = None
 
     def serve(self) -> NoReturn:
         # Nobody waits for workers, or for forks that the zygote adopted: the kernel reaps them.
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         while True:
-            data, fds, _flags, _address = socket.recv_fds(self._control, 1, 2)
-            if not data:
+            # What is there now stays as it is: no collection of garbage in a fork touches it, or
+            # each fork would get a copy of its own.
+            gc.freeze()
+            what, fds, _flags, _address = socket.recv_fds(self._control, 1, 2)
+            if not what:
                 os._exit(0)
-            if len(fds) == 2 and os.fork() == 0:
-                die_with_parent(True)
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                os.setpgid(0, 0)
-                # A worker has no business with the control socket. It becomes a copy of /dev/null:
-                # a free number would let the worker open something.
-                os.dup2(0, self._control.fileno())
-                main, side = (socket.socket(fileno=fd) for fd in fds)
-                sockets = WorkerSockets(main, side, self._floor)
-                Worker(sockets, self._host, self._printed, self._floor).serve()
+            if what == BASE:
+                self._take_base()
+            elif len(fds) == 2 and os.fork() == 0:
+                self._work(fds, self._base if what == BASED else self._host.runtime)
             for fd in fds:
                 os.close(fd)
+
+    def _take_base(self) -> None:
+        size = int.from_bytes(self._control.recv(4, socket.MSG_WAITALL), "big")
+        code = self._control.recv(size, socket.MSG_WAITALL)
+        self._base = self._host.load(code, 0, 0)
+
+    def _work(self, fds: list[int], runtime: Runtime | None) -> NoReturn:
+        die_with_parent(True)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.setpgid(0, 0)
+        # A worker has no business with the control socket. It becomes a copy of /dev/null: a free
+        # number would let the worker open something.
+        os.dup2(0, self._control.fileno())
+        main, side = (socket.socket(fileno=fd) for fd in fds)
+        sockets = WorkerSockets(main, side, self._floor)
+        Worker(sockets, self._host, runtime, self._printed, self._floor).serve()

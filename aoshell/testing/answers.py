@@ -92,6 +92,7 @@ class Answer:
         result: as the node reports it (`protocol.message.Result`); if the handler waited for
             another message, the result that ended it.
         messages: what the handler sent, in order, spawns included.
+        assignments: the messages that it asked to assign: (id, ids of the processes).
         sources: texts of files that error messages may name.
     """
 
@@ -100,6 +101,7 @@ class Answer:
     result: Result
     messages: tuple[Mail, ...]
     sources: Mapping[str, str] = field(default_factory=dict, repr=False)
+    assignments: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -166,7 +168,8 @@ def make_answer(
     whole = results[-1]
     if later is not None and later.ok and own.output:
         whole = replace(later, output=f"{own.output}\n{later.output}".strip("\n"))
-    return Answer(message_id, sender, whole, tuple(messages), sources)
+    assigned = tuple(pair for result in results for pair in result.assignments)
+    return Answer(message_id, sender, whole, tuple(messages), sources, assigned)
 
 
 def tags_from(fields: Mapping[str, object]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from aoshell.bounded import jsontext
 from aoshell.errors import AoError
 from aoshell.nodes.values import LogEntry, ProcessInfo
 from aoshell.protocol.message import Tag
-from aoshell.shell.commands.why import ASKED
+from aoshell.shell.explaining import ASKED
 from aoshell.testing.clock import TestedNode
 
 _MOST = 100_000  # messages of one process that are looked at

@@ -13,12 +13,22 @@ from typing import Any
 from aoshell.errors import AoError, UsageError
 from aoshell.testing import budgets
 from aoshell.testing.answers import Answer, Mail
+from aoshell.testing.explaining import explain, find_troubles
 from aoshell.testing.identity import Identity
 from aoshell.testing.node import AsyncNode, AsyncProcess
 from aoshell.testing.references import with_ids
-from aoshell.testing.sources import Source, refuse_outside, refuse_parts_outside
+from aoshell.testing.snapshots import Taken
+from aoshell.testing.sources import Source, note_parts, refuse_outside
+from aoshell.testing.stamps import Reads
 
 Request = Mapping[str, Any]
+
+# Why a message failed where nothing in it said so, by its outcome.
+_STOPPED = {
+    "time": "out of time: it computed for longer than a message may (--timeout gives more)",
+    "memory": "out of memory: its process needs more than it may have",
+    "gas": "out of gas: it computed for longer than a message may",
+}
 _CODE = (".lua", ".wasm")
 
 
@@ -28,13 +38,19 @@ class Calls:
     Args:
         file: the test's own; relative file names start from its folder.
         roots: folders that files may be read from.
+        reads: is told of the files that are read.
+        taken: the test's snapshots.
 
     Attributes:
         warnings: what the test's author should know, and does not fail the test.
     """
 
-    def __init__(self, node: AsyncNode, file: Path, roots: tuple[Path, ...]) -> None:
+    def __init__(
+        self, node: AsyncNode, file: Path, roots: tuple[Path, ...], reads: Reads, taken: Taken
+    ) -> None:
         self._node = node
+        self._taken = taken
+        self._reads = reads
         self._folder = file.resolve().parent
         self._roots = tuple(root.resolve() for root in (self._folder, *roots))
         self._owners: dict[str, Identity] = {}
@@ -60,6 +76,8 @@ class Calls:
             "errors": lambda request: self._process(request).errors(),
             "letters": self._letters,
             "lost": self._lost,
+            "sent": self._sent,
+            "snapshot": self._snapshot,
             "pause": lambda request: self._process(request).pause(),
             "resume": lambda request: self._process(request).resume(),
             "queued": self._queued,
@@ -67,6 +85,8 @@ class Calls:
             "tick": lambda request: self._process(request).tick(),
             "advance": self._advance,
             "with_ids": self._with_ids,
+            "why": self._why,
+            "troubles": lambda _request: find_troubles(self._node),
             "begin_budget": self._begin_budget,
             "end_budget": self._end_budget,
             "now": lambda _request: self._node.clock.now(),
@@ -167,6 +187,12 @@ class Calls:
         kept = await self._node.undelivered()
         return [_mail_value(Mail.received(item.message)) | {"reason": item.reason} for item in kept]
 
+    async def _sent(self, _request: Request) -> list[dict[str, Any]]:
+        return [_mail_value(mail) for mail in await self._node.sent()]
+
+    async def _snapshot(self, request: Request) -> None:
+        self._taken.take(_text(request, "name"), _text(request, "text"))
+
     async def _queued(self, request: Request) -> list[dict[str, Any]]:
         return [_mail_value(mail) for mail in await self._process(request).queued()]
 
@@ -178,6 +204,12 @@ class Calls:
 
     async def _with_ids(self, request: Request) -> str:
         return await with_ids(_text(request, "code"), self._node.local, self._node.people)
+
+    async def _why(self, request: Request) -> list[str]:
+        slot = request.get("slot")
+        if type(slot) is not int or slot < 1:
+            return []  # of a dry run there is no message
+        return await explain(self._process(request), slot)
 
     async def _advance(self, request: Request) -> None:
         span = request.get("span")
@@ -224,7 +256,7 @@ class Calls:
         if path.suffix not in _CODE:
             raise AoError(f"{name} is not code", stage="load", hint="name a .lua or .wasm file")
         if path.suffix == ".lua" and path.is_file():
-            refuse_parts_outside(path, self._roots)
+            note_parts(path, self._roots, self._reads)
         return path
 
     def _found(self, name: str) -> Path:
@@ -234,6 +266,7 @@ class Calls:
         except (OSError, ValueError) as error:
             raise AoError(f"{name!r} is not a file name", stage="load") from error
         refuse_outside(name, path, self._roots)
+        self._reads.add([path])
         return path
 
 
@@ -264,12 +297,13 @@ def _answer_value(answer: Answer) -> dict[str, Any]:
         "ok": answer.ok,
         "outcome": answer.outcome,
         "output": answer.output,
-        "error": answer.error or ("" if answer.ok else answer.outcome),
+        "error": answer.error or _STOPPED.get(answer.outcome, "" if answer.ok else answer.outcome),
         "suspended": answer.suspended,
         "slot": answer.result.slot,
         "ms": answer.result.milliseconds,
         "steps": answer.steps,
         "messages": [_mail_value(mail) for mail in answer.messages],
+        "assignments": [{"Message": id, "Processes": list(to)} for id, to in answer.assignments],
     }
 
 

@@ -1,32 +1,40 @@
-"""`aoshell test`: flags and reports. Exit codes: 0 passed, 1 a test failed, 2 misuse."""
+"""`aoshell test`: flags. Exit codes: 0 passed, 1 a test failed, 2 misuse."""
 
 from __future__ import annotations
 
 import argparse
 import io
-import json
 import sys
 import time
 import warnings
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 from aoshell import interrupts
 from aoshell.errors import UsageError
 from aoshell.shell.flags.parser import CommandParser
-from aoshell.shell.view.streams import colours, writer
-from aoshell.shell.view.text import clean
+from aoshell.shell.view.streams import Write, colours, writer
+from aoshell.shell.view.text import clean_line
+from aoshell.testing.choosing import find_test_files, parse_choice
 from aoshell.testing.coverage.recorder import Coverage
-from aoshell.testing.coverage.reports import METAVAR, Wanted, parse_wanted, write_reports
-from aoshell.testing.coverage.tables import json_values
-from aoshell.testing.coverage.totals import file_totals
-from aoshell.testing.running import SECONDS, Runner, TestFailure, TestOutcome, find_test_files
+from aoshell.testing.coverage.reports import METAVAR, parse_wanted
+from aoshell.testing.lasting import last_failed
+from aoshell.testing.outcomes import TestOutcome
+from aoshell.testing.reports.base import TestReport
+from aoshell.testing.reports.github import GithubReport
+from aoshell.testing.reports.jsonlines import JsonReport
+from aoshell.testing.reports.junit import JunitFile
+from aoshell.testing.reports.text import TextReport
+from aoshell.testing.rounds import MOST_AT_ONCE, Plan, Round, run_round
+from aoshell.testing.running import SECONDS, Runner
+from aoshell.testing.settling import settle_failed, settle_snapshots
+from aoshell.testing.watching import Watch
 
 FAILED, MISUSED = 1, 2
-_MARKS = {"passed": "✓", "failed": "✗", "error": "✗", "skipped": "-"}
-_COLOURS = {"passed": "\x1b[32m", "failed": "\x1b[31m", "error": "\x1b[31m", "skipped": "\x1b[33m"}
-_RESET = "\x1b[0m"
+_REPORTS = ("text", "json", "github")
+_MOST_LISTED = 10_000  # tests that --durations lists
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -42,37 +50,115 @@ def main(arguments: Sequence[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # What the terminal's encoding lacks is shown escaped.
         sys.stdout.reconfigure(errors="backslashreplace")
+    if given.watch and (given.junit or given.report == "github" or given.coverage):
+        raise UsageError(
+            "--watch is for people", hint="leave out --junit, --report github and --coverage"
+        )
+    for text in given.coverage_report:
+        parse_wanted(text)
+    chosen = parse_choice(given.k)
     files = find_test_files(given.files)
-    say = writer(sys.stdout, needed=True)
-    report = JsonReport(say) if given.json else TextReport(say, colour=colours(sys.stdout))
     warn = writer(sys.stderr, needed=False)
+    plan = Plan(chosen, _only(files, warn) if given.last_failed else None, given.j, given.x)
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
         warnings.showwarning = lambda message, *_: warn(f"{message}\n")
+        runner = Runner(
+            given.timeout,
+            (Path.cwd(),),
+            update=given.update_snapshots,
+            coverage=Coverage() if given.coverage or given.coverage_report else None,
+        )
         try:
-            return interrupts.run(_run(files, given, report))
+            if given.watch:
+                return _watch(runner, files, plan, given)
+            return _run(runner, files, plan, given)
         except KeyboardInterrupt:
             return interrupts.INTERRUPTED
+        finally:
+            runner.close()
 
 
-async def _run(files: list[Path], given: argparse.Namespace, report: TestReport) -> int:
-    name, begin = given.k, time.perf_counter()
+def _run(runner: Runner, files: list[Path], plan: Plan, given: argparse.Namespace) -> int:
+    found = _shown_round(runner, files, plan, given)
+    if not found.outcomes:
+        raise _nothing(found, given.k)
+    settle_failed(found)
+    return FAILED if any(outcome.bad for outcome in found.outcomes) else 0
+
+
+def _shown_round(
+    runner: Runner, files: Sequence[Path], plan: Plan, given: argparse.Namespace
+) -> Round:
+    reports = _reports(given)
     wanted = [parse_wanted(text) for text in given.coverage_report]
-    coverage = Coverage() if given.coverage or wanted else None
-    runner = Runner(name, given.timeout, (Path.cwd(),), coverage)
-    try:
-        for file in files:
-            async for outcome in runner.run(file):
-                report.test(outcome)
-    finally:
-        runner.close()
-    report.end(time.perf_counter() - begin)
-    if not report.counts:
-        why = f"no test has {name!r} in its name" if name else "these files declare no tests"
-        raise UsageError(why, hint='test("name", function(t) … end) declares one')
-    if coverage is not None:
-        report.coverage(coverage, wanted)
-    return FAILED if report.counts["failed"] + report.counts["error"] else 0
+
+    def show(outcome: TestOutcome) -> None:
+        for report in reports:
+            report.test(outcome)
+
+    found = run_round(runner, files, plan, show)
+    for line in settle_snapshots(found, update=given.update_snapshots):
+        warnings.warn(line, stacklevel=1)
+    for report in reports:
+        report.end(found.seconds)
+    if runner.coverage is not None and found.outcomes:
+        reports[0].coverage(runner.coverage, wanted)
+    return found
+
+
+def _watch(runner: Runner, files: list[Path], plan: Plan, given: argparse.Namespace) -> NoReturn:
+    """Run tests, and again what a save touches; Ctrl-C ends it by KeyboardInterrupt."""
+    watch, tell = Watch(given.files), writer(sys.stderr, needed=False)
+    found = _shown_round(runner, files, plan, given)
+    while True:
+        settle_failed(found)
+        watch.learn(found)
+        tell("waiting for a save; Ctrl-C ends\n")
+        saved = interrupts.run(watch.wait(lambda path: tell(f"{_near(path)} is gone\n")))
+        tell(f"saved: {', '.join(dict.fromkeys(map(_near, saved.files)))}\n")
+        again = replace(plan, only=frozenset(saved.only))
+        found = _shown_round(runner, saved.tests, again, given)
+
+
+def _near(path: Path) -> str:
+    """A file, as it is named from the current folder."""
+    whole = path.absolute()
+    near = whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole
+    return clean_line(str(near))
+
+
+def _nothing(found: Round, choice: str) -> UsageError:
+    """Why no test ran."""
+    if not any(file.tests for file in found.files):
+        hint = 'test("name", function(t) … end) declares one'
+        return UsageError("these files declare no tests", hint=hint)
+    if choice:
+        return UsageError(f"no test fits -k {choice!r}", hint="it looks at the names of tests")
+    return UsageError("the tests that failed last time are gone", hint="leave out --last-failed")
+
+
+def _reports(given: argparse.Namespace) -> list[TestReport]:
+    say = writer(sys.stdout, needed=True)
+    reports: list[TestReport]
+    if given.json or given.report == "json":
+        reports = [JsonReport(say)]
+    elif given.report == "github":
+        reports = [GithubReport(say, slowest=given.durations)]
+    else:
+        reports = [TextReport(say, colour=colours(sys.stdout), slowest=given.durations)]
+    if given.junit is not None:
+        reports.append(JunitFile(given.junit, time.time()))
+    return reports
+
+
+def _only(files: list[Path], warn: Write) -> frozenset[tuple[str, str]] | None:
+    """The tests of these files that failed last time, None where there are none."""
+    paths = {str(path.resolve()) for path in files}
+    found = frozenset(pair for pair in last_failed() if pair[0] in paths)
+    if not found:
+        warn("no test of these files failed last time: all are run\n")
+    return found or None
 
 
 def make_parser() -> CommandParser:
@@ -84,8 +170,46 @@ def make_parser() -> CommandParser:
         allow_abbrev=False,
     )
     parser.add_argument("files", nargs="*", metavar="FILE", help="test files, or folders of them")
-    parser.add_argument("-k", default="", metavar="NAME", help="only tests with NAME in their name")
-    parser.add_argument("--json", action="store_true", help="one object a line")
+    parser.add_argument(
+        "-k",
+        default="",
+        metavar="EXPR",
+        help="only tests whose names fit: texts joined by and, or, not and brackets",
+    )
+    parser.add_argument("-x", action="store_true", help="end with the first test that fails")
+    parser.add_argument(
+        "-j",
+        type=_at_once,
+        default=0,
+        metavar="N",
+        help="how many tests run at once (as many as there are cores, up to 8)",
+    )
+    parser.add_argument(
+        "--watch", action="store_true", help="run again what a saved file touches, until Ctrl-C"
+    )
+    parser.add_argument(
+        "--last-failed",
+        action="store_true",
+        help="only the tests that failed when they were run in this folder last; all if none did",
+    )
+    parser.add_argument(
+        "--update-snapshots",
+        action="store_true",
+        help="keep what t:snapshot finds as what is right from now on",
+    )
+    parser.add_argument(
+        "--durations", type=_listed, default=0, metavar="N", help="list the N slowest tests"
+    )
+    parser.add_argument(
+        "--junit", type=Path, metavar="FILE", help="write the outcomes to FILE as JUnit's XML"
+    )
+    parser.add_argument(
+        "--report",
+        choices=_REPORTS,
+        default="text",
+        help="how outcomes are shown; github: with an annotation for each test that failed",
+    )
+    parser.add_argument("--json", action="store_true", help="one object a line: --report json")
     parser.add_argument("--coverage", action="store_true", help="show which lines of handlers ran")
     parser.add_argument(
         "--coverage-report",
@@ -111,128 +235,15 @@ def _seconds(text: str) -> float:
     return value
 
 
-class TestReport:
-    """Counts and shows outcomes.
-
-    Attributes:
-        counts: outcome → how many so far.
-    """
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
-        self.counts: Counter[str] = Counter()
-
-    def test(self, outcome: TestOutcome) -> None:
-        """Count and show a test."""
-        self.counts[outcome.outcome] += 1
-        self.show(outcome)
-
-    def show(self, outcome: TestOutcome) -> None:
-        """Show a test."""
-
-    def end(self, seconds: float) -> None:
-        """Show the totals."""
-
-    def coverage(self, coverage: Coverage, wanted: Sequence[Wanted]) -> None:
-        """Show and write which lines ran. Raises AoError where a file cannot be written."""
-        write_reports(wanted, coverage, lambda line: self.say(line + "\n"))
+def _at_once(text: str) -> int:
+    return _whole(text, MOST_AT_ONCE)
 
 
-class JsonReport(TestReport):
-    """One object for each test, and one at the end; docs/testing.md lists their fields."""
-
-    def show(self, outcome: TestOutcome) -> None:
-        failure = outcome.failure
-        self._put(
-            file=outcome.file,
-            name=outcome.name,
-            outcome=outcome.outcome,
-            ms=round(outcome.seconds * 1000, 1),
-            failure=None if failure is None else _failure(failure),
-            prints=list(outcome.prints),
-            warnings=list(outcome.warnings),
-        )
-
-    def end(self, seconds: float) -> None:
-        names = ("passed", "failed", "error", "skipped")
-        self._put(**{name: self.counts[name] for name in names}, ms=round(seconds * 1000, 1))
-
-    def coverage(self, coverage: Coverage, wanted: Sequence[Wanted]) -> None:
-        self._put(**json_values(file_totals(coverage), coverage.notes))
-        if files := [one for one in wanted if one.file]:
-            write_reports(files, coverage, lambda _line: None)
-
-    def _put(self, **fields: object) -> None:
-        self.say(json.dumps(fields) + "\n")
+def _listed(text: str) -> int:
+    return _whole(text, _MOST_LISTED)
 
 
-def _failure(failure: TestFailure) -> dict[str, object]:
-    return {
-        "text": failure.text,
-        "file": failure.file,
-        "line": failure.line,
-        "differences": [
-            {"path": item.path, "expected": item.expected, "actual": item.actual}
-            for item in failure.differences
-        ],
-    }
-
-
-class TextReport(TestReport):
-    """For people: files, their tests, and below each failed test the reason."""
-
-    def __init__(self, say: Callable[[str], None], *, colour: bool) -> None:
-        super().__init__(say)
-        self._colour = colour
-        self._file = ""
-
-    def show(self, outcome: TestOutcome) -> None:
-        if outcome.file != self._file:
-            self._file = outcome.file
-            self._line(_safe(outcome.file))
-        mark = self._painted(_MARKS[outcome.outcome], outcome.outcome)
-        took = f"  {outcome.seconds * 1000:.0f} ms" if outcome.outcome != "skipped" else "  skipped"
-        name = " ".join(_safe(outcome.name).split())
-        self._line(f"  {mark} {name or 'the file'}{took}")
-        for warning in outcome.warnings:
-            self._line(f"      {self._painted(f'warning: {_safe(warning)}', 'skipped')}")
-        if outcome.failure:
-            for line in _lines(outcome.failure):
-                self._line(f"      {line}")
-            for text in outcome.prints:
-                for line in text.splitlines():
-                    self._line(f"      │ {_safe(line)}")
-
-    def end(self, seconds: float) -> None:
-        counted = [
-            self._painted(f"{self.counts[name]} {word}", name)
-            for name, word in (
-                ("passed", "passed"),
-                ("failed", "failed"),
-                ("error", "stopped or not loaded"),
-                ("skipped", "skipped"),
-            )
-            if self.counts[name]
-        ]
-        self._line(f"{', '.join(counted) or 'no tests'} in {seconds:.2f} s")
-
-    def _line(self, text: str) -> None:
-        self.say(text + "\n")
-
-    def _painted(self, text: str, outcome: str) -> str:
-        return f"{_COLOURS[outcome]}{text}{_RESET}" if self._colour else text
-
-
-def _lines(failure: TestFailure) -> list[str]:
-    place = f"{failure.file}:{failure.line}: " if failure.line else ""
-    lines = [*(f"{place}{failure.text}").splitlines(), *failure.source.splitlines()]
-    for item in failure.differences:
-        path = f"{item.path}: " if item.path else ""
-        lines.append(f"  {path}expected {item.expected}")
-        lines.append(f"  {' ' * len(path)}got      {item.actual}")
-    return [_safe(line) for line in lines]
-
-
-def _safe(text: str) -> str:
-    """Text that untrusted code wrote, without control sequences."""
-    return clean(text, colour=False)
+def _whole(text: str, most: int) -> int:
+    if not (text.isdecimal() and text.isascii() and 1 <= int(text[:9]) <= most):
+        raise argparse.ArgumentTypeError(f"a whole number from 1 to {most:,}")
+    return int(text)

@@ -36,6 +36,7 @@ class TestSandbox:
     """One test file in a sandbox of its own.
 
     Args:
+        supervisor: has `base()` as its base.
         seconds: processor time that one step may take.
     """
 
@@ -47,9 +48,7 @@ class TestSandbox:
         self._steps = 0
         self._printed = ""
         calls = (self._on_frame, self._on_image, self._on_end)
-        self._worker = supervisor.worker(loop, *calls, watched=False)
-        code = _code()
-        self._worker.send(["code", 0, 0, MEMORY, seconds, len(code)], code)
+        self._worker = supervisor.worker(loop, *calls, based=True, watched=False)
         self._worker.send(["boot", 0, MEMORY, seconds, "tests", "", "", None, None, None])
 
     async def step(self, name: str, now: int, **values: Any) -> dict[str, Any]:
@@ -133,8 +132,8 @@ class TestSandbox:
 
 
 @cache
-def _code() -> bytes:
-    """The code of a guest, packed for a worker: ours, and the aos modules that it requires."""
+def base() -> bytes:
+    """The base of sandboxes for tests (`Supervisor`): our code, and the aos modules it requires."""
     aos = environment.read_sources()
     found = {f".{path.stem}": path.read_text(encoding="latin-1") for path in _FOLDER.glob("*.lua")}
     left = list(found.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -26,7 +26,7 @@ class Identity:
 
     def __init__(self, name: str, signer: Signer | None = None) -> None:
         self.name = name
-        self._signer = signer or _Derived(name)
+        self._signer = signer or _derived(name)
 
     @property
     def type(self) -> int:
@@ -58,6 +58,11 @@ class Identity:
 
     def __hash__(self) -> int:
         return hash(self.owner)
+
+
+@lru_cache(maxsize=1000)  # tests name the same few again and again
+def _derived(name: str) -> Signer:
+    return _Derived(name)
 
 
 class _Derived:

@@ -169,14 +169,17 @@ class AsyncNode:
 
     async def inbox(self, identity: Identity) -> list[Mail]:
         """What processes have sent to an identity, oldest first."""
+        return [mail for mail in await self.sent() if mail.target == identity.address]
+
+    async def sent(self) -> list[Mail]:
+        """What processes have sent, oldest first."""
         found: list[tuple[int, Mail]] = []
         for process in await self.processes():
             for entry in await process.entries():
                 sent = entry.result.messages if entry.result and entry.result.ok else ()
                 assigned = entry.message.assignment
                 at = assigned.order if assigned else 0
-                mails = (Mail.posted(process.id, item) for item in sent)
-                found += [(at, mail) for mail in mails if mail.target == identity.address]
+                found += [(at, Mail.posted(process.id, item)) for item in sent]
         return [mail for _at, mail in sorted(found, key=lambda pair: pair[0])]
 
     async def undelivered(self) -> list[Undelivered]:

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from types import TracebackType
 
+from aoshell.bounded import files
 from aoshell.errors import AoError
 from aoshell.nodes.clients import client_name
 from aoshell.nodes.joined.carrying import Home
@@ -28,6 +29,8 @@ from aoshell.testing.coverage.recorder import Coverage
 # Anybody can derive this key, like those of a test's identities.
 _FIXED = Fixed(BEGIN, hashlib.sha256(b"the node of aoshell's tests").digest())
 _MEMORY = Path("/dev/shm")
+DATABASE = "node.db"
+LARGEST_DATABASE = 8 << 20  # bytes of that of a node that has done nothing yet
 _ROOM = 256 << 20  # bytes that a folder in memory must have free
 
 
@@ -38,10 +41,11 @@ class Zygotes(Supervisor):
 
     Args:
         coverage: where they count lines too.
+        base: see `Supervisor`.
     """
 
-    def __init__(self, coverage: Coverage | None = None) -> None:
-        super().__init__(Watch(True, coverage.lines_came) if coverage else Watch())
+    def __init__(self, coverage: Coverage | None = None, base: bytes = b"") -> None:
+        super().__init__(Watch(True, coverage.lines_came) if coverage else Watch(), base)
         self.coverage = coverage
 
     def close(self) -> None:
@@ -85,7 +89,9 @@ class NodeOpening:
 
     async def _open(self) -> TestedNode:
         if self._folder is None:
+            database = await _new_database(self._supervisor)
             folder = self._make_folder()
+            folder.joinpath(DATABASE).write_bytes(database)
             return await LocalNode.open(folder, self._limits, self._supervisor, fixed=_FIXED)
         # Others may have the same folder, and this test's own code may block.
         home = Home(self._folder, self._supervisor, fixed=_FIXED)
@@ -131,6 +137,22 @@ class NodeOpening:
     def _remove_folder(self) -> None:
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
+
+
+_begun: list[bytes] = []
+
+
+async def _new_database(supervisor: Supervisor | None) -> bytes:
+    """The database of a node that has done nothing yet: the same for each test, so made once."""
+    if not _begun:
+        folder = Path(tempfile.mkdtemp(prefix="aoshell-test-", dir=quick_folder()))
+        try:
+            node = await LocalNode.open(folder, None, supervisor, fixed=_FIXED)
+            await node.close()
+            _begun.append(files.read(folder / DATABASE, LARGEST_DATABASE))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    return _begun[0]
 
 
 def open_node(

@@ -1,7 +1,7 @@
 """Fixtures for pytest: a node without a network, processes on it, identities, a clock.
 
 pytest finds this plugin by itself where aoshell is installed. Each test has a node of its own, so
-tests may run in any order, and in parallel (pytest-xdist).
+tests may run in any order, and in parallel (pytest-xdist). Tests in Lua are collected as well.
 
 `--aoshell-coverage` shows which lines of handlers ran.
 """
@@ -9,18 +9,20 @@ tests may run in any order, and in parallel (pytest-xdist).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from aoshell.testing.collecting import LuaFile
     from aoshell.testing.coverage.recorder import Coverage
     from aoshell.testing.identity import Identity
     from aoshell.testing.opening import Zygotes
     from aoshell.testing.sync import Clock, Node, Process
 
 
-_COVERAGE = pytest.StashKey["Coverage"]()
+COVERAGE = pytest.StashKey["Coverage"]()
 _PACKED = "aoshell_coverage"  # what a worker of xdist hands over
 
 
@@ -55,8 +57,8 @@ def pytest_configure(config: pytest.Config) -> None:
             parse_wanted(text)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
-    config.stash[_COVERAGE] = Coverage()
-    config.pluginmanager.register(_CoverageReport(config.stash[_COVERAGE]), "aoshell-coverage")
+    config.stash[COVERAGE] = Coverage()
+    config.pluginmanager.register(_CoverageReport(config.stash[COVERAGE]), "aoshell-coverage")
 
 
 class _CoverageReport:
@@ -91,12 +93,23 @@ class _CoverageReport:
             terminalreporter.write_line(str(error), red=True)
 
 
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> LuaFile | None:
+    """Collect `*_test.lua`, and any other file of Lua that the command line names."""
+    if file_path.suffix != ".lua":
+        return None
+    if not file_path.name.endswith("_test.lua") and not parent.session.isinitpath(file_path):
+        return None
+    from aoshell.testing.collecting import LuaFile
+
+    return LuaFile.from_parent(parent, path=file_path)
+
+
 @pytest.fixture(scope="session")
 def _ao_zygotes(request: pytest.FixtureRequest) -> Iterator[Zygotes]:
     """Forks workers. Starting it takes a moment, so one serves all tests."""
     from aoshell.testing.opening import Zygotes
 
-    zygotes = Zygotes(request.config.stash.get(_COVERAGE, None))
+    zygotes = Zygotes(request.config.stash.get(COVERAGE, None))
     zygotes.start()
     yield zygotes
     zygotes.shut_down()

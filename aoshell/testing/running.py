@@ -1,15 +1,16 @@
-"""Finds and runs Lua tests: each in a sandbox of its own, on a node of its own."""
+"""Runs Lua tests: each in a sandbox of its own, on a node of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aoshell.errors import AoError, UsageError
+from aoshell.errors import AoError
 from aoshell.nodes.values import Limits
 from aoshell.shell.code.bundle import ProgramBundle
 from aoshell.shell.view.errors_view import show_source
@@ -17,60 +18,17 @@ from aoshell.testing.calls import Calls
 from aoshell.testing.clock import BEGIN
 from aoshell.testing.coverage.recorder import Coverage
 from aoshell.testing.coverage.reports import SLOWER
-from aoshell.testing.guest import SandboxStoppedError, TestSandbox
+from aoshell.testing.guest import SandboxStoppedError, TestSandbox, base
 from aoshell.testing.opening import Zygotes, open_node
-from aoshell.testing.sources import bundle_file, refuse_parts_outside
+from aoshell.testing.outcomes import Difference, TestFailure, TestOutcome
+from aoshell.testing.snapshots import Taken, snapshots_file
+from aoshell.testing.sources import bundle_file, note_parts
+from aoshell.testing.stamps import Reads, Stamp
 
 SECONDS = 10.0  # that a test may take
 _COUNTED = 10**15  # fuel of a message of WebAssembly: so much that only its count matters
-_PATTERNS = ("*_test.lua", "test_*.lua")
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One place where two values differ, as Lua writes them; path "" is the value itself."""
-
-    path: str
-    expected: str
-    actual: str
-
-
-@dataclass(frozen=True, slots=True)
-class TestFailure:
-    """Why a test failed.
-
-    Attributes:
-        text: one or more lines.
-        file, line: where in the user's files; "" and 0 if unknown.
-        source: the line with its number, ready to show, or "".
-    """
-
-    text: str
-    file: str = ""
-    line: int = 0
-    source: str = ""
-    differences: tuple[Difference, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class TestOutcome:
-    """The outcome of a test.
-
-    Attributes:
-        name: "" for a file that could not be loaded.
-        outcome: "passed", "failed", "skipped", or "error": stopped by a limit, or not loaded.
-        seconds: how long it took.
-        prints: what the test itself printed.
-        warnings: what its author should know, and does not fail it.
-    """
-
-    file: str
-    name: str
-    outcome: str
-    seconds: float
-    failure: TestFailure | None = None
-    prints: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+_VERBS = 3  # kinds of requests that are named of a test which ran out of time
+_LONGER = "→ has a loop no end? --timeout S gives a test more time"
 
 
 @dataclass(slots=True)
@@ -83,6 +41,30 @@ class _TestRun:
     prints: list[str] = field(default_factory=list)
     sources: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    reads: Reads = field(default_factory=Reads)
+    taken: Taken | None = None  # its snapshots
+    asked: Counter[str] = field(default_factory=Counter)  # its requests
+    verb: str = ""  # the request that is carried out
+
+    def doing(self) -> str:
+        """What it had asked for, most first, as the end of a sentence."""
+        verbs = [f"{verb} {count:,}" for verb, count in self.asked.most_common(_VERBS)]
+        under_way = f", while {self.verb} was under way" if self.verb else ""
+        return f"{under_way}; its requests: {', '.join(verbs)}" if verbs else ""
+
+    def outcome(self, name: str, how: str, begin: float, why: TestFailure | None) -> TestOutcome:
+        """What became of it; `begin`: when it began, seconds."""
+        return TestOutcome(
+            self.shown,
+            name,
+            how,
+            time.perf_counter() - begin,
+            why,
+            tuple(self.prints),
+            tuple(self.warnings),
+            self.reads.all(),
+            {} if self.taken is None else self.taken.found,
+        )
 
     def failure(self, reported: Any) -> TestFailure:
         """The failure that the sandbox reported. Anything may be missing in that."""
@@ -106,96 +88,138 @@ class _TestRun:
         return str(folder / name) if name in self.program.files else name
 
 
-def find_test_files(given: Iterable[str]) -> list[Path]:
-    """The test files that are given, also in folders; by default those below the current one.
+@dataclass(frozen=True, slots=True)
+class DeclaredTest:
+    """A test that a file declares; `line`: where its function begins, 0 if unknown."""
 
-    Raises:
-        UsageError: there is no such file or folder, or no test file in it.
+    name: str
+    skipped: bool
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TestFile:
+    """A file of tests that was loaded.
+
+    Attributes:
+        path: as the user named it.
+        tests: in the order in which it declares them.
+        reads: the files that it was loaded from, or was to be, as they were then.
+        problem: why it could not be loaded, None where it was.
     """
-    found: dict[Path, None] = {}
-    for path in [Path(name) for name in given] or [Path()]:
-        if not path.exists():
-            raise UsageError(f"there is no file {path}", hint="aoshell test [FILE|FOLDER…]")
-        found.update(dict.fromkeys(_below_folder(path) if path.is_dir() else [path]))
-    if not found:
-        raise UsageError("there are no test files", hint=f"they are named {' or '.join(_PATTERNS)}")
-    return list(found)
 
-
-def _below_folder(folder: Path) -> Iterator[Path]:
-    """Test files, in order; hidden folders are left out."""
-    matches = {path for pattern in _PATTERNS for path in folder.rglob(pattern)}
-    for path in sorted(matches):
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts):
-            yield path
+    path: Path
+    program: ProgramBundle | None
+    tests: tuple[DeclaredTest, ...] = ()
+    reads: tuple[tuple[Path, Stamp], ...] = ()
+    problem: TestOutcome | None = None
 
 
 class Runner:
     """Runs tests, one after another.
 
     Args:
-        name: only tests whose names contain it, whatever the case.
         seconds: limit for a test.
         roots: folders that tests may read code from, besides their own.
+        update: snapshots are taken as they are now.
         coverage: where the lines that run are counted; the limits of time are wider then.
     """
 
     def __init__(
         self,
-        name: str = "",
         seconds: float = SECONDS,
         roots: tuple[Path, ...] = (),
+        *,
+        update: bool = False,
         coverage: Coverage | None = None,
     ) -> None:
-        self._name = name.lower()
+        self.coverage = coverage
+        self._update = update
         self._seconds = seconds if coverage is None else SLOWER * seconds
         self._roots = roots
-        self._zygotes = Zygotes(coverage)
+        self._zygotes = Zygotes(coverage, base())
         self._zygotes.start()
+        self._guest: TestSandbox | None = None  # has loaded a file, and run none of its tests
+        self._guest_of: TestFile | None = None
 
     def close(self) -> None:
         """End its sandboxes."""
+        self.forget_guest()
         self._zygotes.shut_down()
 
-    async def run(self, file: Path) -> AsyncIterator[TestOutcome]:
-        """The outcomes of a file's tests, each as soon as it is known."""
-        begin, shown = time.perf_counter(), str(file)
+    def forget_guest(self) -> None:
+        """End the sandbox that a file was loaded into last."""
+        if self._guest is not None:
+            self._guest.close()
+        self._guest = self._guest_of = None
+
+    async def open(self, path: Path) -> TestFile:
+        """Load a file of tests; what it declares."""
+        self.forget_guest()
+        begin, shown, reads = time.perf_counter(), str(path), Reads()
         try:
-            program = bundle_file(file)
-            roots = (file.resolve().parent, *(root.resolve() for root in self._roots))
-            refuse_parts_outside(file, roots)
+            note_parts(path, (path.resolve().parent, *map(Path.resolve, self._roots)), reads)
+            program = bundle_file(path)
         except AoError as error:
-            yield TestOutcome(shown, "", "error", 0.0, TestFailure(f"{error.what}", shown))
-            return
-        run = _TestRun(file, shown, program)
-        guest, tests, failure = await self._load(run)
-        if failure is not None:
-            spent = time.perf_counter() - begin
-            yield TestOutcome(shown, "", "error", spent, failure, tuple(run.prints))
+            failed = TestOutcome(shown, "", "error", 0.0, TestFailure(f"{error.what}", shown))
+            return TestFile(path, None, (), reads.all(), failed)
+        run = _TestRun(path, shown, program)
+        guest, tests, why = await self._load(run)
+        problem = None if why is None else run.outcome("", "error", begin, why)
+        file = TestFile(path, program, tests, reads.all(), problem)
+        self._guest, self._guest_of = guest, file
+        return file
+
+    async def run_all(self, path: Path) -> AsyncIterator[TestOutcome]:
+        """The outcomes of a file's tests, in order; or the file's own, where it is not loaded."""
+        file = await self.open(path)
+        if file.problem is not None:
+            yield file.problem
+        for index in range(len(file.tests)):
+            yield await self.run(file, index)
+
+    async def run(self, file: TestFile, index: int) -> TestOutcome:
+        """Run a test of a file that was loaded, by its place; the file is loaded anew for it."""
+        test, shown = file.tests[index], str(file.path)
+        if test.skipped:
+            return TestOutcome(shown, test.name, "skipped", 0.0)
+        assert file.program is not None
+        run, begin = _TestRun(file.path, shown, file.program), time.perf_counter()
+        run.taken = Taken(snapshots_file(file.path), test.name, update=self._update)
+        problem, outcome = None, "error"
+        if self._guest_of is file:
+            guest, self._guest, self._guest_of = self._guest, None, None
+        else:
+            guest, _tests, problem = await self._load(run)
+        if guest is None:
+            return run.outcome(test.name, "error", begin, problem)
         try:
-            for index, test in enumerate(tests, 1):
-                if self._name not in str(test["name"]).lower():
-                    continue
-                if test["skipped"]:
-                    yield TestOutcome(shown, str(test["name"]), "skipped", 0.0)
-                    continue
-                run = _TestRun(file, shown, program)
-                if guest is None:
-                    guest, _tests, failure = await self._load(run)
-                yield await self._test(run, guest, index, str(test["name"]), failure)
-                if guest is not None:
-                    guest.close()
-                guest = None
+            try:
+                async with asyncio.timeout(self._seconds):
+                    problem = await self._steps(run, guest, index + 1)
+                outcome = "failed" if problem else "passed"
+            except TimeoutError:
+                what = f"it took more than {self._seconds:g} s{run.doing()}\n{_LONGER}"
+                problem = TestFailure(what, shown, test.line)
+            except SandboxStoppedError as error:
+                problem = TestFailure(f"{error}{run.doing()}\n{_LONGER}", shown, test.line)
+            except AoError as error:
+                problem = TestFailure(_refusal(error), shown, test.line)
+            if outcome == "error":
+                run.prints += (await guest.stop_step()).splitlines()
         finally:
-            if guest is not None:
-                guest.close()
+            guest.close()
+        return run.outcome(test.name, outcome, begin, problem)
 
     async def _load(
         self, run: _TestRun
-    ) -> tuple[TestSandbox | None, list[Any], TestFailure | None]:
+    ) -> tuple[TestSandbox | None, tuple[DeclaredTest, ...], TestFailure | None]:
         """A sandbox with the file, and its tests; or the reason why it could not be loaded."""
-        guest = TestSandbox(self._zygotes, self._seconds)
         source = run.program.source.decode("utf-8", "surrogateescape")
+        try:
+            guest = TestSandbox(self._zygotes, self._seconds)
+        except AoError as error:
+            return None, (), TestFailure(_refusal(error))
         try:
             async with asyncio.timeout(2 * self._seconds):
                 report = await guest.step("load", BEGIN, source=source)
@@ -205,39 +229,17 @@ class Runner:
             else:
                 return guest, _tests(report), None
         except (SandboxStoppedError, TimeoutError) as error:
-            failure = TestFailure(str(error) or f"loading took more than {2 * self._seconds:g} s")
+            why = str(error) or f"it took more than {2 * self._seconds:g} s"
+            failure = TestFailure(f"while {run.shown} was loaded: {why}", run.shown)
         guest.close()
-        return None, [], failure
-
-    async def _test(
-        self,
-        run: _TestRun,
-        guest: TestSandbox | None,
-        index: int,
-        name: str,
-        failure: TestFailure | None,
-    ) -> TestOutcome:
-        begin, outcome = time.perf_counter(), "error"
-        if guest is not None:
-            try:
-                async with asyncio.timeout(self._seconds):
-                    failure = await self._steps(run, guest, index)
-                outcome = "failed" if failure else "passed"
-            except TimeoutError:
-                failure = TestFailure(f"it took more than {self._seconds:g} s")
-            except (SandboxStoppedError, AoError) as error:
-                failure = TestFailure(str(error))
-            if outcome == "error":
-                run.prints += (await guest.stop_step()).splitlines()
-        spent = time.perf_counter() - begin
-        told = (tuple(run.prints), tuple(run.warnings))
-        return TestOutcome(run.shown, name, outcome, spent, failure, *told)
+        return None, (), failure
 
     async def _steps(self, run: _TestRun, guest: TestSandbox, index: int) -> TestFailure | None:
         """Run a test to its end: each step, and the requests that it makes."""
         limits = Limits(seconds=max(0.5, self._seconds / 2), gas=_COUNTED)
         async with open_node(limits=limits, supervisor=self._zygotes) as node:
-            calls = Calls(node, run.file, self._roots)
+            assert run.taken is not None
+            calls = Calls(node, run.file, self._roots, run.reads, run.taken)
             run.sources, run.warnings = node.sources, calls.warnings
             report = await guest.step("run", await node.clock.now(), index=index)
             while not report.get("finished"):
@@ -245,16 +247,21 @@ class Runner:
                 answer: dict[str, Any] = {}
                 try:
                     what, arguments = report.get("what"), report.get("arguments")
+                    run.verb = str(what)
+                    run.asked[run.verb] += 1
                     answer["value"] = await calls.carry_out(what, arguments)
                 except AoError as error:
                     answer["refused"] = _refusal(error)
+                run.verb = ""
                 report = await guest.step("answer", await node.clock.now(), **answer)
             run.prints += _prints(report)
             return run.failure(report["failure"]) if "failure" in report else None
 
 
 def _refusal(error: AoError) -> str:
-    return f"{error.what} ({error.hint})" if error.hint else error.what
+    if not error.hint:
+        return error.what
+    return f"{error.what}\n→ {error.hint}" if "\n" in error.what else f"{error.what} ({error.hint})"
 
 
 def _with_source(text: str, run: _TestRun) -> str:
@@ -272,9 +279,16 @@ def _prints(report: dict[str, Any]) -> list[str]:
     return [str(text) for text in found] if isinstance(found, list) else []
 
 
-def _tests(report: dict[str, Any]) -> list[Any]:
+def _tests(report: dict[str, Any]) -> tuple[DeclaredTest, ...]:
     found = report.get("tests")
     tests = found if isinstance(found, list) else []
     if not all(isinstance(test, dict) and {"name", "skipped"} <= test.keys() for test in tests):
         raise SandboxStoppedError("the file's list of tests is invalid")
-    return tests
+    return tuple(
+        DeclaredTest(str(test["name"]), bool(test["skipped"]), _line(test.get("line")))
+        for test in tests
+    )
+
+
+def _line(found: object) -> int:
+    return found if type(found) is int and 0 <= found < 1 << 31 else 0

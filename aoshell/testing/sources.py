@@ -12,6 +12,7 @@ from aoshell.protocol.message import raw
 from aoshell.shell.code.bundle import ProgramBundle, bundle, long_string, refuse_unloadable
 from aoshell.shell.code.files import read_file
 from aoshell.shell.code.program import Program, read_program
+from aoshell.testing.stamps import Reads
 
 INLINE = "inline.lua"  # the name that errors give source without a file
 WASM = b"\0asm"
@@ -74,9 +75,18 @@ def refuse_outside(name: str, path: Path, roots: Iterable[Path]) -> None:
         )
 
 
-def refuse_parts_outside(path: Path, roots: Sequence[Path]) -> None:
-    """The same for the files that a Lua file requires: any of them may be a link."""
-    for part in read_program(path).files[:-1]:
+def note_parts(path: Path, roots: Sequence[Path], reads: Reads) -> None:
+    """Note a Lua file, what it requires, and where missing modules may appear, before it is read.
+
+    Raises:
+        AoError: stage "load"; it cannot be read, or a part lies outside of all roots: any of them
+            may be a link.
+    """
+    reads.add([path])
+    program = read_program(path)
+    reads.add(path.parent / name for name in program.absent)
+    for part in program.files[:-1]:
+        reads.add([path.parent / part.path])
         refuse_outside(part.path, path.parent / part.path, roots)
 
 

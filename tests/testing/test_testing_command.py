@@ -48,7 +48,7 @@ def test_files_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     assert main(["--nonsense"]) == 2
     assert main(["--timeout", "x"]) == 2
     assert main(["--help"]) == 0
-    with pytest.raises(UsageError, match="no test has 'nothing'"):
+    with pytest.raises(UsageError, match="no test fits -k 'nothing'"):
         main(["-k", "nothing"])
     (tmp_path / "sub" / "c.lua").write_text("")
     with pytest.raises(UsageError, match="declare no tests"):

@@ -93,7 +93,7 @@ def test_the_example_in_python(pytester: pytest.Pytester) -> None:
     for file in EXAMPLES.iterdir():
         if file.is_file():
             shutil.copy(file, pytester.path)
-    pytester.runpytest_subprocess(*PLUGIN).assert_outcomes(passed=9)
+    pytester.runpytest_subprocess(*PLUGIN).assert_outcomes(passed=15)  # six in Lua
 
 
 def test_the_example_in_lua() -> None:
@@ -108,3 +108,78 @@ def test_the_example_in_lua() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "6 passed" in done.stdout
+
+
+LUA = """
+test("good", function(t) t:equal(t:spawn("counter.lua"):get("N"), 1) end)
+
+test("bad", function(t)
+  print("said \\27[2J")
+  t:equal(t:spawn("counter.lua"):get("N"), 2)
+end)
+skip("later", function(t) end)
+test("cases", { 1, two = 2 }, function(t, case)
+  local p = t:spawn("counter.lua")
+  t:ok(p:send { Action = "Fail" })
+end)
+"""
+
+
+@pytest.fixture
+def lua(pytester: pytest.Pytester) -> pytest.Pytester:
+    (pytester.path / "counter.lua").write_text(
+        'N = 1\nHandlers.add("Fail", "Fail", function(msg)\n  error("no way")\nend)'
+    )
+    (pytester.path / "counter_test.lua").write_text(LUA)
+    return pytester
+
+
+def test_tests_in_lua_stand_beside_those_in_python(lua: pytest.Pytester) -> None:
+    """What fails shows Lua, and nothing of Python."""
+    lua.makepyfile('def test_both(ao_process): assert ao_process("counter.lua").value("N") == 1')
+    result = lua.runpytest_subprocess(*PLUGIN, "-rs")
+    result.assert_outcomes(passed=2, failed=3, skipped=1)
+    result.stdout.fnmatch_lines(
+        [
+            "counter_test.lua .FsFF*",
+            "*_ bad _*",
+            "counter_test.lua:6: not equal",
+            '  6 │   t:equal(t:spawn("counter.lua"):get("N"), 2)',
+            "  expected 2",
+            "  got      1",
+            "*Captured stdout call*",
+            "said \\\\x1b[[]2J",
+            "*_ cases: two _*",
+            "counter_test.lua:11: the message failed: *counter.lua:3: no way",
+            '  3 │   error("no way")',
+            "SKIPPED [[]1] counter_test.lua*: declared by skip()",
+        ]
+    )
+    text = result.stdout.str()
+    assert "Traceback" not in text and "aoshell/testing" not in text and ".py:" not in text
+
+
+def test_pytest_chooses_among_tests_in_lua(lua: pytest.Pytester) -> None:
+    result = lua.runpytest_subprocess(*PLUGIN, "-k", "cases and two or good")
+    result.assert_outcomes(passed=1, failed=1, deselected=3)
+    result = lua.runpytest_subprocess(*PLUGIN, "counter_test.lua::good")
+    result.assert_outcomes(passed=1)
+    # Others' files of Lua are theirs, unless they are named.
+    (lua.path / "test_other.lua").write_text("require('luaunit')")
+    (lua.path / "named.lua").write_text('test("n", function() end)')
+    lua.runpytest_subprocess(*PLUGIN, "--co", "-q").stdout.no_fnmatch_line("*other*")
+    lua.runpytest_subprocess(*PLUGIN, "named.lua").assert_outcomes(passed=1)
+
+
+def test_a_file_of_lua_that_does_not_load_is_an_error(lua: pytest.Pytester) -> None:
+    (lua.path / "broken_test.lua").write_text("test('a', function(t)\n")
+    result = lua.runpytest_subprocess(*PLUGIN)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*ERROR collecting broken_test.lua*", "broken_test.lua:2: *<eof>"])
+    assert "aoshell/testing" not in result.stdout.str()
+
+
+def test_tests_in_lua_run_beside_each_other(lua: pytest.Pytester) -> None:
+    pytest.importorskip("xdist")
+    result = lua.runpytest_subprocess(*PLUGIN, "-p", "xdist", "-n", "2")
+    result.assert_outcomes(passed=1, failed=3, skipped=1)

@@ -20,6 +20,7 @@ from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import split_error
 from aoshell.shell.view.text import format_size, without_colours
+from aoshell.shell.view.values import assignment_values
 
 _WIDTH = 60  # columns of what a hop printed
 _LOOKED_AT = 4096  # characters of it that are put into one line
@@ -142,6 +143,7 @@ def _ids(message: Message, result: Result) -> Iterator[str]:
     tags = [*message.tags, *(tag for sent in result.messages for tag in sent.tags)]
     yield from (tag.value for tag in tags if has_id_form(tag.value))
     yield from (sent.target for sent in result.messages)
+    yield from (id for _message, processes in result.assignments for id in processes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,8 @@ class _Slot:
         ]
         for sent in result.messages:
             lines += self._outgoing(sent)
+        for id, processes in result.assignments:
+            lines.append(f"assigns {id} to {', '.join(map(self._id, processes)) or 'nobody'}")
         return lines
 
     def _costs(self, result: Result) -> list[str]:
@@ -219,4 +223,5 @@ def _whole(entry: LogEntry) -> dict[str, object]:
             }
             for sent in result.messages
         ],
+        "assignments": assignment_values(result),
     }

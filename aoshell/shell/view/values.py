@@ -48,9 +48,15 @@ def _answer_value(answer: LineAnswer) -> dict[str, object]:
         "error": split_error(answer.last.error)[1] if answer.evaluated else UNEVALUATED,
         "hint": answer.hint,
         "messages": [_message_value(message) for r in answer.results for message in r.messages],
+        "assignments": [one for result in answer.results for one in assignment_values(result)],
         "ms": round(answer.milliseconds, 3),
         "gas": answer.gas,
     }
+
+
+def assignment_values(result: Result) -> list[dict[str, object]]:
+    """The messages that it asked to assign to processes."""
+    return [{"message": id, "processes": list(to)} for id, to in result.assignments]
 
 
 def _outcome_word(answer: LineAnswer) -> str:

@@ -6,6 +6,7 @@ local decode = require(".json").decode
 local mail = require(".mail")
 local raise = require(".failed").raise
 local know = require(".show").know
+local written = require(".written")
 
 local Process, Identity, Result = {}, {}, {}
 Process.__index, Identity.__index = Process, Identity
@@ -31,11 +32,13 @@ function actors.identity(name)
     local made = { name = name, address = ask("identity", { by = name }) }
     identities[name] = setmetatable(made, Identity)
     know(name, made.address)
+    written.know_identity(made.address, name)
   end
   return identities[name]
 end
 
-function actors.process(made)
+function actors.process(made, name)
+  written.know_process(made.id, name)
   return setmetatable({ id = made.id, owner = actors.identity(made.owner) }, Process)
 end
 
@@ -53,6 +56,25 @@ end
 
 -- Messages ----------------------------------------------------------------------------------------
 
+local origins = setmetatable({}, { __mode = "k" })  -- result → where it is
+local seen = {}  -- process .. slot → true: an assertion has looked at the result
+
+-- What a result is of: {process=, slot=}; slot only where it is in the log.
+function actors.origin(of) return origins[of] end
+
+-- An assertion has looked at a result.
+function actors.see(result)
+  local origin = origins[result]
+  if origin and origin.slot then seen[origin.process .. origin.slot] = true end
+end
+
+-- The newest message that failed or was not trusted, and that nothing has looked at.
+function actors.trouble()
+  for _, one in ipairs(ask("troubles")) do
+    if not seen[one.process .. one.slot] then return one.text end
+  end
+end
+
 local function result(answer, sender)
   answer.messages = mail.all(answer.messages)
   for _, msg in ipairs(answer.messages) do
@@ -67,7 +89,9 @@ local function carry(verb, process, msg, by)
     "process:" .. verb .. '({ Action = ..., Data = ..., TAG = ... }, t:as("alice"))')
   local sent = mail.outgoing(msg)
   sent.process, sent.by = process.id, by.name
-  return result(ask(verb, sent), by.address)
+  local came = result(ask(verb, sent), by.address)
+  origins[came] = { process = process.id, slot = verb == "send" and came.slot or nil }
+  return came
 end
 
 function Process:send(msg, by) return carry("send", self, msg, by) end
@@ -135,7 +159,7 @@ end
 function Identity:spawn(what)
   local asked = actors.source(what, 'alice:spawn("file.lua")')
   asked.by = self.name
-  return actors.process(ask("spawn", asked))
+  return actors.process(ask("spawn", asked), asked.name)
 end
 
 function Identity:inbox() return mail.all(ask("letters", { by = self.name })) end

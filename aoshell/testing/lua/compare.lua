@@ -21,12 +21,14 @@ local compare
 local function tables(found, path, expected, actual, partial, seen)
   if seen[expected] == actual then return end
   seen[expected] = actual
-  for key, item in next, expected do
+  -- The sandbox's `next` gives nil for false: only keys are taken from it.
+  for key in next, expected do
+    local item = rawget(expected, key)
     compare(found, path .. show.step(key), item, rawget(actual, key), partial, seen)
   end
   if partial then return end
-  for key, item in next, actual do
-    if rawget(expected, key) == nil then different(found, path .. show.step(key), nil, item) end
+  for key in next, actual do
+    if rawget(expected, key) == nil then different(found, path .. show.step(key), nil, rawget(actual, key)) end
   end
 end
 

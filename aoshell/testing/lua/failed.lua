@@ -33,10 +33,14 @@ function failed.raise(text, differences)
   error(setmetatable({ text = text, place = place(traceback("", 2)), differences = differences }, Failed), 0)
 end
 
+-- What Lua says where a result has no reply is about a nil value only.
+local NO_REPLY = "\n→ no message went back to the sender: t:sent(result, { Action = … }) says why"
+
 -- Message handler for xpcall.
 function failed.caught(value)
   if getmetatable(value) == Failed then return value end
   local text = failure.text(value)
+  if find(text, "a nil value (field 'reply')", 1, true) then text = text .. NO_REPLY end
   return setmetatable({ text = text, place = place(traceback("", 2)) }, Failed)
 end
 

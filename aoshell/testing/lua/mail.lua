@@ -1,10 +1,14 @@
 -- Messages and values: from the form that tests write to that of requests, and back.
-local getmetatable, ipairs, pairs, tonumber, tostring, type =
-  getmetatable, ipairs, pairs, tonumber, tostring, type
+local getmetatable, ipairs, pairs, setmetatable, tonumber, tostring, type =
+  getmetatable, ipairs, pairs, setmetatable, tonumber, tostring, type
 local math_type = math.type
 local encode = require(".json").encode
 
 local mail = {}
+
+local messages = setmetatable({}, { __mode = "k" })  -- those that a test has read
+
+function mail.is_message(value) return messages[value] or false end
 
 -- Processes and identities, which stand for their addresses.
 local function is_actor(value)
@@ -54,6 +58,7 @@ local ENVELOPE = {
 -- A message as handlers see one: tags by name, in Tags and on itself.
 function mail.incoming(sent)
   local msg = { Tags = {} }
+  messages[msg] = true
   for _, tag in ipairs(sent.tags) do
     msg.Tags[tag[1]] = tag[2]
     if not ENVELOPE[tag[1]] then msg[tag[1]] = tag[2] end

@@ -3,14 +3,18 @@
 --
 -- One message is one step: the file, then which of its tests to run, then the answer to each
 -- request. Requests and answers are JSON.
-local load, select, tostring, type, xpcall, _G = load, select, tostring, type, xpcall, _G
+local load, next, rawget, select, tostring, type, xpcall, _G =
+  load, next, rawget, select, tostring, type, xpcall, _G
+local math_type, sort = math.type, table.sort
 local create, resume, status = coroutine.create, coroutine.resume, coroutine.status
 local concat = table.concat
+local getinfo = debug.getinfo
 local asking = require(".asking")
 local chance = require(".chance")
 local host = require(".host")
 local json = require(".json")
 local failed = require(".failed")
+local show = require(".show").value
 local tester = require(".tester")
 
 local tests, befores = {}, {}
@@ -21,19 +25,52 @@ local run  -- the coroutine of the test
 
 -- What a test file sees ---------------------------------------------------------------------------
 
-local function declare(name, body, skipped)
-  if not loading then failed.raise("tests are declared when the file is loaded, not later") end
-  if type(name) ~= "string" or type(body) ~= "function" then
-    failed.raise('usage: test("name", function(t) ... end)')
-  end
-  for i = 1, #tests do
-    if tests[i].name == name then failed.raise("there is a test of this name already: " .. name) end
-  end
-  tests[#tests + 1] = { name = name, body = body, skipped = skipped or false }
+local USAGE = 'usage: test("name", function(t) ... end) or test("name", CASES, function(t, case) ... end)'
+local declared = {}
+
+local function add(name, body, skipped, of)
+  if declared[name] then failed.raise("there is a test of this name already: " .. name) end
+  declared[name] = true
+  local line = getinfo(of or body, "S").linedefined
+  tests[#tests + 1] = { name = name, body = body, skipped = skipped, line = line }
 end
 
-function _G.test(name, body) declare(name, body) end
-function _G.skip(name, body) declare(name, body, true) end
+-- A case's name: its key, its field `name`, or what it is.
+local function label(key, case)
+  if type(key) == "string" then return key end
+  local name = type(case) == "table" and rawget(case, "name")
+  return type(name) == "string" and name or type(case) == "string" and case or show(case)
+end
+
+-- A list of cases in its order, then those with names in the order of these.
+local function in_order(cases)
+  local keys = {}
+  for key in next, cases do
+    if type(key) ~= "string" and math_type(key) ~= "integer" then failed.raise(USAGE) end
+    keys[#keys + 1] = key
+  end
+  sort(keys, function(a, b)
+    if type(a) == type(b) then return a < b end
+    return type(a) == "number"
+  end)
+  return keys
+end
+
+local function declare(skipped, name, cases, body)
+  if not loading then failed.raise("tests are declared when the file is loaded, not later") end
+  if body == nil then cases, body = nil, cases end
+  if type(name) ~= "string" or type(body) ~= "function" then failed.raise(USAGE) end
+  if cases == nil then return add(name, body, skipped) end
+  if type(cases) ~= "table" or next(cases) == nil then failed.raise(USAGE .. ": there must be cases") end
+  local keys = in_order(cases)
+  for i = 1, #keys do
+    local case = cases[keys[i]]
+    add(name .. ": " .. label(keys[i], case), function(t) body(t, case) end, skipped, body)
+  end
+end
+
+function _G.test(...) declare(false, ...) end
+function _G.skip(...) declare(true, ...) end
 
 function _G.before(body)
   if not loading or type(body) ~= "function" then failed.raise("usage: before(function(t) ... end)") end
@@ -74,7 +111,7 @@ function steps.load(step)
   loading = false
   if not ok then return { failure = failed.describe(raised) } end
   local names = {}
-  for i = 1, #tests do names[i] = { name = tests[i].name, skipped = tests[i].skipped } end
+  for i = 1, #tests do names[i] = { name = tests[i].name, skipped = tests[i].skipped, line = tests[i].line } end
   return { tests = names }
 end
 

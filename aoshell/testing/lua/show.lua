@@ -1,7 +1,7 @@
 -- Values in Lua's own form, with keys in order, on one line.
 local byte, concat, find, format, gmatch, gsub, sub =
   string.byte, table.concat, string.find, string.format, string.gmatch, string.gsub, string.sub
-local getmetatable, next, tostring, type = getmetatable, next, tostring, type
+local getmetatable, next, rawget, tostring, type = getmetatable, next, rawget, tostring, type
 
 local show = {}
 
@@ -27,9 +27,11 @@ function show.text(value)
   return '"' .. gsub(value, '[%c"\\]', function(c) return ESCAPES[c] or format("\\%03d", byte(c)) end) .. '"' .. cut
 end
 
-local function is_name(key)
+function show.is_name(key)
   return not known[key] and type(key) == "string" and find(key, "^[%a_][%w_]*$") and not RESERVED[key]
 end
+
+local is_name = show.is_name
 
 -- A key in the form that follows its table.
 function show.step(key)
@@ -38,9 +40,9 @@ end
 
 local function fields(value, level, open)
   local parts, count = {}, 0
-  for key, item in next, value do
+  for key in next, value do
     count = count + 1
-    local text = show.value(item, level + 1, open)
+    local text = show.value(rawget(value, key), level + 1, open)
     if key == count then parts[count] = text
     elseif is_name(key) then parts[count] = key .. " = " .. text
     else parts[count] = "[" .. show.value(key, level + 1, open) .. "] = " .. text end

@@ -1,11 +1,12 @@
 -- The object `t` that each test is given. Its assertions are in asserting.lua.
-local pairs, setmetatable, tostring, type = pairs, setmetatable, tostring, type
+local pairs, select, setmetatable, tostring, type = pairs, select, setmetatable, tostring, type
 local math_type, pack, unpack = math.type, table.pack, table.unpack
 local actors = require(".actors")
 local ask = require(".asking").ask
 local mail = require(".mail")
 local asserting = require(".asserting")
 local raise = require(".failed").raise
+local written = require(".written").value
 local is, need, source = actors.is, actors.need, actors.source
 
 local Tester = setmetatable({}, { __index = asserting })
@@ -49,6 +50,15 @@ end
 
 function Tester:advance(span)
   ask("advance", { span = type(span) == "number" and span or tostring(span) })
+end
+
+-- What stands under this name beside the test file is the same; all that was sent, without a value.
+function Tester:snapshot(name, ...)
+  need(type(name) == "string" and name ~= "", 't:snapshot("name", VALUE)')
+  local value = ...
+  if select("#", ...) == 0 then value = mail.all(ask("sent")) end
+  if is(value, actors.Result) then value = value.messages end
+  ask("snapshot", { name = name, text = written(value) })
 end
 
 -- Each message that is handled while body runs may take so many steps; ms only warns.

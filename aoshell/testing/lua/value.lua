@@ -16,7 +16,8 @@ local function write(expression)
 
   local function items(value)
     local parts, count, list = {}, 0, true
-    for key, item in next, value do
+    for key in next, value do  -- the sandbox's `next` gives nil for a value of false
+      local item = value[key]
       count = count + 1
       list = list and key == count
       parts[2 * count - 1], parts[2 * count] = put(key), put(item)

@@ -1,0 +1,135 @@
+"""Which tests run: files by name, tests by an expression, and those that failed last time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from aoshell.errors import UsageError
+
+PATTERNS = ("*_test.lua", "test_*.lua")
+DEEPEST = 50  # brackets around a part of an expression
+
+_TOKEN = re.compile(
+    r"""\s*(?:(?P<quoted>"[^"]*"|'[^']*')|(?P<sign>[()])|(?P<word>[^\s()"'][^\s()]*))"""
+)
+_OPERATORS = frozenset({"and", "or", "not", "(", ")"})
+_QUOTE = "put quotes around a text that holds and, or, not or brackets"
+
+Test = Callable[[str], bool]
+"""Whether a name is chosen."""
+
+
+def find_test_files(given: Iterable[str]) -> list[Path]:
+    """The test files that are given, also in folders; by default those below the current one.
+
+    Raises:
+        UsageError: there is no such file or folder, or no test file in it.
+    """
+    found: dict[Path, None] = {}
+    for path in [Path(name) for name in given] or [Path()]:
+        if not path.exists():
+            raise UsageError(f"there is no file {path}", hint="aoshell test [FILE|FOLDER…]")
+        found.update(dict.fromkeys(_below_folder(path) if path.is_dir() else [path]))
+    if not found:
+        raise UsageError("there are no test files", hint=f"they are named {' or '.join(PATTERNS)}")
+    return list(found)
+
+
+def _below_folder(folder: Path) -> Iterator[Path]:
+    """Test files, in order; hidden folders are left out."""
+    matches = {path for pattern in PATTERNS for path in folder.rglob(pattern)}
+    for path in sorted(matches):
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts):
+            yield path
+
+
+def parse_choice(expression: str) -> Test:
+    """The test that an expression stands for; "" chooses all.
+
+    Texts are looked for in names, whatever the case; words that stand side by side are one text.
+    They are joined by `and`, `or`, `not` and brackets, as pytest's `-k` has them.
+
+    Raises:
+        UsageError: it is no such expression.
+    """
+    if not expression.strip():
+        return lambda _name: True
+    parser = _Parser(expression)
+    chosen = parser.either(0)
+    if parser.ahead:
+        parser.refuse(f"nothing may follow before {parser.ahead!r}")
+    return chosen
+
+
+class _Parser:
+    """Takes an expression from left to right: `or` binds least, `not` most.
+
+    Attributes:
+        ahead: the next operator or bracket, or a text as it was quoted; "" at the end.
+    """
+
+    def __init__(self, expression: str) -> None:
+        self._expression = expression
+        self._tokens = iter(_tokens(expression))
+        self.ahead, self._text = next(self._tokens, ("", False))
+
+    def refuse(self, why: str) -> None:
+        raise UsageError(f"-k {self._expression!r} is no expression: {why}", hint=_QUOTE)
+
+    def either(self, depth: int) -> Test:
+        """Parts joined by `or`."""
+        parts = [self._both(depth)]
+        while self._take("or"):
+            parts.append(self._both(depth))
+        return lambda name: any(part(name) for part in parts)
+
+    def _both(self, depth: int) -> Test:
+        parts = [self._one(depth)]
+        while self._take("and"):
+            parts.append(self._one(depth))
+        return lambda name: all(part(name) for part in parts)
+
+    def _one(self, depth: int) -> Test:
+        if depth > DEEPEST:
+            self.refuse(f"more than {DEEPEST} of not and brackets lie in each other")
+        if self._take("not"):
+            negated = self._one(depth + 1)
+            return lambda name: not negated(name)
+        if self._take("("):
+            inner = self.either(depth + 1)
+            if not self._take(")"):
+                self.refuse("a bracket is not closed")
+            return inner
+        if not self._text:
+            self.refuse(f"{self.ahead!r} stands where a text must" if self.ahead else "it ends")
+        words = []
+        while self._text:
+            words.append(self.ahead)
+            self._next()
+        wanted = " ".join(words).lower()
+        return lambda name: wanted in name.lower()
+
+    def _take(self, operator: str) -> bool:
+        if self._text or self.ahead != operator:
+            return False
+        self._next()
+        return True
+
+    def _next(self) -> None:
+        self.ahead, self._text = next(self._tokens, ("", False))
+
+
+def _tokens(expression: str) -> Iterator[tuple[str, bool]]:
+    """Each token, and whether it is a text."""
+    at = 0
+    while expression[at:].strip():
+        found = _TOKEN.match(expression, at)
+        if found is None:
+            raise UsageError(f"-k {expression!r} has a quote without an end", hint=_QUOTE)
+        at = found.end()
+        if found["quoted"]:
+            yield found["quoted"][1:-1], True
+        else:
+            yield found[0].strip(), found[0].strip() not in _OPERATORS

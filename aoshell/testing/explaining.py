@@ -1,0 +1,81 @@
+"""Why messages of a test became what they did, with the names that the test has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from aoshell.errors import AoError
+from aoshell.nodes.values import LogEntry
+from aoshell.shell.explaining import ask_why, explanation, other_names, read_facts
+from aoshell.testing.answers import make_answer
+from aoshell.testing.node import AsyncNode, AsyncProcess
+from aoshell.testing.references import ME
+
+_REFUSED = ("Message is not trusted! From: ", "Assignment is not trusted! From: ")
+_MOST = 20  # messages in trouble that are looked at, the newest ones
+
+
+async def explain(process: AsyncProcess, slot: int) -> list[str]:
+    """Which handlers were asked, what they answered, and what to do next, as lines.
+
+    The message is handled once more in the state before it; the result is discarded.
+
+    Returns:
+        [] where that is not known.
+    """
+    local = process.node.local
+    with suppress(AoError):
+        recorded = await local.result(process.id, slot)
+        message = (await local.schedule(process.id, slot, slot))[0]
+        facts = read_facts(await local.workbench.at(process.id, slot - 1, ask_why(message)))
+        lines = [*explanation(facts, recorded), *other_names(facts, message)]
+        if not facts.get("refused"):
+            lines.append(_next_step(facts))
+        return [_named(line, process.node) for line in lines]
+    return []
+
+
+def _next_step(facts: Mapping[str, Any]) -> str:
+    ran = [one["name"] for one in facts.get("asked") or () if one.get("verdict")]
+    own = [name for name in ran if not name.startswith("_")]
+    if own:
+        return f"→ {own[-1]} ran: msg.reply {{ … }} or Send {{ … }} in it sends a message"
+    return "→ mend the tag of the message, or the pattern of the handler that should take it"
+
+
+async def find_troubles(node: AsyncNode) -> list[dict[str, Any]]:
+    """The messages that failed or were not trusted, the newest first: process, slot, text."""
+    found: list[tuple[int, dict[str, Any]]] = []
+    for process in await node.processes():
+        for entry in await process.entries():
+            assigned = entry.message.assignment
+            why = _trouble(entry)
+            if why and assigned is not None:
+                what = entry.message.tag("Action") or "a message without Action"
+                text = _named(f"{what} {why}", node)
+                about = {"process": process.id, "slot": assigned.slot, "text": text}
+                found.append((assigned.order, about))
+    return [about for _at, about in sorted(found, key=lambda pair: -pair[0])[:_MOST]]
+
+
+def _trouble(entry: LogEntry) -> str:
+    result = entry.result
+    if result is None:
+        return ""
+    if not result.ok:
+        return f"failed: {make_answer('', '', result, None, {}).error or result.outcome}"
+    if result.output.startswith(_REFUSED):
+        return (
+            f"was not trusted: it came from {entry.message.from_}, and {entry.message.owner}"
+            " signed it, who is not among ao.authorities"
+        )
+    return ""
+
+
+def _named(text: str, node: AsyncNode) -> str:
+    for name, address in node.people.items():
+        text = text.replace(f'"{address}"', f"@{name}")  # as `eval` takes it
+        text = text.replace(address, "t.owner" if name == ME else name)
+    return text.replace(node.address, "the node of this test")

@@ -1,0 +1,54 @@
+"""What every report has."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from aoshell.shell.view.text import clean
+from aoshell.testing.coverage.recorder import Coverage
+from aoshell.testing.coverage.reports import Wanted, write_reports
+from aoshell.testing.outcomes import TestOutcome
+
+OUTCOMES = ("passed", "failed", "error", "skipped")
+WHOLE_FILE = "the file"  # stands for a test where a file could not be loaded
+
+
+class TestReport:
+    """Counts and shows outcomes.
+
+    Attributes:
+        counts: outcome → how many so far.
+        outcomes: all so far, in order.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+        self.counts: Counter[str] = Counter()
+        self.outcomes: list[TestOutcome] = []
+
+    def test(self, outcome: TestOutcome) -> None:
+        """Count and show a test."""
+        self.counts[outcome.outcome] += 1
+        self.outcomes.append(outcome)
+        self.show(outcome)
+
+    def show(self, outcome: TestOutcome) -> None:
+        """Show a test."""
+
+    def end(self, seconds: float) -> None:
+        """Show the totals."""
+
+    def coverage(self, coverage: Coverage, wanted: Sequence[Wanted]) -> None:
+        """Show and write which lines ran. Raises AoError where a file cannot be written."""
+        write_reports(wanted, coverage, lambda line: self.say(line + "\n"))
+
+
+def name_of(outcome: TestOutcome) -> str:
+    """A test's name on one line."""
+    return " ".join(safe(outcome.name).split()) or WHOLE_FILE
+
+
+def safe(text: str) -> str:
+    """Text that untrusted code wrote, without control sequences."""
+    return clean(text, colour=False)
