@@ -137,6 +137,13 @@ def recorded_later(shared: Path) -> list[Any]:
     return recording(shared, "nov")
 
 
+@pytest.fixture
+def recorded_odd(shared: Path) -> list[Any]:
+    """The same of September 2025, with line breaks in values: the node writes these as they are
+    between fields. It has lost a key of a commitment, too."""
+    return recording(shared, "odd")
+
+
 def recording(shared: Path, generation: str) -> list[Any]:
     """What was recorded, or a skip."""
     name = RECORDED.format(generation)
@@ -221,6 +228,28 @@ async def test_assignments_that_a_node_lists_without_signatures_are_named(
             node, settings(here), taken.process, "", 0, None, Changed(), told
         )
         assert found.same and found.equal == 6
+
+
+@in_loop
+async def test_messages_that_a_node_garbles_are_checked_as_json_has_them(
+    folder: Path, recorded_odd: list[Any]
+) -> None:
+    here = folder / "here"
+    async with replayed(recorded_odd) as url, home(here) as node:
+        process = process_of(recorded_odd)
+        taken = await take_from(node, settings(here), url, process, "twin", told)
+        (note,) = taken.notes  # all is signed, and checked
+        assert "its node runs it in luerl" in note
+        (sent,) = await node.schedule(process, 13, 13)
+        assert sent.data == b"a\r\nb: c\r\n\r\n--x" and sent.from_ == process
+        found = await compare_fork(
+            node, settings(here), taken.process, "", 0, None, Changed(), told
+        )
+        assert found.same and found.equal == 15
+    changed = tampered(recorded_odd, "application/aos-2", b"b: c", b"b: d")
+    async with replayed(changed) as url, home(folder / "other") as node:
+        with pytest.raises(AoError, match=r"slot 13 of .* is refused"):
+            await take_from(node, settings(folder / "other"), url, process, "twin", told)
 
 
 def tampered(exchanges: list[Any], part: str, was: bytes, now: bytes) -> list[Any]:
