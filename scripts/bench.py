@@ -309,6 +309,14 @@ async def growth(bench: Bench) -> dict[str, Any]:
     return await bench_growth.growth(make, COUNTER)
 
 
+async def long(bench: Bench) -> dict[str, Any]:
+    """A log of a million messages, and that many passing; see `bench_long`."""
+    import bench_long
+
+    found = await bench_long.long(bench, COUNTER, summary, bench_long.MESSAGES)
+    return found | await bench_long.passing(bench, COUNTER)
+
+
 class Terminal:
     """The shell in a pseudo-terminal, as a user starts it."""
 
@@ -406,6 +414,7 @@ SECTIONS = {
     "serve": serve,
     "forks": forks,
     "growth": growth,
+    "long": long,
 }
 NAMES = [*SECTIONS, "terminal", "prompt"]
 
