@@ -11,7 +11,7 @@ from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.log.totals import Totals, sums_to_keep, totals_of
 from aoshell.nodes.values import Place
 
-EVERY = 500  # messages of a process, after which its sums are kept again (`log.totals`)
+EVERY = 500  # slots of a process, after which its sums are kept again (`log.totals`)
 
 
 class Tallies:
@@ -20,15 +20,14 @@ class Tallies:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._places: dict[int, Place | None] = {}
-        self._counts: dict[int, int] = {}  # messages computed since the sums were kept
         self._due: list[int] = []
 
     def note(self, logged: Logged) -> None:
-        """Count a message that is computed; its result is written next."""
+        """Take a message that is computed; its result is written next."""
         process = logged.process
         self._places[process] = Place(logged.slot, logged.tick)
-        count = self._counts[process] = self._counts.get(process, 0) + 1
-        if count == EVERY:
+        behind = logged.slot + logged.tick
+        if behind and not behind % EVERY:
             self._due.append(process)
 
     def place(self, process: int) -> Place | None:
@@ -54,12 +53,10 @@ class Tallies:
     def _sums(self, processes: Iterable[int]) -> dict[str, int | str]:
         facts: dict[str, int | str] = {}
         for process in processes:
-            self._counts.pop(process, None)
             facts |= sums_to_keep(self._store, process)
         return facts
 
     def forget_all(self) -> None:
         """Ask the log again: some of what was noted may not have been written."""
         self._places.clear()
-        self._counts.clear()
         self._due.clear()
