@@ -100,8 +100,12 @@ class Replay:
             assert step.entry is not None
             yield Again(*step.entry, outcome, result)
 
+    async def compute(self, logged: Logged) -> tuple[str, form.FlatResult]:
+        """Outcome and result of one message. Raises AoError as `results`."""
+        return await self.run(logged.seq, make_message_frame(logged, form.load_wire(logged.body)))
+
     async def run(self, seq: int, message: list[Any]) -> tuple[str, form.FlatResult]:
-        """Outcome and result of a message that is in no log. Raises AoError as `results`."""
+        """The same of a message that is in no log."""
         found = [one async for one in self._outcomes(iter([_Step(seq, "run", message, None)]))]
         _step, outcome, result = found[-1]
         return outcome, result
