@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from aoshell.sandbox.supervisor import Supervisor
     from aoshell.shell.start import Key, Start
 
-BOOK = "remote.db"  # facts about remote nodes, in the state folder
 COLLECT = 20_000, 20, 20  # thresholds of the garbage collector; 700, 10, 10 by default
 OWN_GATEWAY = 10.0  # seconds in which a node of this machine, busy or not, shows what it is
 
@@ -222,7 +221,7 @@ def remote_node(endpoints: Endpoints, settings: Settings, key: Key, verify: str)
 
     waiting = Waiting()
     gateway = _gateway(endpoints, settings, waiting)
-    book = Book(settings.state / BOOK)
+    book = Book(settings.book)
     node: HyperBeamNode | LegacyNode
     if endpoints.kind == "legacynet":
         from aoshell.nodes.remote.legacy.node import LegacyNode, LegacyUrls
@@ -344,7 +343,7 @@ def _place(endpoints: Endpoints) -> str:
 
 def _elsewhere(settings: Settings, reference: str) -> tuple[str, str] | None:
     """The remote node on which a name or id is known, and the flags that open it."""
-    file = settings.state / BOOK
+    file = settings.book
     if not file.exists():
         return None
     from aoshell.nodes.remote.memory import home_of

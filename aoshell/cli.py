@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from aoshell.nodes.base import Node
     from aoshell.nodes.values import ProcessInfo
     from aoshell.protocol.wallet import Wallet
-    from aoshell.shell.forking import Changed, Comparison
+    from aoshell.shell.forking import Changed, Comparison, ForkedNetwork
     from aoshell.shell.journal import Past, Recorded
     from aoshell.shell.serving import Served
     from aoshell.shell.start import Start
@@ -351,18 +351,17 @@ class _Forking:
         self,
         node: Node,
         source: str,
-        place: str,
+        places: Sequence[str],
         name: str,
         tell: Callable[[str], None],
         *,
         replay: bool,
-    ) -> tuple[ProcessInfo, tuple[str, ...]]:
-        from aoshell.forks.taking import take_from
+    ) -> ForkedNetwork:
+        from aoshell.forks.network import take_network
         from aoshell.home.folders import Settings
 
         settings = Settings.find()
-        taken = await take_from(node, settings, source, place, name, tell, replay=replay)
-        return taken.process, taken.notes
+        return await take_network(node, settings, source, places, name, tell, replay=replay)
 
     async def compare(
         self,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from aoshell.bounded import files
 from aoshell.errors import AoError, UsageError
+from aoshell.forks.crons import PastCrons
 from aoshell.forks.log import ForeignLog, Tell
 from aoshell.forks.making import ForkedCode, Inserted, make_fork
 from aoshell.forks.taking import wait_until_computed
@@ -27,7 +28,12 @@ _PAGE = 500  # results that are read at once
 
 
 async def results_of(
-    log: ForeignLog, code: ForkedCode, changed: Changed, limits: Limits, tell: Tell
+    log: ForeignLog,
+    code: ForkedCode,
+    crons: PastCrons,
+    changed: Changed,
+    limits: Limits,
+    tell: Tell,
 ) -> Mapping[int, Result]:
     """What a log comes to, by slot. Nothing is written that stays.
 
@@ -41,7 +47,7 @@ async def results_of(
         try:
             now, address = int(time.time() * 1000), node.address
             made = await asyncio.to_thread(
-                make_fork, log, code, _NAME, now, address, inserted=inserted
+                make_fork, log, code, _NAME, now, address, inserted=inserted, crons=crons
             )
             await node.restore(made.data, _NAME)
             await wait_until_computed(node, log.process, made.slot, tell)
@@ -65,7 +71,7 @@ def _code(code: ForkedCode, changed: Changed) -> ForkedCode:
     """The code of a process, or that of the file that stands in for it."""
     if changed.module is None:
         return code
-    data = _read(changed.module)
+    data = read_code(changed.module)
     if data.startswith(WASM_MAGIC):
         if code.kind != "wasm":
             raise UsageError(
@@ -88,14 +94,16 @@ def _inserted(log: ForeignLog, changed: Changed) -> Inserted | None:
         raise UsageError(
             f"there is no slot {changed.behind} to load it behind", hint=f"0 to {last}"
         )
-    return Inserted(changed.behind, _read(changed.load))
+    return Inserted(changed.behind, read_code(changed.load))
 
 
 async def _check_loaded(node: LocalNode, process: str, inserted: Inserted) -> None:
     """Raise AoError where the code that was loaded failed."""
     for entry in await node.results(process, inserted.behind - 1, 2):
         result = entry.result
-        if result is not None and result.tick and result.slot == inserted.behind and result.error:
+        if result is None or (result.slot, result.tick) != (inserted.behind, 1):
+            continue
+        if result.error:
             raise AoError(
                 f"the code fails where it is loaded, behind slot {inserted.behind}: {result.error}",
                 stage="load",
@@ -103,7 +111,8 @@ async def _check_loaded(node: LocalNode, process: str, inserted: Inserted) -> No
             )
 
 
-def _read(file: Path) -> bytes:
+def read_code(file: Path) -> bytes:
+    """A module or Lua. Raises UsageError where the file cannot be read."""
     try:
         return files.read(file, LARGEST_FILE)
     except OSError as error:

@@ -1,6 +1,6 @@
 """The command `aoshell fork`: its flags and its output.
 
-Exit codes: 0, 1 where it failed, 2 misuse, 130 after Ctrl-C.
+Exit codes: 0, 1 where one or all failed, 2 misuse, 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn, Protocol
 
 from aoshell import interrupts
-from aoshell.forks.taking import Taken, take_from
+from aoshell.forks.network import take_network
 from aoshell.home.folders import Settings
 from aoshell.nodes.base import Node
 from aoshell.nodes.values import Limits
 from aoshell.protocol.wallet import Wallet
+from aoshell.shell.commands.forks import network_value, read_places
 from aoshell.shell.flags.arguments import named
 from aoshell.shell.flags.parser import CommandParser
-from aoshell.shell.forking import fork_text
+from aoshell.shell.forking import ForkedNetwork, network_text
 from aoshell.shell.view.streams import writer
 from aoshell.shell.view.text import clean
-from aoshell.shell.view.values import process_value
 
-MISUSED = 2
+FAILED, MISUSED = 1, 2
 
 
 class NodeSource(Protocol):
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str], source: Callable[[Settings, bool], NodeSource
         source: of the node of a home, which fetches modules where the second argument says so.
 
     Raises:
-        AoError: it could not be forked, and nothing of it is in the home.
+        AoError: nothing could be forked, and nothing of it is in the home.
     """
     parser = make_parser()
     try:
@@ -72,23 +72,26 @@ def main(arguments: Sequence[str], source: Callable[[Settings, bool], NodeSource
     settings.make_folders()
     opening = source(settings, False)
     opening.warm()
-    taken = interrupts.run(_take(opening, settings, given))
-    for note in (fork_text(taken.process), *taken.notes):
-        tell(note)
-    found = taken.process
-    line = json.dumps(process_value(found)) if given.json else f"{found.id} {found.name}"
-    writer(sys.stdout, needed=True)(line + "\n")
-    return 0
+    places = read_places(given.process, given.others)
+    network = interrupts.run(_take(opening, settings, given, places))
+    tell(network_text(network))
+    lines = [f"{one.process.id} {one.process.name}" for one in network.taken]
+    if given.json:
+        lines = [json.dumps(network_value(network, places))]
+    writer(sys.stdout, needed=True)("\n".join(lines) + "\n")
+    return FAILED if network.failed else 0
 
 
-async def _take(source: NodeSource, settings: Settings, given: argparse.Namespace) -> Taken:
+async def _take(
+    source: NodeSource, settings: Settings, given: argparse.Namespace, places: Sequence[str]
+) -> ForkedNetwork:
     node = await source.open(settings, Limits(), _no_key, tell)
     try:
-        return await take_from(
+        return await take_network(
             node,
             settings,
             given.source,
-            given.process,
+            places,
             given.name,
             tell,
             given.gateway or "",
@@ -132,6 +135,8 @@ def make_parser() -> ForkParser:
     add_live_process(parser)
     parser.add_argument("word", metavar="as", help=argparse.SUPPRESS)
     parser.add_argument("name", type=named, metavar="NAME", help="its name here")
+    others = "more processes of its network, by names or ids: then they speak to each other here"
+    parser.add_argument("--with", dest="others", type=named, metavar="P2,P3[@SLOT]", help=others)
     add_gateway(parser)
     replay = "compute all slots here, though its network gives a memory to begin with"
     parser.add_argument("--replay", action="store_true", help=replay)

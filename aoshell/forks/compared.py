@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from aoshell.errors import AoError, UsageError
 from aoshell.forks.cache import LogCache, cache_key
-from aoshell.forks.changing import results_of
+from aoshell.forks.changing import read_code, results_of
 from aoshell.forks.comparing import compare_log
+from aoshell.forks.crons import past_crons
 from aoshell.forks.log import ForeignLog, Tell, read_log
 from aoshell.forks.making import find_code
 from aoshell.forks.remote import Remote, cache_folder
@@ -41,7 +43,7 @@ async def compare_fork(
         )
     last = origin.slot if last is None else last
     notes: tuple[str, ...] = ()
-    if origin.memory >= 0 and changed == Changed():  # what is in the memory was not computed here
+    if origin.memory >= 0 and changed.module is None:  # what is in the memory was not computed here
         first = max(first, origin.memory + 1)
         notes = (f"up to slot {origin.memory} its memory is what {origin.vouched} says",)
     if not 0 <= first <= last <= origin.slot:
@@ -51,13 +53,17 @@ async def compare_fork(
         )
     remote = Remote.named(source or origin.source, settings)
     try:
-        begin = max(0, origin.memory) if changed == Changed() else 0
+        assert node.local is not None
+        begin = max(0, origin.memory) if changed.module is None else 0
         log = await _log(remote, settings, process.id, origin.slot, tell, begin)
-        if changed == Changed():
-            results = await _stored(node, process.id, first, last)
-        else:
-            assert node.local is not None
+        if changed.module is not None:
             results, notes = await _computed(remote, log, changed, node.local.limits, tell)
+            notes = (*notes, "computed from slot 0 on: no state is kept that another module made")
+        else:
+            results = await _stored(node, process.id, first, last)
+        if changed.load is not None:
+            behind, began = await _loaded(node, process.id, changed, last)
+            results, notes = {**results, **behind}, (*notes, began)
         return await _compared(remote, log, results, first, last, notes, tell)
     finally:
         await remote.close()
@@ -104,7 +110,25 @@ async def _computed(
     definition = log.messages[0].message
     assert definition is not None
     code = await find_code(remote, definition, limits)
-    return await results_of(log, code, changed, limits, tell), code.notes
+    crons = await past_crons(remote, log, code.kind == "wasm", None, tell)
+    results = await results_of(log, code, crons, changed, limits, tell)
+    return results, (*code.notes, *crons.notes)
+
+
+async def _loaded(
+    node: Node, process: str, changed: Changed, last: int
+) -> tuple[Mapping[int, Result], str]:
+    """The results of a fork with Lua that its owner has evaluated, and where they begin."""
+    assert node.local is not None and changed.load is not None
+    if not 0 <= changed.behind <= last:
+        raise UsageError(
+            f"there is no slot {changed.behind} to load it behind", hint=f"0 to {last}"
+        )
+    code = await asyncio.to_thread(read_code, changed.load)
+    again = await node.local.workbench.rerun(process, changed.behind, code, last)
+    began = f"behind slot {again.begin}, whose state is kept" if again.begin >= 0 else "at slot 0"
+    found = {one.slot: one for one in again.results if not one.tick}
+    return found, f"computed once more, beginning {began}"
 
 
 async def _stored(node: Node, process: str, first: int, last: int) -> Mapping[int, Result]:

@@ -3,7 +3,8 @@
 Compared are Error, Output, prompt, Messages, Spawns and Assignments. Gas and memory are not: they
 are metered in other ways. What Lua's hash seed decides (the order of `pairs`, of tags, of keys in
 JSON) and addresses that `tostring` shows may differ from one machine to another without any other
-difference: that is the kind "order".
+difference: that is the kind "order". The Lua of HyperBEAM does not say where an error was raised:
+where nothing else differs, that is the kind "position".
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from aoshell.forks.log import TOLD_EVERY, Tell
 from aoshell.forks.messages import ForeignMessage
 from aoshell.forks.remote import Remote
 from aoshell.protocol.message import Outgoing, Result, text
-from aoshell.shell.forking import ORDER, SlotDifference
+from aoshell.shell.forking import ORDER, POSITION, SlotDifference
 
 AT_ONCE = 8  # results that are asked for at the same time
 SHOWN = 400  # characters of a text in a difference
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{4,16}")
 _WORD = re.compile(r"\w+")
+_POSITION = re.compile(r"""(\[string "[^"\n]{0,200}"\]|[\w./-]{1,200}):[0-9]{1,9}: """)
 
 _Part = tuple[str, Callable[[Result], str]]
 
@@ -48,16 +50,19 @@ _PARTS: tuple[_Part, ...] = (
 
 
 def difference(slot: int, there: Result, here: Result) -> SlotDifference | None:
-    """What differs in a slot first, order and addresses last; None where all is the same."""
-    order: SlotDifference | None = None
+    """What differs in a slot first, what is explained last; None where all is the same."""
+    explained: SlotDifference | None = None
     for kind, part in _PARTS:
         theirs, ours = part(there), part(here)
         if theirs == ours:
             continue
-        if _loose(theirs) != _loose(ours):
+        if _loose(theirs) == _loose(ours):
+            explained = explained or _shown(slot, ORDER, theirs, ours)
+        elif not _POSITION.search(theirs) and theirs == _POSITION.sub("", ours):
+            explained = explained or _shown(slot, POSITION, theirs, ours)
+        else:
             return _shown(slot, kind, theirs, ours)
-        order = order or _shown(slot, ORDER, theirs, ours)
-    return order
+    return explained
 
 
 def _loose(value: str) -> list[str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aoshell.bounded.sizes import size
 from aoshell.errors import AoError
+from aoshell.forks.bundles import BUNDLE, read_bundle
 from aoshell.forks.cache import LogCache
 from aoshell.forks.messages import (
     Following,
@@ -34,6 +36,8 @@ class ForeignLog:
 
     Attributes:
         messages: of slots 0, 1, …; with a memory, of slot 0, then of its slot and those behind.
+        hyperbeam: whether a HyperBEAM node has it.
+        chained: whether its hash chain was checked.
         bytes: of the answers with them.
     """
 
@@ -41,17 +45,33 @@ class ForeignLog:
     process: str
     messages: tuple[ForeignMessage, ...]
     bytes: int
+    hyperbeam: bool = False
+    chained: bool = True
 
     @property
     def unsigned(self) -> int:
         """How many of its messages nobody has signed."""
-        return sum(found.item is None for found in self.messages)
+        return sum(not found.signed for found in self.messages)
+
+    @property
+    def schedulers(self) -> Mapping[str, int]:
+        """How many of its assignments who has signed; "" for those that were not checked."""
+        return Counter(found.scheduler for found in self.messages)
+
+
+def read_page(page: Sequence[Any], process: str, where: str) -> list[ForeignMessage]:
+    """The messages of a page, by slot, their signatures checked. Raises AoError."""
+    found: list[ForeignMessage] = []
+    for one in page:
+        is_bundle = isinstance(one, Mapping) and BUNDLE in one
+        found += read_bundle(one, process, where) if is_bundle else [read_edge(one, where)]
+    return sorted(found, key=lambda one: one.assigned.slot)
 
 
 async def read_definition(remote: Remote, process: str) -> ForeignMessage:
     """Slot 0 of a process. Raises AoError as `read_log`."""
     page = await remote.page(process, -1, 0)
-    found = read_edge(page[0], remote.source) if page else None
+    found = next(iter(read_page(page, process, remote.source)), None)
     if found is None or found.message is None:
         raise NotFoundError(
             f"{remote.source} has no log of {process}",
@@ -80,6 +100,7 @@ async def read_log(
         NotFoundError: the process is not there.
         AoError: it cannot be read, or is not what it must be; what was read is kept.
     """
+    await remote.meet(process)
     reading = _Reading(remote, process, slot, tell, begin)
     kept = [page for page in cache.pages() if page]
     try:
@@ -130,7 +151,10 @@ class _Reading:
                 hint=f"it has slots 0 to {last}",
             )
         found = tuple(self._messages[: wanted + 1 - self._begin])
-        return ForeignLog(self._remote.source, self._process, found, self._bytes)
+        remote = self._remote
+        chained = self._following is None or self._following.chained
+        where, node = remote.source, remote.is_hyperbeam
+        return ForeignLog(where, self._process, found, self._bytes, node, chained)
 
     async def take_kept(self, pages: Sequence[Sequence[Any]]) -> None:
         """Take the pages of a cache."""
@@ -201,22 +225,22 @@ class _Reading:
     async def _take(self, page: Sequence[Any]) -> None:
         where, remote = self._remote.source, self._remote
         # In a thread: signatures take a tenth of a millisecond each.
-        found = await asyncio.to_thread(lambda: [read_edge(edge, where) for edge in page])
+        found = await asyncio.to_thread(read_page, page, self._process, where)
         if self._following is None:
             fork = await remote.forked(self._process)
             self._following = Following(
                 self._process,
                 where,
-                chained=remote.chained,
+                hyperbeam=remote.is_hyperbeam,
                 begin=self._begin,
                 unlinked=fork.slot if fork else -1,
             )
-        found.sort(key=lambda one: one.assigned.slot)
         for one in found:
             self._following.follow(one)
             if one.message is None:
                 code = await remote.gateway.code(one.assigned.message)
-                one = message_from_gateway(code, one.assigned)
+                fetched = message_from_gateway(code, one.assigned)
+                one = replace(fetched, scheduler=one.scheduler)
             self._messages.append(one)
         self._bytes += sum(len(json.dumps(edge)) for edge in page)
         if self._bytes > LARGEST_LOG:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aoshell.errors import AoError, UsageError
+from aoshell.forks.crons import INTERVAL, NO_CRONS, CronMessage, PastCrons
 from aoshell.forks.log import ForeignLog
 from aoshell.forks.messages import ForeignMessage
 from aoshell.forks.remote import ForeignMemory, Remote
@@ -20,8 +21,9 @@ from aoshell.nodes.local.history import records, transfer
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import OF_UNIT, Computed, Logged, Origin, ProcessRow
 from aoshell.nodes.local.modules import WASM_MAGIC
+from aoshell.nodes.local.rerunning import owners_eval
 from aoshell.nodes.remote.arweave.verified import VerifiedCode
-from aoshell.nodes.values import Limits, envelope
+from aoshell.nodes.values import Limits
 from aoshell.protocol.encoding import b64url, has_id_form
 from aoshell.protocol.message import Message, Tag, printable
 from aoshell.sandbox import environment
@@ -29,6 +31,10 @@ from aoshell.sandbox import environment
 LARGEST_MEMORY = 4 << 30  # bytes that a forked guest may grow to, whatever its module says
 _UNITS = {"kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
 _LIMIT = re.compile(r"([1-9][0-9]{0,6})-(kb|mb|gb)")
+_LUERL = (
+    "its node runs it in luerl, and here it runs in Lua 5.3: numbers that are made of texts,"
+    " errors, block times and keys of messages may differ; .compare tells"
+)
 _WEAVE_DRIVE = ("Availability-Type", "Extension")
 
 
@@ -89,7 +95,7 @@ async def find_code(remote: Remote, definition: Message, limits: Limits) -> Fork
             return _environment(f"{remote.source} runs its built-in environment for it")
         raise
     if not code.data.startswith(WASM_MAGIC):
-        return _lua(code)
+        return _lua(code, (_LUERL,) if remote.is_hyperbeam else ())
     _refuse_weave_drive(code.tags)
     memory, notes = _memory(code, limits)
     told = {
@@ -107,11 +113,12 @@ def _environment(why: str) -> ForkedCode:
     return ForkedCode(module, "environment", b"", "", Limits().memory, notes)
 
 
-def _lua(code: VerifiedCode) -> ForkedCode:
+def _lua(code: VerifiedCode, notes: tuple[str, ...]) -> ForkedCode:
     """A module in Lua; an environment of another version has JSON that names its sources."""
     if code.data.startswith(b'{".'):
         return _environment("it runs the environment of another version of aoshell")
-    return ForkedCode(environment.module_id(code.data), "lua", code.data, "", Limits().memory)
+    module = environment.module_id(code.data)
+    return ForkedCode(module, "lua", code.data, "", Limits().memory, notes)
 
 
 def _memory(code: VerifiedCode, limits: Limits) -> tuple[int, tuple[str, ...]]:
@@ -147,6 +154,7 @@ def make_fork(
     *,
     inserted: Inserted | None = None,
     memory: ForeignMemory | None = None,
+    crons: PastCrons = NO_CRONS,
 ) -> MadeFork:
     """A fork with all slots of a log, none of them computed yet.
 
@@ -156,6 +164,7 @@ def make_fork(
         node: address of the node that gets it.
         inserted: is evaluated between two of its slots, to compare (`forks.changing`).
         memory: that it begins with; the log has slot 0, then that of the memory.
+        crons: its cron messages up to the end of the log.
 
     Raises:
         AoError: the log does not begin with the definition of the process.
@@ -168,8 +177,9 @@ def make_fork(
             hint="nothing was forked",
         )
     flat = [part for tag in first.tags for part in (form.narrow(tag.name), form.narrow(tag.value))]
-    notes = list(code.notes)
-    schedules = _schedules(flat, now, notes)
+    notes = [*code.notes, *crons.notes]
+    if first.tag(INTERVAL):
+        notes.append("its cron messages come no more by themselves: .tick sends one")
     own, _ = environment.built_in()
     wanted = first.tag("Module")
     row = ProcessRow(
@@ -180,7 +190,7 @@ def make_fork(
         module=code.module,
         environment=own,
         created=now,
-        cron=schedules,
+        cron=_schedules(flat, now),
         memory=code.memory,
         alias=wanted if has_id_form(wanted) and wanted != code.module else "",
         authority=fixed_authority(AUTO, node, flat),
@@ -212,7 +222,8 @@ def make_fork(
     if log.unsigned:
         many = "message is" if log.unsigned == 1 else "messages are"
         notes.append(f"{log.unsigned:,} {many} not signed: {log.source} alone vouches for that")
-    found = _records(row, log, code, inserted)
+    notes += _scheduling_notes(log, first)
+    found = _records(row, log, code, inserted, crons)
     found[1:1] = held
     if memory is not None:
         _mark_as_held(found, memory.slot)
@@ -220,32 +231,53 @@ def make_fork(
     return MadeFork(b"".join(parts), last.slot, tuple(notes))
 
 
-def _schedules(tags: list[str], now: int, notes: list[str]) -> str:
+def _scheduling_notes(log: ForeignLog, definition: Message) -> list[str]:
+    """What a person should know of who put the messages into their slots."""
+    notes, signed = [], log.schedulers
+    if not log.chained:
+        notes.append("its hash chain is not checked: its form is not that of HyperBEAM's scheduler")
+    if many := signed.get("", 0):
+        who = "1 assignment is" if many == 1 else f"{many:,} assignments are"
+        why = "lists them without" if log.hyperbeam else "does not list all that was signed, or no"
+        notes.append(f"{who} not checked: {log.source} {why} signatures, so it alone vouches")
+    others = {address for address in signed if address and address != definition.tag("Scheduler")}
+    if log.hyperbeam and others:
+        keys = ", ".join(sorted(others)[:3])
+        notes.append(f"assignments are signed by {keys}, whom its definition names no scheduler")
+    return notes
+
+
+def _schedules(tags: list[str], now: int) -> str:
     try:
         found = cron.parse_schedules(tags, now)
-    except UsageError:
+    except UsageError:  # units have others, too
         found = []
-    if found or "Cron-Interval" in tags[::2]:
-        notes.append(
-            "it has cron messages, which no scheduler lists: those of the past are left out, so its"
-            " state may differ; .tick sends one"
-        )
     return cron.dump_schedules(found)
 
 
 def _records(
-    row: ProcessRow, log: ForeignLog, code: ForkedCode, inserted: Inserted | None
+    row: ProcessRow,
+    log: ForeignLog,
+    code: ForkedCode,
+    inserted: Inserted | None,
+    crons: PastCrons,
 ) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [{"process": records.without_defaults(row)}]
     if code.data:
         found.append({"module": [code.module, code.kind, records.text_of(code.data)]})
-    chain = ""
-    for number, one in enumerate(log.messages):
-        logged = _logged(number + 1, one, chain, OF_UNIT if code.told else "")
+    chain, seq = "", 0
+    for one in log.messages:
+        seq += 1
+        logged = _logged(seq, one, chain, OF_UNIT if code.told else "")
         chain = logged.chain
-        found.append(records.of_entry(logged, None))
+        behind = [logged]
         if inserted is not None and logged.slot == inserted.behind:
-            found.append(records.of_entry(_evaluated(row, logged, inserted), None))
+            behind.append(owners_eval(row, logged, inserted.code))
+        behind += [_cron_message(row, logged, made) for made in crons.behind.get(logged.slot, ())]
+        for tick, each in enumerate(behind):
+            seq = logged.seq + tick
+            numbered = each._replace(seq=seq, root=seq, tick=tick)
+            found.append(records.of_entry(numbered, None))
     return found
 
 
@@ -254,18 +286,17 @@ def _mark_as_held(found: list[dict[str, Any]], slot: int) -> None:
     body = form.dump_result(form.FlatResult(False, "", "", False, 0, [0, 0]))
     for record in found:
         message = record.get("message")
-        if message is not None and message["slot"] <= slot:
+        if message is not None and (message["slot"], message["tick"]) <= (slot, 0):
             done = Computed(message["seq"], "ok", 0.0, 0, 0, 0, body)
             record["result"] = done._asdict() | {"body": body.decode("latin-1")}
 
 
-def _evaluated(row: ProcessRow, before: Logged, inserted: Inserted) -> Logged:
-    """An Eval of the owner, in the place of a cron message behind a slot."""
-    tags = (*envelope("Message"), Tag("Action", "Eval"))
-    identity = b64url(hashlib.sha256(before.id.encode() + inserted.code).digest())
-    message = Message(identity, row.owner, row.owner, row.id, tags, inserted.code)
+def _cron_message(row: ProcessRow, before: Logged, made: CronMessage) -> Logged:
+    message = Message("", row.owner, row.owner, row.id, made.tags, b"")
     body = form.dump_wire(form.from_message(message))
-    return before._replace(tick=1, id=identity, signed=None, body=body)
+    return before._replace(
+        id="", timestamp=made.timestamp, height=made.height, signed=None, body=body
+    )
 
 
 def _logged(seq: int, found: ForeignMessage, before: str, message_form: str) -> Logged:

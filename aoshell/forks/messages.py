@@ -21,7 +21,7 @@ from aoshell.nodes.remote.arweave.transactions import NotVerifiedError
 from aoshell.nodes.remote.results import words
 from aoshell.nodes.remote.schedules import member, no_schedule
 from aoshell.protocol.ans104 import DataItem
-from aoshell.protocol.encoding import b64url, brief, has_id_form
+from aoshell.protocol.encoding import b64url, brief, has_id_form, unb64url
 from aoshell.protocol.message import Message, Tag, by_lower_name, raw, text
 
 LONGEST_NUMBER = 15  # digits of a slot, a time, a height
@@ -57,12 +57,16 @@ class ForeignMessage:
 
     Attributes:
         message: None where only its id was assigned: its text is at the gateway.
-        item: as it was signed; None where nobody has signed it.
+        item: as it was signed; None where nobody has signed it, or in another form.
+        signed: whether a signature of it was checked, in whatever form.
+        scheduler: address of who signed its assignment, checked; "" where that was not.
     """
 
     assigned: Assigned
     message: Message | None
     item: DataItem | None
+    signed: bool = False
+    scheduler: str = ""
 
 
 def read_edge(edge: Any, where: str) -> ForeignMessage:
@@ -74,6 +78,7 @@ def read_edge(edge: Any, where: str) -> ForeignMessage:
     try:
         node = edge["node"]
         assigned = _assigned(node["assignment"], where)
+        scheduler = _scheduler(node["assignment"])
         given = node.get("message")
         if given is not None and not isinstance(given, Mapping):
             raise TypeError("a message is no map")
@@ -81,9 +86,9 @@ def read_edge(edge: Any, where: str) -> ForeignMessage:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise no_schedule(where, error) from None
     if given is None:
-        return ForeignMessage(assigned, None, None)
+        return ForeignMessage(assigned, None, None, scheduler=scheduler)
     message, item = _message(given, tags, assigned, where)
-    return ForeignMessage(assigned, message, item)
+    return ForeignMessage(assigned, message, item, item is not None, scheduler)
 
 
 def _assigned(given: Mapping[str, Any], where: str) -> Assigned:
@@ -103,6 +108,20 @@ def _assigned(given: Mapping[str, Any], where: str) -> Assigned:
         _count(named.get("epoch") or "0"),
         exclude,
     )
+
+
+def _scheduler(given: Mapping[str, Any]) -> str:
+    """Address of who signed an assignment; "" where nobody has, or it does not say what was signed:
+    the oldest ones are bundles, whose data no schedule has."""
+    owner, signature = member(given, "owner"), words(member(given, "signature"))
+    if not signature or not isinstance(owner, Mapping):
+        return ""
+    identity, tags = words(member(given, "id")), member(given, "tags")
+    node = {"signature": signature, "owner": owner, "tags": tags, "anchor": "", "recipient": ""}
+    try:
+        return verified.verify_item(identity, node, b"").owner
+    except (NotVerifiedError, AoError):
+        return ""
 
 
 def _count(digits: str) -> int:
@@ -176,7 +195,7 @@ def message_from_gateway(code: verified.VerifiedCode, assigned: Assigned) -> For
     owner = item.owner_address if item else code.owner
     anchor = text(item.anchor) if item else ""
     message = message_of(code.id, owner, code.tags, code.data, anchor, assigned)
-    return ForeignMessage(assigned, message, item)
+    return ForeignMessage(assigned, message, item, signed=True)
 
 
 def _tags(listed: Any, where: str) -> tuple[Tag, ...]:
@@ -198,9 +217,12 @@ class Following:
     """Checks that messages follow each other: slots, process and hash chain.
 
     Args:
-        chained: whether the links are checked; HyperBEAM's are of another form.
+        hyperbeam: its links have the form of HyperBEAM's scheduler.
         begin: the first slot.
         unlinked: the last slot whose link is not checked: `where` has it from elsewhere.
+
+    Attributes:
+        chained: whether the links are checked; of another form than HyperBEAM's they cannot be.
     """
 
     def __init__(
@@ -208,16 +230,18 @@ class Following:
         process: str,
         where: str,
         *,
-        chained: bool = True,
+        hyperbeam: bool = False,
         begin: int = 0,
         unlinked: int = -1,
     ) -> None:
         self._begin = begin
         self._process = process
         self._where = where
-        self._chained = chained
+        self._hyperbeam = hyperbeam
         self._unlinked = unlinked
         self._last: Assigned | None = None
+        self._links = 0
+        self.chained = True
 
     def follow(self, found: ForeignMessage) -> None:
         """Take the next message. Raises AoError, stage "schedule", where it is not the next."""
@@ -239,16 +263,20 @@ class Following:
         self._last = assigned
 
     def _breaks(self, last: Assigned, found: ForeignMessage) -> bool:
-        if not self._chained or last.height < CHECKED_SINCE:
-            return False
         if found.assigned.slot <= self._unlinked:
             return False
+        message = found.message.id if found.message else found.assigned.message
         chain = found.assigned.chain
-        try:
-            link = next_link(last.id, last.chain)
-        except ValueError:
-            return True
-        return chain not in (link, _own_link(last.chain, found.assigned.message))
+        if not self._hyperbeam:
+            return last.height >= CHECKED_SINCE and chain not in _links(last, message)
+        if not self.chained:
+            return False
+        fits = chain in _hyperbeam_links(last.chain, message)
+        if not fits and not self._links:  # the first link tells of which form they are
+            self.chained = False
+            return False
+        self._links += 1
+        return not fits
 
     def _refused(self, what: str) -> AoError:
         return AoError(
@@ -258,6 +286,25 @@ class Following:
         )
 
 
-def _own_link(link: str, message: str) -> str:
-    """The next link in the form of aoshell's own processes (`log.scheduler`)."""
-    return b64url(hashlib.sha256((link + message).encode()).digest())
+def _links(last: Assigned, message: str) -> tuple[str, ...]:
+    """The next link in the forms of the network, and of aoshell's own processes
+    (`log.scheduler`)."""
+    own = b64url(hashlib.sha256((last.chain + message).encode()).digest())
+    try:
+        return next_link(last.id, last.chain), own
+    except ValueError:
+        return (own,)
+
+
+def _hyperbeam_links(link: str, message: str) -> tuple[str, ...]:
+    """The next link as HyperBEAM's scheduler makes it: behind the bytes of the last one, or behind
+    its text, as in June 2025 and where a node has started anew.
+
+    Source: `next_hashchain` in dev_scheduler_server.erl, and nodes of June and September 2025.
+    """
+    try:
+        before = unb64url(link)
+    except ValueError:
+        return ()
+    ways = (before + message.encode(), (link + message).encode())
+    return tuple(b64url(hashlib.sha256(way).digest()) for way in ways)

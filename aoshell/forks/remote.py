@@ -17,6 +17,7 @@ from typing import Any
 from aoshell.bounded import zipped
 from aoshell.bounded.sizes import size
 from aoshell.errors import AoError
+from aoshell.forks.hypernode import HyperNode
 from aoshell.forks.messages import LONGEST_NUMBER, Assigned
 from aoshell.home.endpoints import HYPERBEAM, LEGACY, Endpoints, resolve_endpoints
 from aoshell.home.folders import Settings
@@ -59,11 +60,14 @@ class ForeignMemory:
 
     Attributes:
         vouched: who says so.
+        timestamp: of the last message that is in it, milliseconds since the Unix epoch: that of its
+            slot, or of a cron message behind it.
     """
 
     slot: int
     data: bytes = field(repr=False)
     vouched: str
+    timestamp: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,6 @@ class Remote:
     Attributes:
         source: URL of who schedules, for people and for the home.
         gateway: has modules, and messages that were assigned by their ids.
-        chained: its hash chain is the network's.
     """
 
     def __init__(self, endpoints: Endpoints, settings: Settings) -> None:
@@ -99,6 +102,7 @@ class Remote:
         self.gateway = Gateway(gateway, settings.cache / "modules")
         self._raw = gateway
         self._unit = ComputeUnit(self._computer, self.waiting)
+        self._node = HyperNode(self._computer, settings)
         self._by_unit: bool | None = True if legacy else None
         self._forked: dict[str, ForeignFork | None] = {}
         self.source = self._scheduler.endpoint
@@ -129,34 +133,47 @@ class Remote:
     async def close(self) -> None:
         for client in (self._scheduler, self._computer, self._raw):
             await client.close()
+        self._node.close()
 
     # The log ----------------------------------------------------------------------------------
 
+    async def meet(self, process: str) -> None:
+        """Learn whether it is a HyperBEAM node. Raises AoError as `page`."""
+        if self._by_unit is None:
+            await self.page(process, -1, 0)
+
     @property
-    def chained(self) -> bool:
-        return self._by_unit is not False
+    def is_hyperbeam(self) -> bool:
+        """Whether it is a HyperBEAM node; known when it was met."""
+        return self._by_unit is False
 
     async def page(self, process: str, after: int, last: int) -> Sequence[Any]:
-        """Edges of the slots behind `after`, up to `last` at most; () at the end of the log.
+        """What `log.read_page` reads of the slots behind `after`, up to `last` at most; () at the
+        end of the log.
 
         Raises:
             NotFoundError: the process is not there.
             AoError: stage "schedule".
         """
-        if self._by_unit is None:
-            self._by_unit = await self._is_unit(process)
-        limit = min(PAGE, last - after)
-        if self._by_unit:
+        by_unit = await self._is_unit(process) if self._by_unit is None else self._by_unit
+        if by_unit:
+            limit = min(PAGE, last - after)
             query = f"process-id={process}&from-nonce={after}&limit={limit}"
             answer = await self._ask(f"/{process}?{query}")
+            page = _edges(answer)
         else:
-            span = f"from={after + 1}&to={after + limit}"
+            page = await self._node.bundle(process, after, last)
+        if not by_unit and page is None:  # it gives no signatures
+            span = f"from={after + 1}&to={min(last, after + PAGE)}"
             path = f"/{process}~process@1.0/schedule?{span}&accept=application/aos-2"
             answer = await self._ask(path)
-        edges = _edges(answer)
-        if edges is None:
+            page = _edges(answer)
+            if page:
+                self._node.has_no_bundles()
+        if page is None:
             raise _no_log(answer, process)
-        return edges
+        self._by_unit = by_unit  # it has answered: of a process that is not there nobody can tell
+        return page
 
     async def _is_unit(self, process: str) -> bool:
         answer = await self._ask(f"/{process}?process-id={process}&from-nonce=-1&limit=1")
@@ -168,9 +185,8 @@ class Remote:
         Raises:
             AoError: it cannot be asked, or says what is no slot.
         """
-        if self._by_unit is None:
-            self._by_unit = await self._is_unit(process)
-        if not self._by_unit:
+        by_unit = await self._is_unit(process) if self._by_unit is None else self._by_unit
+        if not by_unit:
             answer = await self._ask(f"/{process}~process@1.0/slot/current")
             text = answer.text().strip()
             return self._slot(process, text) if answer.ok and _is_number(text) else None
@@ -199,12 +215,13 @@ class Remote:
 
         `aoshell serve` says it; a scheduler unit of the network has no forks.
 
-        Raises:
-            AoError: it cannot be asked.
+        One that cannot be asked says nothing: its log is then checked as every other.
         """
         if process not in self._forked:
-            answer = await self._ask(f"/processes/{process}") if self.chained else None
-            self._forked[process] = None if answer is None else _fork_of(answer)
+            self._forked[process] = None
+            with contextlib.suppress(AoError):
+                if not self.is_hyperbeam:
+                    self._forked[process] = _fork_of(await self._ask(f"/processes/{process}"))
         return self._forked[process]
 
     async def _ask(self, path: str) -> Response:
@@ -231,7 +248,9 @@ class Remote:
                 stage="fork",
                 hint="--replay computes all slots here",
             )
-        return ForeignMemory(int(slot), answer.body, self._computer.endpoint)
+        time = answer.header("last-timestamp")
+        timestamp = int(time) if time.isdecimal() and len(time) <= 15 else 0
+        return ForeignMemory(int(slot), answer.body, self._computer.endpoint, timestamp)
 
     async def checkpoint(self, process: str, module: str, last: int) -> ForeignMemory | None:
         """The newest memory at or before a slot that a trusted owner has put on Arweave.
@@ -271,25 +290,17 @@ class Remote:
         digest = hashlib.sha256(memory).hexdigest()
         if said.get("SHA-256") != digest:
             raise _lies(id, "its memory has another SHA-256 than it says")
-        return ForeignMemory(slot, memory, f"{code.owner} (checkpoint {id})")
+        time = said.get("Timestamp", "")
+        timestamp = int(time) if time.isdecimal() and len(time) <= 15 else 0
+        return ForeignMemory(slot, memory, f"{code.owner} (checkpoint {id})", timestamp)
 
     # Results ----------------------------------------------------------------------------------
 
     async def result(self, process: str, slot: int, message: str) -> Result:
         """The result of a slot there. Raises AoError, stage "compute"."""
-        if self._by_unit is not False:
-            return await self._unit.result(process, message, slot)
-        path = f"/{process}~process@1.0/compute&slot={slot}/results/json"
-        answer = await self._computer.get("compute", path, seconds=SECONDS)
-        if not answer.ok:
-            raise AoError(
-                f"{answer.by} does not give slot {slot} of {process}: {answer.status}",
-                stage="compute",
-            )
-        value = answer.json("compute")
-        if isinstance(value, Mapping) and isinstance(value.get("json"), Mapping):
-            value = value["json"].get("body", value)
-        return from_json(process, slot, value, 0.0, answer.by)
+        if self.is_hyperbeam:
+            return await self._node.result(process, slot)
+        return await self._unit.result(process, message, slot)
 
     async def results(self, process: str, first: Assigned, last: Assigned) -> dict[int, Result]:
         """Results from one slot to another, by slot: as many as the compute unit lists.
@@ -297,7 +308,7 @@ class Remote:
         It lists no errors, and nothing that nobody has asked for.
         """
         found: dict[int, Result] = {}
-        if self._by_unit is False:
+        if self.is_hyperbeam:
             return found
         since, until = str(first.timestamp - 1), cursor(last.timestamp, last.slot)
         with contextlib.suppress(AoError):  # then each slot is asked for
@@ -316,12 +327,16 @@ class Remote:
     async def module(self, id: str) -> VerifiedCode:
         """The code of a process, verified: by its signature, or by its hash where that is its id.
 
+        A HyperBEAM node may have code that no gateway has.
+
         Raises:
             AoError: it is not there, or is not what its id says.
         """
         answer = await self._raw.get("fetch", f"/raw/{id}", largest=LARGEST_PAGE, seconds=SECONDS)
         if answer.ok and environment.module_id(answer.body) == id:
             return VerifiedCode(id, (), answer.body, b"")
+        if self.is_hyperbeam and (kept := await self._node.code(id)):
+            return kept
         return await self.gateway.code(id)
 
     async def is_own(self) -> bool:

@@ -10,38 +10,42 @@ import asyncio
 import dataclasses
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 
 from aoshell.errors import AoError, UsageError
 from aoshell.forks.cache import LogCache, cache_key
+from aoshell.forks.crons import past_crons
 from aoshell.forks.log import TOLD_EVERY, Tell, read_definition, read_log
 from aoshell.forks.making import find_code, make_fork
+from aoshell.forks.messages import ForeignMessage
 from aoshell.forks.remote import ForeignMemory, Remote, cache_folder
 from aoshell.home.folders import Settings
 from aoshell.nodes.base import Node
 from aoshell.nodes.remote.http.client import ConnectionLostError
-from aoshell.nodes.values import NotFoundError, ProcessInfo
-from aoshell.protocol.encoding import has_id_form
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A fork that is in the home, all of it computed."""
-
-    process: ProcessInfo
-    notes: tuple[str, ...]
+from aoshell.nodes.values import NotFoundError
+from aoshell.protocol.encoding import brief, has_id_form
+from aoshell.shell.forking import Taken
 
 
 def parse_place(text: str) -> tuple[str, int | None]:
-    """The parts of PROCESS[@SLOT]. Raises UsageError."""
-    process, separator, slot = text.partition("@")
+    """The id and the slot of PROCESS[@SLOT]. Raises UsageError."""
+    process, slot = parse_slot(text)
     if not has_id_form(process):
         raise UsageError(
-            f"{process or 'nothing'} is no id of a process (43 characters)",
+            f"{brief(process)} is no id of a process (43 characters)",
             hint=".fork URL PROCESS[@SLOT] as NAME",
         )
+    return process, slot
+
+
+def parse_slot(text: str) -> tuple[str, int | None]:
+    """The name or id, and the slot, of PROCESS[@SLOT]. Raises UsageError."""
+    process, separator, slot = text.partition("@")
+    if not process:
+        raise UsageError("a process is missing", hint=".fork URL PROCESS[@SLOT] as NAME")
     if separator and not (slot.isascii() and slot.isdecimal() and len(slot) < 16):
-        raise UsageError(f"{slot or 'nothing'} is no slot", hint="a number, as in PROCESS@8412")
+        raise UsageError(
+            f"{brief(slot) if slot else 'nothing'} is no slot", hint="a number, as in PROCESS@8412"
+        )
     return process, int(slot) if separator else None
 
 
@@ -92,10 +96,25 @@ async def take(
         AoError: it could not be forked, and nothing of it is in the home.
     """
     process, slot = parse_place(place)
-    assert node.local is not None
-    await _check_new(node, process, name)
+    await check_new(node, process, name)
     first = await read_definition(remote, process)
-    assert first.message is not None
+    return await take_defined(node, settings, remote, first, slot, name, tell, replay=replay)
+
+
+async def take_defined(
+    node: Node,
+    settings: Settings,
+    remote: Remote,
+    first: ForeignMessage,
+    slot: int | None,
+    name: str,
+    tell: Tell,
+    *,
+    replay: bool,
+) -> Taken:
+    """Fork a process whose definition was read, as `take`. Its id and name are new here."""
+    process = first.assigned.process
+    assert node.local is not None and first.message is not None
     notes = await _of_source(remote, process, slot, replay=replay)
     code = await find_code(remote, first.message, node.local.limits)
     memory = None
@@ -106,8 +125,11 @@ async def take(
     log = await read_log(remote, cache, process, slot, tell, begin)
     if memory is not None:
         log = dataclasses.replace(log, messages=(first, *log.messages))
+    crons = await past_crons(remote, log, code.kind == "wasm", memory, tell)
     now, address = int(time.time() * 1000), (await node.info()).address
-    made = await asyncio.to_thread(make_fork, log, code, name, now, address, memory=memory)
+    made = await asyncio.to_thread(
+        make_fork, log, code, name, now, address, memory=memory, crons=crons
+    )
     await node.local.restore(made.data, name, unique=True)
     await wait_until_computed(node, process, made.slot, tell)
     return Taken(await node.find(process), (*notes, *made.notes))
@@ -155,7 +177,7 @@ async def _find_memory(
     return await remote.checkpoint(process, module, last)
 
 
-async def _check_new(node: Node, process: str, name: str) -> None:
+async def check_new(node: Node, process: str, name: str) -> None:
     """Raise AoError where the id or the name is taken: a home holds one fork of an id."""
     for reference in (process, name):
         with suppress(NotFoundError):

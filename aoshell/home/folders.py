@@ -56,6 +56,11 @@ class Settings:
         return self.state / "node.db"
 
     @property
+    def book(self) -> Path:
+        """Facts about remote nodes."""
+        return self.state / "remote.db"
+
+    @property
     def wallet(self) -> Path:
         return (self.keys or self.state) / "wallet.json"
 

@@ -29,6 +29,7 @@ from aoshell.nodes.values import (
     ProcessInfo,
     Publication,
     Receipt,
+    Rerun,
     Scheduled,
     SchedulePage,
     Sent,
@@ -437,6 +438,12 @@ class Workbench(Protocol):
 
     async def at(self, process: str, slot: int, message: Message) -> Result:
         """Evaluate a message read-only in the state after a slot."""
+
+    async def rerun(self, process: str, slot: int, code: bytes, last: int) -> Rerun:
+        """What the slots behind one, up to `last`, come to where the owner evaluates code there.
+
+        It begins with the newest state before that which is kept, and changes nothing.
+        """
 
     async def mark(self, process: str, name: str) -> int:
         """Give the last slot a name; its number."""

@@ -117,6 +117,19 @@ class ForkPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Rerun:
+    """What slots come to with other code (`Workbench.rerun`).
+
+    Attributes:
+        begin: the slot whose kept state it began with, -1 where it began with the definition.
+        results: of the slots behind the code, and of cron messages between them.
+    """
+
+    begin: int
+    results: tuple[Result, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessInfo:
     """One row of `.ps`.
 

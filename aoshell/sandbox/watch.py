@@ -18,7 +18,7 @@ from aoshell.sandbox.digests import text_digest
 # Read at import: a worker cannot open files.
 CHUNK = Path(__file__).with_name("host").joinpath("watch.lua").read_text(encoding="latin-1")
 # Bytes that a guest may use beside its own while lines are noted: the notes share its memory.
-ROOM = 16 << 20
+ROOM = 32 << 20
 
 
 def install(host: Any) -> None:

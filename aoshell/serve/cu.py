@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 RESULT_SECONDS = 60.0  # that a request waits for a result that is not computed yet
 MOST_RESULTS = 1000  # of one page
-LARGEST_STATE = 1 << 30  # bytes of a memory that is given
+LARGEST_STATE = 512 << 20  # bytes of a memory that is given
 LARGEST_PAGE = 16 << 20  # bytes of a page, which then ends early
 _DEFAULT_RESULTS = 25
 _DEFAULT_CRON = 500
@@ -60,6 +60,7 @@ class ComputeUnit:
         self._checker = checker
         self._alone = alone
         self._dry_runs = dry_runs
+        self._memories = asyncio.Lock()  # one is made at a time: it is large
         self._kept = KeptAnswers()
 
     async def answer(self, request: Request) -> Response | None:
@@ -106,7 +107,8 @@ class ComputeUnit:
         """
         try:
             forked = await self._network.forked(process)
-            memory = await self._network.base(process, LARGEST_STATE)
+            async with self._memories:
+                memory = await self._network.base(process, LARGEST_STATE)
         except NotFoundError:
             raise absent(process) from None
         if forked is not None and memory is not None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from aoshell.errors import AoError
 from aoshell.nodes.base import Node
 from aoshell.nodes.values import ForkPoint, ProcessInfo
 
-ORDER = "order"  # the kind of a difference that Lua's hash seed or an address explains
+# Kinds of differences that are explained: by Lua's hash seed or an address; by the Lua of
+# HyperBEAM, which does not tell where an error was raised.
+ORDER, POSITION = "order", "position"
+EXPLAINED = frozenset({ORDER, POSITION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +23,8 @@ class SlotDifference:
 
     Attributes:
         kind: what differs first: "error", "output", "prompt", "messages", "spawns", "assignments";
-            "order" where the same came in another order, or with other addresses.
+            "order" where the same came in another order, or with other addresses; "position" where
+            only here an error says where it was raised.
         there, here: that part as text.
     """
 
@@ -53,8 +58,8 @@ class Comparison:
 
     @property
     def same(self) -> bool:
-        """Whether nothing but order and addresses differs."""
-        return all(one.kind == ORDER for one in self.different)
+        """Whether nothing differs that is not explained (`EXPLAINED`)."""
+        return all(one.kind in EXPLAINED for one in self.different)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,34 @@ class Changed:
     behind: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A fork that is in the home, all of it computed.
+
+    Attributes:
+        notes: what a person should know.
+    """
+
+    process: ProcessInfo
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NotTaken:
+    """A live process of which nothing is in the home, as it was asked for, and why."""
+
+    place: str
+    error: AoError
+
+
+@dataclass(frozen=True, slots=True)
+class ForkedNetwork:
+    """What became of processes that were to be forked, in their order. At least one is here."""
+
+    taken: tuple[Taken, ...]
+    failed: tuple[NotTaken, ...]
+
+
 class Forking(Protocol):
     """Reads live processes."""
 
@@ -79,22 +112,23 @@ class Forking(Protocol):
         self,
         node: Node,
         source: str,
-        place: str,
+        places: Sequence[str],
         name: str,
         tell: Callable[[str], None],
         *,
         replay: bool,
-    ) -> tuple[ProcessInfo, tuple[str, ...]]:
-        """Put a live process into the home of a node; the process, and notes for the user.
+    ) -> ForkedNetwork:
+        """Put live processes into the home of a node.
 
         Args:
-            source: URL or profile of its network.
-            place: PROCESS[@SLOT].
+            source: URL or profile of their network.
+            places: PROCESS[@SLOT], each a name or an id.
+            name: of the first one here.
             tell: shows how far it is.
-            replay: compute all slots here, though a memory could be had.
+            replay: compute all slots here, though memories could be had.
 
         Raises:
-            AoError: it could not be forked, and nothing of it is in the home.
+            AoError: none could be forked, and nothing of them is in the home.
         """
 
     async def compare(
@@ -131,6 +165,16 @@ def origin_text(origin: ForkPoint) -> str:
         text += f"; it begins with the memory behind slot {origin.memory}"
         text += f", for which {origin.vouched} alone vouches"
     return text
+
+
+def network_text(network: ForkedNetwork) -> str:
+    """What became of the forks of a network, for people: a line for each fact."""
+    lines = []
+    for one in network.taken:
+        name = f"{one.process.name}: " if len(network.taken) + len(network.failed) > 1 else ""
+        lines += [f"{name}{text}" for text in (fork_text(one.process), *one.notes)]
+    lines += [f"{one.place} is not forked: {one.error}" for one in network.failed]
+    return "\n".join(lines)
 
 
 def state_note(process: ProcessInfo, slot: int | None) -> str:

@@ -64,7 +64,8 @@ async def dump(settings: Settings, file: str) -> dict[str, Any]:
         store.unchanging() as now,
     ):
         header = dumping.read_header(now)
-        known = [*_of_forks(dumping.read_forks(now)), *_of_uploads(dumping.count_left_out(now))]
+        left_out = dumping.count_left_out(now, header)
+        known = [*_of_forks(dumping.read_forks(now)), *_of_uploads(left_out)]
         write = partial(_write, now, header, file)
         written = await _shown("dump", file, header["messages"], write)
     return header | {"bytes": written, "notes": known}

@@ -406,5 +406,7 @@ def test_a_profile_names_the_units_and_legacy_the_public_network(folder: Path) -
     assert remote.gateway.endpoint == "http://127.0.0.1:3", "a network of this machine"
     public = Remote.named("legacy", here, "https://gateway.example")
     assert (public.source, public.gateway.endpoint) == (PUBLIC["su"], "https://gateway.example")
+    with pytest.raises(AoError, match="without a password"):  # it goes along in files
+        Remote.named("http://me:secret@127.0.0.1:1/su", here)
     with pytest.raises(AoError, match="there is no profile none"):
         Remote.named("none", here)

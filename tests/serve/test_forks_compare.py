@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from eventually import in_loop
+from eventually import in_loop, until
 from program import AOSHELL
 from served_node import COUNTER, served
 from test_forks import counted, forked, home, settings
@@ -20,6 +20,7 @@ from aoshell.errors import AoError
 from aoshell.forks.compared import compare_fork, compare_live
 from aoshell.forks.comparing import difference
 from aoshell.home.folders import Settings
+from aoshell.nodes.local.workers import images
 from aoshell.nodes.values import ProcessInfo
 from aoshell.protocol.message import Outgoing, Result, tags_of
 from aoshell.protocol.wallet import Wallet
@@ -200,3 +201,33 @@ def test_a_thousand_messages_are_forked_compared_and_gone_on_with(
             assert result.messages[0].data == str(many + 1).encode()
 
     asyncio.run(asyncio.wait_for(test(), 300))
+
+
+@in_loop
+async def test_code_is_loaded_into_the_newest_state_that_is_kept_and_comes_to_the_same(
+    folder: Path, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, fix = folder / "here", folder / "fix.lua"
+    monkeypatch.setattr(images, "CHECKPOINT_EVERY", 0.0)
+    monkeypatch.setattr(images, "CHECKPOINT_SHARE", 0.0)
+    async with served(folder / "there", wallet) as there, home(here) as node:
+        fix.write_text(FIX)
+        process = await counted(there, 12)
+        await there.result(process, await there.send(process, "return N", Action="Eval"))
+        fork = await forked(node, here, there, process)
+        checkpoints = node._engine.checkpoints
+        await until(lambda: checkpoints.facts(process)[0] == 14)
+        for _ in range(3):
+            item = await node.sign(wallet, process, tags_of([("Action", "Add")]), b"")
+            await node.result(process, (await node.send(process, item)).place)
+        row = node._engine.processes.look_up(process)
+        behind = next(checkpoints.up_to(process, row.environment, 15)).slot
+        again = await node.workbench.rerun(process, 15, FIX.encode(), 17)
+        checkpoints.remove(process)
+        anew = await node.workbench.rerun(process, 15, FIX.encode(), 17)
+        assert (again.begin, anew.begin) == (behind, -1) and behind >= 14
+        assert again.results == anew.results
+        assert [one.messages[0].data for one in anew.results] == [b"23", b"33"]
+        told = await compared(node, here, fork, Changed(load=fix, behind=9))
+        assert told.notes == ("computed once more, beginning at slot 0",)
+        assert [one.slot for one in told.different] == [10, 11, 12, 13, 14]

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
+import copy
+import hashlib
 import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +18,14 @@ from eventually import in_loop
 from served_node import served
 from test_forks import asked, counted, home, settings
 
-from aoshell.forks.messages import Following, read_edge
+from aoshell.errors import AoError
+from aoshell.forks.compared import compare_fork
+from aoshell.forks.messages import Following, ForeignMessage, read_edge
 from aoshell.forks.remote import Remote
-from aoshell.forks.taking import take
+from aoshell.forks.taking import take, take_from
 from aoshell.protocol.wallet import Wallet
 from aoshell.serve.serving import ServeOptions, Serving
+from aoshell.shell.forking import POSITION, Changed
 
 PAGES = (
     "hyperbeam/schedule-get-aos2.json",
@@ -41,7 +50,7 @@ def test_recorded_pages_are_read(shared: Path, name: str) -> None:
         (read_edge(edge, "the node") for edge in edges), key=lambda one: one.assigned.slot
     )
     first = found[0].assigned
-    following = Following(first.process, "the node", chained=False, begin=first.slot)
+    following = Following(first.process, "the node", hyperbeam=True, begin=first.slot)
     for one in found:
         following.follow(one)
         assert one.message is not None and one.message.owner and one.item is None
@@ -70,12 +79,146 @@ async def test_a_schedule_of_hyperbeam_is_forked_and_compared(
         try:
             assert await remote.newest(process) == 4
             told: list[str] = []
-            fork = (await take(node, here, remote, process, "twin", told.append)).process
-            assert fork.origin is not None
-            assert (fork.slots, fork.origin.unsigned) == (5, 5), "that form has no keys"
+            taken = await take(node, here, remote, process, "twin", told.append)
+            fork = taken.process
+            assert fork.origin is not None and (fork.slots, fork.origin.unsigned) == (5, 0)
+            assert any("its hash chain is not checked" in note for note in taken.notes)
             assert await asked(node, process, "return N") == "3"
             result = await remote.result(process, 4, "")
             assert result.messages[0].data == b"3"
         finally:
             await remote.close()
             await serving.close()
+
+
+def test_links_of_a_recorded_log_are_checked(shared: Path) -> None:
+    edges = edges_of(shared / "vectors" / PAGES[0])
+    found = sorted((read_edge(one, "it") for one in edges), key=lambda one: one.assigned.slot)
+    process = found[0].assigned.process
+    following = Following(process, "the node", hyperbeam=True)
+    for one in found:
+        following.follow(one)
+    assert following.chained and len(found) > 3
+    at_slot_3 = Following(process, "the node", hyperbeam=True)
+    with pytest.raises(AoError, match="hash chain that breaks at slot 3"):
+        for one in unlinked(found, 3):
+            at_slot_3.follow(one)
+    other = Following(process, "the node", hyperbeam=True)
+    for one in unlinked(found, 1):  # the first link tells of which form they are
+        other.follow(one)
+    assert not other.chained
+
+
+def unlinked(found: list[ForeignMessage], slot: int) -> list[ForeignMessage]:
+    """A log with another link at a slot."""
+    return [
+        replace(one, assigned=replace(one.assigned, chain="A" * 43))
+        if one.assigned.slot == slot
+        else one
+        for one in found
+    ]
+
+
+RECORDED = "hyperbeam-fork/sept-fork-lua.json"
+
+
+@pytest.fixture
+def recorded(shared: Path) -> list[Any]:
+    """What a node of September 2025 answered while a Lua process of it was forked and compared."""
+    file = shared / "vectors" / RECORDED
+    if not file.exists():
+        pytest.skip(f"vectors/{RECORDED} is not in the shared data")
+    exchanges: list[Any] = json.loads(file.read_text())
+    return exchanges
+
+
+@contextlib.asynccontextmanager
+async def replayed(exchanges: list[Any]) -> AsyncIterator[str]:
+    """A server that answers as was recorded, by path; its URL. Other paths are not found."""
+    answers = {
+        one["request"]["path"]: (
+            one["response"]["status"],
+            one["response"]["headers"],
+            base64.b64decode(one["response"]["body_b64"]),
+        )
+        for one in exchanges
+    }
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while line := await reader.readline():
+                while (await reader.readline()).strip():
+                    pass
+                path = line.split()[1].decode()
+                status, headers, body = answers.get(path, (404, [], b""))
+                kept = [one for one in headers if one[0] not in ("transfer-encoding", "date")]
+                lines = [f"{name}: {value}\r\n" for name, value in kept]
+                lines.append(f"content-length: {len(body)}\r\n\r\n")
+                writer.write(f"HTTP/1.1 {status} X\r\n{''.join(lines)}".encode() + body)
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+
+
+def process_of(exchanges: list[Any]) -> str:
+    return str(exchanges[0]["request"]["path"])[1:44]
+
+
+def told(_text: str) -> None:
+    """Nobody is told how far it is."""
+
+
+@in_loop
+async def test_a_lua_process_of_a_real_node_comes_to_the_same_here(
+    folder: Path, recorded: list[Any]
+) -> None:
+    here = folder / "here"
+    async with replayed(recorded) as url, home(here) as node:
+        taken = await take_from(node, settings(here), url, process_of(recorded), "twin", told)
+        (note,) = taken.notes  # each message and each assignment is signed, and checked
+        assert "its node runs it in luerl" in note
+        assert taken.process.slots == taken.process.computed == 7
+        found = await compare_fork(
+            node, settings(here), taken.process, "", 0, None, Changed(), told
+        )
+        assert found.same and found.equal == 6 and not found.uncompared
+        assert [(one.slot, one.kind) for one in found.different] == [(5, POSITION)]
+
+
+def tampered(exchanges: list[Any], part: str, was: bytes, now: bytes) -> list[Any]:
+    """The recording with other bytes in the answers whose path has a part."""
+    changed = copy.deepcopy(exchanges)
+    for one in changed:
+        body = base64.b64decode(one["response"]["body_b64"])
+        if part in one["request"]["path"] and was in body:
+            assert len(was) == len(now)
+            body = body.replace(was, now)
+            digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
+            headers = dict(one["response"]["headers"]) | {"content-digest": f"sha-256=:{digest}:"}
+            one["response"]["headers"] = [list(pair) for pair in headers.items()]
+            one["response"]["body_b64"] = base64.b64encode(body).decode()
+    assert changed != exchanges
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("part", "was", "now", "named"),
+    [
+        ("/schedule", b'error("boom")', b'error("doom")', "slot 5 of .* is refused"),
+        ("/schedule", b"slot: 3\r\n", b"slot: 4\r\n", "assignment of slot 4 of .* is refused"),
+    ],
+)
+@in_loop
+async def test_what_a_node_changes_is_refused(
+    folder: Path, recorded: list[Any], part: str, was: bytes, now: bytes, named: str
+) -> None:
+    here = folder / "here"
+    async with replayed(tampered(recorded, part, was, now)) as url, home(here) as node:
+        with pytest.raises(AoError, match=named):
+            await take_from(node, settings(here), url, process_of(recorded), "twin", told)
+        assert not await node.processes()

@@ -247,6 +247,11 @@ def test_a_memory_is_gone_on_with_byte_for_byte(
                 with pytest.raises(AoError, match="begins with a memory behind slot 4"):
                     await at(node, process, 3)
                 assert await at(node, process, 7) == "41"
+                again = await node.workbench.rerun(process, 6, b"N = 7", 9)
+                assert again.begin >= 4 and [one.slot for one in again.results] == [7, 8, 9]
+                assert again.results[0].output.endswith(" 48")
+                with pytest.raises(AoError, match="begins with a memory behind slot 4"):
+                    await node.workbench.rerun(process, 3, b"N = 7", 9)
                 with pytest.raises(AoError, match="holds its id"):
                     await node.workbench.fork(process, None, "copy")
                 exported = await node.export(process)

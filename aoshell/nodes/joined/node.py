@@ -24,6 +24,7 @@ from aoshell.nodes.values import (
     NodeInfo,
     ProcessInfo,
     Receipt,
+    Rerun,
     Sent,
     Stage,
     Undelivered,
@@ -237,6 +238,9 @@ class HomeWorkbench:
 
     async def at(self, process: str, slot: int, message: Message) -> Result:
         return await self._reach.call(verbs.AT, process, slot, message)
+
+    async def rerun(self, process: str, slot: int, code: bytes, last: int) -> Rerun:
+        return await self._reach.call(verbs.RERUN, process, slot, code, last)
 
     async def mark(self, process: str, name: str) -> int:
         return await self._reach.call(verbs.MARK, process, name)

@@ -21,6 +21,7 @@ from aoshell.nodes.values import (
     NodeInfo,
     ProcessInfo,
     Receipt,
+    Rerun,
     Undelivered,
 )
 from aoshell.protocol.ans104 import DataItem
@@ -152,6 +153,7 @@ DELETE = Verb[None]("delete", _TEXT, None, again=False)
 FORK = _once("fork", tuple[str, int | None, str], ProcessInfo)
 UNDO = _once("undo", _AT, str)
 AT = Verb[Result]("at", tuple[str, int, Message], Result, bench=True)
+RERUN = Verb[Rerun]("rerun", tuple[str, int, bytes, int], Rerun, bench=True)
 MARK = _once("mark", _TEXTS, int)
 MARKS = Verb[Mapping[str, int]]("marks", _TEXT, Mapping[str, int], bench=True)
 WARP = _once("warp", tuple[int], int)
@@ -169,6 +171,6 @@ VERBS: Mapping[str, Verb[Any]] = {
         *(SPAWN, SEND, RESULT, RESULTS, DRYRUN, SLOTS, SCHEDULE, UPLOAD, FETCH, INFO, PROCESSES),
         *(FIND, KNOWS, SETTLED, IDLE, CLOCK, WATCH, NOW, CANCEL, SET_LIMITS, UNDELIVERED),
         *(VERIFY_LOG, EXPORT, RESTORE, RENAME, DELETE, FORK, UNDO, AT, MARK, MARKS, WARP, TICK),
-        *(PAUSE, QUEUED, STEP, MOCK, TRACE, FIND_MESSAGES, SAY, TAKES_UNSIGNED),
+        *(PAUSE, QUEUED, STEP, MOCK, TRACE, FIND_MESSAGES, SAY, TAKES_UNSIGNED, RERUN),
     )
 }

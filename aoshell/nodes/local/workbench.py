@@ -18,9 +18,10 @@ from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import Batch, Computed, Logged, ProcessRow
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.replay import Replay
+from aoshell.nodes.local.rerunning import rerun
 from aoshell.nodes.local.tracing import trace
 from aoshell.nodes.local.workers.jobs import make_message_frame
-from aoshell.nodes.values import Hop, ProcessInfo, Receipt, Undelivered
+from aoshell.nodes.values import Hop, ProcessInfo, Receipt, Rerun, Undelivered
 from aoshell.protocol.encoding import b64url, has_id_form
 from aoshell.protocol.message import Message, Result, printable
 
@@ -112,6 +113,12 @@ class LocalWorkbench:
             replay.close()
         dried = Computed(placed.seq, outcome, *cost, 0, b"")
         return form.to_result(process, placed, dried, result, body)
+
+    async def rerun(self, process: str, slot: int, code: bytes, last: int) -> Rerun:
+        row = self._engine.processes.look_up(process)
+        for one in (slot, last):
+            self._slot(row, one)
+        return await rerun(self._engine, row, slot, code, last)
 
     async def mark(self, process: str, name: str) -> int:
         row = self._engine.processes.look_up(process)

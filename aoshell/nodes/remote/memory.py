@@ -128,6 +128,19 @@ def home_of(path: Path, reference: str) -> tuple[str, bool] | None:
     return row and (str(row[0]), bool(row[1]))
 
 
+def ids_named(path: Path, name: str) -> list[str]:
+    """The ids of the processes that are known by a name. Opens the file as `home_of` does."""
+    query = (
+        "SELECT DISTINCT key FROM facts WHERE kind = 'process'"
+        " AND json_extract(value, '$.name') = ?"
+    )
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as book:
+            return [str(id) for (id,) in book.execute(query, (name,))]
+    except sqlite3.Error:
+        return []
+
+
 def process_info(process: str, fact: Mapping[str, Any], slots: int = 0) -> ProcessInfo:
     """A process from its fact {"name", "owner", "module", "created"}.
 

@@ -40,6 +40,7 @@ local function body_of(msg)
     commitments = commitments(msg.Id or "", msg.Owner),
   }
   if msg.From ~= msg.Owner then body["from-process"] = msg.From end
+  if msg.Anchor and msg.Anchor ~= "" then body.anchor = msg.Anchor end
   return fields_of(msg.Tags, body)
 end
 

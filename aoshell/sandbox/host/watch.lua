@@ -10,8 +10,8 @@
 -- each protected call says so, and the hook then looks how deep the stack still is.
 local H = ...
 local sethook, getinfo, getupvalue = debug.sethook, debug.getinfo, debug.getupvalue
-local create, resume, wrap, yield, running =
-  coroutine.create, coroutine.resume, coroutine.wrap, coroutine.yield, coroutine.running
+local resume, wrap, yield, running =
+  coroutine.resume, coroutine.wrap, coroutine.yield, coroutine.running
 local load, pcall, xpcall, next, type, select, tostring =
   load, pcall, xpcall, next, type, select, tostring
 local rawget, rawlen, setmetatable = rawget, rawlen, setmetatable
@@ -28,10 +28,15 @@ local watching, lines = false, false
 local left_out = 0  -- 1 where a bound was reached
 
 -- What is done aside runs in a coroutine of its own: for who calls, it is a function of the core.
+-- It fails where no memory is left, and then the message does.
 local function aside(f)
   return wrap(function(...)
     local one, other, more = ...
-    while true do one, other, more = yield(f(one, other, more)) end
+    while true do
+      local ok, first, second = pcall(f, one, other, more)
+      if not ok then H.out_of_memory, first, second = true, false, false end
+      one, other, more = yield(first, second)
+    end
   end)
 end
 
@@ -115,7 +120,8 @@ end
 -- same number of instructions each time. They are taken off those of the message; a test compares
 -- the counts with and without lines.
 
-local CALLED, RETURNED, REPLACED, FOREIGN, NEW, SEEN, FIRST, WHOLE, CUT = 23, 20, 15, 12, 20, 21, 8, 11, 20
+local CALLED, RETURNED, REPLACED, FOREIGN, NEW, SEEN, FIRST, WHOLE, CUT = 23, 20, 15, 13, 21, 22, 8, 11, 20
+local UNKNOWN = {}  -- in place of the counts of a function that has not begun a line
 local lost = false  -- an error was raised: functions may have ended without a return
 local own = 0  -- instructions of hooks in this message
 
@@ -143,7 +149,7 @@ local recover = aside(function(co, below, deep)
 end)
 
 -- Follow one coroutine. `below`: its frames when that begins; `deep`: those that came since.
--- For each frame: the counts of its code (false: of no file, nil: not known yet), and its last line.
+-- For each frame: the counts of its code (false: of no file), and its last line.
 local function follow(co, below, deep)
   local jumps, last, all, lasts = false, 0, {}, {}
   return function(event, line)
@@ -157,7 +163,7 @@ local function follow(co, below, deep)
       end
     end
     if event == "line" then
-      if jumps == nil then
+      if jumps == UNKNOWN then
         jumps = identify(co)
         own = own + FIRST
       end
@@ -178,14 +184,14 @@ local function follow(co, below, deep)
     elseif event == "call" then
       deep = deep + 1
       all[deep], lasts[deep] = jumps, last
-      jumps, last = nil, 0
+      jumps, last = UNKNOWN, 0
       own = own + CALLED
     elseif event == "return" then
       jumps, last = all[deep], lasts[deep]
       deep = deep - 1
       own = own + RETURNED
     elseif event == "tail call" then
-      jumps, last = nil, 0
+      jumps, last = UNKNOWN, 0
       own = own + REPLACED
     end
   end
@@ -232,14 +238,12 @@ local attach = aside(function(co, below, deep)
   end
 end)
 
-function coroutine.create(f)
-  local co = create(f)
-  if watching then attach(co, 0, 0) end
-  return co
-end
-
+-- A coroutine begins with its first `resume`, so `create` need not be replaced.
 function coroutine.resume(co, ...)
-  if watching and left[co] then touch(co) end
+  if watching and type(co) == "thread" then
+    if not left[co] then attach(co, 0, 0) end
+    touch(co)
+  end
   return resume(co, ...)
 end
 

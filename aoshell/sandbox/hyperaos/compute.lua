@@ -28,8 +28,8 @@ local function keys_of(map)
 end
 
 -- Keys of a message that are no tags.
-local OWN = { target = true, data = true, body = true, commitments = true, anchor = true, path = true,
-  method = true, ["ao-types"] = true, ["accept-bundle"] = true }
+local OWN = { id = true, from = true, target = true, data = true, body = true, commitments = true,
+  anchor = true, path = true, method = true, ["ao-types"] = true, ["accept-bundle"] = true }
 
 -- The texts and numbers of a message as tags, in the order of their names.
 local function tags_of(map)

@@ -158,6 +158,19 @@ class Delivered:
         Lua's hash seed, and so the order of what `pairs` gives, depends on it.
         Source: permaweb/ao servers/cu, recorded in vectors/serve/cu-continue.json.
         """
+        if self.cron:  # it has no id, no data and no place in the chain
+            return _compact(
+                {
+                    "Owner": self.owner,
+                    "Target": widen(self.target),
+                    "From": widen(self.sender),
+                    "Tags": self.tags,
+                    "Timestamp": self.timestamp,
+                    "Block-Height": self.height,
+                    "Cron": True,
+                    "Read-Only": self.read_only,
+                }
+            )
         message: dict[str, Any] = {
             "Id": self.id,
             "Signature": self.signature,
@@ -169,13 +182,17 @@ class Delivered:
         }
         if self.sender != self.owner:
             message["Forwarded-By"] = self.owner
-        message["Tags"] = self.tags
-        if not self.cron:
-            message |= {"Epoch": 0, "Nonce": self.nonce}
-        message |= {"Timestamp": self.timestamp, "Block-Height": self.height}
-        if not self.cron:
-            message["Hash-Chain"] = self.chain
-        return _compact(message | {"Cron": self.cron, "Read-Only": self.read_only})
+        message |= {
+            "Tags": self.tags,
+            "Epoch": 0,
+            "Nonce": self.nonce,
+            "Timestamp": self.timestamp,
+            "Block-Height": self.height,
+            "Hash-Chain": self.chain,
+            "Cron": False,
+            "Read-Only": self.read_only,
+        }
+        return _compact(message)
 
 
 @dataclass(slots=True)

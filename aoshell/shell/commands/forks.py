@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from aoshell.errors import UnsupportedError, UsageError
@@ -11,7 +12,16 @@ from aoshell.shell.commands.places import find_state
 from aoshell.shell.commands.processes import local_verbs, ready_note, record_deed
 from aoshell.shell.commands.table import STATE
 from aoshell.shell.commands.workbench import workbench_of
-from aoshell.shell.forking import ORDER, Changed, Comparison, Forking, fork_text
+from aoshell.shell.forking import (
+    EXPLAINED,
+    ORDER,
+    POSITION,
+    Changed,
+    Comparison,
+    ForkedNetwork,
+    Forking,
+    network_text,
+)
 from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
 from aoshell.shell.view.values import process_value
@@ -28,12 +38,16 @@ async def fork(session: Session, given: Given) -> CommandOutput:
     signed: lines and .send state their owner only. What its past slots sent is not sent again, and
     what later ones send reaches processes of this home only. A WASM process begins with the newest
     memory that its compute unit or a trusted checkpoint has; with --replay all is computed here.
+    --with brings others home, too, by names or ids, each with @SLOT or without: then what one sends
+    from here on reaches the others. Those that cannot be had are named, and the others stay.
     """
     source, place, name = given["SOURCE"], given[STATE], given["NAME"]
     if source and place:
-        return await _fork_live(session, source, place, name, given.has("--replay"))
-    if given.has("--replay"):
-        raise usage_error("fork", "--replay is for a live process: URL PROCESS as NAME")
+        places = read_places(place, given["--with"] if given.has("--with") else None)
+        return await _fork_live(session, source, places, name, given.has("--replay"))
+    for flag in ("--replay", "--with"):
+        if given.has(flag):
+            raise usage_error("fork", f"{flag} is for a live process: URL PROCESS as NAME")
     state = await find_state(session, source or place)
     process = state.process
     info = await workbench_of(session).fork(process.id, state.slot, name)
@@ -43,15 +57,38 @@ async def fork(session: Session, given: Given) -> CommandOutput:
 
 
 async def _fork_live(
-    session: Session, source: str, place: str, name: str, replay: bool
+    session: Session, source: str, places: Sequence[str], name: str, replay: bool
 ) -> CommandOutput:
     local_verbs(session)
-    found, notes = await forking_of(session).fork(
-        session.node, source, place, name, session.front.feed, replay=replay
+    network = await forking_of(session).fork(
+        session.node, source, places, name, session.front.feed, replay=replay
     )
-    record_deed(session, "", f"the fork {name} of a live process ({source})")
-    lines = (fork_text(found), *notes, ready_note(found))
-    return CommandOutput(process_value(found), text=found.id, note="\n".join(lines))
+    found = [one.process for one in network.taken]
+    for process in found:
+        record_deed(session, "", f"the fork {process.name} of a live process ({source})")
+    note = "\n".join((network_text(network), ready_note(found[0])))
+    ids = [process.id if len(places) == 1 else f"{process.id} {process.name}" for process in found]
+    value, ok = network_value(network, places), not network.failed
+    return CommandOutput(value, text="\n".join(ids), rows=True, note=note, ok=ok)
+
+
+def read_places(place: str, others: str | None) -> tuple[str, ...]:
+    """The processes that a fork is of: the first, and those of --with. Raises UsageError."""
+    if others is None:
+        return (place,)
+    return (place, *(one.strip() for one in others.split(",")))
+
+
+def network_value(network: ForkedNetwork, places: Sequence[str]) -> object:
+    """Forks for `--json`: of one process asked for it alone, of more what became of them."""
+    found = [process_value(one.process) for one in network.taken]
+    if len(places) == 1:
+        return found[0]
+    failed = [
+        {"process": one.place, "stage": one.error.stage, "error": str(one.error)}
+        for one in network.failed
+    ]
+    return {"forks": found, "failed": failed}
 
 
 def forking_of(session: Session) -> Forking:
@@ -139,12 +176,15 @@ def comparison_text(told: Comparison) -> str:
         more = len(told.uncompared) - 1
         others = f", and {more} more" if more else ""
         lines.append(f"slot {slot} is not compared{others}: {reason}")
-    real = [one for one in told.different if one.kind != ORDER]
+    real = [one for one in told.different if one.kind not in EXPLAINED]
     for one in (real or list(told.different))[:1]:
         lines += [f"first difference: slot {one.slot}, {one.kind}", f"  there: {one.there!r}"]
         lines.append(f"  here:  {one.here!r}")
     if real:
         lines.append(f".why {real[0].slot} tells which handlers were asked here")
     elif told.different:
-        lines.append("only order and addresses differ: Lua's hash seed decides these")
+        if any(one.kind == ORDER for one in told.different):
+            lines.append("only order and addresses differ: Lua's hash seed decides these")
+        if any(one.kind == POSITION for one in told.different):
+            lines.append("errors say here where they were raised, which HyperBEAM does not tell")
     return "\n".join(lines)

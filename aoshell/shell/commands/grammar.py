@@ -77,6 +77,7 @@ KINDS: Mapping[str, Kind] = {
     "PORT": Kind("the number of a port", form=_DIGITS),
     "PROCESS": Kind("a process: its name, or the beginning of its id"),
     "PROCESS[@SLOT]": Kind("a process, with a slot or without: token, token@7"),
+    "PROCESSES": Kind("processes with commas between them, as in bank,token@7"),
     "RANGE": Kind("slots, as in 7 or 7..20", form=re.compile(r"[0-9]{1,15}(\.\.[0-9]{1,15})?\Z")),
     "SETTING": Kind("the name of a setting"),
     "SLOT": Kind("the number of a slot", form=_DIGITS),

@@ -70,7 +70,11 @@ TABLE: Mapping[str, Row] = {
     "editor": Row("Code", "", ".editor"),
     "exit": Row("Shell", "", ".exit"),
     "export": Row("Processes", "FILE", ".export desk.process"),
-    "fork": Row("Trying", f"[SOURCE] [{STATE}] as NAME [--replay]", ".fork token@7 as twin"),
+    "fork": Row(
+        "Trying",
+        f"[SOURCE] [{STATE}] as NAME [--with PROCESSES] [--replay]",
+        ".fork token@7 as twin",
+    ),
     "handlers": Row("Code", f"[{STATE}]", ".handlers token", ANY, quiet=ANY),
     "help": Row("Shell", "[COMMAND|FUNCTION]", ".help send", ANY, quiet=ANY),
     "history": Row("Shell", "[WORD…]", ".history Transfer", ANY, quiet=ANY),

@@ -24,7 +24,7 @@ from aoshell.nodes.local.history.longwork import Progress
 from aoshell.nodes.local.intake import WALLETS
 from aoshell.nodes.local.keeping import PAUSED
 from aoshell.nodes.local.log.reading import LOGGED, pair, prefixed
-from aoshell.nodes.local.log.rows import ADDING, Computed, Kept, Logged, Upload
+from aoshell.nodes.local.log.rows import ADDING, Computed, Kept, Logged, Origin, Upload
 from aoshell.nodes.local.log.schema import VERSION
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.marks import Marks
@@ -86,21 +86,28 @@ def read_header(store: Store) -> dict[str, Any]:
         "messages": store.select_one(
             "SELECT count(*) FROM log WHERE process != ?", store.meta(ADDING) or 0
         )[0],
-        "uploads": store.select_one("SELECT count(*) FROM uploads")[0] - count_left_out(store),
+        "uploads": _count_uploads(store),
     }
 
 
-def count_left_out(store: Store) -> int:
-    """How many uploads a dump has not: they are signed for forks."""
-    elsewhere = Elsewhere.of(store)
-    rows = store.stream("SELECT * FROM uploads") if elsewhere else ()
-    return sum(elsewhere.holds_back(Upload(*row)) for row in rows)
+def count_left_out(store: Store, header: dict[str, Any]) -> int:
+    """How many uploads a dump with that header has not: they are signed for forks."""
+    return int(store.select_one("SELECT count(*) FROM uploads")[0] - header["uploads"])
 
 
 def read_forks(store: Store) -> list[tuple[str, ForkPoint]]:
     """The names or ids of forks of live processes, and where they come from."""
-    found = [(row, store.origin(row.number)) for row in store.processes()[::-1]]
-    return [(row.name or row.id, fork_point(origin)) for row, origin in found if origin]
+    found = []
+    for at in store.select("SELECT * FROM origins ORDER BY process"):
+        row = store.process_numbered(at[0])
+        found.append((row.name or row.id, fork_point(Origin(*at))))
+    return found
+
+
+def _count_uploads(store: Store) -> int:
+    if Elsewhere.of(store):
+        return sum(1 for _ in _uploads(store))
+    return int(store.select_one("SELECT count(*) FROM uploads")[0])
 
 
 def _records(

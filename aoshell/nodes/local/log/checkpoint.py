@@ -10,10 +10,11 @@ or where the newest is damaged, only the log behind the next older one is replay
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from aoshell.nodes.local.log.sealed import Header, Sealed, installed
+from aoshell.nodes.local.log.sealed import DamagedFileError, Header, Sealed, installed
 
 FORMAT = 2
 SPREAD = 3  # an older one is removed where that leaves a gap of at most so many times its distance
@@ -75,6 +76,21 @@ class Checkpoints:
             return None
         header, image = found
         return Checkpoint(int(header["seq"]), int(header["slot"]), str(header["mark"]), image)
+
+    def up_to(self, process: str, environment: str, slot: int) -> Iterator[Checkpoint]:
+        """The process's good checkpoints up to a slot, the newest first. Nothing is discarded."""
+        header, newest = self._header(process, environment), self._slot(process)
+        files = [(newest, self._files, process)] if newest is not None else []
+        older = self._older(process)
+        files += [(at, older, str(at)) for at in reversed(self._slots(process))]
+        for at, kept, name in files:
+            if at > slot:
+                continue
+            with contextlib.suppress(DamagedFileError):
+                if (found := kept.read(name, header)) is not None:
+                    facts, image = found
+                    seq, mark = int(facts["seq"]), str(facts["mark"])
+                    yield Checkpoint(seq, int(facts["slot"]), mark, image)
 
     def discard(self, process: str) -> bool:
         """Remove the newest checkpoint. Returns whether an older one takes its place."""

@@ -75,7 +75,7 @@ class Images:
 
     def _last_message(self, checkpoint: Checkpoint) -> Logged:
         last = self._context.store.computed_at(checkpoint.seq)
-        if last is None or last.process != self._row.number or _mark(last) != checkpoint.mark:
+        if last is None or last.process != self._row.number or mark_of(last) != checkpoint.mark:
             # A power cut took the end of the log, and the checkpoint is of that end: checkpoints
             # are written without waiting for an fsync of the results before them.
             raise DamagedFileError("it is ahead of the log")
@@ -119,7 +119,7 @@ class Images:
             # A checkpoint ahead of the log would hold messages that the next start computes again.
             self._context.flush()
             row = self._row
-            checkpoint = Checkpoint(seq, last.slot, _mark(last), image)
+            checkpoint = Checkpoint(seq, last.slot, mark_of(last), image)
             self._context.checkpoints.write(row.id, row.environment, checkpoint)
         self._requested = {at: asked for at, asked in self._requested.items() if at > seq}
         self.spent = 0.0  # where there is no image, not asked again before the time is due
@@ -139,7 +139,7 @@ class Images:
             self.settle()
 
 
-def _mark(logged: Logged) -> str:
+def mark_of(logged: Logged) -> str:
     """Differs between messages that have the same number, one before and one after an undo."""
     # A link of our own chain names its message; of the network's, only the assignment does.
     assignment = f":{logged.assignment}" if logged.assignment else ""

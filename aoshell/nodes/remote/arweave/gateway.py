@@ -31,6 +31,8 @@ LARGEST_CODE = 64 << 20  # bytes
 LARGEST_KEPT = LARGEST_CODE + (1 << 20)  # bytes of a file in the cache: code and its header
 FETCH = 600.0  # seconds
 PAGE, PAGES = 100, 10  # transactions in an answer, and answers that one list is read from
+BLOCK_PAGES = 4000  # answers that blocks are read from: more than a year of them
+HIGHEST = 1 << 40  # of a height, and of a time in seconds
 UNKNOWN = "nothing is spawned until that is known; try again, or name the process by its id"
 
 _FIELDS = (
@@ -45,6 +47,10 @@ _BY_TAGS = (
     "transactions(owners: $owners, tags: $tags, first: $first, after: $after, "
     "sort: HEIGHT_DESC) { edges { cursor node { id owner { address } tags { name value } "
     "block { timestamp } } } } }"
+)
+_BLOCKS = (
+    "query ($min: Int, $first: Int) { blocks(height: { min: $min }, first: $first, "
+    "sort: HEIGHT_ASC) { edges { node { height timestamp } } } }"
 )
 
 
@@ -134,7 +140,9 @@ class Gateway:
         edges = await self._ask(_BY_ID, {"ids": [id]})
         return next((edge["node"] for edge in edges if edge["node"].get("id") == id), None)
 
-    async def _ask(self, query: str, variables: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    async def _ask(
+        self, query: str, variables: Mapping[str, Any], member: str = "transactions"
+    ) -> Sequence[Mapping[str, Any]]:
         answer = await self._client.ask(
             "lookup",
             "POST",
@@ -150,11 +158,34 @@ class Gateway:
         try:
             if reply.get("errors"):  # beside partial data, too: then what is missing is not known
                 raise TypeError
-            edges = reply["data"]["transactions"]["edges"]
+            edges = reply["data"][member]["edges"]
             return [edge for edge in edges if edge["node"].get]
         except (KeyError, TypeError, AttributeError):
             what = f"{answer.by} does not answer a look-up: {answer.summary()}"
             raise AoError(what, stage="lookup", hint=UNKNOWN) from None
+
+    async def blocks(self, lowest: int, until: int) -> Sequence[tuple[int, int]]:
+        """Heights and times of blocks from a height on, up to a time, seconds since the Unix epoch.
+
+        Raises:
+            AoError: stage "lookup", the gateway does not list them, or there are too many.
+        """
+        found: list[tuple[int, int]] = []
+        for _ in range(BLOCK_PAGES):
+            edges = await self._ask(_BLOCKS, {"min": lowest, "first": PAGE}, "blocks")
+            for edge in edges:
+                height, seconds = edge["node"].get("height"), edge["node"].get("timestamp")
+                if not (_is_count(height) and _is_count(seconds)) or height < lowest:
+                    what = f"{self.endpoint} lists something that is no block"
+                    raise AoError(what, stage="lookup")
+                if seconds > until:
+                    return found
+                found.append((height, seconds))
+                lowest = height + 1
+            if not edges:
+                return found
+        what = f"{self.endpoint} has more than {BLOCK_PAGES * PAGE:,} blocks up to then"
+        raise AoError(what, stage="lookup")
 
     # Code -------------------------------------------------------------------------------------
 
@@ -309,6 +340,11 @@ def _verified_either(
             if node is not None:
                 return verified.verify_item(id, node, data)
         raise
+
+
+def _is_count(value: object) -> bool:
+    """Whether a member of an answer is a natural number of a size that can be right."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < HIGHEST
 
 
 def _inner(node: Mapping[str, Any] | None, name: str, inner: str) -> object:

@@ -1,0 +1,94 @@
+"""What a HyperBEAM node tells of a live process: its log with all signatures, code, results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from aoshell.forks.bundles import keep_answer, lists_assignments
+from aoshell.home.folders import Settings
+from aoshell.nodes.remote.arweave.verified import VerifiedCode
+from aoshell.nodes.remote.http.answer import Response
+from aoshell.nodes.remote.http.client import Client
+from aoshell.nodes.remote.hyperbeam.asking import until_whole
+from aoshell.nodes.remote.hyperbeam.key import BUNDLED
+from aoshell.nodes.remote.hyperbeam.reading import Reading
+from aoshell.nodes.remote.memory import Book
+from aoshell.nodes.remote.results import words
+from aoshell.protocol import httpsig
+from aoshell.protocol.message import Result, Tag, raw
+
+FEWEST, MOST = 8, 128  # messages that are asked for at once where a node adds all signatures
+QUICK = 5.0  # seconds in which such an answer comes, or fewer are asked for
+LARGEST_ANSWER = 64 << 20  # bytes
+SECONDS = 120.0  # that an answer may take
+
+
+class HyperNode:
+    """One node.
+
+    Args:
+        client: of the node.
+        settings: of the home, which remembers what the node understands.
+    """
+
+    def __init__(self, client: Client, settings: Settings) -> None:
+        self._read = partial(client.get, headers=BUNDLED, largest=LARGEST_ANSWER, seconds=SECONDS)
+        self._client = client
+        self._settings = settings
+        self._book: Book | None = None
+        self._reading: Reading | None = None
+        self._gives_bundles = True
+        self._many = FEWEST
+
+    async def bundle(self, process: str, after: int, last: int) -> Sequence[Any] | None:
+        """A page of a log with its signatures, as `log.read_page` reads it; None where the node
+        does not give that.
+
+        Raises:
+            AoError: stage "schedule", it cannot be asked.
+        """
+        if not self._gives_bundles:
+            return None
+        start, upto = time.monotonic(), min(last, after + self._many)
+        path = f"/{process}~process@1.0/schedule?from={after + 1}&to={upto}"
+        answer: Response = await until_whole(partial(self._read, "schedule", path))
+        if not (answer.ok and lists_assignments(answer)):
+            return None
+        slow = time.monotonic() - start > QUICK
+        self._many = max(FEWEST, self._many // 2) if slow else min(MOST, self._many * 2)
+        return (keep_answer(answer),)
+
+    def has_no_bundles(self) -> None:
+        """It has listed in JSON what it gave no signatures of."""
+        self._gives_bundles = False
+
+    async def code(self, id: str) -> VerifiedCode | None:
+        """Code that the node keeps, its signature checked; None where it has none.
+
+        Raises:
+            AoError: stage "fetch", it cannot be asked.
+        """
+        answer: Response = await until_whole(partial(self._read, "fetch", f"/{id}"))
+        checked = httpsig.check(answer.headers, answer.body)
+        by = [one.committer for one in checked.commitments if one.id == id and one.committer]
+        if not answer.ok or not by:
+            return None
+        said = checked.verified
+        data = said.get("data", said.get("body", ""))
+        tags = tuple(Tag(name, words(value)) for name, value in said.items() if name != "data")
+        return VerifiedCode(id, tags, raw(words(data)), b"", by[0])
+
+    async def result(self, process: str, slot: int) -> Result:
+        """The result of a slot. Raises AoError, stage "compute"."""
+        if self._reading is None:
+            self._book = Book(self._settings.book)
+            self._reading = Reading(self._client, self._book)
+        return await self._reading.result(process, slot)
+
+    def close(self) -> None:
+        """Close what is remembered; the client is its owner's."""
+        if self._book is not None:
+            self._book.close()
