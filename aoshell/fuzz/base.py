@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from aoshell.errors import AoError
+from aoshell.fuzz.holding import read_holding
 from aoshell.fuzz.oracle import Oracle, Verdict
 from aoshell.fuzz.sequences import Person, Sequences, Step, spread
 from aoshell.fuzz.words.listing import LIST, read_vocabulary
@@ -67,6 +68,11 @@ class Target:
     invariants: Path | None = None
     load: tuple[str, ...] = ()
 
+    @property
+    def is_python(self) -> bool:
+        """Whether the invariants are in Python."""
+        return self.invariants is not None and self.invariants.suffix == ".py"
+
 
 @dataclass(frozen=True, slots=True)
 class Failed:
@@ -113,7 +119,7 @@ class Base:
             AoError: stage "compute", for a reason outside the sequence.
         """
         sent = spread(steps)[:STEPS]
-        performed = await self.rehearsal.perform(self._messages(sent), SECONDS)
+        performed = await self.rehearsal.perform(self._messages(sent), SECONDS, self.oracle.mark)
         self.messages += len(performed)
         for done in performed:
             step = sent[done.place][1]
@@ -210,8 +216,16 @@ async def _prepared(node: AsyncNode, target: Target, rehearsal: Rehearsal) -> Ba
     sequences = Sequences(words, people, rehearsal.process)
     base = Base(target, rehearsal, words, sequences, people, owner, node.address, sources)
     mark = f"fuzz {hashlib.sha256(rehearsal.process.encode()).hexdigest()[:16]} "
+    if target.is_python:
+        assert target.invariants is not None
+        holding = read_holding(target.invariants)
+        meant, base.holding = [*words.meant, *holding.answering], tuple(holding.invariants)
+        await _hold(rehearsal, target, (raw(holding.lua), mark, meant, mark))
+        base.oracle = Oracle(mark, SECONDS, MEMORY, holding)
+        return base
+    source = read_invariants(target.invariants) if target.invariants else b""
     base.oracle = Oracle(mark, SECONDS, MEMORY)
-    base.holding = await _hold(rehearsal, target, mark, words.meant)
+    base.holding = await _hold(rehearsal, target, (source, mark, words.meant, ""))
     return base
 
 
@@ -244,13 +258,16 @@ async def _value(rehearsal: Rehearsal, expression: str) -> object:
 
 
 async def _hold(
-    rehearsal: Rehearsal, target: Target, mark: str, meant: list[str]
+    rehearsal: Rehearsal, target: Target, given: tuple[bytes, str, list[str], str]
 ) -> tuple[str, ...]:
-    """Have the copy check what holds; the names of the invariants."""
-    path = target.invariants
-    source = read_invariants(path) if path else b""
+    """Have the copy check what holds; the names of the invariants.
+
+    Args:
+        given: source, mark, handlers that have to answer, and what states are told behind.
+    """
+    path, (source, mark, meant, told) = target.invariants, given
     name = text(name_of(path)) if path else "invariants"
-    outcome, result = await rehearsal.prepare(holding_code(source, name, mark, meant))
+    outcome, result = await rehearsal.prepare(holding_code(source, name, mark, meant, told))
     if outcome == "ok":
         return tuple(split_error(output_of(result))[1].splitlines())
     why = split_error(form.widen(str(result.error or "")))[1].replace(mark, "")

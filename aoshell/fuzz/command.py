@@ -20,6 +20,7 @@ from aoshell.fuzz.exporting import exported
 from aoshell.fuzz.report import Report
 from aoshell.fuzz.search import Done, Search, require_hypothesis
 from aoshell.fuzz.writing import TestText, doubt_of
+from aoshell.fuzz.writing_python import PythonTestText, doubt_of_python
 from aoshell.home.folders import Settings
 from aoshell.shell.code.files import read_file
 from aoshell.shell.flags.parser import CommandParser
@@ -67,9 +68,9 @@ def _target(given: argparse.Namespace, file: Path | None) -> Target:
 
 
 def _beside(path: Path) -> Path | None:
-    """`token.invariants.lua` beside `token.lua`."""
-    found = path.with_suffix(".invariants.lua")
-    return found if found.is_file() else None
+    """`token.invariants.lua`, or `.py`, beside `token.lua`."""
+    names = (path.with_suffix(f".invariants{suffix}") for suffix in (".lua", ".py"))
+    return next((name for name in names if name.is_file()), None)
 
 
 def _fuzz(target: Target, given: argparse.Namespace, runner: asyncio.Runner) -> int:
@@ -84,7 +85,10 @@ def _fuzz(target: Target, given: argparse.Namespace, runner: asyncio.Runner) -> 
         test, doubt = None, ""
         if search.done.found:
             test = _write(base, search.done, given)
-            doubt = runner.run(doubt_of(test, search.done.found.verdict))
+            if target.is_python:
+                doubt = doubt_of_python(test)
+            else:
+                doubt = runner.run(doubt_of(test, search.done.found.verdict))
         report.end(base, search.done, test, doubt)
     finally:
         runner.run(opening.__aexit__(None, None, None))
@@ -96,12 +100,14 @@ def _fuzz(target: Target, given: argparse.Namespace, runner: asyncio.Runner) -> 
 def _write(base: Base, done: Done, given: argparse.Namespace) -> Path:
     """Write the test of what was found; the file."""
     assert done.found is not None
-    place = Path(given.out) if given.out else _unused(given.what)
-    test = TestText(base, done.found, place.parent, given.seed)
-    if base.target.is_export:
-        test.export = f"{place.stem}.process"
-        _put(place.parent / test.export, read_file(base.target.file, EXPORT))
-    _put(place, test.lua().encode("utf-8", "surrogateescape"))
+    target = base.target
+    place = Path(given.out) if given.out else _unused(given.what, target.is_python)
+    export = f"{place.stem}.process" if target.is_export else ""
+    if export:
+        _put(place.parent / export, read_file(target.file, EXPORT))
+    given_to = (base, done.found, place.parent, given.seed, export)
+    written = PythonTestText(*given_to).python() if target.is_python else TestText(*given_to).lua()
+    _put(place, written.encode("utf-8", "surrogateescape"))
     return place
 
 
@@ -116,12 +122,13 @@ def _put(path: Path, data: bytes) -> None:
         ) from error
 
 
-def _unused(what: str) -> Path:
+def _unused(what: str, is_python: bool) -> Path:
     """A name for a test that no file has: beside a Lua file, or in the current folder."""
     path = Path(what)
     stem = re.sub(r"\W", "_", path.stem) or "process"
     folder = path.parent if path.suffix == ".lua" else Path()
-    names = [f"{stem}_fuzz{number or ''}_test.lua" for number in range(_TESTS)]
+    form = "test_{}_fuzz{}.py" if is_python else "{}_fuzz{}_test.lua"
+    names = [form.format(stem, number or "") for number in range(_TESTS)]
     free = (folder / name for name in names if not (folder / name).exists())
     return next(free, folder / names[0])
 
@@ -133,7 +140,7 @@ def make_parser() -> CommandParser:
         description="Look for messages that make a process fail or break its invariants"
         " (docs/fuzz.md). No network, and nothing of the process changes.",
         epilog="What is found is written as a test, which fails until it is mended."
-        " FILE.invariants.lua beside FILE.lua is read by itself.",
+        " NAME.invariants.lua (or .py) beside NAME.lua is read by itself.",
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -147,7 +154,9 @@ def make_parser() -> CommandParser:
         metavar="SPAN",
         help="how long to look, as 90s or 10m (60s)",
     )
-    parser.add_argument("--invariants", metavar="FILE", help="Lua that says what always holds")
+    parser.add_argument(
+        "--invariants", metavar="FILE", help="Lua or Python that says what always holds"
+    )
     parser.add_argument(
         "--load",
         action="append",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from aoshell.fuzz.holding import Holding
 from aoshell.fuzz.sequences import Step
 from aoshell.nodes.local.log import form
-from aoshell.nodes.local.rehearsal import Performed
+from aoshell.nodes.local.rehearsal import Performed, output_of
 from aoshell.sandbox.lua import PLACE
 from aoshell.shell.view.errors_view import split_error
 from aoshell.shell.view.text import without_colours
-from aoshell.testing.invariants import marked
+from aoshell.testing.invariants import marked, told_values
 
 # What Lua itself says, and no script that refuses a message with a reason of its own.
 _CRASH = re.compile(
@@ -60,25 +61,40 @@ class Oracle:
     """Judges outcomes.
 
     Args:
-        mark: stands in front of the errors of invariants.
+        mark: stands in front of the errors of invariants, and of what is told of states.
+        holding: invariants in Python, None without.
         seconds, memory: what a message and the process may take, seconds and bytes.
     """
 
-    def __init__(self, mark: str, seconds: float, memory: int) -> None:
-        self._mark = mark
+    def __init__(
+        self, mark: str, seconds: float, memory: int, holding: Holding | None = None
+    ) -> None:
+        self.mark = mark
+        self._holding = holding
         self._seconds = seconds
         self._memory = memory
 
     def judge(self, step: Step, done: Performed) -> Verdict | None:
         """What is wrong with a message's outcome, None where nothing is."""
         if done.outcome == "ok":
-            return None
+            return self._of_states(done) if self._holding else None
         if done.outcome == "error":
             return self._of_error(step, form.widen(str(done.result.error)))
         return self._of_death(step, done)
 
+    def _of_states(self, done: Performed) -> Verdict | None:
+        assert self._holding is not None
+        told = told_values(without_colours(output_of(done.result)), self.mark)
+        if not isinstance(told, dict):  # it waits for another message
+            return None
+        before, after = (told[name] or {} for name in ("before", "after"))
+        broken = self._holding.broken(before, after, told["msg"])
+        if broken is None:
+            return None
+        return Verdict("invariant", broken[0], f'invariant "{broken[0]}" {broken[1]}')
+
     def _of_error(self, step: Step, error: str) -> Verdict | None:
-        if broken := marked(error, self._mark):
+        if broken := marked(error, self.mark):
             text = without_colours(broken).split("\n")[0]
             kind, _, rest = text.partition(" ")
             about = rest.partition('"')[2].partition('"')[0]

@@ -16,8 +16,8 @@ from aoshell.testing.running import Runner
 from aoshell.testing.writing import AddressNames, lua_comment, lua_string
 
 # A process that sends what it is told to.
-_SAYS = 'Handlers.add("Say", "Say", function(msg) Send(msg.Data) end)'
-_LONG = 500  # characters of a reason that stand in a test
+SAYS = 'Handlers.add("Say", "Say", function(msg) Send(msg.Data) end)'
+LONG = 500  # characters of a reason that stand in a test
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class TestText:
         about = f"{verdict.kind} {verdict.about}".strip()
         lines = [
             lua_comment(f"Found by aoshell fuzz {target.name} --seed {self.seed}:"),
-            lua_comment(verdict.text[:_LONG]),
+            lua_comment(verdict.text[:LONG]),
             f"test({lua_string(f'fuzz: {about}')}, function(t)",
         ]
         body = [*self._people(), *self._process(), *self._steps()]
@@ -60,7 +60,7 @@ class TestText:
                 self.names.of[person.address] = f"{person.name}.address"
                 yield f"local {person.name} = t:as({lua_string(person.name)})"
             elif any(one.sender == person for one in self.failed.steps):
-                address, source = lua_string(person.address), lua_string(_SAYS)
+                address, source = lua_string(person.address), lua_string(SAYS)
                 yield f"local {person.name} = t:mock({address}, {{ source = {source} }})"
 
     def _process(self) -> Iterator[str]:

@@ -16,8 +16,8 @@ To a worker (`epoch`: how often it was rolled back; frames of an older epoch are
     replay      epoch seq message…           a message that was computed before; has no answer
     failed      epoch seq text               a message that had failed with this error
     dry         epoch token seconds message…
-    trial       epoch token seconds [is-doubtful message…]…  messages in turn on the state, all
-                                             undone (`trials`)
+    trial       epoch token seconds end [is-doubtful message…]…  messages in turn on the state,
+                                             all undone (`trials`)
     checkpoint  epoch seq
 
 From a worker:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -20,6 +21,7 @@ from aoshell.sandbox.runtime import Runtime
 from aoshell.sandbox.worker_sockets import WorkerSockets
 
 STEPS = 1000  # messages of a sequence
+SECONDS = 5.0  # of the clock on the wall, behind which a sequence is cut off
 FAILED = 3  # exit code of a fork whose message failed; its result is sent already
 BATCH = 64  # outcomes that are told at once: each wakes who reads them
 LARGE = 1 << 16  # characters of a text from which on an outcome is told by itself
@@ -34,6 +36,7 @@ class Trial:
 
     Args:
         compute: runs one message under its limits: outcome, seconds, result.
+        end: an error that has this text ends the sequence; "" for none.
         steps: of each message whether it may well fail, then what `Runtime.deliver` takes.
     """
 
@@ -45,6 +48,7 @@ class Trial:
         compute: Compute,
         token: int,
         seconds: float,
+        end: str,
         steps: Sequence[list[Any]],
     ) -> None:
         self._sockets = sockets
@@ -53,15 +57,17 @@ class Trial:
         self._compute = compute
         self._token = token
         self._seconds = seconds
+        self._ending = end
         self._steps = steps[:STEPS]
         # Shared with all forks: the step that is computed, and the error of each that failed.
         self._page = mmap.mmap(-1, _BEGIN + _ERROR * max(1, len(self._steps)))
         self._untold: list[list[Any]] = []
+        self._late = time.perf_counter() + SECONDS
 
     def run(self) -> None:
         """Try it in forks of this process, which stays as it is."""
         at = 0
-        while at < len(self._steps):
+        while at < len(self._steps) and not self._is_late:
             child = os.fork()
             if child == 0:
                 die_with_parent(True)
@@ -83,7 +89,7 @@ class Trial:
 
     def _go_on(self, at: int) -> NoReturn:
         """Compute the steps from one on, in the state before it."""
-        while at < len(self._steps):
+        while at < len(self._steps) and not self._is_late:
             is_doubtful, *message = self._steps[at]
             if is_doubtful:
                 self._tell()
@@ -110,10 +116,16 @@ class Trial:
             self._tell()
         if outcome != "ok":
             self._tell()
+            if self._ending and self._ending in str(result[0]):
+                os._exit(0)
             error = str(result[0] or outcome).encode("latin-1")[-_ERROR:]
             begin = _BEGIN + _ERROR * index
             self._page[begin : begin + len(error)] = error
             os._exit(FAILED)
+
+    @property
+    def _is_late(self) -> bool:
+        return time.perf_counter() >= self._late
 
     def _tell(self) -> None:
         """Send the outcomes that were not sent yet."""

@@ -354,11 +354,11 @@ class Worker:
             cost = (seconds * 1000, 0, 0)
             self._sockets.send(["dried", token, outcome, *cost, None, printed, "", False, 0])
 
-    def _trial(self, token: int, seconds: float, *steps: list[Any]) -> None:
+    def _trial(self, token: int, seconds: float, end: str, *steps: list[Any]) -> None:
         self._end_task()
         self._runtime.print_places()
-        compute = self._compute
-        Trial(self._sockets, self._runtime, self._printed, compute, token, seconds, steps).run()
+        printed, compute = self._printed, self._compute
+        Trial(self._sockets, self._runtime, printed, compute, token, seconds, end, steps).run()
 
     def _checkpoint(self, seq: int) -> None:
         self._reap()

@@ -15,8 +15,12 @@ _WRITER = Path(__file__).with_name("lua").joinpath("value.lua")
 
 def value_query(expression: str) -> str:
     """Lua whose last line of output is the value of an expression."""
-    writer = _WRITER.read_text(encoding="utf-8")
-    return f"{writer}\nreturn write({text(short_string(expression))})"
+    return f"{value_writer()}\nreturn write({text(short_string(expression))})"
+
+
+def value_writer() -> str:
+    """Lua that declares `write(expression)`."""
+    return _WRITER.read_text(encoding="utf-8")
 
 
 def value_json(output: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from fuzzed import Fuzzing
 
+import aoshell.fuzz
 from aoshell.errors import UsageError
 from aoshell.fuzz import search
 
@@ -114,6 +115,66 @@ def test_what_does_not_end_is_named_with_its_line(
     found = fuzzing.json("a.lua", "--invariants", "h.lua")["found"]
     assert found["kind"] == kind or (not kind and found["kind"] in ("time", "memory"))
     assert place in found["text"]
+
+
+PYTHON = """
+from aoshell.fuzz import answers, invariant, state
+
+state("n", "N")
+
+
+@invariant("few")
+def few(before, after, msg):
+    assert msg["Action"] != "Inc" or after["n"] == before["n"] + 1
+    return after["n"] < 3
+"""
+
+
+@pytest.mark.long
+def test_invariants_may_be_in_python(fuzzing: Fuzzing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(REPO))  # pytest runs what is written
+    fuzzing.write("a.lua", COUNTER)
+    fuzzing.write("a.invariants.py", PYTHON)
+    said = fuzzing.json("a.lua")
+    found = said["found"]
+    assert said["invariants"] == ["few"]
+    assert (found["kind"], found["about"], found["doubt"]) == ("invariant", "few", "")
+    assert found["test"] == "test_a_fuzz.py"
+    assert sum(step["times"] for step in found["messages"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("holding", "told"),
+    [
+        ("state('n', 'N'", "h.py:1: '(' was never closed"),
+        ("\n1 / 0", "h.py:2: ZeroDivisionError"),
+        (
+            "from aoshell.fuzz import state\nstate('n', 'N.a.b')",
+            'state "n" raised: h.py:1: attempt',
+        ),
+    ],
+)
+def test_python_that_does_not_load_is_named(holding: str, told: str, fuzzing: Fuzzing) -> None:
+    fuzzing.write("a.lua", COUNTER)
+    fuzzing.write("h.py", holding)
+    code, _, said = fuzzing.run("a.lua", "--invariants", "h.py")
+    assert code == 2
+    assert told in said
+
+
+def test_python_that_does_not_end_is_named_with_its_line(fuzzing: Fuzzing) -> None:
+    fuzzing.write("a.lua", COUNTER)
+    fuzzing.write(
+        "h.py",
+        "from aoshell.fuzz import invariant\n@invariant('a')\ndef a(*_):\n    while True: pass\n",
+    )
+    found = fuzzing.json("a.lua", "--invariants", "h.py")["found"]
+    assert "h.py:4: TooLongError" in found["text"]
+
+
+def test_invariants_are_declared_in_a_file_for_fuzzing() -> None:
+    with pytest.raises(UsageError, match="declared in a file for aoshell fuzz"):
+        aoshell.fuzz.state("n", "N")
 
 
 def test_the_same_seed_draws_the_same_messages(fuzzing: Fuzzing) -> None:

@@ -30,7 +30,8 @@ SCRIPTS = [
     "return tostring(coroutine.create), tostring(print), tostring(pcall)",
     "return debug.sethook, debug.gethook, debug.getregistry, debug.getupvalue",
     "local i = debug.getinfo(coroutine.create) return i.what .. i.source .. i.linedefined",
-    "local t, n = {}, 0 for i = 1, 9 do t[{}] = i end for k, v in pairs(t) do n = n + v end return n",
+    "local t, n = {}, 0 for i = 1, 9 do t[{}] = i end for _, v in pairs(t) do n = n + v end "
+    "return n",
     "local function f() return f() + 1 end return pcall(f)",
     "return select('#', pcall(table.unpack, {}, 1, 5000))",
     "local function f() return coroutine.create() end local y = f()",

@@ -148,7 +148,7 @@ def test_tests_in_lua_stand_beside_those_in_python(lua: pytest.Pytester) -> None
             "  expected 2",
             "  got      1",
             "*Captured stdout call*",
-            "said \\\\x1b[[]2J",
+            "said \\x1b[[]2J",
             "*_ cases: two _*",
             "counter_test.lua:11: the message failed: *counter.lua:3: no way",
             '  3 │   error("no way")',

@@ -128,6 +128,8 @@ def _named(node: tree.SyntaxNode) -> str:
             return _last_name(function)
         case tree.Name(name=name):
             return name
+        case tree.Index(object=tree.Name(local=None), key=tree.Constant(value=str(name))):
+            return name
     return ""
 
 

@@ -112,13 +112,20 @@ class Rehearsal:
         outcome, _cost, result = await self._replay.dry(self._frame(item, self._slot + 1))
         return outcome, result
 
-    async def perform(self, messages: Sequence[Rehearsed], seconds: float) -> list[Performed]:
-        """Try messages, each with the time that it may take; the state stays as it is."""
+    async def perform(
+        self, messages: Sequence[Rehearsed], seconds: float, end: str = ""
+    ) -> list[Performed]:
+        """Try messages; the state stays as it is.
+
+        Args:
+            seconds: of processor time that each may take.
+            end: an error that has this text ends the sequence; "" for none.
+        """
         steps = [
             [one.doubtful, *self._frame(one, self._slot + index)]
             for index, one in enumerate(messages, 1)
         ]
-        return [Performed(*one) for one in await self._replay.try_all(seconds, steps)]
+        return [Performed(*one) for one in await self._replay.try_all(seconds, end, steps)]
 
     def _frame(self, one: Rehearsed, slot: int) -> list[object]:
         time = self._time + one.later

@@ -118,22 +118,23 @@ class Replay:
                     return outcome, Cost(milliseconds, memory, gas), _flat_result(values)
 
     async def try_all(
-        self, seconds: float, steps: list[list[Any]]
+        self, seconds: float, end: str, steps: list[list[Any]]
     ) -> list[tuple[int, str, Cost, form.FlatResult]]:
         """Try messages one after another on the state, which stays as it is (`sandbox.trials`).
 
         Args:
             seconds: of processor time that each may take.
+            end: an error that has this text ends the sequence; "" for none.
             steps: of each whether it may well fail, then its frame.
 
         Returns:
-            Index, outcome, cost and result of each, up to one that ended its worker. Right before
-            that one some may be missing: they went well.
+            Index, outcome, cost and result of each, up to one that ended its worker or to the end
+            of `trials.SECONDS`. Right before the former some may be missing: they went well.
 
         Raises:
             AoError: stage "compute", the worker cannot go on, for a reason outside the messages.
         """
-        self._worker.send(["trial", self._epoch, 1, seconds, *steps])
+        self._worker.send(["trial", self._epoch, 1, seconds, end, *steps])
         found = []
         while True:
             match await self._answer():

@@ -1,8 +1,10 @@
 -- What holds behind each message of a process: evaluated in it by its owner (testing.invariants).
 -- Messages that are handled from then on fail where it does not.
-local source, name, mark, meant, tell = ...
-local error, getmetatable, ipairs, load, next, pairs, pcall, select, setmetatable, tostring, type =
-  error, getmetatable, ipairs, load, next, pairs, pcall, select, setmetatable, tostring, type
+-- told: stands in front of what is printed behind each message, for who checks elsewhere; "" prints
+-- nothing. writer: the text of value.lua.
+local source, name, mark, meant, told, writer = ...
+local error, getmetatable, ipairs, load, next, pairs, pcall, rawset, select, setmetatable, tostring, type =
+  error, getmetatable, ipairs, load, next, pairs, pcall, rawset, select, setmetatable, tostring, type
 local concat = table.concat
 local loaded = package.loaded
 
@@ -81,6 +83,17 @@ local function check(before, after, msg)
   end
 end
 
+-- Print states and message as value.lua writes them.
+local write = told ~= "" and load(writer .. "\nreturn write", "@.value", "t", _G)()
+local print = print
+
+local function tell(before, after, msg)
+  local place = "." .. told
+  rawset(_G, place, { before = before, after = after, msg = plain(msg, {}) })
+  print(told .. write("_G[" .. ("%q"):format(place) .. "]"))
+  rawset(_G, place, nil)
+end
+
 local function is_answered(msg)
   local asker = msg["Reply-To"] or msg.From
   for _, sent in ipairs(ao.outbox.Messages) do
@@ -125,7 +138,7 @@ Handlers.evaluate = function(msg, env)
   end
   local after = take()
   check(before, after, msg)
-  if tell then tell(before, after) end
+  if told ~= "" then tell(before, after, msg) end
   before, is_open = after, false
   return result
 end
