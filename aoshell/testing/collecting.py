@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from aoshell.shell.view.text import clean_line
 from aoshell.testing.coverage.recorder import Coverage
 from aoshell.testing.outcomes import TestFailure, TestOutcome
 from aoshell.testing.reports.base import safe
@@ -69,7 +70,9 @@ class LuaFile(pytest.File):
         if file.problem is not None:
             raise self.CollectError(_told(file.problem, self.config))
         for index, test in enumerate(file.tests):
-            item = LuaTest.from_parent(self, name=test.name)
+            # pytest keeps names in a file of UTF-8, and shows them on one line.
+            name = test.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            item = LuaTest.from_parent(self, name=clean_line(name))
             item.take(file, index, test)
             yield item
 
