@@ -183,3 +183,11 @@ def test_tests_in_lua_run_beside_each_other(lua: pytest.Pytester) -> None:
     pytest.importorskip("xdist")
     result = lua.runpytest_subprocess(*PLUGIN, "-p", "xdist", "-n", "2")
     result.assert_outcomes(passed=1, failed=3, skipped=1)
+
+
+def test_names_that_pytest_cannot_write_are_written_out(pytester: pytest.Pytester) -> None:
+    """pytest keeps them in its cache, in UTF-8."""
+    (pytester.path / "a_test.lua").write_text('test("a\\255\\n\\0b", function() end)')
+    result = pytester.runpytest_subprocess("-p", PLUGIN[1], "-v")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["a_test.lua::a\\xff\\n\\x00b PASSED*"])
