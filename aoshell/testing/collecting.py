@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 
 import pytest
 
+from aoshell.shell.view.text import clean_line
+from aoshell.testing.coverage.recorder import Coverage
 from aoshell.testing.outcomes import TestFailure, TestOutcome
-from aoshell.testing.plugin import COVERAGE
 from aoshell.testing.reports.base import safe
 from aoshell.testing.running import DeclaredTest, Runner, TestFile
 
@@ -27,20 +28,22 @@ class LuaTestError(Exception):
 
 
 class LuaRuns:
-    """What runs the tests in Lua of one pytest: begun with the first file, ended with pytest."""
+    """What runs the tests in Lua of one pytest: begun with the first file, ended with pytest.
 
-    def __init__(self, config: pytest.Config) -> None:
-        coverage = config.stash.get(COVERAGE, None)
+    Args:
+        coverage: where the lines that run are counted.
+    """
+
+    def __init__(self, config: pytest.Config, coverage: Coverage | None) -> None:
         self.runner = Runner(roots=(config.rootpath,), coverage=coverage)
         self._loop = asyncio.Runner()
         config.add_cleanup(self._end)
 
     @classmethod
-    def of(cls, config: pytest.Config) -> LuaRuns:
-        """That of this pytest."""
+    def begin(cls, config: pytest.Config, coverage: Coverage | None) -> None:
+        """Begin it, unless it has begun."""
         if _KEY not in config.stash:
-            config.stash[_KEY] = cls(config)
-        return config.stash[_KEY]
+            config.stash[_KEY] = cls(config, coverage)
 
     def wait(self, work: Coroutine[Any, Any, _T]) -> _T:
         """The result of a coroutine."""
@@ -56,7 +59,7 @@ class LuaFile(pytest.File):
 
     def collect(self) -> Iterable[LuaTest]:
         """Its tests, in the order in which it declares them."""
-        runs = LuaRuns.of(self.config)
+        runs = self.config.stash[_KEY]
 
         async def load() -> TestFile:
             file = await runs.runner.open(self.path)
@@ -67,7 +70,9 @@ class LuaFile(pytest.File):
         if file.problem is not None:
             raise self.CollectError(_told(file.problem, self.config))
         for index, test in enumerate(file.tests):
-            item = LuaTest.from_parent(self, name=test.name)
+            # pytest keeps names in a file of UTF-8, and shows them on one line.
+            name = test.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            item = LuaTest.from_parent(self, name=clean_line(name))
             item.take(file, index, test)
             yield item
 
@@ -84,7 +89,7 @@ class LuaTest(pytest.Item):
 
     def runtest(self) -> None:
         """Run it. Raises LuaTestError."""
-        runs = LuaRuns.of(self.config)
+        runs = self.config.stash[_KEY]
         outcome = runs.wait(runs.runner.run(self._file, self._index))
         if outcome.prints:
             self.add_report_section("call", "stdout", "\n".join(map(safe, outcome.prints)) + "\n")

@@ -100,10 +100,9 @@ def _shown_round(
     found = run_round(runner, files, plan, show)
     for line in settle_snapshots(found, update=given.update_snapshots):
         warnings.warn(line, stacklevel=1)
+    coverage = runner.coverage if found.outcomes else None
     for report in reports:
-        report.end(found.seconds)
-    if runner.coverage is not None and found.outcomes:
-        reports[0].coverage(runner.coverage, wanted)
+        report.end(found.seconds, coverage, wanted)
     return found
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from aoshell.testing.sync import Clock, Node, Process
 
 
-COVERAGE = pytest.StashKey["Coverage"]()
+_COVERAGE = pytest.StashKey["Coverage"]()
 _PACKED = "aoshell_coverage"  # what a worker of xdist hands over
 
 
@@ -57,8 +57,8 @@ def pytest_configure(config: pytest.Config) -> None:
             parse_wanted(text)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
-    config.stash[COVERAGE] = Coverage()
-    config.pluginmanager.register(_CoverageReport(config.stash[COVERAGE]), "aoshell-coverage")
+    config.stash[_COVERAGE] = Coverage()
+    config.pluginmanager.register(_CoverageReport(config.stash[_COVERAGE]), "aoshell-coverage")
 
 
 class _CoverageReport:
@@ -99,8 +99,9 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> LuaFile | 
         return None
     if not file_path.name.endswith("_test.lua") and not parent.session.isinitpath(file_path):
         return None
-    from aoshell.testing.collecting import LuaFile
+    from aoshell.testing.collecting import LuaFile, LuaRuns
 
+    LuaRuns.begin(parent.config, parent.config.stash.get(_COVERAGE, None))
     return LuaFile.from_parent(parent, path=file_path)
 
 
@@ -109,7 +110,7 @@ def _ao_zygotes(request: pytest.FixtureRequest) -> Iterator[Zygotes]:
     """Forks workers. Starting it takes a moment, so one serves all tests."""
     from aoshell.testing.opening import Zygotes
 
-    zygotes = Zygotes(request.config.stash.get(COVERAGE, None))
+    zygotes = Zygotes(request.config.stash.get(_COVERAGE, None))
     zygotes.start()
     yield zygotes
     zygotes.shut_down()

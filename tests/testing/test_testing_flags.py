@@ -152,7 +152,7 @@ def test_junit_holds_what_pytest_writes(
     ours = ElementTree.parse(tmp_path / "ours.xml").getroot()
 
     monkeypatch.chdir(pytester.path)
-    pytester.makepyfile(
+    file = pytester.makepyfile(
         """
         import pytest
         @pytest.fixture
@@ -164,7 +164,7 @@ def test_junit_holds_what_pytest_writes(
         def test_later(): pass
         """
     )
-    pytester.runpytest_subprocess("--junitxml=theirs.xml", "-o", "junit_logging=all")
+    pytester.runpytest_subprocess(file, "--junitxml=theirs.xml", "-o", "junit_logging=all")
     theirs = ElementTree.parse("theirs.xml").getroot()
 
     def shape(root: ElementTree.Element) -> dict[str, set[str]]:

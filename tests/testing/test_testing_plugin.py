@@ -148,7 +148,7 @@ def test_tests_in_lua_stand_beside_those_in_python(lua: pytest.Pytester) -> None
             "  expected 2",
             "  got      1",
             "*Captured stdout call*",
-            "said \\\\x1b[[]2J",
+            "said \\x1b[[]2J",
             "*_ cases: two _*",
             "counter_test.lua:11: the message failed: *counter.lua:3: no way",
             '  3 │   error("no way")',
@@ -183,3 +183,11 @@ def test_tests_in_lua_run_beside_each_other(lua: pytest.Pytester) -> None:
     pytest.importorskip("xdist")
     result = lua.runpytest_subprocess(*PLUGIN, "-p", "xdist", "-n", "2")
     result.assert_outcomes(passed=1, failed=3, skipped=1)
+
+
+def test_names_that_pytest_cannot_write_are_written_out(pytester: pytest.Pytester) -> None:
+    """pytest keeps them in its cache, in UTF-8."""
+    (pytester.path / "a_test.lua").write_text('test("a\\255\\n\\0b", function() end)')
+    result = pytester.runpytest_subprocess("-p", PLUGIN[1], "-v")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["a_test.lua::a\\xff\\n\\x00b PASSED*"])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from aoshell.shell.view.text import clean
 from aoshell.testing.coverage.recorder import Coverage
-from aoshell.testing.coverage.reports import Wanted, write_reports
+from aoshell.testing.coverage.reports import Wanted
 from aoshell.testing.outcomes import TestOutcome
 
 OUTCOMES = ("passed", "failed", "error", "skipped")
@@ -36,12 +36,12 @@ class TestReport:
     def show(self, outcome: TestOutcome) -> None:
         """Show a test."""
 
-    def end(self, seconds: float) -> None:
-        """Show the totals."""
+    def end(self, seconds: float, coverage: Coverage | None, wanted: Sequence[Wanted]) -> None:
+        """Show the totals, and which lines ran.
 
-    def coverage(self, coverage: Coverage, wanted: Sequence[Wanted]) -> None:
-        """Show and write which lines ran. Raises AoError where a file cannot be written."""
-        write_reports(wanted, coverage, lambda line: self.say(line + "\n"))
+        Raises:
+            AoError: a file cannot be written.
+        """
 
 
 def name_of(outcome: TestOutcome) -> str:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from aoshell.testing.coverage.recorder import Coverage
+from aoshell.testing.coverage.reports import Wanted
 from aoshell.testing.outcomes import TestOutcome
 from aoshell.testing.reports.base import name_of, safe
 from aoshell.testing.reports.text import TextReport
@@ -27,8 +29,8 @@ class GithubReport(TextReport):
         self._token = secrets.token_hex(16)  # nobody who prints can know it
         say(f"::stop-commands::{self._token}\n")
 
-    def end(self, seconds: float) -> None:
-        super().end(seconds)
+    def end(self, seconds: float, coverage: Coverage | None, wanted: Sequence[Wanted]) -> None:
+        super().end(seconds, coverage, wanted)
         self.say(f"::{self._token}::\n")
         for outcome in self.outcomes:
             if outcome.bad:

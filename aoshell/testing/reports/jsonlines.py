@@ -28,10 +28,12 @@ class JsonReport(TestReport):
             warnings=list(outcome.warnings),
         )
 
-    def end(self, seconds: float) -> None:
+    def end(self, seconds: float, coverage: Coverage | None, wanted: Sequence[Wanted]) -> None:
+        if coverage is not None:
+            self._coverage(coverage, wanted)
         self._put(**{name: self.counts[name] for name in OUTCOMES}, ms=round(seconds * 1000, 1))
 
-    def coverage(self, coverage: Coverage, wanted: Sequence[Wanted]) -> None:
+    def _coverage(self, coverage: Coverage, wanted: Sequence[Wanted]) -> None:
         self._put(**json_values(file_totals(coverage), coverage.notes))
         if files := [one for one in wanted if one.file]:
             write_reports(files, coverage, lambda _line: None)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -12,6 +13,8 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from aoshell import durable
 from aoshell.errors import AoError
+from aoshell.testing.coverage.recorder import Coverage
+from aoshell.testing.coverage.reports import Wanted
 from aoshell.testing.outcomes import TestOutcome
 from aoshell.testing.reports.base import WHOLE_FILE, TestReport, name_of, safe
 
@@ -37,12 +40,13 @@ class JunitFile(TestReport):
             raise self._unwritable("there is no such folder")
         self._began = datetime.fromtimestamp(began, UTC).replace(microsecond=0)
 
-    def end(self, seconds: float) -> None:
-        """Write it.
+    def end(self, seconds: float, coverage: Coverage | None, wanted: Sequence[Wanted]) -> None:
+        """Write it; another report has the coverage.
 
         Raises:
             AoError: stage "output".
         """
+        del coverage, wanted
         about = {"name": "aoshell", "time": f"{seconds:.3f}"}
         whole = Element("testsuites", about | _counts(self.outcomes))
         for file, found in groupby(self.outcomes, lambda outcome: outcome.file):

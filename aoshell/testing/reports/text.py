@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from aoshell.testing.coverage.recorder import Coverage
+from aoshell.testing.coverage.reports import Wanted, write_reports
 from aoshell.testing.outcomes import TestOutcome
 from aoshell.testing.reports.base import TestReport, name_of, safe
 
@@ -41,7 +43,7 @@ class TextReport(TestReport):
                 for line in text.splitlines():
                     self._line(f"      │ {safe(line)}")
 
-    def end(self, seconds: float) -> None:
+    def end(self, seconds: float, coverage: Coverage | None, wanted: Sequence[Wanted]) -> None:
         timed = [outcome for outcome in self.outcomes if outcome.outcome != "skipped"]
         slow = sorted(timed, key=lambda outcome: -outcome.seconds)[: self._slowest]
         if slow:
@@ -60,6 +62,8 @@ class TextReport(TestReport):
             if self.counts[name]
         ]
         self._line(f"{', '.join(counted) or 'no tests'} in {seconds:.2f} s")
+        if coverage is not None:
+            write_reports(wanted, coverage, self._line)
 
     def _line(self, text: str) -> None:
         self.say(text + "\n")
