@@ -6,10 +6,10 @@ They follow XDG (through platformdirs); `AOSHELL_HOME` puts all of them into one
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from aoshell import durable
+from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 
 APP = "aoshell"
