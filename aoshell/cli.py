@@ -18,7 +18,6 @@ from aoshell.backends import Backend, LocalBackend, RemoteBackend
 from aoshell.errors import AoError, UsageError
 from aoshell.protocol.tag_names import AS_SENT
 from aoshell.scarcity import refuse_too_little, to_ao_error
-from aoshell.shell.flags.options import Options
 
 if TYPE_CHECKING:
     from aoshell.attest.evidence import Evidence
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from aoshell.nodes.base import Node
     from aoshell.nodes.values import ProcessInfo
     from aoshell.protocol.wallet import Wallet
+    from aoshell.shell.flags.options import Options
     from aoshell.shell.forking import Changed, Comparison, ForkedNetwork
     from aoshell.shell.journal import Past, Recorded
     from aoshell.shell.serving import Served
@@ -382,6 +382,8 @@ class _Forking:
 
 def _parse_options(arguments: list[str]) -> Options:
     if not arguments:
+        from aoshell.shell.flags.options import Options
+
         return Options()
     from aoshell.shell.flags.arguments import parse_arguments
 
