@@ -10,7 +10,7 @@ import io
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext, redirect_stdout
+from contextlib import AbstractContextManager, ExitStack, nullcontext, redirect_stdout
 from typing import TYPE_CHECKING
 
 from aoshell import interrupts
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from aoshell.nodes.base import Node
     from aoshell.nodes.values import ProcessInfo
     from aoshell.protocol.wallet import Wallet
+    from aoshell.sandbox.supervisor import Watch
     from aoshell.shell.flags.options import Options
     from aoshell.shell.forking import Changed, Comparison, ForkedNetwork
     from aoshell.shell.journal import Past, Recorded
@@ -155,10 +156,15 @@ def _start(options: Options, given: Backend | None) -> int:
             # What the terminal's encoding lacks is shown escaped.
             stream.reconfigure(errors="backslashreplace")
     settings = Settings.find()
-    if not options.state:
-        return _open(options, settings, given)
-    with _throw_away(settings, options.state) as temporary:
-        return _open(options, temporary, given)
+    with ExitStack() as around:
+        if options.state:
+            settings = around.enter_context(_throw_away(settings, options.state))
+        watch = None
+        if options.time_profile:
+            from aoshell.profiling.recording import recorded
+
+            watch = around.enter_context(recorded(options.time_profile)).watch
+        return _open(options, settings, given or _backend(options, settings, watch))
 
 
 def _throw_away(settings: Settings, file: str) -> AbstractContextManager[Settings]:
@@ -168,8 +174,7 @@ def _throw_away(settings: Settings, file: str) -> AbstractContextManager[Setting
     return throw_away(settings, file)
 
 
-def _open(options: Options, settings: Settings, given: Backend | None) -> int:
-    backend = given or _backend(options, settings)
+def _open(options: Options, settings: Settings, backend: Backend) -> int:
     if options.list:
         remote = isinstance(backend, RemoteBackend)
         renderer = _renderer(options)
@@ -183,8 +188,12 @@ def _open(options: Options, settings: Settings, given: Backend | None) -> int:
     return _batch(options, settings, backend)
 
 
-def _backend(options: Options, settings: Settings) -> Backend:
-    """The node that flags, environment and config file name."""
+def _backend(options: Options, settings: Settings, watch: Watch | None) -> Backend:
+    """The node that flags, environment and config file name.
+
+    Args:
+        watch: is told each frame to and from a worker.
+    """
     file, named, gateway = settings.config / "config.toml", False, ""
 
     def resolved() -> Endpoints:
@@ -203,7 +212,7 @@ def _backend(options: Options, settings: Settings) -> Backend:
         raise UsageError(
             "the built-in node's answers need no signature", hint="--verify goes with --node URL"
         )
-    return LocalBackend(named, resolved, gateway)
+    return LocalBackend(named, resolved, gateway, watch=watch)
 
 
 def _served_backend(settings: Settings, fetch: bool) -> Backend:

@@ -41,6 +41,7 @@ BELOW: dict[str, set[str]] = {
     "check": {"dataclass", "errors", "protocol", "lua"},
     "blueprints": {"dataclass", "errors", "bounded", "durable", "protocol"},
     "sandbox": {"dataclass", "errors", "bounded", "protocol"},
+    "profiling": {"errors", "sandbox"},
     "nodes": {"dataclass", "errors", "bounded", "durable", "protocol", "attest", "sandbox"},
     "shell": {
         *(*LOWEST, "attest", "lua", "check", "blueprints", "sandbox", "home", "nodes"),
@@ -61,7 +62,7 @@ BELOW: dict[str, set[str]] = {
     },
     "cli": {
         *(*LOWEST, "attest", "check", "home", "nodes", "shell", "serve", "testing"),
-        *("states", "forks", "commandline", "backends", "fuzz"),
+        *("states", "forks", "commandline", "backends", "fuzz", "profiling"),
     },
     "entry": {"interrupts", "cli"},
     "__main__": {"entry"},
