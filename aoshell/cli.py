@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from aoshell.home.folders import Settings
     from aoshell.nodes.base import Node
     from aoshell.nodes.values import ProcessInfo
+    from aoshell.profiling.workers import WorkerTimes
     from aoshell.protocol.wallet import Wallet
-    from aoshell.sandbox.supervisor import Watch
     from aoshell.shell.flags.options import Options
     from aoshell.shell.forking import Changed, Comparison, ForkedNetwork
     from aoshell.shell.journal import Past, Recorded
@@ -159,12 +159,12 @@ def _start(options: Options, given: Backend | None) -> int:
     with ExitStack() as around:
         if options.state:
             settings = around.enter_context(_throw_away(settings, options.state))
-        watch = None
+        times = None
         if options.time_profile:
             from aoshell.profiling.recording import recorded
 
-            watch = around.enter_context(recorded(options.time_profile)).watch
-        return _open(options, settings, given or _backend(options, settings, watch))
+            times = around.enter_context(recorded(options.time_profile))
+        return _open(options, settings, given or _backend(options, settings, times))
 
 
 def _throw_away(settings: Settings, file: str) -> AbstractContextManager[Settings]:
@@ -188,11 +188,11 @@ def _open(options: Options, settings: Settings, backend: Backend) -> int:
     return _batch(options, settings, backend)
 
 
-def _backend(options: Options, settings: Settings, watch: Watch | None) -> Backend:
+def _backend(options: Options, settings: Settings, times: WorkerTimes | None) -> Backend:
     """The node that flags, environment and config file name.
 
     Args:
-        watch: is told each frame to and from a worker.
+        times: where what the workers compute is noted.
     """
     file, named, gateway = settings.config / "config.toml", False, ""
 
@@ -212,7 +212,7 @@ def _backend(options: Options, settings: Settings, watch: Watch | None) -> Backe
         raise UsageError(
             "the built-in node's answers need no signature", hint="--verify goes with --node URL"
         )
-    return LocalBackend(named, resolved, gateway, watch=watch)
+    return LocalBackend(named, resolved, gateway, watch=times.watch if times else None)
 
 
 def _served_backend(settings: Settings, fetch: bool) -> Backend:
