@@ -78,13 +78,14 @@ class _Described(_Later):
     """What the standard library says of the fields of a class, as it was written."""
 
     def __init__(self, plain: type, flags: dict[str, bool], kw_only: bool) -> None:
-        self._plain, self._flags, self._kw_only = plain, flags, kw_only
+        self.written = plain, kw_only
+        self._flags = flags
 
     def _make(self, cls: Any, name: str) -> None:
         del name  # both are made together, as the class as it was written is changed by that
         from aoshell.dataclass.methods import describe
 
-        described = describe(self._plain, self._kw_only)
+        described = describe(*self.written)
         for flag, value in self._flags.items():
             setattr(described.__dataclass_params__, flag, value)
         cls.__dataclass_params__ = described.__dataclass_params__
