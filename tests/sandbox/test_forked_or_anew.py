@@ -27,14 +27,17 @@ from aoshell.sandbox.supervisor import Supervisor
 
 MEMORY = 64 << 20  # bytes
 # What differs between two runtimes of plain Lua: the order of keys (by the seed of its hashes, and
-# by addresses), random numbers, clocks, addresses as text.
+# by addresses), random numbers, clocks, addresses as text. Functions have variables of their own:
+# else the collector decides whether two are one.
 CHANCE = """
   local keys = {}
-  for i = 1, 300 do keys["key " .. i * 7919] = i keys[{}] = i keys[function() end] = i end
+  for i = 1, 300 do keys["key " .. i * 7919] = i keys[{}] = i keys[function() return i end] = i end
   local order = {}
   for key, value in pairs(keys) do order[#order + 1] = value end
-  print(table.concat(order, " "), tostring(keys), tostring(print), {})
-  print(math.random(), math.random(1, 1 << 40), os.time(), os.clock(), collectgarbage("count"))
+  for _, value in ipairs {
+    table.concat(order, " "), tostring(keys), tostring(print), tostring {}, math.random(),
+    math.random(1, 1 << 40), os.time(), os.clock(), collectgarbage("count"),
+  } do print(tostring(value)) end
   Handlers.add("Chance", "Chance", function(msg) Kept = msg end)
   Kept = keys
   local crypto = require(".crypto")
