@@ -212,7 +212,7 @@ def _backend(options: Options, settings: Settings, times: WorkerTimes | None) ->
         raise UsageError(
             "the built-in node's answers need no signature", hint="--verify goes with --node URL"
         )
-    return LocalBackend(named, resolved, gateway, watch=times.watch if times else None)
+    return LocalBackend(named, resolved, gateway, follow=times.follow if times else None)
 
 
 def _served_backend(settings: Settings, fetch: bool) -> Backend:

@@ -18,7 +18,7 @@ _FIRST_TAG = 12  # of a message in a frame; see `sandbox.lua`
 
 
 class WorkerTimes:
-    """Is told each frame to and from a worker: `Supervisor(watch=times.watch)`."""
+    """Is told each frame to and from a worker: `Supervisor(follow=times.follow)`."""
 
     def __init__(self, places: Places) -> None:
         self._places = places
@@ -29,7 +29,7 @@ class WorkerTimes:
         self._spans: dict[str, list[tuple[int, float, float]]] = {}
         self._left = MOST
 
-    def watch(self, worker: object, frame: Frame) -> None:
+    def follow(self, worker: object, frame: Frame) -> None:
         match frame:
             case ["boot", _, _, _, str(process), *_]:
                 self._processes[worker] = process

@@ -111,14 +111,14 @@ def test_messages_of_a_worker_stand_behind_each_other() -> None:
     times, worker, other = WorkerTimes(places), Worker(), Worker()
     message = [*["text"] * 12, "Action", "A" * 100]
     for one, process in ((worker, "first"), (other, "second")):
-        times.watch(one, ["boot", 0, 1, 1.0, process, "owner"])
+        times.follow(one, ["boot", 0, 1, 1.0, process, "owner"])
     for seq in (1, 2):
-        times.watch(worker, ["run", 0, seq, 1.0, *message])
-    times.watch(other, ["dry", 0, 1, 1.0, *message[:12]])
+        times.follow(worker, ["run", 0, seq, 1.0, *message])
+    times.follow(other, ["dry", 0, 1, 1.0, *message[:12]])
     for seq in (1, 2):
-        times.watch(worker, ["done", 0, seq, "ok", 2000.0, 1, 0, None])
-    times.watch(other, ["dried", 1, "ok", 500, 1, 0, None])
-    times.watch(other, ["done", 0, 7, "ok", 1.0, 1, 0, None])  # of what was not seen sent
+        times.follow(worker, ["done", 0, seq, "ok", 2000.0, 1, 0, None])
+    times.follow(other, ["dried", 1, "ok", 500, 1, 0, None])
+    times.follow(other, ["done", 0, 7, "ok", 1.0, 1, 0, None])  # of what was not seen sent
     first, second = times.stop()
     assert (first["name"], second["name"]) == ("process first", "process second")
     (begin, middle), (follows, over) = check_evented(first)
