@@ -49,6 +49,7 @@ FITS, TOO_MUCH = (f"Text = ('x'):rep({size}) return #Text" for size in (MEMORY /
 FAILING = (TOO_MUCH, "Lost = 1 error('undone')", "local function f() return f() + 1 end f()")
 
 DIGEST = Path(__file__).parents[1] / "determinism" / "digest.lua"
+LUA = ("lua", False)  # with its own environment
 Begin = Callable[[Driven], None]
 
 
@@ -111,7 +112,7 @@ def messages() -> list[list[Any]]:
 def forked(messages: list[list[Any]]) -> list[Frame]:
     """What workers say that are forked when they are needed."""
     with pytest.MonkeyPatch.context() as patch, closing(Supervisor()) as own:
-        patch.setattr(own, "_fork_ahead", lambda _device: None)
+        patch.setattr(own, "_fork_ahead", lambda *_: None)
         found = told(own, booted, messages)
     outcomes = [frame[3] for frame in found[: -1 - 2 * len(FAILING)]]
     assert outcomes == ["ok"] * len(outcomes)
@@ -148,15 +149,15 @@ def test_forked_ahead(own: Supervisor, messages: list[list[Any]], forked: list[F
 
 
 def test_what_is_forked_ahead_is_used_once(own: Supervisor) -> None:
-    ahead = own._ahead["lua"]
+    ahead = own._ahead[LUA]
     with driven(own, booted) as worker:
         assert worker.worker._main is ahead[0]
         assert worker.is_well()
-        assert own._ahead.get("lua") is not ahead
+        assert own._ahead.get(LUA) is not ahead
 
 
 def test_one_that_has_ended_is_not_given(own: Supervisor) -> None:
-    zygote, ahead = own._zygotes["lua"].pid, own._ahead["lua"]
+    zygote, ahead = own._zygotes["lua"].pid, own._ahead[LUA]
     end(zygote)
     assert eventually(lambda: supervising._has_ended(ahead[0]))
     with driven(own, booted) as worker:
@@ -165,7 +166,7 @@ def test_one_that_has_ended_is_not_given(own: Supervisor) -> None:
 
 
 def test_it_ends_with_the_node(own: Supervisor) -> None:
-    main = own._ahead["lua"][0]
+    main = own._ahead[LUA][0]
     workers = group_of(_group_of_ahead(main))
     assert len(workers) == 1
     own.close()
