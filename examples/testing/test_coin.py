@@ -36,7 +36,7 @@ def test_a_transfer_tells_both_sides(coin, identity, ao_node):
 def test_amounts_are_whole_numbers(coin, quantity):
     answer = coin.send("Mint", Quantity=quantity)
     assert not answer.ok
-    assert answer.error == "coin.lua:11: Quantity is a whole number above 0"
+    assert answer.error == "coin.lua:13: Quantity is a whole number above 0"
 
 
 def test_what_a_balance_is_worth_the_oracle_says(coin, ao_node):
