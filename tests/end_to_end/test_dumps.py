@@ -17,9 +17,8 @@ from urllib.request import urlopen
 
 import program
 import pytest
-from conftest import REPO
 from eventually import until
-from program import AOSHELL
+from program import AOSHELL, REPO
 
 from aoshell.shell.view import waiting
 from aoshell.states import throwaway, working
