@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import pty
@@ -294,6 +295,28 @@ async def forks(bench: Bench) -> dict[str, Any]:
     return await bench_forks.forks(bench.wallet)
 
 
+async def growth(bench: Bench) -> dict[str, Any]:
+    """Cost beside 1, 10 and 100 times as much; see `bench_growth`."""
+    import bench_growth
+
+    homes = itertools.count()
+
+    async def make() -> Bench:
+        made = Bench(bench.wallet, bench.folder / f"home{next(homes)}")
+        await made.open()
+        return made
+
+    return await bench_growth.growth(make, COUNTER)
+
+
+async def long(bench: Bench) -> dict[str, Any]:
+    """A log of a million messages, and that many passing; see `bench_long`."""
+    import bench_long
+
+    found = await bench_long.long(bench, COUNTER, summary, bench_long.MESSAGES)
+    return found | await bench_long.passing(bench, COUNTER)
+
+
 class Terminal:
     """The shell in a pseudo-terminal, as a user starts it."""
 
@@ -390,6 +413,8 @@ SECTIONS = {
     "attest": attest,
     "serve": serve,
     "forks": forks,
+    "growth": growth,
+    "long": long,
 }
 NAMES = [*SECTIONS, "terminal", "prompt"]
 

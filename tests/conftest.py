@@ -149,11 +149,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """Have the collector of garbage pass over all that was imported and collected."""
+    gc.enable()
     gc.collect()
     gc.freeze()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # What is imported and collected stays. To look for garbage in it took a third of that time.
+    gc.disable()
     # Programs that tests start must take Ctrl-C even where nohup, a CI or a script's `&` started
     # the tests and ignores it. A program inherits what is ignored, but not a handler.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

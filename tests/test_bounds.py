@@ -84,6 +84,7 @@ ALLOWED: dict[tuple[str, str], tuple[int, str]] = {
     ("nodes/local/history/loading.py", "json.loads"): (1, _DATABASE),
     ("nodes/local/history/transfer.py", "b''.join"): (1, "a log that is in the database"),
     ("nodes/local/log/reading.py", "json.loads"): (1, _DATABASE),
+    ("nodes/local/log/totals.py", "json.loads"): (1, _DATABASE),
     ("nodes/local/marks.py", "json.loads"): (1, _DATABASE),
     ("nodes/remote/arweave/transactions.py", "b''.join"): (
         2,
@@ -135,7 +136,13 @@ ALLOWED: dict[tuple[str, str], tuple[int, str]] = {
     ("testing/rounds.py", ".open"): (1, "Runner.open, whose files bundle_file bounds"),
 }
 # Run in workers only, whose memory the kernel bounds; tests/sandbox watches what they hold.
-WORKERS = ("sandbox/wasm/", "sandbox/worker.py", "sandbox/worker_sockets.py", "sandbox/lua.py")
+WORKERS = (
+    "sandbox/wasm/",
+    "sandbox/worker.py",
+    "sandbox/worker_sockets.py",
+    "sandbox/lua.py",
+    "sandbox/watch.py",
+)
 
 
 def calls(source: str) -> Iterator[tuple[int, str]]:

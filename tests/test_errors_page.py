@@ -39,17 +39,18 @@ class Taking(NamedTuple):
 
 def used_stages(files: list[Source]) -> dict[str, set[str]]:
     """Each stage that the code names, with the modules that do."""
+    nodes = {file.module: list(ast.walk(file.tree)) for file in files}
     taking = [Taking(name, 0) for name in SHOWING]
-    taking += [one for file in files for one in _taking_stage(file)]
+    taking += [one for file in files for one in _taking_stage(file.module, nodes[file.module])]
     used: dict[str, set[str]] = {}
     for file in files:
         here = {one.name: one for one in taking if file.module.startswith(one.within)}
-        awaited = {id(node.value) for node in ast.walk(file.tree) if isinstance(node, ast.Await)}
+        awaited = {id(one.value) for one in nodes[file.module] if isinstance(one, ast.Await)}
         for function, call in _calls(file.tree):
             for value in _stage_values(call, here, id(call) in awaited):
                 for stage in _constants(value, function):
                     used.setdefault(stage, set()).add(file.module)
-        for node in ast.walk(file.tree):
+        for node in nodes[file.module]:
             if isinstance(node, ast.Dict):  # a line's values in JSON
                 for stage in _stages_of(node):
                     used.setdefault(stage, set()).add(file.module)
@@ -66,21 +67,21 @@ def _stages_of(values: ast.Dict) -> Iterator[str]:
             yield str(value.value)
 
 
-def _taking_stage(file: Source) -> Iterator[Taking]:
-    for node in ast.walk(file.tree):
+def _taking_stage(module: str, nodes: list[ast.AST]) -> Iterator[Taking]:
+    for node in nodes:
         within = ""
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             names = [one.arg for one in node.args.args]
             if names[:1] == ["self"]:
                 del names[0]
-                within = ".".join(file.module.split(".")[:2])
+                within = ".".join(module.split(".")[:2])
         elif isinstance(node, ast.ClassDef) and node.decorator_list:  # a dataclass
             fields = [one.target for one in node.body if isinstance(one, ast.AnnAssign)]
             names = [one.id for one in fields if isinstance(one, ast.Name)]
         else:
             continue
         if node.name.startswith("_"):
-            within = file.module
+            within = module
         if "stage" in names:
             awaited = isinstance(node, ast.AsyncFunctionDef)
             yield Taking(node.name, names.index("stage"), awaited, within)

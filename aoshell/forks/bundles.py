@@ -24,8 +24,8 @@ from aoshell.protocol.message import Message
 from aoshell.protocol.tabm import Tabm
 
 BUNDLE = "bundle"  # the key under which a page has an answer as it came
+EDGES = "edges"  # and that under which it has the same messages as JSON, where they are needed
 _RSA = "rsa-pss-sha512"
-_CHECKED = (SignatureStatus.VERIFIED, SignatureStatus.UNSIGNED, SignatureStatus.UNCHECKABLE)
 
 
 def keep_answer(answer: Response) -> dict[str, Any]:
@@ -42,6 +42,21 @@ def lists_assignments(answer: Response) -> bool:
         return False
 
 
+def is_garbled(answer: Response) -> bool:
+    """Whether a message of an answer is not what its signature is of.
+
+    Nodes write line breaks of values as they are between the fields of a part, so that what stands
+    behind one is read as other fields. JSON has such a message whole.
+    """
+    for assignment in _assignments(answer.headers, answer.body):
+        body = assignment["body"]
+        assert isinstance(body, dict)
+        _complete(body)
+        if httpsig.check_map(body).outcome is SignatureStatus.BAD:
+            return True
+    return False
+
+
 def read_bundle(page: Mapping[str, Any], process: str, where: str) -> list[ForeignMessage]:
     """The messages of an answer that `keep_answer` kept, their signatures checked.
 
@@ -54,7 +69,8 @@ def read_bundle(page: Mapping[str, Any], process: str, where: str) -> list[Forei
         listed = _assignments(fields, base64.b64decode(body, validate=True))
     except (KeyError, TypeError, ValueError, binascii.Error, ProtocolError) as error:
         raise no_schedule(where, error) from None
-    found = [_read(assignment, process, where) for assignment in listed]
+    edges = {_slot_of(edge): edge for edge in page.get(EDGES, ())}
+    found = [_read(assignment, edges, process, where) for assignment in listed]
     return sorted(found, key=lambda one: one.assigned.slot)
 
 
@@ -64,17 +80,40 @@ def _assignments(headers: Any, body: bytes) -> list[Tabm]:
     return [part for part in parts if isinstance(part, dict) and isinstance(part.get("body"), dict)]
 
 
-def _read(assignment: Tabm, process: str, where: str) -> ForeignMessage:
+def _slot_of(edge: Any) -> str:
+    tags = edge["node"]["assignment"]["Tags"] if isinstance(edge, Mapping) else ()
+    return next((words(tag["value"]) for tag in tags if tag["name"] == "Slot"), "")
+
+
+def _whole(body: Tabm, edge: Any) -> Tabm:
+    """A message with the values that JSON has of it, and with its commitments."""
+    said = edge["node"]["message"]
+    values = {words(tag["name"]).lower(): words(tag["value"]) for tag in said["Tags"]}
+    values |= {name.lower(): words(said.get(name)) for name in ("Data", "Target", "Anchor")}
+    commitments = body.get("commitments")
+    named = commitments.values() if isinstance(commitments, dict) else ()
+    listed = [one.get("committed") for one in named if isinstance(one, dict)]
+    keys = {key for one in listed if isinstance(one, dict) for key in one.values()}
+    kept: Tabm = {key: value for key, value in values.items() if key in keys}
+    return kept | {"commitments": commitments or {}}
+
+
+def _read(assignment: Tabm, edges: Mapping[str, Any], process: str, where: str) -> ForeignMessage:
     body = assignment["body"]
     assert isinstance(body, dict)
-    _complete(body)
+    for part in (body, assignment):
+        _complete(part)
+    edge = edges.get(str(assignment.get("slot")))
+    if edge is not None and httpsig.check_map(body).outcome is SignatureStatus.BAD:
+        assignment = {**assignment, "body": (body := _whole(body, edge))}
     checked, inner = httpsig.check_map(assignment), httpsig.check_map(body)
     said = dict(checked.verified or checked.message)
     message = placed.to_message({**said, "body": inner.verified or inner.message}, (), where)
     place = message.assignment
     assert place is not None
     for one, what in ((checked, "assignment"), (inner, "message")):
-        if one.outcome not in _CHECKED:
+        is_wrong = isinstance(one.failure, httpsig.SignatureError)
+        if is_wrong or (one.outcome is SignatureStatus.BAD and edge is None):
             raise AoError(
                 f"the {what} of slot {place.slot} of {process}, as {where} has it, is refused:"
                 f" {one.failure}",
@@ -95,7 +134,9 @@ def _read(assignment: Tabm, process: str, where: str) -> ForeignMessage:
     is_signed = inner.outcome is SignatureStatus.VERIFIED
     by = checked.committers if checked.outcome is SignatureStatus.VERIFIED else ()
     taken = _taken(message, identity, owner, assigned)
-    return ForeignMessage(assigned, taken, None, is_signed, by[0] if len(by) == 1 else "")
+    scheduler = by[0] if len(by) == 1 else ""
+    several = len(inner.committers) > 1
+    return ForeignMessage(assigned, taken, None, is_signed, scheduler, several)
 
 
 def _taken(message: Message, identity: str, owner: str, assigned: Assigned) -> Message:
@@ -114,12 +155,17 @@ def _signer(checked: Checked, part: Tabm) -> tuple[str, str]:
     return "", ""
 
 
-def _complete(body: Tabm) -> None:
-    """Put the type of a signature back where it is missing: nodes lose that of a definition. The
-    signature then tells whether it is the right one."""
-    said = body.get("commitments")
-    for commitment in said.values() if isinstance(said, dict) else ():
-        if not isinstance(commitment, dict) or "type" in commitment:
+def _complete(part: Tabm) -> None:
+    """Mend what nodes lose of commitments: the file store of one of 2025 lost single keys of them.
+
+    An HMAC, whose key everybody knows, says nothing, and is left out. The type of a signature can
+    only be one, and the signature then tells whether it is.
+    """
+    said = part.get("commitments")
+    for identity, commitment in list(said.items()) if isinstance(said, dict) else ():
+        if not isinstance(commitment, dict):
             continue
         if str(commitment.get("keyid", "")).startswith("publickey:"):
-            commitment["type"] = _RSA
+            commitment.setdefault("type", _RSA)
+        elif "committer" not in commitment and isinstance(said, dict):
+            del said[identity]

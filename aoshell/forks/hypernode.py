@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from aoshell.forks.bundles import keep_answer, lists_assignments
+from aoshell.forks.bundles import EDGES, is_garbled, keep_answer, lists_assignments
 from aoshell.home.folders import Settings
 from aoshell.nodes.remote.arweave.verified import VerifiedCode
 from aoshell.nodes.remote.http.answer import Response
@@ -59,7 +60,19 @@ class HyperNode:
             return None
         slow = time.monotonic() - start > QUICK
         self._many = max(FEWEST, self._many // 2) if slow else min(MOST, self._many * 2)
-        return (keep_answer(answer),)
+        kept = keep_answer(answer)
+        if await asyncio.to_thread(is_garbled, answer):
+            kept[EDGES] = await self._edges(path)
+        return (kept,)
+
+    async def _edges(self, path: str) -> list[Any]:
+        """The same messages as JSON; none where the node does not give that."""
+        answer = await self._read("schedule", f"{path}&accept=application/aos-2")
+        if not answer.ok or not answer.body.lstrip().startswith(b"{"):
+            return []
+        listed = answer.json("schedule")
+        edges = listed.get("edges") if isinstance(listed, Mapping) else None
+        return edges if isinstance(edges, list) else []
 
     def has_no_bundles(self) -> None:
         """It has listed in JSON what it gave no signatures of."""

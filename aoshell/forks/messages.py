@@ -60,6 +60,7 @@ class ForeignMessage:
         item: as it was signed; None where nobody has signed it, or in another form.
         signed: whether a signature of it was checked, in whatever form.
         scheduler: address of who signed its assignment, checked; "" where that was not.
+        several: whether more than one have signed it: then its link names them all.
     """
 
     assigned: Assigned
@@ -67,6 +68,7 @@ class ForeignMessage:
     item: DataItem | None
     signed: bool = False
     scheduler: str = ""
+    several: bool = False
 
 
 def read_edge(edge: Any, where: str) -> ForeignMessage:
@@ -269,7 +271,7 @@ class Following:
         chain = found.assigned.chain
         if not self._hyperbeam:
             return last.height >= CHECKED_SINCE and chain not in _links(last, message)
-        if not self.chained:
+        if not self.chained or found.several:
             return False
         fits = chain in _hyperbeam_links(last.chain, message)
         if not fits and not self._links:  # the first link tells of which form they are

@@ -13,6 +13,7 @@ from aoshell.fuzz.holding import read_holding
 from aoshell.fuzz.oracle import Oracle, Verdict
 from aoshell.fuzz.sequences import Person, Sequences, Step, spread
 from aoshell.fuzz.words.listing import LIST, read_vocabulary
+from aoshell.fuzz.words.recorded import recorded_messages
 from aoshell.fuzz.words.vocabulary import Vocabulary
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.node import LocalNode
@@ -200,8 +201,12 @@ async def _made(node: AsyncNode, target: Target) -> AsyncProcess:
 async def _prepared(node: AsyncNode, target: Target, rehearsal: Rehearsal) -> Base:
     listed = await _value(rehearsal, LIST)
     sources = {**node.sources, **await _evaluated(node, rehearsal.process)}
+    if rehearsal.code and not node.sources:
+        sources = {"module": rehearsal.code, **sources}
     code = {name: raw(source) for name, source in sources.items()}
     past = await _past(node, rehearsal.process)
+    if not target.is_export:
+        past += recorded_messages(target.file)
     words = read_vocabulary(code, listed if isinstance(listed, list) else [], past)
     if not words.forms:
         raise AoError(

@@ -17,6 +17,7 @@ from aoshell.testing.writing import AddressNames, lua_comment, lua_string
 
 # A process that sends what it is told to.
 SAYS = 'Handlers.add("Say", "Say", function(msg) Send(msg.Data) end)'
+_FIELDS = frozenset(("Data", "Tags", "Target", "Anchor", "From", "Owner"))  # of a message in tests
 LONG = 500  # characters of a reason that stand in a test
 
 
@@ -109,8 +110,15 @@ class TestText:
         return f't.owner:send({step.sender.name}, {{ Action = "Say", Data = {message} }})'
 
     def _message(self, step: Step, *more: tuple[str, str]) -> str:
-        fields = [*more, *step.tags, *([("Data", step.data)] if step.data else [])]
-        return self.names.table(fields, any_value=True)
+        """A message as a table; tags that are named as its own fields stand in Tags."""
+        fields = [*more, *((name, value) for name, value in step.tags if name not in _FIELDS)]
+        fields += [("Data", step.data)] if step.data else []
+        inner = [(name, value) for name, value in step.tags if name in _FIELDS]
+        table = self.names.table(fields, any_value=True)
+        if not inner:
+            return table
+        tags = f"Tags = {self.names.table(inner, any_value=True)} }}"
+        return f"{table.removesuffix(' }')}, {tags}" if fields else f"{{ {tags}"
 
 
 def _repeated(call: str, times: int) -> str:

@@ -4,7 +4,8 @@ Roll-back works by *parked forks*. Before a live message, when enough has been c
 last time, the worker forks: the child goes on, the parent keeps the state and sleeps until the
 child ends. A message that fails makes the child exit (or the kernel kills it at its time limit).
 The parent, whose state is older, then sends `promoted` and is sent what to compute again. How often
-to park follows from what a fork costs: a tenth of the computing time at most.
+to park follows from what a fork costs: a tenth of the computing time at most. On a busy machine a
+fork may seem to cost seconds, so it is done after some messages in any case: the shell keeps them.
 
 Code that came with a process, and its log, run under limits too. These are wide enough for all that
 once went well. Meanwhile the process that was there first waits, and reports how the fork that
@@ -34,6 +35,9 @@ from aoshell.sandbox.worker_sockets import WorkerSockets
 ROLL_BACK = 3  # exit code of a fork whose message failed; its result is sent already
 PARK_SHARE = 10  # forks may cost one part in this many of the computing time
 COPYING = 2  # a fork costs this many times what fork(2) takes: pages are copied on later writes
+# What may be computed behind a parked fork: the shell keeps it, to send it once more.
+MOST_BEHIND = 2000  # messages
+BYTES_BEHIND = 8 << 20  # bytes of frames
 # Seconds of processor time.
 LOAD_SECONDS = 2.0  # that code may take to load at least, whatever a message may; ours takes 0.03
 REPLAY_TIMES = 10  # a replayed message may take this many times what a new one may
@@ -83,6 +87,8 @@ class Worker:
         self._watches = self._notes_lines = False
         self._armed = 0.0  # when the task's timer was last set, seconds
         self._spent = 0.0  # seconds computed since parking
+        self._count = 0  # messages since then
+        self._taken = 0  # bytes that had been taken by then
         self._fork_cost = 0.001  # seconds, of the last fork with the copying that follows
         self._commands: dict[str, Callable[..., None]] = {
             "code": self._code,
@@ -232,6 +238,7 @@ class Worker:
         if outcome != "ok":
             os._exit(ROLL_BACK)
         self._spent += spent
+        self._count += 1
         self._seq = seq
 
     def _send_lines(self, outcome: str) -> None:
@@ -278,9 +285,15 @@ class Worker:
 
     # Forks --------------------------------------------------------------------------------
 
+    def _is_far_behind(self) -> bool:
+        """Whether the state that is parked is old enough to park another."""
+        if self._spent >= PARK_SHARE * self._fork_cost or self._count >= MOST_BEHIND:
+            return True
+        return self._sockets.taken - self._taken >= BYTES_BEHIND
+
     def _park_when_due(self) -> bool:
         """Park this process and go on in a fork, if it is time. Returns True when promoted."""
-        if self._parked and self._spent < PARK_SHARE * self._fork_cost:
+        if self._parked and not self._is_far_behind():
             return False
         self._reap()
         own = os.getpid()
@@ -290,6 +303,7 @@ class Worker:
             die_with_parent(True)
             self._fork_cost = max(COPYING * (time.perf_counter() - start), 0.001)
             self._parked, self._watcher, self._spent = own, 0, 0.0
+            self._count, self._taken = 0, self._sockets.taken
             self._sockets.send(["parked", self._seq, os.getpid()])
             return False
         # Only now that this state is kept: until then the older one is what a roll-back goes to.

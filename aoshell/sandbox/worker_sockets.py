@@ -18,12 +18,17 @@ LARGE = 1 << 20  # bytes of a frame from which on the floor is lifted to take it
 
 
 class WorkerSockets:
-    """Both ends; every fork of a worker shares them."""
+    """Both ends; every fork of a worker shares them.
+
+    Attributes:
+        taken: bytes of the frames that were received, in this fork and in those before it.
+    """
 
     def __init__(self, main: socket.socket, side: socket.socket, floor: Floor) -> None:
         self._main = main
         self._side = side
         self._floor = floor
+        self.taken = 0
 
     def read(self, size: int) -> bytes:
         """Exactly that many bytes: those behind them are for the fork that is promoted, if any."""
@@ -50,6 +55,7 @@ class WorkerSockets:
             if not header:
                 os._exit(0)
         body = self.read(HEADER + int.from_bytes(header, "big"))[HEADER:]
+        self.taken += len(body)
         frame: list[Any] = json.loads(body.decode("latin-1"))
         return frame
 

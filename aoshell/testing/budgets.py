@@ -55,12 +55,15 @@ async def too_dear(node: TestedNode, spent: list[Spent], most: int) -> str:
     if not dear:
         return ""
     first = dear[0]
-    lines = [
-        f"{await _what(node, first)} took {first.steps:,} steps; {most:,} are allowed",
-        *([f"so did {len(dear) - 1} more: more than {most:,} steps each"] if dear[1:] else []),
-        "→ aoshell test --coverage-report html shows how often each line ran: a loop over all",
-        f"  entries is the usual reason. If it is meant to take that, allow steps = {first.steps}",
-    ]
+    handlers = await _handlers(node, first)
+    lines = [f"{_what(first, handlers)} took {first.steps:,} steps; {most:,} are allowed"]
+    if dear[1:]:
+        lines.append(f"so did {len(dear) - 1} more: more than {most:,} steps each")
+    if handlers:
+        lines.append(
+            "→ --coverage-report html shows how often each line ran: look for loops over all"
+        )
+    lines.append(f"→ if it is meant to take that, allow steps = {first.steps}")
     return "\n".join(lines)
 
 
@@ -69,13 +72,13 @@ async def too_slow(node: TestedNode, spent: list[Spent], most: float) -> str:
     slow = sorted((one for one in spent if one.ms > most), key=lambda one: -one.ms)
     if not slow:
         return ""
-    return f"{await _what(node, slow[0])} took {slow[0].ms:.1f} ms; {most:g} were meant to do"
+    handlers = await _handlers(node, slow[0])
+    return f"{_what(slow[0], handlers)} took {slow[0].ms:.1f} ms; {most:g} were meant to do"
 
 
-async def _what(node: TestedNode, spent: Spent) -> str:
+def _what(spent: Spent, handlers: list[str]) -> str:
     """A message and its handler, for people."""
     message, process = spent.entry.message, spent.process
-    handlers = await _handlers(node, spent)
     slot = message.assignment.slot if message.assignment else 0
     place = f"slot {slot} of {process.name or process.id}"
     action = message.tag("Action") or message.tag("Type") or "a message"

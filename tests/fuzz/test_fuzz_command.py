@@ -189,6 +189,18 @@ def test_the_same_seed_draws_the_same_messages(fuzzing: Fuzzing) -> None:
     assert sum(step["times"] for step in once["found"]["messages"]) == 40
 
 
+def test_a_tag_may_be_named_as_a_field(fuzzing: Fuzzing) -> None:
+    fuzzing.write(
+        "a.lua",
+        'Handlers.add("A", "A", function(msg)\n'
+        "  local to = msg.Tags.Target\n"
+        "  if to and #to == 43 then local _ = Nothing.x end\nend)",
+    )
+    found = fuzzing.json("a.lua")["found"]
+    assert found["doubt"] == ""
+    assert "Tags = { Target = t.owner.address }" in Path(found["test"]).read_text()
+
+
 def test_a_test_has_a_name_that_no_file_has(fuzzing: Fuzzing) -> None:
     fuzzing.write("a.lua", 'Handlers.add("A", "A", function(msg) local _ = msg.Data.x.y end)')
     names = [fuzzing.json("a.lua")["found"]["test"] for _ in range(2)]

@@ -8,10 +8,12 @@ import signal
 
 import pytest
 from eventually import in_loop, until
+from local_home import tags
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.workers import room
 from aoshell.nodes.values import Limits
+from aoshell.protocol.message import Message
 
 
 @in_loop
@@ -73,6 +75,20 @@ async def test_more_processes_than_workers_take_turns(opening, monkeypatch):
         assert [await local.value(pid, "N") for pid in pids] == ["4"] * 10
         for pid in pids:
             assert await local.node.verify_log(pid) == []
+
+
+@in_loop
+async def test_the_pool_keeps_nothing_for_a_process_that_is_put_away(opening, monkeypatch):
+    monkeypatch.setattr(room, "MAX_LIVE", 2)
+    async with opening() as local:
+        pids, me = [await local.spawn() for _ in range(8)], local.wallet.address
+        for pid in pids:
+            assert await local.value(pid, "1 + 1") == "2"
+            line = Message("", me, me, "", tags(Action="Eval"), b"1 + 1")
+            assert (await local.node.dryrun(pid, line)).ok
+        pool = local.engine.computer
+        kept = (pool._live, pool._queues, pool._dries, pool._waiting, pool._failures, pool._held)
+        assert max(map(len, kept)) <= 2
 
 
 @in_loop

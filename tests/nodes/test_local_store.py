@@ -15,6 +15,7 @@ from aoshell.nodes.local.log.assigning import Assigner
 from aoshell.nodes.local.log.rows import LOST, QUEUED, Batch, Computed, Kept, Logged, ProcessRow
 from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
+from aoshell.nodes.local.log.totals import totals_of
 from aoshell.nodes.local.roots import Roots
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import Assignment, Message, Tag, printable, raw, text
@@ -135,7 +136,8 @@ def test_what_is_not_there_is_not_found(store, scheduler):
         None,
         "",
     )
-    assert (store.counts(1), store.counts(2), store.size(2)) == ((1, 0), (0, 0), 0)
+    assert (store.slots(1), store.slots(2), store.result_of(first.seq)) == (1, 0, None)
+    assert totals_of(store, 1)[:2] == (1, 0) and totals_of(store, 2) == (0, 0, 0, 0, 0, 0)
     for missing in (lambda: store.at_seq(9), lambda: store.process_numbered(9)):
         with pytest.raises(AoError, match="is gone"):
             missing()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from sandbox_guest import eval_message, message
-from sandbox_worker import Driven, driven, end, eventually, group_of
+from sandbox_worker import Driven, Workers, driven, end, eventually, group_of
 
 from aoshell.sandbox.printed import PRINTED_LIMIT, Printed
 from aoshell.sandbox.supervisor import Supervisor
@@ -195,6 +195,30 @@ def test_only_the_newest_state_stays_parked(worker: Driven) -> None:
             break
     assert len(computing) == 3
     assert eventually(lambda: len(group_of(worker.worker.group)) == 2)
+
+
+DEAR = """
+from aoshell.sandbox import worker
+worker.COPYING, worker.{bound} = 1e9, {most}
+"""
+
+
+@pytest.mark.parametrize(
+    ("bound", "most", "text"), [("MOST_BEHIND", 4, ""), ("BYTES_BEHIND", 4000, "x" * 990)]
+)
+def test_a_state_is_parked_though_forks_seem_to_cost_too_much(
+    bound: str, most: int, text: str, changed: Workers
+) -> None:
+    """As they do on a busy machine: the shell keeps what would have to be sent again."""
+    with driven(changed(DEAR.format(bound=bound, most=most))) as worker:
+        computing = []
+        for _ in range(20):
+            assert worker.eval(f"return 1 -- {text}")[1] == "ok"
+            computing.append(worker.worker.pid)
+        times = [computing.count(pid) for pid in dict.fromkeys(computing)]
+        assert len(times) > 3 and max(times) <= 4
+        assert worker.eval("error('x')")[1] == "error"
+        assert worker.is_well()
 
 
 def test_frames_from_before_a_roll_back_are_ignored(worker: Driven) -> None:

@@ -156,9 +156,6 @@ def _once(made_there: list[Any]) -> list[Any]:
     return list(found.values())
 
 
-UNIT_KEYS = '["Owner", "Target", "From", "Tags", "Timestamp", "Block-Height", "Cron", "Read-Only"]'
-
-
 def chance(draw: random.Random) -> Case:
     """A log of chance."""
     intervals = ["10-seconds", "7-secs", "1-minute", "1-blocks", "2-block", "3-blocks", "30-S"]

@@ -103,6 +103,9 @@ def test_links_of_a_recorded_log_are_checked(shared: Path) -> None:
     with pytest.raises(AoError, match="hash chain that breaks at slot 3"):
         for one in unlinked(found, 3):
             at_slot_3.follow(one)
+    of_several = Following(process, "the node", hyperbeam=True)
+    for one in unlinked(found, 3):  # its link names all of them
+        of_several.follow(replace(one, several=one.assigned.slot == 3))
     other = Following(process, "the node", hyperbeam=True)
     for one in unlinked(found, 1):  # the first link tells of which form they are
         other.follow(one)
@@ -119,15 +122,34 @@ def unlinked(found: list[ForeignMessage], slot: int) -> list[ForeignMessage]:
     ]
 
 
-RECORDED = "hyperbeam-fork/sept-fork-lua.json"
+RECORDED = "hyperbeam-fork/{}-fork-lua.json"
 
 
 @pytest.fixture
 def recorded(shared: Path) -> list[Any]:
     """What a node of September 2025 answered while a Lua process of it was forked and compared."""
-    file = shared / "vectors" / RECORDED
+    return recording(shared, "sept")
+
+
+@pytest.fixture
+def recorded_later(shared: Path) -> list[Any]:
+    """The same of a node of November 2025, which lists assignments without signatures."""
+    return recording(shared, "nov")
+
+
+@pytest.fixture
+def recorded_odd(shared: Path) -> list[Any]:
+    """The same of September 2025, with line breaks in values: the node writes these as they are
+    between fields. It has lost a key of a commitment, too."""
+    return recording(shared, "odd")
+
+
+def recording(shared: Path, generation: str) -> list[Any]:
+    """What was recorded, or a skip."""
+    name = RECORDED.format(generation)
+    file = shared / "vectors" / name
     if not file.exists():
-        pytest.skip(f"vectors/{RECORDED} is not in the shared data")
+        pytest.skip(f"vectors/{name} is not in the shared data")
     exchanges: list[Any] = json.loads(file.read_text())
     return exchanges
 
@@ -188,6 +210,46 @@ async def test_a_lua_process_of_a_real_node_comes_to_the_same_here(
         )
         assert found.same and found.equal == 6 and not found.uncompared
         assert [(one.slot, one.kind) for one in found.different] == [(5, POSITION)]
+
+
+@in_loop
+async def test_assignments_that_a_node_lists_without_signatures_are_named(
+    folder: Path, recorded_later: list[Any]
+) -> None:
+    here = folder / "here"
+    async with replayed(recorded_later) as url, home(here) as node:
+        process = process_of(recorded_later)
+        taken = await take_from(node, settings(here), url, process, "twin", told)
+        assert (
+            f"7 assignments are not checked: {url} lists them without signatures" in taken.notes[1]
+        )
+        assert taken.process.origin is not None and taken.process.origin.unsigned == 0
+        found = await compare_fork(
+            node, settings(here), taken.process, "", 0, None, Changed(), told
+        )
+        assert found.same and found.equal == 6
+
+
+@in_loop
+async def test_messages_that_a_node_garbles_are_checked_as_json_has_them(
+    folder: Path, recorded_odd: list[Any]
+) -> None:
+    here = folder / "here"
+    async with replayed(recorded_odd) as url, home(here) as node:
+        process = process_of(recorded_odd)
+        taken = await take_from(node, settings(here), url, process, "twin", told)
+        (note,) = taken.notes  # all is signed, and checked
+        assert "its node runs it in luerl" in note
+        (sent,) = await node.schedule(process, 13, 13)
+        assert sent.data == b"a\r\nb: c\r\n\r\n--x" and sent.from_ == process
+        found = await compare_fork(
+            node, settings(here), taken.process, "", 0, None, Changed(), told
+        )
+        assert found.same and found.equal == 15
+    changed = tampered(recorded_odd, "application/aos-2", b"b: c", b"b: d")
+    async with replayed(changed) as url, home(folder / "other") as node:
+        with pytest.raises(AoError, match=r"slot 13 of .* is refused"):
+            await take_from(node, settings(folder / "other"), url, process, "twin", told)
 
 
 def tampered(exchanges: list[Any], part: str, was: bytes, now: bytes) -> list[Any]:

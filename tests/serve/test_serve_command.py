@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sqlite3
+import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 from eventually import in_loop
-from program import AOSHELL
+from program import AOSHELL, run
 from served_node import AOS
 
 from aoshell.home.folders import Settings
@@ -170,11 +171,9 @@ async def test_bounds_hold(wallet: Wallet) -> None:
         ["NAME"],
     ],
 )
-@in_loop
-async def test_misuse(arguments: list[str]) -> None:
-    program = await start("serve", *arguments)
-    _, err = await program.communicate()
-    assert program.returncode == 2 and b"Traceback" not in err and err
+def test_misuse(arguments: list[str]) -> None:
+    done = run([*AOSHELL, "serve", *arguments], stdin=subprocess.PIPE, capture_output=True)
+    assert done.returncode == 2 and b"Traceback" not in done.stderr and done.stderr
 
 
 @in_loop

@@ -80,15 +80,20 @@ def play(
     home: Settings,
     script: Script,
     *first: str,
-    slow: float = 0,
+    start: asyncio.Event | None = None,
     preferences: Preferences | None = None,
     silent: tuple[str, ...] = (),
 ) -> str:
-    """Run the prompt; `script` types. Returns what was printed."""
+    """Run the prompt; `script` types. Returns what was printed.
+
+    Args:
+        start: the node is open when it is set; at once without it.
+    """
     output = Output()
 
     async def opened(_: Settings, __: Limits, ___: Key, ____: object) -> FakeNode:
-        await asyncio.sleep(slow)
+        if start is not None:
+            await start.wait()
         return node
 
     async def run() -> None:

@@ -33,13 +33,17 @@ def test_a_line_and_the_way_out(node: FakeNode, home: Settings) -> None:
 
 
 def test_keys_before_the_node_is_open_count(node: FakeNode, home: Settings) -> None:
+    start = asyncio.Event()
+
     async def script(keyboard: Keyboard) -> None:
         keyboard.type("1+1\r2+3\r")
+        await keyboard.taken()
+        start.set()
         await keyboard.see("2\n")
         await keyboard.see("5\n")
         keyboard.type("\x04")
 
-    play(node, home, script, slow=0.2)
+    play(node, home, script, start=start)
     assert node.codes == ["1+1", "2+3"]
 
 

@@ -160,12 +160,15 @@ def test_ctrl_c_drops_what_is_listed_then_stops(node: FakeNode, home: Settings) 
 
 
 def test_ctrl_c_while_the_shell_starts_keeps_what_waits(node: FakeNode, home: Settings) -> None:
+    start = asyncio.Event()
+
     async def script(keyboard: Keyboard) -> None:
         keyboard.type("1+1\r")
         await keyboard.taken()
         keyboard.type(CTRL_C)
         await keyboard.see("Still starting")
         await keyboard.see("  1+1\n")
+        start.set()
         await until(lambda: keyboard.app._session is not None)
         await turns()
         assert not node.codes
@@ -173,7 +176,7 @@ def test_ctrl_c_while_the_shell_starts_keeps_what_waits(node: FakeNode, home: Se
         await keyboard.see("2\n")
         keyboard.type(CTRL_D)
 
-    play(node, home, script, slow=0.3)
+    play(node, home, script, start=start)
 
 
 def test_two_hundred_lines_pasted_behind_a_line(node: FakeNode, home: Settings) -> None:

@@ -88,8 +88,11 @@ def test_a_bundle_is_taken_apart(file: Path) -> None:
     [
         (".check", ".help check"),
         (".check --target legacy", ".help check"),
-        (".check --target mars desk", "--target takes legacy or hyperbeam, not 'mars'"),
-        (".check desk --target", "--target needs legacy or hyperbeam"),
+        (
+            ".check --target mars desk",
+            "--target takes legacy or 2.0.1 or 2.0.6 or hyperbeam, not 'mars'",
+        ),
+        (".check desk --target", "--target needs legacy or 2.0.1 or 2.0.6 or hyperbeam"),
         (".check --target legacy --target legacy desk", ".help check"),
         (".check nothing", "neither a file nor a process"),
         (".check nothing.lua", "no file nothing.lua"),

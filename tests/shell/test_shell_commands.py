@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ from shell_fake import FakeNode
 from shell_remote import FakeRemote
 from shell_session import Screen, failed, printed, replied, use
 
-from aoshell.errors import UsageError
+from aoshell.errors import AoError, UsageError
 from aoshell.home.folders import Settings
 from aoshell.nodes.values import Limits, ProcessInfo
 from aoshell.shell.commands import registry
@@ -186,6 +189,40 @@ def test_a_log_that_differs_fails(node: FakeNode, home: Settings) -> None:
     async def body(session: Session, _: Screen) -> None:
         reply = replied(await run_line(session, ".verify-log bent"))
         assert not reply.ok and "slot 1" in reply.text
+
+    use(node, home, body)
+
+
+def test_all_logs_are_told_of_in_the_order_of_the_processes(
+    node: FakeNode, home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.make("B" * 43, "bent", "O" * 43)
+    node.make("C" * 43, "gone", "O" * 43)
+    verify, under_way = node.verify_log, set[str]()
+
+    async def verify_log(process: str) -> Sequence[str]:
+        under_way.add(process)
+        assert len(under_way) <= 2
+        try:
+            for _ in range(3 if process.startswith("B") else 1):
+                await asyncio.sleep(0)
+            if process.startswith("C"):
+                raise AoError("its code is gone", stage="compute")
+            return await verify(process)
+        finally:
+            under_way.discard(process)
+
+    monkeypatch.setattr(node, "verify_log", verify_log)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+
+    async def body(session: Session, _: Screen) -> None:
+        processes = [one.id for one in await node.processes()]
+        reply = replied(await run_line(session, ".verify-log --all"))
+        found = reply.value["processes"]
+        assert not reply.ok and [one["process"] for one in found] == processes
+        differs = {one["process"][0]: one["differences"] for one in found}
+        assert "slot 1" in differs["B"][0] and "its code is gone" in differs["C"][0]
+        assert "bent" in reply.text and reply.text.count("gives the recorded results") == 1
 
     use(node, home, body)
 

@@ -125,12 +125,15 @@ def test_a_line_that_was_typed_when_the_terminal_went(node: FakeNode, home: Sett
 
 def test_lines_typed_for_a_start_that_fails(node: FakeNode, home: Settings) -> None:
     home.wallet.write_text("[]")
+    start = asyncio.Event()
 
     async def script(keyboard: Keyboard) -> None:
         keyboard.type("1+1\r2+2\r")
+        await keyboard.taken()
+        start.set()
 
     with pytest.raises(Exception, match="wallet"):
-        play(node, home, script, slow=0.3)
+        play(node, home, script, start=start)
     assert [entry.strip() for entry in kept(home)] == ["1+1", "2+2"]
 
 

@@ -121,18 +121,6 @@ def _functions(facts: SourceFacts) -> Iterator[tuple[str, tree.Function]]:
                     yield name, value
 
 
-def _named(node: tree.SyntaxNode) -> str:
-    """The name of the function that a node calls, or may hand on."""
-    match node:
-        case tree.Call(function=function):
-            return _last_name(function)
-        case tree.Name(name=name):
-            return name
-        case tree.Index(object=tree.Name(local=None), key=tree.Constant(value=str(name))):
-            return name
-    return ""
-
-
 def _last_name(expression: tree.SyntaxNode) -> str:
     match expression:
         case tree.Name(name=name) | tree.Index(key=tree.Constant(value=str(name))):
@@ -235,9 +223,20 @@ class Reader:
                     continue
                 seen.add(id(node))
                 yield node
-                named = self._functions.get(_named(node))
+                named = self._functions.get(self._named(node))
                 if named is not None and id(named) not in seen:
                     pending.append(named)
+
+    def _named(self, node: tree.SyntaxNode) -> str:
+        """The name of the function that a node calls, or may hand on."""
+        match node:
+            case tree.Call(function=function):
+                return _last_name(function)
+            case tree.Index(object=tree.Name(name=name), key=tree.Constant(value=str(key))):
+                return "" if name in self._variables else key
+            case tree.Name(name=name):
+                return name
+        return ""
 
     def _reads(self, nodes: list[tree.SyntaxNode]) -> Reads:
         found = Reads()

@@ -40,6 +40,7 @@ from aoshell.nodes.local.push import Pusher, add_pushed
 from aoshell.nodes.local.retries import Retries
 from aoshell.nodes.local.roots import Roots
 from aoshell.nodes.local.settling import Settling, Waiters, stuck_error
+from aoshell.nodes.local.tallies import Tallies
 from aoshell.nodes.local.ticking import NodeClock, Ticking
 from aoshell.nodes.local.waits import Waits
 from aoshell.nodes.local.workers.code import MachineCode
@@ -83,6 +84,7 @@ class Engine:
         self.roots = Roots(store.id_of)
         self.signers = Signers(store)
         self.marks = Marks(store)
+        self.tallies = Tallies(store)
         self.work = LongWork()
         self.processes = ProcessRows(
             store, self.scheduler, self.modules, self.clock, self._get_limits
@@ -353,6 +355,7 @@ class Engine:
         body = form.dump_result(result)
         computed = Computed(logged.seq, outcome, *cost, waits, body)
         self._batch.results.append(computed)
+        self.tallies.note(logged)
         add_pushed(self._batch, pushed)
         self._ready += pushed.scheduled
         # Here, not when they run: `flush` would else take the root for settled.
@@ -374,7 +377,8 @@ class Engine:
 
     def describe(self, process: ProcessRow) -> ProcessInfo:
         """One row of `.ps`."""
-        return describe_process(self.store, self.checkpoints, process, self.computer.is_live)
+        totals, is_live = self.tallies.totals(process.number), self.computer.is_live(process.number)
+        return describe_process(self.store, self.checkpoints, process, totals, is_live=is_live)
 
     def flush(self) -> None:
         """Commit what workers have answered; then compute what they sent, and announce the results.
@@ -396,6 +400,7 @@ class Engine:
         if sync:  # a mark that saves the next start some reading: no more often than an fsync
             batch.computed_to = self.roots.computed_to(self.scheduler.last_seq)
         try:
+            batch.facts |= self.tallies.take_due()
             self.store.commit(batch, sync=sync)
         except AoError as error:
             # None of it is on disk, and workers hold state that the log does not know.
@@ -444,6 +449,7 @@ class Engine:
             self._turns.clear()
         self._batch, self._ready, self._after = Batch(), [], []
         self.processes.forget_all()
+        self.tallies.forget_all()
         self.origins.forget_all()
 
     def _report_stuck(self, process: ProcessRow, text: str) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 
 from aoshell.errors import AoError
@@ -15,29 +14,29 @@ from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.checkpoint import Checkpoints
 from aoshell.nodes.local.log.rows import NETWORK, Computed, Origin, ProcessRow
 from aoshell.nodes.local.log.store import Store
+from aoshell.nodes.local.log.totals import Totals, totals_of
 from aoshell.nodes.values import ForkPoint, ProcessInfo
 from aoshell.protocol.tag_names import AS_SENT
 
 
 def describe_process(
-    store: Store, checkpoints: Checkpoints, row: ProcessRow, is_live: Callable[[int], bool]
+    store: Store, checkpoints: Checkpoints, row: ProcessRow, totals: Totals, *, is_live: bool
 ) -> ProcessInfo:
     """One row of `.ps`."""
-    slots, computed = store.counts(row.number)
-    last = store.last_in_effect(row.number)
+    last = store.result_of(totals.effective)
     checkpoint, size = checkpoints.facts(row.id)
     return ProcessInfo(
         id=row.id,
         name=row.name,
         owner=row.owner,
         module=row.module,
-        slots=slots,
-        computed=computed,
-        live=is_live(row.number),
+        slots=totals.slots,
+        computed=totals.computed,
+        live=is_live,
         checkpoint=checkpoint,
-        disk=store.size(row.number) + size,
+        disk=totals.size + size,
         memory=last.memory if last else 0,
-        waiting=store.waits(row.number),
+        waiting=totals.waits,
         prompt=_prompt(last),
         created=row.created,
         alias=row.alias,
@@ -79,13 +78,10 @@ def list_processes(database: Path) -> list[ProcessInfo]:
     store = Store.reading(database)
     try:
         checkpoints = Checkpoints(database.parent / "checkpoints")
-        return [describe_process(store, checkpoints, row, _unknown) for row in store.processes()]
+        rows = [(row, totals_of(store, row.number)) for row in store.processes()]
+        return [describe_process(store, checkpoints, *row, is_live=False) for row in rows]
     finally:
         store.close()
-
-
-def _unknown(_number: int) -> bool:
-    return False
 
 
 def read_last_prompt(database: Path, name: str) -> str:
@@ -96,7 +92,9 @@ def read_last_prompt(database: Path, name: str) -> str:
         store = Store.reading(database)
         try:
             rows = store.find_processes(name)
-            return _prompt(store.last_in_effect(rows[0].number)) if len(rows) == 1 else ""
+            if len(rows) != 1:
+                return ""
+            return _prompt(store.result_of(totals_of(store, rows[0].number).effective))
         finally:
             store.close()
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 from aoshell.nodes.local import cron
@@ -57,6 +58,12 @@ class ProcessRows:
 
     def keep(self, row: ProcessRow) -> ProcessRow:
         """Keep a row in memory, in place of an older one of the same process."""
+        # Thousands may exist, and most have these texts in common.
+        shared = (row.owner, row.module, row.environment, row.authority, row.cron)
+        owner, module, environment, authority, cron_text = map(sys.intern, shared)
+        row = row._replace(
+            owner=owner, module=module, environment=environment, authority=authority, cron=cron_text
+        )
         self._rows[row.number] = row
         self._numbers[row.id] = row.number
         return row

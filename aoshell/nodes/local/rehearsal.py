@@ -15,6 +15,8 @@ from aoshell.nodes.local.workers.jobs import Cost
 from aoshell.nodes.values import Limits
 from aoshell.protocol.message import text
 
+_CODE = 3  # the place of the module's code in a definition
+
 
 class Rehearsed(NamedTuple):
     """A message of a sequence.
@@ -45,9 +47,16 @@ class Performed(NamedTuple):
 
 
 class Rehearsal:
-    """A worker of its own that has the state of a process. Make one with `begin`."""
+    """A worker of its own that has the state of a process. Make one with `begin`.
 
-    def __init__(self, replay: Replay, row: ProcessRow, seq: int, slot: int, time: int) -> None:
+    Attributes:
+        code: the Lua of its module, "" where that is the environment alone.
+    """
+
+    def __init__(
+        self, replay: Replay, row: ProcessRow, code: str, seq: int, slot: int, time: int
+    ) -> None:
+        self.code = code
         self._replay = replay
         self._row = row
         self._seq = seq
@@ -85,7 +94,9 @@ class Rehearsal:
             if computed is not None and (logged.slot, logged.tick) > begin:
                 await replay.past(logged, computed)
                 seq, slot, time = logged.seq, logged.slot, max(time, logged.timestamp)
-        return cls(replay, row, seq, slot, time)
+        found = engine.modules.definition(row)[_CODE]
+        code = text(found.encode("latin-1")) if found else ""
+        return cls(replay, row, code, seq, slot, time)
 
     @property
     def process(self) -> str:

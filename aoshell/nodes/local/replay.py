@@ -3,22 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections import deque
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from typing import Any, NamedTuple, TypeAlias
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.checkpoint import Checkpoint
-from aoshell.nodes.local.log.rows import Computed, Logged, ProcessRow
+from aoshell.nodes.local.log.rows import STOPPED, Computed, Logged, ProcessRow
 from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.local.workers.code import WorkerCode, send_process
 from aoshell.nodes.local.workers.jobs import Cost, make_message_frame, make_past_frame
-from aoshell.nodes.local.workers.live import BACKLOG, MAX_REASON, PAUSE
+from aoshell.nodes.local.workers.live import BACKLOG, MAX_REASON, PAUSE, WINDOW
 from aoshell.nodes.values import Limits
 from aoshell.sandbox.frames import Frame, FrameError
 from aoshell.sandbox.supervisor import Supervisor
 
+Entry: TypeAlias = tuple[Logged, Computed]
+
 ROOM = 4  # times the limits of today: a log may be older than they are
 LOOK = 1.0  # seconds between two looks at a worker that does not answer
+
+
+class Again(NamedTuple):
+    """What a message came to before, and now."""
+
+    logged: Logged
+    computed: Computed
+    outcome: str
+    result: form.FlatResult
+
+
+class _Step(NamedTuple):
+    """A message of the log for the worker: to be run, or (`failed`) the error it is told."""
+
+    seq: int
+    command: str
+    rest: list[Any]
+    entry: Entry | None  # None where it is in no log
 
 
 class Replay:
@@ -52,7 +74,9 @@ class Replay:
         )
         self._seconds = ROOM * limits.seconds
         self._epoch = 0
-        self._tail: list[tuple[int, str, list[Any]]] = []  # since the parked fork
+        self._sent: deque[_Step] = deque()  # and not answered
+        self._tail: deque[_Step] = deque()  # computed since the parked fork
+        self._failing = False  # a message has failed, and the roll-back is to come
         memory = row.memory if code.device == "wasm" else ROOM * limits.memory
         send_process(self._worker, code, memory, self._seconds, modules.definition(row))
         if base is not None:
@@ -62,40 +86,85 @@ class Replay:
         if again:
             self._worker.send(["lift", 0])
 
-    def tell_failure(self, seq: int, error: str | bool | None) -> None:
-        """Give the worker the error of a message that had failed; it is not run again."""
-        self._worker.send(["failed", self._epoch, seq, error])
-        self._tail.append((seq, "failed", [error]))
+    async def results(self, log: Iterable[Entry]) -> AsyncGenerator[Again, None]:
+        """Compute the messages of a log, in order; the worker is some of them ahead.
 
-    async def compute(self, logged: Logged) -> tuple[str, form.FlatResult]:
-        """Outcome and result of a message.
+        Of one that was stopped (`STOPPED`) the worker is told its error, and nothing is yielded:
+        what it came to depends on limits and the machine. Nothing follows one that is stopped now.
 
         Raises:
             AoError: stage "compute", the worker cannot go on, for a reason outside the message.
         """
+        steps = (_step(logged, computed) for logged, computed in log)
+        async for step, outcome, result in self._outcomes(steps):
+            assert step.entry is not None
+            yield Again(*step.entry, outcome, result)
+
+    async def compute(self, logged: Logged) -> tuple[str, form.FlatResult]:
+        """Outcome and result of one message. Raises AoError as `results`."""
         return await self.run(logged.seq, make_message_frame(logged, form.load_wire(logged.body)))
 
     async def run(self, seq: int, message: list[Any]) -> tuple[str, form.FlatResult]:
-        """The same for a message that is in no log."""
-        self._worker.send(["run", self._epoch, seq, self._seconds, *message])
-        outcome, result = "", form.failed_result("")
-        while True:
+        """The same of a message that is in no log."""
+        found = [one async for one in self._outcomes(iter([_Step(seq, "run", message, None)]))]
+        _step, outcome, result = found[-1]
+        return outcome, result
+
+    async def _outcomes(
+        self, steps: Iterator[_Step]
+    ) -> AsyncGenerator[tuple[_Step, str, form.FlatResult], None]:
+        """Outcome and result of each message that is run, up to one that is stopped."""
+        while self._send_ahead(steps) or self._failing:
             match await self._answer():
                 case ["parked", parked, _pid]:
-                    self._tail = [entry for entry in self._tail if entry[0] > parked]
-                case ["done", _epoch, _seq, outcome, _milliseconds, _memory, _gas, *values]:
-                    result = _flat_result(values)
-                    if outcome == "ok":
-                        self._tail.append((seq, "replay", message))
-                        return outcome, result
+                    while self._tail and self._tail[0].seq <= parked:
+                        self._tail.popleft()
+                case ["done", epoch, seq, outcome, _milliseconds, _memory, _gas, *values]:
+                    step, result = self._next(epoch, seq), _flat_result(values)
+                    self._failing = outcome != "ok"
+                    again = step._replace(command="failed", rest=[result.error])
+                    self._tail.append(again if self._failing else step)
+                    yield step, outcome, result
                 case ["promoted", parked, why, _printed, _pid]:
+                    stopped = None if why in ("rollback", "killed") else self._stopped()
                     self._roll_back(parked)
-                    if outcome:
-                        self.tell_failure(seq, result.error)
-                        return outcome, result
                     if why == "killed":
                         raise _cut_short("its worker was killed from outside")
-                    return why.partition(" ")[0], result
+                    if stopped is not None:
+                        yield stopped, why.partition(" ")[0], form.failed_result("")
+                        return
+
+    def _stopped(self) -> _Step | None:
+        """The message under which the worker ended; it is not sent again."""
+        self._skip()
+        return self._sent.popleft() if self._sent else None
+
+    def _send_ahead(self, steps: Iterator[_Step]) -> bool:
+        """Send some messages; whether any is still to be answered."""
+        while len(self._sent) < WINDOW and self._worker.backlog < BACKLOG:
+            step = next(steps, None)
+            if step is None:
+                break
+            self._sent.append(step)
+            self._send(step)
+        self._skip()
+        return bool(self._sent)
+
+    def _skip(self) -> None:
+        """Those that have no answer are done once all before them are."""
+        while self._sent and self._sent[0].command == "failed":
+            self._tail.append(self._sent.popleft())
+
+    def _next(self, epoch: int, seq: int) -> _Step:
+        """The message that an answer is to. Raises AoError where it is to none."""
+        self._skip()
+        if epoch != self._epoch or not self._sent or self._sent[0].seq != seq:
+            raise _cut_short("its worker answers out of turn")
+        return self._sent.popleft()
+
+    def _send(self, step: _Step, command: str = "") -> None:
+        seconds = [self._seconds] if (command or step.command) == "run" else []
+        self._worker.send([command or step.command, self._epoch, step.seq, *seconds, *step.rest])
 
     async def past(self, logged: Logged, computed: Computed) -> None:
         """Send a message as it was computed before, without waiting for an answer."""
@@ -109,7 +178,7 @@ class Replay:
         Raises:
             AoError: stage "compute", the past could not be computed again.
         """
-        self._worker.send(["dry", 0, 1, self._seconds, *message])
+        self._worker.send(["dry", self._epoch, 1, self._seconds, *message])
         while True:
             match await self._answer():
                 case ["dried", _token, "killed", *_values]:
@@ -165,15 +234,27 @@ class Replay:
                     raise _cut_short(why[:MAX_REASON])
             return frame
 
-    def _roll_back(self, seq: int) -> None:
+    def _roll_back(self, parked: int) -> None:
+        """Another fork took over, whose state is that after a message: send what is behind it."""
         self._epoch += 1
-        for done, command, rest in self._tail:
-            if done > seq:
-                self._worker.send([command, self._epoch, done, *rest])
+        self._failing = False
+        for step in self._tail:
+            if step.seq > parked:
+                self._send(step, "replay" if step.command == "run" else step.command)
+        for step in self._sent:
+            self._send(step)
 
     def close(self) -> None:
         self._worker.kill()
         self._worker.close()
+
+
+def _step(logged: Logged, computed: Computed) -> _Step:
+    if computed.outcome in STOPPED:
+        error = form.load_result(computed.body).error
+        return _Step(logged.seq, "failed", [error], (logged, computed))
+    message = make_message_frame(logged, form.load_wire(logged.body))
+    return _Step(logged.seq, "run", message, (logged, computed))
 
 
 def _cut_short(why: str) -> AoError:

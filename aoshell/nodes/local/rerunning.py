@@ -14,9 +14,8 @@ from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.checkpoint import Checkpoint
 from aoshell.nodes.local.log.reading import START
-from aoshell.nodes.local.log.rows import Computed, Logged, ProcessRow
+from aoshell.nodes.local.log.rows import Computed, Logged, ProcessRow, mark_of
 from aoshell.nodes.local.replay import Replay
-from aoshell.nodes.local.workers.images import mark_of
 from aoshell.nodes.values import Place, Rerun, envelope
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import Message, Result, Tag

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.reading import START
-from aoshell.nodes.local.log.rows import STOPPED, Computed, ProcessRow
-from aoshell.nodes.local.replay import Replay
+from aoshell.nodes.local.log.rows import Computed, Logged, ProcessRow
+from aoshell.nodes.local.replay import Again, Entry, Replay
 from aoshell.nodes.values import Place
 
 # The end of an error of host/bridge.lua. Logs from before it was added lack it.
@@ -25,30 +27,44 @@ async def verify_log(engine: Engine, row: ProcessRow) -> list[str]:
     base = engine.origins.base_of(row)
     replay = Replay(engine.supervisor, engine.modules, engine.limits, row, code, base, again=True)
     after = Place(base[1].slot, base[1].tick) if base else START
+    whole = engine.scheduler.head(row.number).slot - after.slot
     differences: list[str] = []
     try:
-        for logged, computed in engine.store.entries(row.number, after):
-            if computed is None:
-                break
-            stored = form.load_result(computed.body)
-            if computed.outcome in STOPPED:
-                replay.tell_failure(logged.seq, stored.error)
-                continue
-            outcome, result = await replay.compute(logged)
-            if outcome == "error" and result.error == f"{stored.error}{ADDED_TEXT}":
-                stored = stored._replace(error=result.error)
-            if not form.Outbox(stored).returned:  # an earlier aoshell did not keep it
-                result = form.without_returned(result)
-            if (outcome, result) != (computed.outcome, stored):
-                place = f"slot {logged.slot}" + (f" tick {logged.tick}" if logged.tick else "")
-                found = _difference(computed, stored, outcome, result)
-                differences.append(f"{place}: {found}")
-            if outcome != computed.outcome:
-                differences.append("the rest was not compared: its state is another one")
-                break
+        log = _computed(engine.store.entries(row.number, after))
+        with engine.work.seen("verify", row.name or row.id[:8], whole) as seen:
+            async for again in replay.results(log):
+                seen(again.logged.slot - after.slot)
+                differences += _found(again)
+                if again.outcome != again.computed.outcome:
+                    differences.append("the rest was not compared: its state is another one")
+                    break
         return differences
     finally:
         replay.close()
+
+
+def _computed(log: Iterable[tuple[Logged, Computed | None]]) -> Iterator[Entry]:
+    """The messages of a log up to the first that has no result yet."""
+    for logged, computed in log:
+        if computed is None:
+            return
+        yield logged, computed
+
+
+def _found(again: Again) -> list[str]:
+    """What differs in a message, as a line of text; nothing where all is the same."""
+    logged, computed, outcome, result = again
+    if outcome == computed.outcome and form.dump_result(result) == computed.body:
+        return []
+    stored = form.load_result(computed.body)
+    if outcome == "error" and result.error == f"{stored.error}{ADDED_TEXT}":
+        stored = stored._replace(error=result.error)
+    if not form.Outbox(stored).returned:  # an earlier aoshell did not keep it
+        result = form.without_returned(result)
+    if (outcome, result) == (computed.outcome, stored):
+        return []
+    place = f"slot {logged.slot}" + (f" tick {logged.tick}" if logged.tick else "")
+    return [f"{place}: {_difference(computed, stored, outcome, result)}"]
 
 
 def _difference(

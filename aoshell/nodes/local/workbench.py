@@ -96,7 +96,9 @@ class LocalWorkbench:
         try:
             last: tuple[Logged, Computed] | None = None
             begin = base[1].slot if base else -1
-            for logged, computed in self._engine.store.behind_slot(row.number, begin - 1, -1, slot):
+            for logged, computed in self._engine.store.entries(row.number, (begin, -1)):
+                if logged.slot > slot:
+                    break
                 if computed is None:
                     continue
                 last = logged, computed

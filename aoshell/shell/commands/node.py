@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 
-from aoshell.errors import UsageError
-from aoshell.nodes.values import Limits, Verify
+from aoshell.errors import AoError, UsageError
+from aoshell.nodes.base import LocalVerbs
+from aoshell.nodes.values import Limits, ProcessInfo, Verify
 from aoshell.shell.commands import command
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.places import process_or_attached
@@ -66,14 +70,47 @@ async def limits(session: Session, given: Given) -> CommandOutput:
 async def verify_log(session: Session, given: Given) -> CommandOutput:
     """Compute a log again in a fresh worker, and compare.
 
-    Each difference from the recorded results is a line.
+    Each difference from the recorded results is a line. --all takes all processes, as many at a
+    time as this computer has processors.
     """
-    process = await process_or_attached(session, given["PROCESS"])
-    differences = list(await local_verbs(session).verify_log(process.id))
-    name = named_id(process.id, process.name)
-    report = "\n".join(differences) or f"the log of {name} gives the recorded results"
+    node = local_verbs(session)
+    if given["PROCESS|--all"] == "--all":
+        return await _verify_all(node, await session.node.processes())
+    process = await process_or_attached(session, given["PROCESS|--all"])
+    differences = list(await node.verify_log(process.id))
     value = {"process": process.id, "differences": differences}
+    report = _verified_text(process, differences)
     return CommandOutput(value, text=report, note=fork_text(process), ok=not differences)
+
+
+def _verified_text(process: ProcessInfo, differences: list[str]) -> str:
+    name = named_id(process.id, process.name)
+    return "\n".join(differences) or f"the log of {name} gives the recorded results"
+
+
+async def _verify_all(node: LocalVerbs, processes: Sequence[ProcessInfo]) -> CommandOutput:
+    """The logs of many processes; what is said of each comes in their order."""
+    room = asyncio.Semaphore(os.cpu_count() or 1)
+
+    async def verify(process: ProcessInfo) -> list[str]:
+        async with room:
+            try:
+                return list(await node.verify_log(process.id))
+            except AoError as error:
+                return [f"it was not computed again: {error}"]
+
+    async with asyncio.TaskGroup() as group:  # where one is cancelled, all are, and end
+        tasks = [group.create_task(verify(process)) for process in processes]
+    found = [task.result() for task in tasks]
+    texts = []
+    for process, differences in zip(processes, found, strict=True):
+        head = [f"{named_id(process.id, process.name)}:"] if differences else []
+        texts += [*head, _verified_text(process, differences)]
+    value = [
+        {"process": process.id, "differences": differences}
+        for process, differences in zip(processes, found, strict=True)
+    ]
+    return CommandOutput({"processes": value}, text="\n".join(texts), ok=not any(found))
 
 
 def with_limit(limits: Limits, name: str, value: str) -> Limits:

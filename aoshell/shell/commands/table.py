@@ -130,7 +130,7 @@ TABLE: Mapping[str, Row] = {
     "unmonitor": Row("Network", "[PROCESS]", ".unmonitor token"),
     "update": Row("Code", "", ".update"),
     "verify": Row("Trust", "[on|off|attested] [--new-key]", ".verify on", NONE, quiet=ANY),
-    "verify-log": Row("Processes", "[PROCESS]", ".verify-log token", ANY),
+    "verify-log": Row("Processes", "[PROCESS|--all]", ".verify-log token", ANY),
     "waits": Row("Messages", "[PROCESS] [drop ID]", ".waits drop 3f", _NO_DROP, quiet=_NO_DROP),
     "warp": Row("Trying", "DURATION", ".warp 1h30m"),
     "wasm": Row("Code", "FILE|ID", ".wasm examples/wasm/counter.wasm", ANY),

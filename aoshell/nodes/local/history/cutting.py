@@ -112,7 +112,7 @@ class Cutting:
 
     async def _copy(self, row: ProcessRow) -> Path:
         """Write the process as it is to a new file, with fsync."""
-        slots, _computed = self._store.counts(row.number)
+        slots = self._store.slots(row.number)
         name = self._store.folder / UNDONE / f"{row.id}-{slots - 1}"
         with (
             self._store.unchanging() as now,
@@ -129,7 +129,7 @@ class Cutting:
                 ) from error
 
     async def _cut(self, name: str, row: ProcessRow, slot: int) -> None:
-        slots, _computed = self._store.counts(row.number)
+        slots = self._store.slots(row.number)
         with self._work.seen(name, row.name, slots - slot) as seen:
             done = gone = self._store.forget(row.number, slot, SLICE)
             while gone == SLICE:

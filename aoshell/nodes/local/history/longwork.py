@@ -21,32 +21,34 @@ class _GivenUpError(BaseException):
 
 
 class LongWork:
-    """The long work of a node.
-
-    Attributes:
-        stage: what it is doing, for the prompt; None for nothing.
-    """
+    """The long work of a node; there may be several at a time."""
 
     def __init__(self) -> None:
-        self.stage: Stage | None = None
+        self._stages: dict[object, Stage] = {}
+
+    @property
+    def stage(self) -> Stage | None:
+        """What it is doing, for the prompt: the work that began last; None for nothing."""
+        return next(reversed(self._stages.values()), None)
 
     @contextmanager
     def seen(self, name: str, where: str, whole: int = 0) -> Iterator[Progress]:
-        """Show work as the stage while the block runs; see `nodes.values.Stage`.
+        """Show work as a stage while the block runs; see `nodes.values.Stage`.
 
         Args:
             whole: how many messages there are, 0 where that is not known.
         """
-        before, self.stage = self.stage, Stage(name, where)
+        work = object()
+        self._stages[work] = Stage(name, where)
         of = f" of {whole:,}" if whole else ""
 
         def progress(done: int) -> None:
-            self.stage = Stage(name, where, f"{done:,}{of} messages")
+            self._stages[work] = Stage(name, where, f"{done:,}{of} messages")
 
         try:
             yield progress
         finally:
-            self.stage = before
+            del self._stages[work]
 
 
 async def run_in_thread(work: Callable[[Progress], T], progress: Progress) -> T:

@@ -171,7 +171,11 @@ class Reader:
 
     def last_computed(self, process: int) -> tuple[Logged, Computed] | None:
         """The last message of a process that has a result."""
-        row = self._last(process)
+        row = self.select_one(
+            f"SELECT {prefixed(LOGGED)}, r.* FROM log l JOIN results r USING (seq) "
+            "WHERE process = ? ORDER BY slot DESC, tick DESC LIMIT 1",
+            process,
+        )
         return (Logged(*row[:_WIDTH]), Computed(*row[_WIDTH:])) if row else None
 
     def place_computed(self, process: int) -> Place | None:
@@ -183,17 +187,10 @@ class Reader:
         )
         return Place(*row) if row else None
 
-    def last_in_effect(self, process: int) -> Computed | None:
-        """What the last message came to that went well; those behind it changed nothing."""
-        row = self._last(process, "AND outcome = 'ok'")
-        return Computed(*row[_WIDTH:]) if row else None
-
-    def _last(self, process: int, among: str = "") -> Any:
-        return self.select_one(
-            f"SELECT {prefixed(LOGGED)}, r.* FROM log l JOIN results r USING (seq) "
-            f"WHERE process = ? {among} ORDER BY slot DESC, tick DESC LIMIT 1",
-            process,
-        )
+    def result_of(self, seq: int) -> Computed | None:
+        """What the message with that number came to."""
+        row = self.select_one("SELECT * FROM results WHERE seq = ?", seq)
+        return Computed(*row) if row else None
 
     def pending(self) -> list[Logged]:
         """Scheduled but not computed, in order."""
@@ -243,13 +240,6 @@ class Reader:
             limit,
         )
         return [pair(row) for row in rows]
-
-    def waits(self, process: int) -> int:
-        """How many handlings of a process are suspended."""
-        row = self.select_one(
-            "SELECT total(r.waits) FROM log l JOIN results r USING (seq) WHERE process = ?", process
-        )
-        return max(0, int(row[0]))
 
     def at_slot(
         self, process: int, slot: int, tick: int = 0
@@ -349,21 +339,10 @@ class Reader:
             self.select_one("SELECT 1 FROM processes WHERE owner = ? LIMIT 1", address) is not None
         )
 
-    def size(self, process: int) -> int:
-        """Bytes of a process's messages and results."""
-        row = self.select_one(
-            "SELECT sum(length(l.body) + coalesce(length(l.signed), 0) "
-            "+ coalesce(length(r.body), 0) + 150) "
-            "FROM log l LEFT JOIN results r USING (seq) WHERE process = ?",
-            process,
-        )
-        return row[0] or 0
-
-    def counts(self, process: int) -> tuple[int, int]:
-        """Slots scheduled and slots computed."""
-        slots = self.select_one("SELECT max(slot) FROM log WHERE process = ?", process)[0]
-        last = self.last_computed(process)
-        return (0 if slots is None else slots + 1), (last[0].slot + 1 if last else 0)
+    def slots(self, process: int) -> int:
+        """How many slots of a process are scheduled."""
+        last = self.select_one("SELECT max(slot) FROM log WHERE process = ?", process)[0]
+        return 0 if last is None else last + 1
 
     def tree(self, root: int, limit: int) -> Iterator[tuple[Logged, Computed | None]]:
         """A message and all that it caused, with results where there are any, in order."""

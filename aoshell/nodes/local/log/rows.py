@@ -56,6 +56,13 @@ class Logged(NamedTuple):
     assigned: bytes | None = None
 
 
+def mark_of(logged: Logged) -> str:
+    """Differs between messages that have the same number, one before and one after an undo."""
+    # A link of our own chain names its message; of the network's, only the assignment does.
+    assignment = f":{logged.assignment}" if logged.assignment else ""
+    return f"{logged.chain}:{logged.tick}:{logged.timestamp}{assignment}"
+
+
 # Outcomes that depend on limits or the machine, not on the log alone.
 STOPPED = ("time", "memory", "gas", "crash")
 

@@ -19,6 +19,7 @@ from aoshell.nodes.local.log import database
 from aoshell.nodes.local.log.lock import HomeLock, lock_folder
 from aoshell.nodes.local.log.reading import CUTS, LOGGED, LOWEST, MOST_CUTS, PROCESS, Reader
 from aoshell.nodes.local.log.rows import Batch, Logged, Origin, ProcessRow
+from aoshell.nodes.local.log.totals import key_of
 
 _ADD_PROCESS = (
     f"INSERT INTO processes ({PROCESS}) VALUES ({', '.join('?' for _ in ProcessRow._fields)})"
@@ -210,4 +211,5 @@ class Store(Reader):
                     "AND NOT EXISTS (SELECT 1 FROM log WHERE process = ?1)",
                     (process,),
                 )
+                db.execute("DELETE FROM meta WHERE key = ?", (key_of(process),))
             return gone

@@ -26,7 +26,7 @@ class LocalGlances:
         found = []
         for row in rows:
             head = engine.scheduler.head(row.number)
-            last = engine.store.place_computed(row.number)
+            last = engine.tallies.place(row.number)
             place = Place(head.slot, head.tick)
             found.append(Progress(row.id, row.name, head.slot + 1, place, last))
         return Overview(engine.store.cuts, total, tuple(found))

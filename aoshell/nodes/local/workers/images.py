@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from aoshell.nodes.local.log.checkpoint import Checkpoint
-from aoshell.nodes.local.log.rows import Logged, ProcessRow
+from aoshell.nodes.local.log.rows import Logged, ProcessRow, mark_of
 from aoshell.nodes.local.log.sealed import DamagedFileError
 from aoshell.nodes.local.workers.context import ComputeContext
 
@@ -137,10 +137,3 @@ class Images:
         """Do not wait for an image that takes too long; `now` in monotonic seconds."""
         if self._waiting is not None and now - self._asked > IMAGE_SECONDS:
             self.settle()
-
-
-def mark_of(logged: Logged) -> str:
-    """Differs between messages that have the same number, one before and one after an undo."""
-    # A link of our own chain names its message; of the network's, only the assignment does.
-    assignment = f":{logged.assignment}" if logged.assignment else ""
-    return f"{logged.chain}:{logged.tick}:{logged.timestamp}{assignment}"

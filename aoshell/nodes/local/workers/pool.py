@@ -215,8 +215,9 @@ class Computer:
             self.give_up(live.row, "no worker for this process stays up")
         elif self._queues.get(process) or self._dries.get(process):
             self._waiting.append(process)
-        else:
+        else:  # thousands may exist: nothing is kept for one that is put away
             self._queues.pop(process, None)
+            self._dries.pop(process, None)
         self._fill()
 
     def _failed_again(self, process: int) -> bool:

@@ -1,0 +1,109 @@
+"""Sums over the log of a process, which are not made anew of all messages each time.
+
+The table of facts keeps them up to a message that had its result then; what is behind it is added
+when they are asked for. They are of use only where that message is still there: after a cut another
+one has its place, and all is summed up again.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+from aoshell.nodes.local.log.reading import START, Reader
+from aoshell.nodes.local.log.rows import mark_of
+
+PER_MESSAGE = 150  # bytes on disk of a message and its result besides their texts
+
+
+class Totals(NamedTuple):
+    """Sums over the log of a process.
+
+    Attributes:
+        slots: scheduled.
+        computed: slots that have their result.
+        size: bytes of messages and results.
+        waits: handlings that are suspended.
+        effective: seq of the last message that went well, 0 without any.
+        summed: messages that were added to what the table of facts has.
+    """
+
+    slots: int
+    computed: int
+    size: int
+    waits: int
+    effective: int
+    summed: int
+
+
+class Kept(NamedTuple):
+    """Sums as they are kept: over all messages up to a place, each of which has its result."""
+
+    slot: int
+    tick: int
+    mark: str
+    size: int
+    waits: int
+    effective: int
+
+
+_NONE = Kept(*START, "", 0, 0, 0)
+
+_SIZE = (
+    "coalesce(sum(length(l.body) + coalesce(length(l.signed), 0) "
+    f"+ coalesce(length(r.body), 0) + {PER_MESSAGE}), 0)"
+)
+_BEHIND = "FROM log l LEFT JOIN results r USING (seq) WHERE process = ? AND (slot, tick) > (?, ?)"
+_SUMS = (
+    f"SELECT count(*), max(slot), max(CASE WHEN r.seq THEN slot END), {_SIZE}, "
+    "coalesce(sum(r.waits), 0), max(CASE WHEN r.outcome = 'ok' THEN r.seq END) " + _BEHIND
+)
+
+
+def totals_of(reader: Reader, process: int) -> Totals:
+    """The sums of now. Raises AoError."""
+    kept = _read(reader, process)
+    count, slot, computed, size, waits, effective = reader.select_one(
+        _SUMS, process, kept.slot, kept.tick
+    )
+    return Totals(
+        slots=1 + (kept.slot if slot is None else slot),
+        computed=1 + (kept.slot if computed is None else computed),
+        size=kept.size + size,
+        waits=max(0, kept.waits + waits),
+        effective=kept.effective if effective is None else effective,
+        summed=count,
+    )
+
+
+def sums_to_keep(reader: Reader, process: int) -> dict[str, str]:
+    """The fact that keeps the sums up to the last message with a result; none without any."""
+    kept = _read(reader, process)
+    last = reader.last_computed(process)
+    if last is None:
+        return {}
+    logged = last[0]
+    _count, _slot, _computed, size, waits, effective = reader.select_one(
+        f"{_SUMS} AND (slot, tick) <= (?, ?)",
+        *(process, kept.slot, kept.tick, logged.slot, logged.tick),
+    )
+    sums = Kept(
+        *(logged.slot, logged.tick, mark_of(logged), kept.size + size, kept.waits + waits),
+        effective=kept.effective if effective is None else effective,
+    )
+    return {key_of(process): json.dumps(sums)}
+
+
+def key_of(process: int) -> str:
+    """The name under which the table of facts has the sums of a process."""
+    return f"sums {process}"
+
+
+def _read(reader: Reader, process: int) -> Kept:
+    """What is kept and still of use; sums over no message where that is nothing."""
+    fact = reader.meta(key_of(process))
+    if fact is None:
+        return _NONE
+    kept = Kept(*json.loads(fact))
+    found = reader.at_slot(process, kept.slot, kept.tick)
+    return kept if found is not None and mark_of(found[0]) == kept.mark else _NONE

@@ -1,0 +1,156 @@
+"""Sums over a log: the same as if all of it were read, whatever became of the log meanwhile."""
+
+from __future__ import annotations
+
+import pytest
+from eventually import in_loop
+from local_home import Local
+
+from aoshell.nodes.local import tallies
+from aoshell.nodes.local.log.store import Store
+from aoshell.nodes.local.log.totals import PER_MESSAGE, Totals, key_of, totals_of
+from aoshell.nodes.local.peek import list_processes
+
+WAIT = 'return Receive({Action = "Never"})'
+
+
+def read_whole(store: Store, process: int) -> Totals:
+    """The sums, a message at a time, as nothing but the rows themselves give them."""
+    slots = computed = size = waits = effective = 0
+    for logged, result in store.entries(process):
+        slots = logged.slot + 1
+        size += PER_MESSAGE + len(logged.body) + len(logged.signed or b"")
+        if result is not None:
+            computed = logged.slot + 1
+            size += len(result.body)
+            waits += result.waits
+            effective = logged.seq if result.outcome == "ok" else effective
+    return Totals(slots, computed, size, waits, effective, 0)
+
+
+def check(local: Local, process: str) -> None:
+    """The sums of a process are right, and so is what is shown of it."""
+    local.engine.flush()
+    store, number = local.engine.store, local.engine.processes.look_up(process).number
+    whole = read_whole(store, number)
+    assert totals_of(store, number)._replace(summed=0) == whole
+    info = local.engine.describe(local.engine.processes.look_up(process))
+    assert (info.slots, info.computed, info.waiting) == (whole.slots, whole.computed, whole.waits)
+    place = local.engine.tallies.place(number)
+    assert place is not None and place.slot + 1 == whole.computed
+
+
+async def lines(local: Local, process: str, count: int) -> None:
+    for number in range(count):
+        await local.eval(process, f"X{number} = {number}")
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+    """Sums are kept after a few messages."""
+    monkeypatch.setattr(tallies, "EVERY", 4)
+
+
+@in_loop
+async def test_sums_go_on_from_those_that_are_kept(opening):
+    async with opening() as local:
+        process = await local.spawn(name="desk")
+        store, number = local.engine.store, local.engine.processes.look_up(process).number
+        for _ in range(12):
+            await lines(local, process, 1)
+            check(local, process)
+        assert store.meta(key_of(number)) is not None
+        assert totals_of(store, number).summed <= 4 + 1
+        await local.eval(process, "error('on purpose')")
+        await local.eval(process, WAIT)
+        check(local, process)
+        assert local.engine.describe(local.engine.processes.look_up(process)).waiting == 1
+    async with opening() as local:
+        check(local, process)
+        assert totals_of(local.engine.store, number).summed <= 4 + 1
+
+
+@in_loop
+async def test_failures_at_the_end_are_not_read_again(opening):
+    async with opening() as local:
+        process = await local.spawn(name="desk")
+        await local.eval(process, "Kept = 1")
+        for _ in range(9):
+            await local.eval(process, "error('on purpose')")
+        check(local, process)
+        info = await local.node.find(process)
+        assert "aos" in info.prompt and info.memory > 0
+
+
+@pytest.mark.parametrize("back", [2, 9, 13])
+@in_loop
+async def test_sums_over_what_was_taken_back_do_not_count(opening, back):
+    async with opening() as local:
+        process = await local.spawn(name="desk")
+        await lines(local, process, 14)
+        check(local, process)
+        await local.node.workbench.undo(process, back)
+        check(local, process)
+        await lines(local, process, back + 3)  # other messages have these places now
+        check(local, process)
+
+
+@in_loop
+async def test_a_process_does_not_inherit_the_sums_of_one_that_had_its_number(opening):
+    async with opening() as local:
+        first = await local.spawn(name="first")
+        number = local.engine.processes.look_up(first).number
+        await lines(local, first, 9)
+        kept = local.engine.store.meta(key_of(number))
+        assert kept is not None
+        await local.node.delete(first)
+        assert local.engine.store.meta(key_of(number)) is None
+        second = await local.spawn(name="second")
+        assert local.engine.processes.look_up(second).number == number
+        await lines(local, second, 9)
+        local.engine.store.set_meta(key_of(number), kept)  # as an earlier aoshell would leave it
+        check(local, second)
+
+
+@in_loop
+async def test_sums_that_were_never_kept_are_kept_by_who_asks(opening):
+    """A home of before has none; one that only reads it writes none."""
+    async with opening() as local:
+        process = await local.spawn(name="desk")
+        number = local.engine.processes.look_up(process).number
+        await lines(local, process, 9)
+        store = local.engine.store
+        with store._transaction() as db:
+            db.execute("DELETE FROM meta WHERE key = ?", (key_of(number),))
+        (info,) = list_processes(store.path)
+        assert info.slots == 10 and store.meta(key_of(number)) is None
+        assert await local.node.find(process) is not None
+        assert store.meta(key_of(number)) is not None
+        check(local, process)
+
+
+@in_loop
+async def test_a_disk_that_took_nothing_leaves_no_sums_of_it(opening):
+    async with opening() as local:
+        process = await local.spawn(name="desk")
+        await lines(local, process, 6)
+        local.engine._undo()
+        local.engine._recover()
+        check(local, process)
+        await lines(local, process, 6)
+        check(local, process)
+
+
+@in_loop
+async def test_an_overview_asks_the_log_about_no_process_twice(opening):
+    async with opening() as local:
+        processes = [await local.spawn(name=f"desk{number}") for number in range(5)]
+        glances, asked = local.node.network.glances, []
+        before = await glances.overview(10)
+        local.engine.store._db.set_trace_callback(asked.append)
+        assert await glances.overview(10) == before
+        assert len(asked) < len(processes)
+        local.engine.store._db.set_trace_callback(None)
+        await lines(local, processes[0], 2)
+        seen = {one.id: one.computed.slot for one in (await glances.overview(10)).processes}
+        assert seen == {one: 2 if one == processes[0] else 0 for one in processes}
