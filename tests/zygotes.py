@@ -6,6 +6,14 @@ it started, so nodes do not meet there. A test that stops or counts zygotes has 
 
 from __future__ import annotations
 
-from aoshell.testing.opening import Zygotes
+from aoshell.sandbox.supervisor import Supervisor
 
-SHARED = Zygotes()  # they end with this process
+
+class KeptZygotes(Supervisor):
+    """They stay when a node closes, and end with this process."""
+
+    def close(self) -> None:
+        pass
+
+
+SHARED = KeptZygotes()

@@ -115,12 +115,12 @@ async def take_defined(
     """Fork a process whose definition was read, as `take`. Its id and name are new here."""
     process = first.assigned.process
     assert node.local is not None and first.message is not None
-    notes = await _of_source(remote, process, slot, replay=replay)
     code = await find_code(remote, first.message, node.local.limits)
     memory = None
     if code.kind == "wasm" and not replay:
         memory = await _find_memory(remote, process, first.message.tag("Module"), slot, tell)
     begin = memory.slot if memory else 0
+    notes = await _of_source(remote, process, begin)
     cache = LogCache(cache_folder(settings), remote.source, cache_key(process, begin))
     log = await read_log(remote, cache, process, slot, tell, begin)
     if memory is not None:
@@ -135,18 +135,19 @@ async def take_defined(
     return Taken(await node.find(process), (*notes, *made.notes))
 
 
-async def _of_source(
-    remote: Remote, process: str, slot: int | None, *, replay: bool
-) -> tuple[str, ...]:
+async def _of_source(remote: Remote, process: str, begin: int) -> tuple[str, ...]:
     """What a person should know of a source that has the process as a fork itself.
 
+    Args:
+        begin: the first slot that is read.
+
     Raises:
-        AoError: what is wanted is not in its log.
+        AoError: its log begins later.
     """
     fork = await remote.forked(process)
     if fork is None:
         return ()
-    if fork.memory >= 0 and (replay or (slot is not None and slot < fork.memory)):
+    if fork.memory > begin:
         raise AoError(
             f"{remote.source} has {process} as a fork that begins with a memory behind slot"
             f" {fork.memory}, and no log before that",

@@ -8,6 +8,7 @@ import re
 
 from aoshell.errors import AoError
 
+_URL = bytes.maketrans(b"+/", b"-_")
 _ID_FORM = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -30,7 +31,7 @@ class ProtocolError(AoError):
 
 def b64url(raw: bytes) -> str:
     """Bytes as base64url without padding (RFC 4648 section 5)."""
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+    return binascii.b2a_base64(raw, newline=False).translate(_URL, b"=").decode("ascii")
 
 
 def unb64url(text: str) -> bytes:

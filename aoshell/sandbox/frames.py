@@ -45,6 +45,7 @@ a guest that found a hole in Lua could send frames in the worker's place.
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -180,9 +181,7 @@ _IMAGE = (is_count, is_count, is_text)
 
 
 def _fits(values: Frame, checks: tuple[_Check, ...]) -> bool:
-    return len(values) == len(checks) and all(
-        check(value) for check, value in zip(checks, values, strict=True)
-    )
+    return len(values) == len(checks) and all(map(operator.call, checks, values))
 
 
 def check_worker_frame(frame: Frame) -> Frame:

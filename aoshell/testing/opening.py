@@ -92,7 +92,8 @@ class NodeOpening:
             database = await _new_database(self._supervisor)
             folder = self._make_folder()
             folder.joinpath(DATABASE).write_bytes(database)
-            return await LocalNode.open(folder, self._limits, self._supervisor, fixed=_FIXED)
+            supervisor = self._supervisor or Supervisor(Watch())
+            return await LocalNode.open(folder, self._limits, supervisor, fixed=_FIXED)
         # Others may have the same folder, and this test's own code may block.
         home = Home(self._folder, self._supervisor, fixed=_FIXED)
         return await HomeNode.open(home, self._limits, client=client_name("test"), threaded=True)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from fuzzed import Fuzzing
+from fuzzed import FAULTS, Fuzzing
 
 import aoshell.fuzz
 from aoshell.errors import UsageError
 from aoshell.fuzz import search
+from aoshell.home.folders import Settings
+from aoshell.testing import open_node
 
 REPO = Path(__file__).resolve().parents[2]
 COUNTER = """
@@ -239,3 +242,20 @@ from aoshell.fuzz.command import main
 report.Report.progress = lambda self, done: print("computing", file=sys.stderr, flush=True)
 sys.exit(main(sys.argv[1:]))
 """
+
+
+@pytest.mark.long
+def test_a_process_of_the_home_is_fuzzed_and_stays_as_it_is(fuzzing: Fuzzing) -> None:
+    for name in ("self_transfer.lua", "self_transfer.invariants.lua"):
+        shutil.copy(FAULTS / name, fuzzing.folder)
+    folder = Settings.find().state
+    folder.mkdir(parents=True)
+    with open_node(folder) as node:
+        process = node.spawn(fuzzing.folder / "self_transfer.lua", name="purse")
+        node.spawn('Handlers.add("A", "A", function() end)', name="purse2")
+    found = fuzzing.json("purse", "--invariants", "self_transfer.invariants.lua")["found"]
+    assert (found["about"], found["doubt"]) == ("there are fifty", "")
+    assert Path("purse_fuzz_test.process").is_file()
+    with open_node(folder) as node:
+        assert len(node.process(process.id).entries()) == 1
+    assert fuzzing.json(process.id, "--for", "1s")["messages"] > 0

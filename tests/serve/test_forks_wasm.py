@@ -13,6 +13,7 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from eventually import in_loop
@@ -29,6 +30,7 @@ from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, tags_of
 from aoshell.protocol.wallet import Wallet
 from aoshell.sandbox.wasm.messages import Delivered, ProcessDefinition
+from aoshell.serve import cu
 from aoshell.shell.forking import fork_text
 
 LINES = [
@@ -310,6 +312,11 @@ def test_a_served_fork_that_begins_with_a_memory_is_forked_again(
                 assert there.serving.facts.url in refused.value.hint
                 with pytest.raises(AoError, match="no log before that"):
                     await take_from(*args, process, "twin", silent, gateway, replay=True)
+                with (
+                    patch.object(cu, "LARGEST_STATE", 1 << 20),
+                    pytest.raises(AoError, match="no log before that"),
+                ):
+                    await take_from(*args, process, "twin", silent, gateway)
                 assert not await node.processes()
                 taken = await take_from(*args, process, "twin", silent, gateway)
                 origin = taken.process.origin

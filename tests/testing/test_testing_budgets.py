@@ -11,7 +11,6 @@ import pytest
 
 from aoshell.testing import open_node
 from aoshell.testing.command import main
-from aoshell.testing.opening import Zygotes
 
 REPO = Path(__file__).resolve().parents[2]
 PROGRAM = """Handlers.add("Cheap", "Cheap", function() end)
@@ -139,10 +138,8 @@ def test_a_budget_inside_another(
 
 def test_steps_in_python(tmp_path: Path) -> None:
     (tmp_path / "p.lua").write_text(PROGRAM)
-    zygotes = Zygotes()
-    with open_node(files=tmp_path, supervisor=zygotes) as node:
+    with open_node(files=tmp_path) as node:
         process = node.spawn("p.lua")
         cheap, dear = process.send("Cheap"), process.send("Dear")
         assert 100 < cheap.steps < 20_000
         assert 100_000 < dear.steps < 120_000
-    zygotes.shut_down()

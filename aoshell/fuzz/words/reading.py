@@ -344,19 +344,15 @@ def _is_answer(statement: tree.Statement, message: tree.Local, facts: SourceFact
     """`msg.reply(…)`, or a message whose Target is `msg.From`."""
     if not isinstance(statement, tree.CallStatement) or not isinstance(statement.call, tree.Call):
         return False
-    match statement.call.function:
-        case tree.Index(object=tree.Name(local=local), key=tree.Constant(value="reply")):
-            return local is message
-    if facts.path(statement.call.function) not in (("Send",), ("ao", "send")):
-        return False
     table = without_parentheses(statement.call.arguments[0]) if statement.call.arguments else None
     if not isinstance(table, tree.TableConstructor):
         return False
-    return any(
-        constant_value(one.key) == "Target" and _is_sender(one.value, message)
-        for one in table.fields
-        if one.key is not None
-    )
+    targets = [one.value for one in table.fields if constant_value(one.key) == "Target"]
+    match statement.call.function:
+        case tree.Index(object=tree.Name(local=local), key=tree.Constant(value="reply")):
+            return local is message and not targets
+    sends = facts.path(statement.call.function) in (("Send",), ("ao", "send"))
+    return sends and any(_is_sender(one, message) for one in targets)
 
 
 def _is_sender(value: tree.Expression, message: tree.Local) -> bool:

@@ -277,12 +277,13 @@ def to_result(
 ) -> Result:
     """A stored result as a `Result`; `wire` is the message that it is of."""
     outbox = Outbox(flat)
+    # One look at all of it spares one at each text; a line may send thousands of messages.
+    wide = str if computed.body and computed.body.isascii() else widen
     messages = []
     for spawn, target, data, anchor, pairs in outbox.messages:
-        items = iter(pairs)
-        tags = tuple(Tag(widen(n), widen(v)) for n, v in zip(items, items, strict=True))
+        tags = tuple(map(Tag, map(wide, pairs[::2]), map(wide, pairs[1::2])))
         messages.append(
-            Outgoing(widen(target or ""), tags, data.encode("latin-1"), widen(anchor), spawn)
+            Outgoing(wide(target or ""), tags, data.encode("latin-1"), wide(anchor), spawn)
         )
     return Result(
         process=process,

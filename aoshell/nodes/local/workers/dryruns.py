@@ -33,6 +33,8 @@ class DryRuns:
     @property
     def is_one_cancelled(self) -> bool:
         """Whether nobody waits any more for one that the worker was sent."""
+        if not self._sent:  # as behind nearly every message
+            return False
         return any(dry.answer.cancelled() for dry in self._sent.values())
 
     def send_all(self) -> None:
