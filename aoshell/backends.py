@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from aoshell.nodes.remote.legacy.node import LegacyNode
     from aoshell.nodes.values import Limits, Module, ProcessInfo
     from aoshell.protocol.wallet import Wallet
-    from aoshell.sandbox.supervisor import Supervisor
+    from aoshell.sandbox.supervisor import Follow, Supervisor
     from aoshell.shell.start import Key, Start
 
 COLLECT = 20_000, 20, 20  # thresholds of the garbage collector; 700, 10, 10 by default
@@ -67,6 +67,7 @@ class LocalBackend:
         endpoints: returns the endpoints, of which the gateway provides code that this node lacks.
         gateway: URL of the gateway that the user named, "" for none.
         program: a program has it open, whose own code may block: the node gets a thread.
+        follow: is told each frame to and from a worker.
     """
 
     def __init__(
@@ -76,17 +77,19 @@ class LocalBackend:
         gateway: str = "",
         *,
         program: bool = False,
+        follow: Follow | None = None,
     ) -> None:
         self._supervisor: Supervisor | None = None
         self._named = named
         self._endpoints = endpoints
         self._gateway = gateway
         self._program = program
+        self._follow = follow
 
     def warm(self) -> None:
         from aoshell.sandbox.supervisor import Supervisor
 
-        self._supervisor = Supervisor()
+        self._supervisor = Supervisor(follow=self._follow)
         self._supervisor.start()
 
     def prepared(self, start: Start, settings: Settings) -> Start:

@@ -10,7 +10,7 @@ import io
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext, redirect_stdout
+from contextlib import AbstractContextManager, ExitStack, nullcontext, redirect_stdout
 from typing import TYPE_CHECKING
 
 from aoshell import interrupts
@@ -18,7 +18,6 @@ from aoshell.backends import Backend, LocalBackend, RemoteBackend
 from aoshell.errors import AoError, UsageError
 from aoshell.protocol.tag_names import AS_SENT
 from aoshell.scarcity import refuse_too_little, to_ao_error
-from aoshell.shell.flags.options import Options
 
 if TYPE_CHECKING:
     from aoshell.attest.evidence import Evidence
@@ -26,7 +25,9 @@ if TYPE_CHECKING:
     from aoshell.home.folders import Settings
     from aoshell.nodes.base import Node
     from aoshell.nodes.values import ProcessInfo
+    from aoshell.profiling.workers import WorkerTimes
     from aoshell.protocol.wallet import Wallet
+    from aoshell.shell.flags.options import Options
     from aoshell.shell.forking import Changed, Comparison, ForkedNetwork
     from aoshell.shell.journal import Past, Recorded
     from aoshell.shell.serving import Served
@@ -155,10 +156,15 @@ def _start(options: Options, given: Backend | None) -> int:
             # What the terminal's encoding lacks is shown escaped.
             stream.reconfigure(errors="backslashreplace")
     settings = Settings.find()
-    if not options.state:
-        return _open(options, settings, given)
-    with _throw_away(settings, options.state) as temporary:
-        return _open(options, temporary, given)
+    with ExitStack() as around:
+        if options.state:
+            settings = around.enter_context(_throw_away(settings, options.state))
+        times = None
+        if options.time_profile:
+            from aoshell.profiling.recording import recorded
+
+            times = around.enter_context(recorded(options.time_profile))
+        return _open(options, settings, given or _backend(options, settings, times))
 
 
 def _throw_away(settings: Settings, file: str) -> AbstractContextManager[Settings]:
@@ -168,8 +174,7 @@ def _throw_away(settings: Settings, file: str) -> AbstractContextManager[Setting
     return throw_away(settings, file)
 
 
-def _open(options: Options, settings: Settings, given: Backend | None) -> int:
-    backend = given or _backend(options, settings)
+def _open(options: Options, settings: Settings, backend: Backend) -> int:
     if options.list:
         remote = isinstance(backend, RemoteBackend)
         renderer = _renderer(options)
@@ -183,8 +188,12 @@ def _open(options: Options, settings: Settings, given: Backend | None) -> int:
     return _batch(options, settings, backend)
 
 
-def _backend(options: Options, settings: Settings) -> Backend:
-    """The node that flags, environment and config file name."""
+def _backend(options: Options, settings: Settings, times: WorkerTimes | None) -> Backend:
+    """The node that flags, environment and config file name.
+
+    Args:
+        times: where what the workers compute is noted.
+    """
     file, named, gateway = settings.config / "config.toml", False, ""
 
     def resolved() -> Endpoints:
@@ -203,7 +212,7 @@ def _backend(options: Options, settings: Settings) -> Backend:
         raise UsageError(
             "the built-in node's answers need no signature", hint="--verify goes with --node URL"
         )
-    return LocalBackend(named, resolved, gateway)
+    return LocalBackend(named, resolved, gateway, follow=times.follow if times else None)
 
 
 def _served_backend(settings: Settings, fetch: bool) -> Backend:
@@ -382,6 +391,8 @@ class _Forking:
 
 def _parse_options(arguments: list[str]) -> Options:
     if not arguments:
+        from aoshell.shell.flags.options import Options
+
         return Options()
     from aoshell.shell.flags.arguments import parse_arguments
 

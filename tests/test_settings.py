@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from platformdirs import PlatformDirs
 
 from aoshell.errors import AoError
 from aoshell.home.folders import Settings
@@ -62,6 +63,26 @@ def test_xdg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.state == tmp_path / "STATE/aoshell"
     assert found.config == tmp_path / "CONFIG/aoshell"
     assert found.cache == tmp_path / "CACHE/aoshell"
+
+
+@pytest.mark.versions
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere platformdirs is asked")
+@pytest.mark.parametrize("home", ["/home/user", "/home/user/", "/", "relative", None])
+@pytest.mark.parametrize("state", ["/var/own", "/var/own/", "", "relative", "~/own", None])
+def test_platformdirs_finds_the_same(
+    home: str | None, state: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AOSHELL_HOME", raising=False)
+    for name, value in (("HOME", home), ("XDG_STATE_HOME", state)):
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
+    theirs = PlatformDirs("aoshell", appauthor=False)
+    found = Settings.find()
+    assert found.state == Path(theirs.user_state_dir).absolute()
+    assert found.config == Path(theirs.user_config_dir).absolute()
+    assert found.cache == Path(theirs.user_cache_dir).absolute()
 
 
 def test_no_home_at_all(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from aoshell.dataclass import dataclass
 from aoshell.fuzz.words.vocabulary import Kind, MessageForm, Vocabulary, Word
 
 MOST = 32  # messages of a sequence

@@ -20,10 +20,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TypeAlias
 
+from aoshell.dataclass import dataclass
 from aoshell.errors import AoError, UsageError
 from aoshell.home.configfile import KEYS as KEYS_OF_FILE
 from aoshell.home.configfile import read_config

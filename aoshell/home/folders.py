@@ -1,15 +1,17 @@
 """The folders of a home.
 
-They follow XDG (through platformdirs); `AOSHELL_HOME` puts all of them into one folder.
+They follow XDG, elsewhere than on Linux what platformdirs says; `AOSHELL_HOME` puts all of them
+into one folder.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import sys
 from pathlib import Path
 
 from aoshell import durable
+from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 
 APP = "aoshell"
@@ -43,12 +45,7 @@ class Settings:
         if named := os.environ.get("AOSHELL_HOME"):
             home = _absolute(named)
             return cls(home, home / "state", home / "config", home / "cache")
-        # Imported here: it takes ten milliseconds, which AOSHELL_HOME saves.
-        from platformdirs import PlatformDirs
-
-        folders = PlatformDirs(APP, appauthor=False)
-        state = _absolute(folders.user_state_dir)
-        config, cache = _absolute(folders.user_config_dir), _absolute(folders.user_cache_dir)
+        state, config, cache = map(_absolute, _of_xdg() or _of_platform())
         return cls(state, state, config, cache)
 
     @property
@@ -91,6 +88,28 @@ class Settings:
         """
         make_folder(self.state)
         make_folder(self.cache)
+
+
+def _of_xdg() -> tuple[str, ...]:
+    """The folders for state, config and cache on Linux; none where something is unusual.
+
+    As `_of_platform`, whose import takes ten milliseconds.
+    """
+    home = os.environ.get("HOME", "")
+    if sys.platform != "linux" or "ANDROID_DATA" in os.environ or not home.startswith("/"):
+        return ()
+    home = home.rstrip("/")
+    defaults = {"STATE": f"{home}/.local/state", "CONFIG": f"{home}/.config"}
+    defaults["CACHE"] = f"{home}/.cache"
+    found = [os.environ.get(f"XDG_{name}_HOME") or usual for name, usual in defaults.items()]
+    return tuple(f"{one}/{APP}" for one in found) if all(map(os.path.isabs, found)) else ()
+
+
+def _of_platform() -> tuple[str, ...]:
+    from platformdirs import PlatformDirs
+
+    found = PlatformDirs(APP, appauthor=False)
+    return found.user_state_dir, found.user_config_dir, found.user_cache_dir
 
 
 def make_folder(path: Path) -> None:

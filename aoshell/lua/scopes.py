@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from aoshell.dataclass import dataclass
 from aoshell.lua.syntax import Local
 
 MAX_LOCALS = 200

@@ -7,9 +7,10 @@ names in header case, in the order of the keys, as HyperBEAM's `dev_json_iface` 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.nodes.values import HttpMessage
 from aoshell.protocol.message import Tag, raw

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import select
 import signal
 import socket
 import sys
@@ -37,11 +38,14 @@ if TYPE_CHECKING:
 
 NOBODY = -1
 MAX_PID = 1 << 22  # the largest that Linux gives: PID_MAX_LIMIT, proc(5)
+AHEAD = 0.005  # seconds behind the start of a worker, when the next one is forked
 BUFFER = 1 << 20  # bytes: the kernel's buffer for each direction, and the most that one read takes
 
 OnFrame = Callable[[Frame], None]
 OnImage = Callable[[int, bytes, str], None]
 OnGone = Callable[[], None]
+Follow = Callable[[object, Frame], None]  # a worker, and a frame that it was sent or has sent
+Ends = tuple[socket.socket, socket.socket]  # ours, of a worker's two pairs of sockets
 
 
 # The package that a device's zygote imports besides aoshell.
@@ -85,12 +89,18 @@ class Supervisor:
         watch: what workers of Lua processes watch, as for tests; None: nothing.
         base: an environment of Lua that the zygote loads beside its own, once, for workers that
             begin with it. It is ours: the zygote has no limits.
+        follow: is told each frame to and from a worker.
     """
 
-    def __init__(self, watch: Watch | None = None, base: bytes = b"") -> None:
+    def __init__(
+        self, watch: Watch | None = None, base: bytes = b"", follow: Follow | None = None
+    ) -> None:
         self._watch = watch
         self._base = base
+        self._follow = follow
         self._zygotes: dict[str, ZygoteHandle] = {}
+        # Workers that nobody needs yet, by device and by what they begin with.
+        self._ahead: dict[tuple[str, bool], Ends] = {}
         # One for all: they are read in turn. To make one for each read would map its memory anew.
         self._buffer = memoryview(bytearray(BUFFER))
 
@@ -113,10 +123,39 @@ class Supervisor:
     ) -> WorkerHandle:
         """A new worker, without an AO process.
 
+        Where there was one before, the next is forked ahead, so that nobody waits for the fork.
+
         Args:
             based: it begins with the base, and not with the device's own code, if there is any.
             watched: watch it, if this supervisor watches any.
         """
+        main, side = self._take_ahead(device, based) or self._fork(device, based)
+        zygote = self._zygotes[device]
+        if zygote.has_forked:
+            loop.call_later(AHEAD, self._fork_ahead, device, based)
+        zygote.has_forked = True
+        calls = on_frame, on_image, on_gone
+        handle = WorkerHandle(loop, main, side, *calls, zygote, self._buffer, self._follow)
+        if watched and self._watch is not None and device == "lua":
+            handle.watch(self._watch)
+        return handle
+
+    def _take_ahead(self, device: str, based: bool) -> Ends | None:
+        """The worker that was forked ahead, unless it has ended with its zygote."""
+        ends = self._ahead.pop((device, based), None)
+        if ends and not _has_ended(ends[0]):
+            return ends
+        for end in ends or ():
+            end.close()
+        return None
+
+    def _fork_ahead(self, device: str, based: bool) -> None:
+        if device in self._zygotes and (device, based) not in self._ahead:
+            with contextlib.suppress(AoError):  # who needs a worker is told
+                self._ahead[device, based] = self._fork(device, based)
+
+    def _fork(self, device: str, based: bool) -> Ends:
+        """Have a worker forked. Raises AoError."""
         main, their_main, side, their_side = _pairs()
         try:
             for end in (main, their_main):
@@ -125,11 +164,7 @@ class Supervisor:
         finally:
             their_main.close()
             their_side.close()
-        zygote = self._zygotes[device]
-        handle = WorkerHandle(loop, main, side, on_frame, on_image, on_gone, zygote, self._buffer)
-        if watched and self._watch is not None and device == "lua":
-            handle.watch(self._watch)
-        return handle
+        return main, side
 
     def _send_fds(self, device: str, fds: list[int], based: bool) -> None:
         for attempt in (1, 2):
@@ -147,6 +182,10 @@ class Supervisor:
         for zygote in self._zygotes.values():
             zygote.close()
         self._zygotes.clear()
+        for ends in self._ahead.values():
+            for end in ends:
+                end.close()
+        self._ahead.clear()
 
 
 def _pairs() -> tuple[socket.socket, ...]:
@@ -170,10 +209,22 @@ def _no_worker(error: OSError) -> AoError:
     )
 
 
+def _has_ended(main: socket.socket) -> bool:
+    """Whether the worker at the other end has ended."""
+    ends = select.poll()
+    ends.register(main, 0)  # its end is told without being asked for
+    return bool(ends.poll(0))
+
+
 class ZygoteHandle:
-    """A process that forks workers. Raises AoError where it cannot be started."""
+    """A process that forks workers. Raises AoError where it cannot be started.
+
+    Attributes:
+        has_forked: it was asked for a worker.
+    """
 
     def __init__(self, device: str, base: bytes = b"", *, watched: bool = False) -> None:
+        self.has_forked = False
         try:
             self._control, theirs = socket.socketpair()
             null = os.open(os.devnull, os.O_RDWR)
@@ -227,6 +278,7 @@ class WorkerHandle:
     Args:
         zygote: the process that forks it.
         buffer: where a read puts its bytes; others use it between two reads.
+        follow: is told each frame in either direction.
 
     Attributes:
         pid: of the fork that computes; 0 while unknown.
@@ -244,8 +296,10 @@ class WorkerHandle:
         on_gone: OnGone,
         zygote: ZygoteHandle,
         buffer: memoryview,
+        follow: Follow | None = None,
     ) -> None:
         self._loop = loop
+        self._follow = follow
         self._zygote = zygote
         self._buffer = buffer
         self._main = main
@@ -265,8 +319,9 @@ class WorkerHandle:
         self._stillness = Stillness()
         main.setblocking(False)
         side.setblocking(False)
-        loop.add_reader(main, self._readable)
-        loop.add_reader(side, self._side_readable)
+        # By their numbers: for a socket, each look-up that fails would make a text of it.
+        loop.add_reader(main.fileno(), self._readable)
+        loop.add_reader(side.fileno(), self._side_readable)
 
     @property
     def backlog(self) -> int:
@@ -282,6 +337,8 @@ class WorkerHandle:
         """Queue a frame; never blocks. What one turn of the loop queues is sent together."""
         if not self._unsent and not self._closed:
             self._loop.call_soon(self._send)
+        if self._follow:
+            self._follow(self, frame)
         self._unsent += encode_frame(frame, pack_list)
         self._unsent += blob
 
@@ -290,12 +347,12 @@ class WorkerHandle:
             return
         self._send_some()
         if self._unsent:
-            self._loop.add_writer(self._main, self._writable)
+            self._loop.add_writer(self._main.fileno(), self._writable)
 
     def _writable(self) -> None:
         self._send_some()
         if not self._unsent:
-            self._loop.remove_writer(self._main)
+            self._loop.remove_writer(self._main.fileno())
 
     def _send_some(self) -> None:
         try:
@@ -329,6 +386,8 @@ class WorkerHandle:
             except FrameError:
                 self.give_up()
                 return
+            if self._follow:
+                self._follow(self, frame)
             self._on_frame(frame)
 
     def _take_lines(self, frame: Frame) -> bool:
@@ -369,7 +428,7 @@ class WorkerHandle:
         except (BlockingIOError, OSError):
             return
         if not size:
-            self._loop.remove_reader(self._side)
+            self._loop.remove_reader(self._side.fileno())
             return
         self._images.feed(self._buffer[:size])
         while not self._closed:
@@ -434,8 +493,8 @@ class WorkerHandle:
             return
         self._closed = True
         if not self._loop.is_closed():
-            self._loop.remove_reader(self._main)
-            self._loop.remove_writer(self._main)
-            self._loop.remove_reader(self._side)
+            self._loop.remove_reader(self._main.fileno())
+            self._loop.remove_writer(self._main.fileno())
+            self._loop.remove_reader(self._side.fileno())
         self._main.close()
         self._side.close()

@@ -45,6 +45,14 @@ def _host(device: str, printed: Printed, *, watched: bool) -> Host:
     return LuaHost(printed.line, watched=watched)
 
 
+def _fork() -> bool:
+    """Whether this is the fork. Where there can be none, the shell sees its sockets closed."""
+    try:
+        return os.fork() == 0
+    except OSError:
+        return False
+
+
 class Zygote:
     """Forks a worker for each pair of sockets that arrives on `control`."""
 
@@ -67,7 +75,7 @@ class Zygote:
                 os._exit(0)
             if what == BASE:
                 self._take_base()
-            elif len(fds) == 2 and os.fork() == 0:
+            elif len(fds) == 2 and _fork():
                 self._work(fds, self._base if what == BASED else self._host.runtime)
             for fd in fds:
                 os.close(fd)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from aoshell.dataclass import dataclass
 from aoshell.nodes.values import NetworkModule
 
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from aoshell.errors import AoError
-from aoshell.lua.bundled import unbundle
 from aoshell.nodes.base import Node
 from aoshell.protocol.message import text
 from aoshell.shell.computed import computed_entries
@@ -55,4 +54,6 @@ class Sources:
 
     @staticmethod
     def _take(code: bytes, known: dict[str, str]) -> None:
+        from aoshell.lua.bundled import unbundle
+
         known.update({path: text(source) for _, path, source in unbundle(code)})

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from aoshell.bounded import jsontext
+from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.nodes.values import LogEntry, ProcessInfo
 from aoshell.protocol.message import Tag

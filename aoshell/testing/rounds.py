@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from aoshell import interrupts
+from aoshell.dataclass import dataclass
 from aoshell.testing.choosing import Test
 from aoshell.testing.lasting import Failed
 from aoshell.testing.outcomes import TestOutcome

@@ -6,10 +6,11 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.nodes.values import Limits
 from aoshell.shell.code.bundle import ProgramBundle

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 from shell_fake import FakeBackend
 
 from aoshell import interrupts
 from aoshell.cli import main
 
 if __name__ == "__main__":
-    sys.exit(interrupts.leave(main(backend=FakeBackend())))
+    interrupts.leave(main(backend=FakeBackend()))

@@ -21,7 +21,8 @@ another authority (STM TPM EK Root CA, IFX TPM EK Root CA), since it is an inter
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from aoshell.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

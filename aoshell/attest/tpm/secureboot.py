@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 from uuid import UUID
 
@@ -27,6 +26,7 @@ from aoshell.attest.tpm.eventlog import (
     LogEvent,
 )
 from aoshell.attest.tpm.reader import BytesReader
+from aoshell.dataclass import dataclass
 from aoshell.protocol.encoding import brief
 
 LONGEST_NAME = 256  # characters of a variable's name

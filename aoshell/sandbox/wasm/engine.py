@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 
 import wasmtime
 
+from aoshell.dataclass import dataclass
 from aoshell.sandbox.wasm import emscripten
 from aoshell.sandbox.wasm.binary import Description, ModuleError, describe_module, prepare_module
 from aoshell.sandbox.wasm.describe import Extern
@@ -61,12 +61,12 @@ class Compiled:
     @classmethod
     def load(cls, data: bytes) -> Compiled:
         """The inverse of `dump`. Raises ValueError."""
-        line, _, rest = data.partition(b"\n")
-        head = json.loads(line)
-        parts = []
-        for size in head["parts"]:
-            parts.append(rest[:size])
-            rest = rest[size:]
+        end = data.index(b"\n")
+        head = json.loads(data[:end])
+        at, parts = end + 1, []
+        for size in head["parts"]:  # each is copied once: there are megabytes
+            parts.append(data[at : at + size])
+            at += size
         module, bridge, linker = parts
         saved, kind, unsaved, hidden = head["facts"]
         return cls(module, bridge, linker, tuple(saved), kind, unsaved, tuple(hidden))

@@ -7,7 +7,8 @@ the docstring of the coroutine that runs it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from aoshell.dataclass import dataclass
 
 PLACE = "SLOT|MESSAGE|PROCESS[@SLOT]"
 """A message: a slot of the attached process, an id or its beginning, or the slot of a process."""

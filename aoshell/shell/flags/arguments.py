@@ -91,6 +91,7 @@ def parse_arguments(arguments: Sequence[str]) -> Options:
         network=_network(given),
         verify=given.verify or "",
         state=given.state or "",
+        time_profile=given.time_profile or "",
         watch=given.watch or "",
         list=given.list,
         json=given.json,
@@ -173,6 +174,8 @@ def _what_to_do(flag: Callable[..., object]) -> None:
     seconds = "seconds that a message may compute"
     flag("--timeout", type=within(RANGES["seconds"]), metavar="S", help=seconds)
     flag("--memory", type=within(RANGES["memory"]), metavar="MB", help="heap of a process")
+    times = Hidden("write where the time goes to a file for speedscope")
+    flag("--time-profile", type=named, metavar="FILE", help=times)
     flag("--help", "-h", action="help", help="show this")
     flag("--version", action="version", version=f"aoshell {__version__}", help="show it")
 

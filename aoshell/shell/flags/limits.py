@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from aoshell.dataclass import dataclass
 from aoshell.errors import UsageError
 
 MEGABYTE = 1024 * 1024

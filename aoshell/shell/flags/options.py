@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from aoshell.dataclass import dataclass
 
 
 @dataclass(slots=True)
@@ -20,6 +22,7 @@ class Options:
         network: which node, by the keys that `endpoints.resolve_endpoints` takes.
         verify: which answers are accepted, a value of `nodes.values.Verify`; "" for the default.
         state: a dump to begin with, in a home that is gone afterwards; "" for the user's home.
+        time_profile: a file for speedscope that says where the time went, "" for none.
         watch: the process to follow only, "" for none.
     """
 
@@ -38,6 +41,7 @@ class Options:
     network: dict[str, str] = field(default_factory=dict)
     verify: str = ""
     state: str = ""
+    time_profile: str = ""
     watch: str = ""
     list: bool = False
     json: bool = False

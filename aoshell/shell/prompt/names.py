@@ -11,9 +11,10 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.lua.lexer import Token, tokens
 from aoshell.shell.questions import query

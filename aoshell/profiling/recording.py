@@ -1,0 +1,49 @@
+"""Writes a profile of what runs meanwhile."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from aoshell.errors import AoError
+from aoshell.profiling.loop import LoopTimes
+from aoshell.profiling.speedscope import Places, file_of
+from aoshell.profiling.workers import WorkerTimes
+
+
+@contextmanager
+def recorded(name: str) -> Iterator[WorkerTimes]:
+    """Write to a file where the time goes meanwhile, also where that ends with an error.
+
+    Gives who is to be told of workers.
+
+    Raises:
+        AoError: stage "profile": the file cannot be written, which is tried at the beginning.
+    """
+    with _told(name), ExitStack() as files:
+        file = files.enter_context(Path(name).expanduser().open("w", encoding="utf-8"))
+        closing = files.pop_all()
+    places = Places()
+    loop, workers = LoopTimes(places), WorkerTimes(places)
+    loop.start()
+    try:
+        yield workers
+    finally:
+        profiles = [loop.stop(), *workers.stop()]
+        with _told(name), closing:
+            json.dump(file_of(places, profiles), file, separators=(",", ":"))
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # RuntimeError: `~` of nobody
+        why = getattr(error, "strerror", None) or error
+        raise AoError(
+            f"the profile {name} cannot be written: {why}",
+            stage="profile",
+            hint="name a file in a folder that you can write to",
+        ) from error

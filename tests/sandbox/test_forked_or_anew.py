@@ -1,0 +1,182 @@
+"""A worker that is forked from a booted zygote, ahead or when it is needed, and one that loads the
+same code anew: they answer with the same bytes, have the same state, and meet the same limits.
+
+How much memory a message is said to take is not compared: what the collector has not taken away yet
+is chance, also between two that load anew.
+"""
+
+from __future__ import annotations
+
+import socket
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sandbox_guest import definition, eval_message, first_message
+from sandbox_worker import SECONDS, Driven, end, eventually, group_of
+
+from aoshell.sandbox import environment
+from aoshell.sandbox import supervisor as supervising
+from aoshell.sandbox.frames import Frame, FrameReader
+from aoshell.sandbox.lua import LuaRuntime
+from aoshell.sandbox.packing import unpack
+from aoshell.sandbox.supervisor import Supervisor
+
+MEMORY = 64 << 20  # bytes
+# What differs between two runtimes of plain Lua: the order of keys (by the seed of its hashes, and
+# by addresses), random numbers, clocks, addresses as text. Functions have variables of their own:
+# else the collector decides whether two are one.
+CHANCE = """
+  local keys = {}
+  for i = 1, 300 do keys["key " .. i * 7919] = i keys[{}] = i keys[function() return i end] = i end
+  local order = {}
+  for key, value in pairs(keys) do order[#order + 1] = value end
+  for _, value in ipairs {
+    table.concat(order, " "), tostring(keys), tostring(print), tostring {}, math.random(),
+    math.random(1, 1 << 40), os.time(), os.clock(), collectgarbage("count"),
+  } do print(tostring(value)) end
+  Handlers.add("Chance", "Chance", function(msg) Kept = msg end)
+  Kept = keys
+  local crypto = require(".crypto")
+  local stream = crypto.utils.stream.fromString("text")
+  Send({Target = ao.id, Data = crypto.digest.sha2_256(stream).asHex()})
+  Spawn(ao.id, {Data = "x"})
+"""
+FITS, TOO_MUCH = (f"Text = ('x'):rep({size}) return #Text" for size in (MEMORY // 4, MEMORY))
+FAILING = (TOO_MUCH, "Lost = 1 error('undone')", "local function f() return f() + 1 end f()")
+
+DIGEST = Path(__file__).parents[1] / "determinism" / "digest.lua"
+LUA = ("lua", False)  # with its own environment
+Begin = Callable[[Driven], None]
+
+
+def booted(worker: Driven) -> None:
+    worker.boot(MEMORY)
+
+
+def loaded(worker: Driven) -> None:
+    """As where the environment of a process is not the built-in one."""
+    code = environment.pack(environment.read_sources())
+    worker.send(["code", 0, 0, MEMORY, SECONDS, len(code)], code)
+    worker.boot(MEMORY)
+
+
+@contextmanager
+def driven(supervisor: Supervisor, begin: Begin) -> Iterator[Driven]:
+    with closing(Driven(supervisor, boots=False)) as worker:
+        begin(worker)
+        yield worker
+
+
+def told(supervisor: Supervisor, begin: Begin, messages: list[list[Any]]) -> list[Frame]:
+    """All that workers say: to messages one behind the other, of their state, to what fails."""
+    *going_well, last = messages[: -len(FAILING)]
+    with driven(supervisor, begin) as worker:
+        answers = [answer(worker, message) for message in (*going_well, last)]
+        worker.send(["checkpoint", worker.epoch, len(answers)])
+        image = worker.await_frame("image")
+    for failing in messages[-len(FAILING) :]:
+        with driven(supervisor, begin) as worker:
+            answers += [answer(worker, messages[0]), answer(worker, failing)]
+    return [*answers, state_in(image[2])]
+
+
+def state_in(image: bytes) -> Frame:
+    """All that the state of an image holds; its bytes are in the order of a table's keys."""
+    runtime = LuaRuntime(environment.read_sources(), lambda _text: None)
+    runtime.boot(definition())
+    runtime.restore(zlib.decompress(image))
+    walk = runtime._host.raw.load(DIGEST.read_text("latin-1"), "=digest")
+    return [len(zlib.decompress(image)), walk(runtime._host)]
+
+
+def answer(worker: Driven, message: list[Any]) -> Frame:
+    frame = worker.run(message)[2]
+    assert frame[0] == "done", frame
+    return [*frame[:4], *frame[6:]]  # but for milliseconds and bytes
+
+
+@pytest.fixture(scope="module")
+def messages() -> list[list[Any]]:
+    """The first message, an Eval for each module, what is chance elsewhere, and what fails."""
+    names = environment.read_sources()
+    each = (f'Seen = (Seen or 0) + 1 return type(require("{name}"))' for name in names)
+    code = (*each, CHANCE, FITS, "return Seen", *FAILING)
+    return [first_message(), *map(eval_message, code)]
+
+
+@pytest.fixture(scope="module")
+def forked(messages: list[list[Any]]) -> list[Frame]:
+    """What workers say that are forked when they are needed."""
+    with pytest.MonkeyPatch.context() as patch, closing(Supervisor()) as own:
+        patch.setattr(own, "_fork_ahead", lambda *_: None)
+        found = told(own, booted, messages)
+    outcomes = [frame[3] for frame in found[: -1 - 2 * len(FAILING)]]
+    assert outcomes == ["ok"] * len(outcomes)
+    assert [frame[3] for frame in found[-2 * len(FAILING) : -1 : 2]] == [
+        "memory",
+        "error",
+        "memory",
+    ]
+    return found
+
+
+def test_code_that_is_loaded_anew(
+    supervisor: Supervisor, messages: list[list[Any]], forked: list[Frame]
+) -> None:
+    for one, other in zip(told(supervisor, loaded, messages), forked, strict=True):
+        assert one == other
+
+
+@pytest.fixture
+def own() -> Iterator[Supervisor]:
+    """A zygote that has forked a worker ahead."""
+    with closing(Supervisor()) as own:
+        with driven(own, booted) as worker:
+            assert worker.is_well()
+            assert not own._ahead  # one may be all that is needed
+        with driven(own, booted) as worker:
+            assert eventually(lambda: worker.is_well() and bool(own._ahead))
+        yield own
+
+
+def test_forked_ahead(own: Supervisor, messages: list[list[Any]], forked: list[Frame]) -> None:
+    for one, other in zip(told(own, booted, messages), forked, strict=True):
+        assert one == other
+
+
+def test_what_is_forked_ahead_is_used_once(own: Supervisor) -> None:
+    ahead = own._ahead[LUA]
+    with driven(own, booted) as worker:
+        assert worker.worker._main is ahead[0]
+        assert worker.is_well()
+        assert own._ahead.get(LUA) is not ahead
+
+
+def test_one_that_has_ended_is_not_given(own: Supervisor) -> None:
+    zygote, ahead = own._zygotes["lua"].pid, own._ahead[LUA]
+    end(zygote)
+    assert eventually(lambda: supervising._has_ended(ahead[0]))
+    with driven(own, booted) as worker:
+        assert worker.is_well()
+    assert own._zygotes["lua"].pid != zygote
+
+
+def test_it_ends_with_the_node(own: Supervisor) -> None:
+    main = own._ahead[LUA][0]
+    workers = group_of(_group_of_ahead(main))
+    assert len(workers) == 1
+    own.close()
+    assert eventually(lambda: not group_of(workers[0]))
+
+
+def _group_of_ahead(main: socket.socket) -> int:
+    """The group of a worker that waits, by its frame `ready`, which stays in the socket."""
+    frames = FrameReader(unpack)
+    frames.feed(memoryview(main.recv(100, socket.MSG_PEEK)))
+    ready = frames.frame()
+    assert ready is not None
+    return int(ready[1])
