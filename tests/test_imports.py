@@ -16,33 +16,23 @@ PACKAGE = Path(__file__).resolve().parents[1] / "aoshell"
 SHELL_KNOWS = ("aoshell.nodes.base", "aoshell.nodes.values")
 SERVE_COMMAND = "aoshell.serve.command"  # its flags and output are of the shell's making
 IMPORTING = ("import_module", "__import__")  # functions whose first argument is a module
-LOWEST = {
-    "dataclass",
-    "errors",
-    "bounded",
-    "durable",
-    "interrupts",
-    "scarcity",
-    "texts",
-    "protocol",
-}
+LOWEST = {"errors", "interrupts", "texts", "scarcity", "bounded", "durable", "protocol"}
 BELOW: dict[str, set[str]] = {
-    "dataclass": set(),
     "errors": set(),
-    "bounded": {"dataclass"},
+    "bounded": set(),
     "durable": set(),
     "interrupts": set(),
     "scarcity": {"errors"},
     "texts": {"errors"},
-    "protocol": {"dataclass", "errors", "bounded"},
-    "home": {"dataclass", "errors", "bounded", "durable", "texts", "protocol"},
-    "lua": {"dataclass", "errors", "protocol"},
-    "attest": {"dataclass", "errors", "bounded", "durable", "protocol", "texts"},
-    "check": {"dataclass", "errors", "protocol", "lua"},
-    "blueprints": {"dataclass", "errors", "bounded", "durable", "protocol"},
-    "sandbox": {"dataclass", "errors", "bounded", "protocol"},
+    "protocol": {"errors", "bounded"},
+    "home": {"errors", "bounded", "durable", "texts", "protocol"},
+    "lua": {"errors", "protocol"},
+    "attest": {"errors", "bounded", "durable", "protocol", "texts"},
+    "check": {"errors", "protocol", "lua"},
+    "blueprints": {"errors", "bounded", "durable", "protocol"},
+    "sandbox": {"errors", "bounded", "protocol"},
     "profiling": {"errors", "sandbox"},
-    "nodes": {"dataclass", "errors", "bounded", "durable", "protocol", "attest", "sandbox"},
+    "nodes": {"errors", "bounded", "durable", "protocol", "attest", "sandbox"},
     "shell": {
         *(*LOWEST, "attest", "lua", "check", "blueprints", "sandbox", "home", "nodes"),
     },
@@ -53,9 +43,7 @@ BELOW: dict[str, set[str]] = {
     "fuzz": {
         *(*LOWEST, "blueprints", "check", "lua", "sandbox", "home", "nodes", "shell", "testing"),
     },
-    "commandline": {
-        *("dataclass", "errors", "shell", "serve", "forks", "states", "testing", "fuzz"),
-    },
+    "commandline": {"errors", "shell", "serve", "forks", "states", "testing", "fuzz"},
     "backends": {*LOWEST, "sandbox", "home", "nodes", "shell"},
     "api": {
         *("errors", "protocol", "home", "nodes", "shell", "states", "testing", "backends"),

@@ -24,14 +24,13 @@ import binascii
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 from aoshell.attest import forms, frames
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.jsonreport import read_json_object
-from aoshell.dataclass import dataclass
 
 if TYPE_CHECKING:
     from aoshell.protocol.httpsig import Received

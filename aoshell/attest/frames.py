@@ -19,11 +19,11 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
+from dataclasses import dataclass
 
 from aoshell.attest import forms, tables
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.report import SIZE
-from aoshell.dataclass import dataclass
 
 LARGEST_FRAME = 64 << 10  # bytes of a frame of Azure's; those seen have 2600
 LEAST = 64  # bytes that a text must stand for, to count as a report that was cut off

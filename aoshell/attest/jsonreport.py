@@ -11,11 +11,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.report import SIZE
-from aoshell.dataclass import dataclass
 from aoshell.protocol.encoding import brief
 
 LARGEST = 64 << 10  # bytes; the texts seen have 4 KB

@@ -10,13 +10,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeAlias, TypeVar
 
 from aoshell.attest.products import PRODUCTS
 from aoshell.attest.report import GUEST_BITS, PLATFORM_BITS, Version
 from aoshell.attest.tpm.vendors import VENDORS
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.protocol.encoding import brief
 from aoshell.texts import strip_mark

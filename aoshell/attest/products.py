@@ -7,8 +7,7 @@ and KDS) for names and extensions. The fingerprints are those of the ARK certifi
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-from aoshell.dataclass import dataclass
+from dataclasses import dataclass
 
 LEGACY_TCB = {"bootloader": 0, "tee": 1, "snp": 6, "microcode": 7}
 TURIN_TCB = {"fmc": 0, "bootloader": 1, "tee": 2, "snp": 3, "microcode": 7}

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.products import LEGACY_TCB, TURIN_TCB, Product, product_by_cpuid
-from aoshell.dataclass import dataclass
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from aoshell.attest.errors import EvidenceError, InconclusiveError
 from aoshell.attest.evidence import LARGEST_BODY, RawResponse
 from aoshell.attest.jsonreport import unique_members
 from aoshell.bounded import jsontext
-from aoshell.dataclass import dataclass
 from aoshell.protocol import httpsig
 from aoshell.protocol.commitment import HMAC, RSA, Commitment, read_commitments
 from aoshell.protocol.digest import HEADER, read_digests

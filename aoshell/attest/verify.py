@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from aoshell.attest.checks import chain, envelope, node, policy, report, tpm
 from aoshell.attest.checks.configuration import describe_changes
@@ -29,7 +30,6 @@ from aoshell.attest.policy import Image, Policy
 from aoshell.attest.products import PINNED_ROOTS
 from aoshell.attest.report import Report
 from aoshell.attest.tpm.roots import EkRoot
-from aoshell.dataclass import dataclass
 
 
 def _all_checks() -> tuple[Check, ...]:

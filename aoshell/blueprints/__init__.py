@@ -11,12 +11,11 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from aoshell import durable
 from aoshell.bounded import files, jsontext
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.protocol.encoding import b64url
 

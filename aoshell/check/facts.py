@@ -6,11 +6,10 @@ import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from aoshell.check.finding import Finding, Severity
 from aoshell.check.known import Path
-from aoshell.dataclass import dataclass
 from aoshell.lua import syntax as tree
 from aoshell.lua.lexer import BREAK
 from aoshell.lua.parser import parse

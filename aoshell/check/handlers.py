@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator
+from dataclasses import dataclass
 
 from aoshell.check.facts import SourceFacts, without_parentheses
 from aoshell.check.finding import Finding
 from aoshell.check.messages import constant_value, kind_of
 from aoshell.check.names import World
 from aoshell.check.program import Placed, Program
-from aoshell.dataclass import dataclass
 from aoshell.lua import syntax as tree
 from aoshell.protocol.tag_names import lower_case, title_case
 

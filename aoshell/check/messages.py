@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from aoshell.check.facts import SENDS, SPAWNS, SourceFacts, is_reply, without_parentheses
 from aoshell.check.finding import Finding
 from aoshell.check.names import World
-from aoshell.dataclass import dataclass
 from aoshell.lua import syntax as tree
 from aoshell.protocol.message import MAX_TAG_NAME, MAX_TAG_VALUE, MAX_TAGS
 

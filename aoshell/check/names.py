@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 from aoshell.check import known
 from aoshell.check.facts import SourceFacts
 from aoshell.check.finding import Finding, Severity
 from aoshell.check.known import Members, Path
-from aoshell.dataclass import dataclass
 from aoshell.lua import syntax as tree
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from aoshell.check.facts import SourceFacts, global_path, without_parentheses
 from aoshell.check.known import Path
-from aoshell.dataclass import dataclass
 from aoshell.lua import syntax as tree
 
 _DEPTH = 12  # of names that stand for names

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from aoshell.commandline.completion_parser import make_parser as completion_parser
-from aoshell.dataclass import dataclass
 from aoshell.forks.command import make_parser as fork_parser
 from aoshell.forks.compare_command import make_parser as compare_parser
 from aoshell.fuzz.command import make_parser as fuzz_parser

@@ -15,9 +15,9 @@ import heapq
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.forks.log import ForeignLog, Tell
 from aoshell.forks.messages import Assigned

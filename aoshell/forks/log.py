@@ -7,11 +7,10 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aoshell.bounded.sizes import size
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.forks.bundles import BUNDLE, read_bundle
 from aoshell.forks.cache import LogCache

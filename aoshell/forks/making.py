@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import dataclass
 from typing import Any
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError, UsageError
 from aoshell.forks.crons import INTERVAL, NO_CRONS, CronMessage, PastCrons
 from aoshell.forks.log import ForeignLog

@@ -10,13 +10,12 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from aoshell.bounded import zipped
 from aoshell.bounded.sizes import size
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.forks.hypernode import HyperNode
 from aoshell.forks.messages import LONGEST_NUMBER, Assigned

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.fuzz.holding import read_holding
 from aoshell.fuzz.oracle import Oracle, Verdict

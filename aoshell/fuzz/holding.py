@@ -16,12 +16,11 @@ import signal
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError, UsageError
 from aoshell.protocol.message import text
 from aoshell.shell.code.bundle import short_string

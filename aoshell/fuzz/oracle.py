@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-from aoshell.dataclass import dataclass
 from aoshell.fuzz.holding import Holding
 from aoshell.fuzz.sequences import Step
 from aoshell.nodes.local.log import form

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import UsageError
 from aoshell.fuzz.base import Base, Failed
 from aoshell.fuzz.sequences import SIZE

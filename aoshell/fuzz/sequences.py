@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from aoshell.dataclass import dataclass
 from aoshell.fuzz.words.vocabulary import Kind, MessageForm, Vocabulary, Word
 
 MOST = 32  # messages of a sequence

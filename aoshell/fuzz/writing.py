@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from aoshell.dataclass import dataclass
 from aoshell.fuzz.base import Base, Failed
 from aoshell.fuzz.oracle import Verdict
 from aoshell.fuzz.sequences import Step

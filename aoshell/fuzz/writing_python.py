@@ -8,10 +8,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from aoshell.dataclass import dataclass
 from aoshell.fuzz.base import Base, Failed
 from aoshell.fuzz.sequences import Person, Step
 from aoshell.fuzz.writing import LONG, SAYS

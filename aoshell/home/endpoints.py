@@ -20,11 +20,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError, UsageError
 from aoshell.home.configfile import KEYS as KEYS_OF_FILE
 from aoshell.home.configfile import read_config

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from aoshell import durable
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 
 APP = "aoshell"

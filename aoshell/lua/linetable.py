@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache
-
-from aoshell.dataclass import dataclass
 
 _DEEPEST = 250  # functions within functions; Lua itself allows 200 levels of C
 _HEADER = 34  # bytes before the main function: signature, sizes, samples, number of upvalues

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from aoshell.dataclass import dataclass
 from aoshell.lua.syntax import Local
 
 MAX_LOCALS = 200

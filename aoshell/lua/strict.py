@@ -7,8 +7,8 @@ are worded as Lua's own are: people look them up.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-from aoshell.dataclass import dataclass
 from aoshell.lua.lexer import BREAK, Token, pieces
 
 _BROKEN = re.compile(r"\[=+")

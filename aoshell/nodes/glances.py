@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from aoshell.dataclass import dataclass
 from aoshell.nodes.values import EntryPage, Hop, Place, Span
 
 

@@ -7,10 +7,9 @@ names in header case, in the order of the keys, as HyperBEAM's `dev_json_iface` 
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.nodes.values import HttpMessage
 from aoshell.protocol.message import Tag, raw

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from aoshell.bounded import jsontext
-from aoshell.dataclass import dataclass
 from aoshell.protocol.encoding import b64url, unb64url
 from aoshell.protocol.message import Tag, text
 

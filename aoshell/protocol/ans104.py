@@ -23,10 +23,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.protocol.avro import AvroReader, Source, decode_tags, encode_tags, octets
 from aoshell.protocol.deephash import deep_hash, hash_list

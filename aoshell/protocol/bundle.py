@@ -18,9 +18,9 @@ and written unchanged; their unsigned items do not verify.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
-from aoshell.dataclass import dataclass
 from aoshell.protocol.ans104 import DataItem, Header
 from aoshell.protocol.avro import AvroReader
 from aoshell.protocol.encoding import ProtocolError, b64url, unb64url

@@ -21,10 +21,9 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from aoshell.dataclass import dataclass
 from aoshell.protocol.encoding import ProtocolError, b64url, brief, unb64url
 from aoshell.protocol.fields import escaped, parameters, parse_dictionary, quoted
 from aoshell.protocol.message import raw

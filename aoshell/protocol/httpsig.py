@@ -19,13 +19,12 @@ unsigned.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 from types import MappingProxyType
 from typing import NamedTuple
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.protocol import wire
 from aoshell.protocol.commitment import (

@@ -18,9 +18,9 @@ could send an item again under another id.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from aoshell.dataclass import dataclass
 from aoshell.protocol import wallet
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ that every byte survives decoding and encoding. `Message.data` is `bytes`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-
-from aoshell.dataclass import dataclass
+from dataclasses import dataclass
 
 MAX_TAGS = 128
 MAX_TAG_NAME = 1024

@@ -20,10 +20,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice, product
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.protocol import multipart, wire
 from aoshell.protocol.commitment import (

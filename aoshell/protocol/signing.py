@@ -11,9 +11,8 @@ Every signed message also carries an HMAC, whose value is the message's unsigned
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.protocol import wire
 from aoshell.protocol.commitment import (

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import lcm
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.protocol.encoding import b64url, unb64url
 

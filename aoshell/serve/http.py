@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 from urllib.parse import parse_qsl, unquote
-
-from aoshell.dataclass import dataclass
 
 JSON = "application/json"
 OCTETS = "application/octet-stream"

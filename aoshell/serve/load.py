@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 from aoshell.bounded.sizes import size
-from aoshell.dataclass import dataclass
 from aoshell.serve.http import RequestError
 
 LARGEST_BODY = 16 << 20  # bytes of a request; the units of the network take 10 MB

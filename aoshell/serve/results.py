@@ -10,10 +10,10 @@ import base64
 import binascii
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from aoshell.bounded import jsontext
-from aoshell.dataclass import dataclass
 from aoshell.nodes.values import LogEntry, Place
 from aoshell.protocol.message import Outgoing, Result, Tag, printable
 from aoshell.serve.http import RequestError

@@ -10,12 +10,11 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from aoshell.bounded import jsontext
 from aoshell.bounded.sizes import size
-from aoshell.dataclass import dataclass
 from aoshell.nodes.remote.arweave.transactions import (
     LARGEST_CHUNK,
     NOTE,

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError, UsageError
 from aoshell.home.wallets import ensure_wallet, load_wallet
 from aoshell.interrupts import in_background

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from aoshell.dataclass import dataclass
 from aoshell.nodes.values import LogEntry, Module, ProcessInfo
 
 

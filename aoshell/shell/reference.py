@@ -6,9 +6,8 @@ stand in brackets, the result behind `→`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
-
-from aoshell.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.protocol.message import Message, Outgoing, Result, Tag, text
 from aoshell.shell.view.errors_view import split_error

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from aoshell.bounded import jsontext
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.nodes.values import LogEntry, ProcessInfo
 from aoshell.protocol.message import Tag

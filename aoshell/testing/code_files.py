@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from aoshell.blueprints import SHIPPED
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.sandbox import environment
 from aoshell.shell.code.bundle import bundle, unbind_module

@@ -16,9 +16,9 @@ import time
 import traceback
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.sandbox.confine import die_with_parent
 from aoshell.sandbox.fates import describe_fate, read_fate

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from aoshell.dataclass import dataclass
 from aoshell.lua.references import find_references, replaced
 from aoshell.nodes.values import LogEntry
 from aoshell.protocol.message import Message, Outgoing, Result, text

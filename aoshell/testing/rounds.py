@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from aoshell import interrupts
-from aoshell.dataclass import dataclass
 from aoshell.testing.choosing import Test
 from aoshell.testing.lasting import Failed
 from aoshell.testing.outcomes import TestOutcome

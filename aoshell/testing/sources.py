@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw
 from aoshell.shell.code.bundle import ProgramBundle, bundle, long_string, refuse_unloadable

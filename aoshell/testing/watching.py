@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import UsageError
 from aoshell.testing.choosing import find_test_files
 from aoshell.testing.rounds import Round

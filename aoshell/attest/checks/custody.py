@@ -8,11 +8,11 @@ that the key was made there, or that it never left. Nodes of a "green zone" (Hyp
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import Enum
 
 from aoshell.attest.checks.frame import Case
 from aoshell.attest.kinds import Kind
-from aoshell.dataclass import dataclass
 
 
 class State(Enum):

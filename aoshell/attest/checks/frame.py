@@ -8,7 +8,7 @@ apply. It runs only if the checks in its `needs` did not fail, so it may rely on
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 from typing import NoReturn
@@ -33,7 +33,6 @@ from aoshell.attest.urls import chain_hint, vek_hint
 from aoshell.attest.x509 import amd_profile, path
 from aoshell.attest.x509.certificates import Certificate, common_name
 from aoshell.attest.x509.path import Pool, read_enclosed_collateral
-from aoshell.dataclass import dataclass
 from aoshell.protocol.structured import Value
 
 IF_KNOWN = "if you know what this is: .trust NAME"  # hint for software that has no name yet

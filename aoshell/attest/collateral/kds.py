@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -35,7 +35,6 @@ from aoshell.attest.verify import verify_evidence
 from aoshell.attest.x509 import amd_profile, certificates, crl, material, path
 from aoshell.attest.x509.certificates import Certificate
 from aoshell.attest.x509.path import Pool, read_enclosed_collateral
-from aoshell.dataclass import dataclass
 
 PAUSE = 1.0  # seconds between two requests
 REFUSED_PAUSE = 10.0  # seconds, after a refusal that does not say how long

@@ -16,6 +16,7 @@ then fetched, and taken only if it has that id. Source: PermawebOS `dev_measurem
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 from aoshell.attest.envelope.ids import has_links, stable_digest, stable_digest_as_came
@@ -30,7 +31,6 @@ from aoshell.attest.signed import (
     read_message,
     verify_message,
 )
-from aoshell.dataclass import dataclass
 from aoshell.protocol import httpsig
 from aoshell.protocol.encoding import ProtocolError, brief, has_id_form, unb64url
 from aoshell.protocol.jsonform import read_json_part

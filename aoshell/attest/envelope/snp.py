@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from aoshell.attest import jsonreport
 from aoshell.attest.envelope.ids import stable_digest
@@ -28,7 +29,6 @@ from aoshell.attest.errors import EvidenceError
 from aoshell.attest.evidence import Collateral, Evidence, Exchange
 from aoshell.attest.report import SIZE
 from aoshell.attest.x509 import material
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.structured import Value

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from aoshell.attest.errors import EvidenceError, InconclusiveError
 from aoshell.attest.launch.pages import MOST_VCPUS, BootHashes, Kind, Layout, Section, measure
 from aoshell.attest.launch.vmsa import GENOA, MILAN, NAPLES, ROME, Processor
-from aoshell.dataclass import dataclass
 
 QEMU = 1
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from uuid import UUID
 
 from aoshell.attest.launch.pages import (
@@ -27,7 +28,6 @@ from aoshell.attest.launch.pages import (
     measure_firmware,
 )
 from aoshell.attest.launch.vmsa import Processor
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 
 LARGEST = 16 << 20  # bytes: QEMU takes no more

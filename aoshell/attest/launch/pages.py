@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import sha384
 from typing import NamedTuple
 from uuid import UUID
 
 from aoshell.attest.launch import vmsa
-from aoshell.dataclass import dataclass
 
 PAGE = 0x1000  # bytes
 FIRMWARE_END = 1 << 32  # the address behind a firmware image

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping
-
-from aoshell.dataclass import dataclass
+from dataclasses import dataclass
 
 BOOT_EIP = 0xFFFF_FFF0  # where the first processor starts
 SNP_ACTIVE = 1  # of SEV_FEATURES; KVM sets no other unless it is asked to

@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.tpm.structures import (
@@ -24,7 +25,6 @@ from aoshell.attest.tpm.structures import (
     SHA512,
     PublicArea,
 )
-from aoshell.dataclass import dataclass
 from aoshell.protocol.encoding import b64url
 
 LONGEST_CHALLENGE = 32  # bytes

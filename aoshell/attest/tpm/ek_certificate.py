@@ -8,6 +8,7 @@ and 3.5. Everything here is a function of bytes.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.tpm.vendors import vendor_id
@@ -16,7 +17,6 @@ from aoshell.attest.x509.certificates import Certificate
 from aoshell.attest.x509.extensions import CrlPoint
 from aoshell.attest.x509.keys import public_key
 from aoshell.attest.x509.material import read_material
-from aoshell.dataclass import dataclass
 
 EK_PURPOSE = "2.23.133.8.1"  # tcg-kp-EKCertificate
 _MANUFACTURER, _MODEL, _VERSION = "2.23.133.2.1", "2.23.133.2.2", "2.23.133.2.3"

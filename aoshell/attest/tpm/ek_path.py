@@ -12,7 +12,7 @@ certificates that sign each other in circles end nowhere.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from aoshell.attest.errors import EvidenceError, InconclusiveError, UnusableFileError
 from aoshell.attest.tpm.ek_certificate import EK_PURPOSE, EkCertificate, check_validity
@@ -23,7 +23,6 @@ from aoshell.attest.x509.certificates import Certificate, Name, SignedDer, commo
 from aoshell.attest.x509.crl import Crl
 from aoshell.attest.x509.keys import public_key
 from aoshell.attest.x509.material import Material, read_material
-from aoshell.dataclass import dataclass
 
 MOST_ENCLOSED = 16  # certificates that come with evidence
 MOST_GIVEN = 512  # certificates and CRLs in one file of the verifier's

@@ -9,6 +9,7 @@ of a certificate on the verified path has signed it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from aoshell.attest.errors import EvidenceError, InconclusiveError
 from aoshell.attest.tpm.ek_certificate import day
@@ -18,7 +19,6 @@ from aoshell.attest.x509.amd_profile import may_sign_crls
 from aoshell.attest.x509.certificates import Certificate, Name, read_extensions
 from aoshell.attest.x509.crl import Crl, Revoked
 from aoshell.attest.x509.extensions import CrlPoint, CrlScope
-from aoshell.dataclass import dataclass
 
 _EVERYTHING = CrlScope()
 

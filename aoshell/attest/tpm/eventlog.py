@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.tpm.reader import BytesReader
 from aoshell.attest.tpm.structures import PCRS, SHA256
-from aoshell.dataclass import dataclass
 
 ERROR = "EVENT_LOG_MALFORMED"
 

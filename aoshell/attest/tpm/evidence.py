@@ -7,6 +7,7 @@ lists, or as maps with the keys "1", "2" and so on.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.tpm.eventlog import LARGEST_LOG
@@ -17,7 +18,6 @@ from aoshell.attest.tpm.structures import (
     LARGEST_QUOTE,
     PCRS,
 )
-from aoshell.dataclass import dataclass
 from aoshell.protocol.encoding import brief, unb64url
 
 ERROR = "ENVELOPE_SHAPE"

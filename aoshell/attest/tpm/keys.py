@@ -11,6 +11,7 @@ policies of section B.6; for the AK, the nodes that make it.
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.tpm.structures import (
@@ -28,7 +29,6 @@ from aoshell.attest.tpm.structures import (
     qualified_name,
 )
 from aoshell.attest.x509.keys import read_public_key
-from aoshell.dataclass import dataclass
 
 _LOW = attribute_bits(
     *("fixedTPM", "fixedParent", "sensitiveDataOrigin", "adminWithPolicy"),

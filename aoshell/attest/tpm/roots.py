@@ -21,8 +21,7 @@ another authority (STM TPM EK Root CA, IFX TPM EK Root CA), since it is an inter
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-from aoshell.dataclass import dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from aoshell.attest.errors import EvidenceError
-from aoshell.dataclass import dataclass
 
 PCR = 15
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 from uuid import UUID
 
@@ -26,7 +27,6 @@ from aoshell.attest.tpm.eventlog import (
     LogEvent,
 )
 from aoshell.attest.tpm.reader import BytesReader
-from aoshell.dataclass import dataclass
 from aoshell.protocol.encoding import brief
 
 LONGEST_NAME = 256  # characters of a variable's name

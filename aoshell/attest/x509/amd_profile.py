@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.products import PRODUCTS, TURIN, Product
@@ -23,7 +24,6 @@ from aoshell.attest.x509.extensions import (
     read_constraints,
     read_usage,
 )
-from aoshell.dataclass import dataclass
 
 VCEK_NAME, VLEK_NAME = "SEV-VCEK", "SEV-VLEK"
 

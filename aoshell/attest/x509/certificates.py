@@ -12,11 +12,11 @@ fields must be say `amd_profile` and the checks, or `tpm.ek_certificate` and `tp
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.x509 import algorithms, der
-from aoshell.dataclass import dataclass
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey

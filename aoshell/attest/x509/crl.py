@@ -7,10 +7,11 @@ certificates are refused by their TCB instead.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.x509 import der
 from aoshell.attest.x509.certificates import Extension, Name, SignedDer, read_extensions, read_name
-from aoshell.dataclass import dataclass
 
 LARGEST = 1 << 20  # bytes
 

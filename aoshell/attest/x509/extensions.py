@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.x509 import der
 from aoshell.attest.x509.certificates import Name, read_name
-from aoshell.dataclass import dataclass
 
 CONSTRAINTS, USAGE, EXTENDED_USAGE = "2.5.29.19", "2.5.29.15", "2.5.29.37"
 ANY_PURPOSE = "2.5.29.37.0"

@@ -12,6 +12,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from aoshell.attest import forms, tables
 from aoshell.attest.errors import EvidenceError
@@ -20,7 +21,6 @@ from aoshell.attest.report import SIZE, VERSIONS
 from aoshell.attest.x509 import certificates, der
 from aoshell.attest.x509.certificates import Certificate
 from aoshell.attest.x509.crl import Crl
-from aoshell.dataclass import dataclass
 
 LARGEST = 1 << 20  # bytes of one file
 MOST = 16  # certificates and CRLs in one file

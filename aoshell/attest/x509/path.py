@@ -11,6 +11,7 @@ Who gave a certificate decides whether a fault in it counts against the evidence
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 
 from aoshell.attest import tables
@@ -22,7 +23,6 @@ from aoshell.attest.x509 import amd_profile, material
 from aoshell.attest.x509.certificates import Certificate, check_signature, ec_key
 from aoshell.attest.x509.crl import Crl
 from aoshell.attest.x509.material import Material
-from aoshell.dataclass import dataclass
 
 _WHAT = {"vek": "the VEK certificate", "chain": "the certificate chain", "crl": "the CRL"}
 

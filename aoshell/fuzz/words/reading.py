@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from aoshell.check.facts import SourceFacts, Text, read_facts, without_parentheses
 from aoshell.check.handlers import Handler, all_handlers
 from aoshell.check.messages import constant_value
-from aoshell.dataclass import dataclass
 from aoshell.fuzz.words.vocabulary import Kind, Word
 from aoshell.lua import syntax as tree
 from aoshell.lua.strict import LuaSyntaxError

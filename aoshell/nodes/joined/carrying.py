@@ -8,11 +8,11 @@ import concurrent.futures
 import socket
 import threading
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aoshell.dataclass import dataclass
 from aoshell.nodes.joined.door import Door
 from aoshell.nodes.local.fetching import Fetch
 from aoshell.nodes.local.fixed import Fixed

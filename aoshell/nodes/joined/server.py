@@ -8,10 +8,10 @@ import hashlib
 import os
 import socket
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.nodes.clients import LONGEST_CLIENT
 from aoshell.nodes.joined import faults

@@ -7,10 +7,10 @@ each time: where their answer was lost, whoever asked has to look.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.nodes.clients import CLIENT
 from aoshell.nodes.values import (

@@ -6,11 +6,10 @@ import asyncio
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.nodes.joined import faults
 from aoshell.nodes.joined.codec import pack, unpack

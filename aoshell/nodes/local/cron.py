@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import UsageError
 
 _UNITS = {

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from aoshell.bounded import jsontext
-from aoshell.dataclass import dataclass
 from aoshell.errors import UsageError
 from aoshell.nodes.local.authority import AUTO, fixed_authority
 from aoshell.nodes.local.log.form import (

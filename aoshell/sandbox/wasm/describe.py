@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from aoshell.dataclass import dataclass
+from dataclasses import dataclass
+
 from aoshell.sandbox.wasm.code import changes_tables, legacy_bodies
 from aoshell.sandbox.wasm.expose import SAVED_TYPES
 from aoshell.sandbox.wasm.names import unminify

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import wasmtime
 
-from aoshell.dataclass import dataclass
 from aoshell.sandbox.wasm import cxx
 from aoshell.sandbox.wasm.guest import Guest
 

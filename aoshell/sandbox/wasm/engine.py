@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 
 import wasmtime
 
-from aoshell.dataclass import dataclass
 from aoshell.sandbox.wasm import emscripten
 from aoshell.sandbox.wasm.binary import Description, ModuleError, describe_module, prepare_module
 from aoshell.sandbox.wasm.describe import Extern

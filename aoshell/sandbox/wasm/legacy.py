@@ -25,9 +25,8 @@ Sources: the exception handling proposal, "legacy" and current.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from aoshell.dataclass import dataclass
 from aoshell.sandbox.wasm import code
 from aoshell.sandbox.wasm.reader import ModuleError, ModuleReader, leb128
 from aoshell.sandbox.wasm.sections import CODE, TYPE, WasmModule, parse_module

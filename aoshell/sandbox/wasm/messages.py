@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
-from aoshell.dataclass import dataclass
 from aoshell.sandbox.wasm.guest import MAX_TEXT, GuestError
 
 # The same as for Lua (host/bridge.lua): bytes of a whole result, and its fields.

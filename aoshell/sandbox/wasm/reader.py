@@ -9,8 +9,8 @@ Source: WebAssembly core specification 3.0, "Binary Format" (memory64 and except
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 
 MAX_ITEMS = 100_000  # in one vector, and sections in a module

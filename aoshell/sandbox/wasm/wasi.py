@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from inspect import signature
 from typing import Any
 
 import wasmtime
 
-from aoshell.dataclass import dataclass
 from aoshell.sandbox.wasm.answers import GuestExitError
 from aoshell.sandbox.wasm.files import PIECE, Files, FilesFullError, path_cost
 from aoshell.sandbox.wasm.guest import Guest, GuestError

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from aoshell.dataclass import dataclass
 from aoshell.serve.graphql.errors import GraphqlError
 from aoshell.serve.graphql.matching import matcher
 from aoshell.serve.graphql.schema import DEFAULT_ROWS

@@ -4,10 +4,9 @@ additions (`match`, `count`, `ingested_at`, `INGESTED_AT_…`) that clients of A
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
-from aoshell.dataclass import dataclass
 from aoshell.serve.graphql.syntax import Type
 
 DEFAULT_ROWS = 10  # of a page

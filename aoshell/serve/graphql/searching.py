@@ -12,8 +12,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-from aoshell.dataclass import dataclass
 from aoshell.nodes.database_errors import code_of
 from aoshell.serve.graphql.entries import Entry, bounds, height_bounds, sound
 from aoshell.serve.graphql.errors import GraphqlError

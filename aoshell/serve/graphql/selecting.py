@@ -7,10 +7,9 @@ values of their types (October 2021, sections 5 and 6.3).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from aoshell.dataclass import dataclass
 from aoshell.serve.graphql import schema, syntax
 from aoshell.serve.graphql.errors import GraphqlError
 from aoshell.serve.graphql.lexer import place

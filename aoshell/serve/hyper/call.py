@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from aoshell.dataclass import dataclass
 from aoshell.nodes.base import NetworkVerbs, Node
 from aoshell.nodes.values import Receipt
 from aoshell.protocol.wallet import Wallet

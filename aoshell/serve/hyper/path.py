@@ -11,9 +11,9 @@ HyperBEAM `hb_singleton`, and what clients send.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
-from aoshell.dataclass import dataclass
 from aoshell.protocol.encoding import brief
 from aoshell.protocol.message import text
 from aoshell.serve.http import RequestError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from aoshell import durable
@@ -18,7 +18,6 @@ from aoshell.attest.policy import LARGEST as LARGEST_POLICY
 from aoshell.attest.policy import Policy, load_policy
 from aoshell.attest.tpm.roots import EkRoot
 from aoshell.attest.verify import Verdict, verify_evidence
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError, UsageError
 from aoshell.home.folders import Settings
 from aoshell.protocol.encoding import b64url

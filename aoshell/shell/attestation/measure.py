@@ -14,7 +14,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -26,7 +26,6 @@ from aoshell.attest.launch.pages import MOST_VCPUS, BootHashes
 from aoshell.attest.launch.vmsa import MODELS, Processor
 from aoshell.attest.policy import IDENTIFYING, Image
 from aoshell.bounded import files
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError, UsageError
 from aoshell.home.folders import Settings
 from aoshell.shell.attestation.files import unreadable_error

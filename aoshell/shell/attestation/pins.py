@@ -10,13 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aoshell import durable
 from aoshell.bounded import files, jsontext
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ are kept of such programs (blueprints) stay the same.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.lua.compiling import find_syntax_error
 from aoshell.protocol.message import raw, text

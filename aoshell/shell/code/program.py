@@ -15,12 +15,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.lua.compiling import find_requires, without_tail_calls
 from aoshell.protocol.message import raw, text

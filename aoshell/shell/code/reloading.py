@@ -6,10 +6,10 @@ import asyncio
 import re
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.lua.lexer import BREAK
 from aoshell.shell.code.bundle import bundle

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.values import NodeInfo, ProcessInfo
 from aoshell.protocol.aos_modules import module_id

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import UsageError
 from aoshell.shell.commands.grammar import Given, Grammar, MisfitError, grammar
 from aoshell.shell.commands.table import TABLE, Row

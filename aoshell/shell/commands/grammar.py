@@ -15,12 +15,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
 
 from aoshell.attest.kinds import KIND_NAMES
-from aoshell.dataclass import dataclass
 from aoshell.lua.compiling import check_line
 from aoshell.lua.lexer import KEYWORDS
 from aoshell.lua.references import masked

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import UsageError
 from aoshell.nodes.values import Hop, NotFoundError, ProcessInfo
 from aoshell.protocol.encoding import brief, has_id_form

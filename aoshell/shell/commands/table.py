@@ -7,8 +7,7 @@ the docstring of the coroutine that runs it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-from aoshell.dataclass import dataclass
+from dataclasses import dataclass
 
 PLACE = "SLOT|MESSAGE|PROCESS[@SLOT]"
 """A message: a slot of the attached process, an id or its beginning, or the slot of a process."""

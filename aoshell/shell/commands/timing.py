@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import median
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import UsageError
 from aoshell.lua import compiling
 from aoshell.lua.references import masked

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from aoshell.dataclass import dataclass
 from aoshell.nodes.values import Hop, LogEntry
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Message, Outgoing, Result, Tag, text

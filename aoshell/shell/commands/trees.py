@@ -6,11 +6,11 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aoshell.bounded import jsontext
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError, UsageError
 from aoshell.lua.compiling import find_syntax_error
 from aoshell.protocol.message import text

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from aoshell.dataclass import dataclass
+from dataclasses import dataclass
+
 from aoshell.errors import UsageError
 
 MEGABYTE = 1024 * 1024

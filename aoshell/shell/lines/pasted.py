@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 
-from aoshell.dataclass import dataclass
 from aoshell.lua.lexer import tokens
 from aoshell.shell.lines.multiline import (
     Assembler,

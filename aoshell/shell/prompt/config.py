@@ -15,11 +15,10 @@ A wrong entry is reported and the default holds: the prompt opens in any case.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError, UsageError
 from aoshell.home.configfile import line_of, read_config
 from aoshell.shell.prompt.themes import AUTO, COLOURS, THEMES, colour_problem, colours_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 
 from prompt_toolkit.document import Document
@@ -11,7 +12,6 @@ from prompt_toolkit.formatted_text.utils import fragment_list_len
 from prompt_toolkit.layout.processors import Transformation, TransformationInput
 from prompt_toolkit.layout.utils import explode_text_fragments
 
-from aoshell.dataclass import dataclass
 from aoshell.lua import compiling
 from aoshell.lua.lexer import tokens
 from aoshell.lua.references import masked

@@ -11,10 +11,9 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.lua.lexer import Token, tokens
 from aoshell.shell.questions import query

@@ -7,9 +7,9 @@ long text counts.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 
-from aoshell.dataclass import dataclass
 from aoshell.lua.lexer import KEYWORDS, Token, pieces, tokens
 
 LOOKED_AT = 4_000  # characters before the cursor

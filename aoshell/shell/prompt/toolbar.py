@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-from aoshell.dataclass import dataclass
 from aoshell.nodes.values import NodeInfo
 from aoshell.shell import reference
 from aoshell.shell.feed import named_id, short_id

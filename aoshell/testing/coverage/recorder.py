@@ -6,11 +6,11 @@ import re
 import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from aoshell.blueprints import SHIPPED
-from aoshell.dataclass import dataclass
 from aoshell.lua.linetable import LuaFunction, line_table
 from aoshell.protocol.message import raw, text
 from aoshell.sandbox.digests import text_digest

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from aoshell.dataclass import dataclass
 from aoshell.lua.linetable import LuaFunction
 from aoshell.protocol.message import printable, text
 from aoshell.testing.coverage.recorder import Coverage, CoveredFile, Place

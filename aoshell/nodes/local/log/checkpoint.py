@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from aoshell.dataclass import dataclass
 from aoshell.nodes.local.log.sealed import DamagedFileError, Header, Sealed, installed
 
 FORMAT = 2

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import NamedTuple
-
-from aoshell.dataclass import dataclass
 
 ADDING = "adding"  # in the table of facts: number of the process that is being added, 0 for none
 

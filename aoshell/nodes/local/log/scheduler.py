@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from aoshell.dataclass import dataclass
 from aoshell.nodes.local.log.assigning import Assigner, first_link, next_link
 from aoshell.nodes.local.log.rows import NETWORK, UNSIGNED, Arrival, Logged
 from aoshell.nodes.local.log.store import Store

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.nodes.local.log.sealed import DamagedFileError, Sealed, installed
 from aoshell.sandbox.supervisor import Supervisor, WorkerHandle

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from aoshell.dataclass import dataclass
 from aoshell.nodes.local.events import Events
 from aoshell.nodes.local.log.checkpoint import Checkpoint, Checkpoints
 from aoshell.nodes.local.log.form import FlatResult

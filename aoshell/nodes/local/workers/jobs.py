@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.nodes.local.log.form import TAGS, FlatResult, Wire, load_result, load_wire
 from aoshell.nodes.local.log.rows import OF_UNIT, Computed, Logged

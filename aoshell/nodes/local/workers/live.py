@@ -14,9 +14,9 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from aoshell.dataclass import dataclass
 from aoshell.nodes.local.log.form import (
     FlatResult,
     check_result,

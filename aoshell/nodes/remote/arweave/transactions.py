@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from aoshell.dataclass import dataclass
 from aoshell.protocol.deephash import deep_hash
 from aoshell.protocol.encoding import b64url, unb64url
 from aoshell.protocol.wallet import verify

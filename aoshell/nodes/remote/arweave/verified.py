@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from aoshell.bounded import jsontext
-from aoshell.dataclass import dataclass
 from aoshell.nodes.remote.arweave.transactions import NotVerifiedError, check_transaction
 from aoshell.nodes.remote.results import words
 from aoshell.protocol.ans104 import ADDRESS_LENGTH, DataItem

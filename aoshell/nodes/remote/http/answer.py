@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from aoshell.bounded import jsontext
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.protocol.encoding import brief
 from aoshell.protocol.url import host_of

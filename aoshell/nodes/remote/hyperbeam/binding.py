@@ -10,9 +10,8 @@ is signed with results: it follows from the request, whatever the result. Source
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from aoshell.dataclass import dataclass
 from aoshell.protocol.encoding import brief
 from aoshell.protocol.httpsig import Checked
 from aoshell.protocol.structured import Value

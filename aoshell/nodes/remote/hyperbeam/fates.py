@@ -10,9 +10,9 @@ HyperBEAM `dev_push:do_push`, measured on nodes of September and November 2025.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum, auto
 
-from aoshell.dataclass import dataclass
 from aoshell.nodes.remote.http.pages import is_number
 from aoshell.nodes.remote.hyperbeam.refusal import refusal_in
 from aoshell.nodes.remote.hyperbeam.results import keyed, to_outgoing

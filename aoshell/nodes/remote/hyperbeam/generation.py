@@ -7,7 +7,8 @@ November 2025 (edge 18673986); the names of 2026 are from its sources.
 
 from __future__ import annotations
 
-from aoshell.dataclass import dataclass
+from dataclasses import dataclass
+
 from aoshell.protocol.commitment import CURRENT, EDGE, Profile
 from aoshell.protocol.httpsig import Checked, SignatureStatus
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.nodes.remote.http.client import Client
 from aoshell.nodes.remote.hyperbeam.fates import Fate, State, has_mark, is_same, nowhere

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from aoshell.dataclass import dataclass
 from aoshell.nodes.remote.http.answer import Response, in_a_line
 from aoshell.nodes.remote.http.pages import is_number
 

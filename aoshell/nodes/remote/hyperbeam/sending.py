@@ -6,11 +6,10 @@ import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.nodes.remote.http.answer import Response
 from aoshell.nodes.remote.http.client import REFUSED, Client, ConnectionLostError

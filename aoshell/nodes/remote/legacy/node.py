@@ -11,10 +11,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError, UnsupportedError, UsageError
 from aoshell.nodes.remote.arweave.gateway import Gateway, is_id
 from aoshell.nodes.remote.feed import FeedSubscription, RemoteFeed

@@ -14,11 +14,11 @@ import base64
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from aoshell.bounded import jsontext
-from aoshell.dataclass import dataclass
 from aoshell.errors import AoError
 from aoshell.nodes.remote import schedules
 from aoshell.nodes.remote.http.answer import Response
