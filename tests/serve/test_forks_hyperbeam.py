@@ -8,6 +8,7 @@ import contextlib
 import copy
 import hashlib
 import json
+import lzma
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -122,35 +123,33 @@ def unlinked(found: list[ForeignMessage], slot: int) -> list[ForeignMessage]:
     ]
 
 
-RECORDED = "hyperbeam-fork/{}-fork-lua.json"
+# Real nodes were started for this, and answered our own programs under generated keys.
+RECORDED = Path(__file__).parent / "data"
 
 
 @pytest.fixture
-def recorded(shared: Path) -> list[Any]:
+def recorded() -> list[Any]:
     """What a node of September 2025 answered while a Lua process of it was forked and compared."""
-    return recording(shared, "sept")
+    return recording("sept")
 
 
 @pytest.fixture
-def recorded_later(shared: Path) -> list[Any]:
+def recorded_later() -> list[Any]:
     """The same of a node of November 2025, which lists assignments without signatures."""
-    return recording(shared, "nov")
+    return recording("nov")
 
 
 @pytest.fixture
-def recorded_odd(shared: Path) -> list[Any]:
+def recorded_odd() -> list[Any]:
     """The same of September 2025, with line breaks in values: the node writes these as they are
     between fields. It has lost a key of a commitment, too."""
-    return recording(shared, "odd")
+    return recording("odd")
 
 
-def recording(shared: Path, generation: str) -> list[Any]:
-    """What was recorded, or a skip."""
-    name = RECORDED.format(generation)
-    file = shared / "vectors" / name
-    if not file.exists():
-        pytest.skip(f"vectors/{name} is not in the shared data")
-    exchanges: list[Any] = json.loads(file.read_text())
+def recording(generation: str) -> list[Any]:
+    """The requests and answers of one process."""
+    file = RECORDED / f"fork-{generation}.json.xz"
+    exchanges: list[Any] = json.loads(lzma.decompress(file.read_bytes()))
     return exchanges
 
 
