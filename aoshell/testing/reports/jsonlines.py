@@ -29,9 +29,9 @@ class JsonReport(TestReport):
         )
 
     def end(self, seconds: float, coverage: Coverage | None, wanted: Sequence[Wanted]) -> None:
+        self._put(**{name: self.counts[name] for name in OUTCOMES}, ms=round(seconds * 1000, 1))
         if coverage is not None:
             self._coverage(coverage, wanted)
-        self._put(**{name: self.counts[name] for name in OUTCOMES}, ms=round(seconds * 1000, 1))
 
     def _coverage(self, coverage: Coverage, wanted: Sequence[Wanted]) -> None:
         self._put(**json_values(file_totals(coverage), coverage.notes))
