@@ -36,11 +36,13 @@ from aoshell.sandbox.runtime import OutOfMemoryError
 VERSIONS = {
     1: ("guard", "objects", "order", "bridge", "image"),
     2: ("guard", "objects", "order", "bytecode", "stack", "plain", "bridge", "image"),
+    # The same; `next` gives false where 2 gives nil.
+    3: ("guard", "objects", "order", "bytecode", "stack", "plain", "bridge", "image"),
 }
 # Read at import: a worker cannot open files.
 CHUNKS = {
     name: Path(__file__).with_name("host").joinpath(f"{name}.lua").read_text(encoding="latin-1")
-    for name in VERSIONS[2]
+    for name in VERSIONS[max(VERSIONS)]
 }
 UNLIMITED = 0x7FFFFFFF_FFFF  # bytes
 # Times what Lua counts: it counts the bytes that it asks for, and the allocator takes up to 1.34
@@ -147,6 +149,7 @@ class LuaRuntime:
         )
         self._host.pbkdf2 = pbkdf2
         load = self._lua.globals().load
+        self._host.version = environment.host_version(sources)
         chunks = _chunks(sources)
         if watched:
             watch.install(self._host)

@@ -102,6 +102,7 @@ def test_every_version_of_the_host_has_its_texts() -> None:
 FORMAT = {
     1: "host:352: bad argument #2 to 'format' (number expected, got string)",
     2: "[string \"aos\"]:1: bad argument #2 to 'format' (number expected, got string)",
+    3: "[string \"aos\"]:1: bad argument #2 to 'format' (number expected, got string)",
 }
 
 

@@ -74,10 +74,11 @@ class Guest:
         memory: int = 64 << 20,
         emit: Callable[[str], None] | None = None,
         options: dict[str, Any] | None = None,
-        version: int = 2,
+        version: int = max(lua.VERSIONS),
     ) -> None:
         self.printed: list[str] = []
         sources = environment.read_sources()
+        sources[environment.HOST_VERSION] = f"return {version}\n"
         if version == 1:
             del sources[environment.HOST_VERSION]
         parts = cut_out({**lua.CHUNKS, **sources}, without)

@@ -47,12 +47,14 @@ TEXT_ONLY_2: Cut = (
     "local f, err = load(text, name, nil, ...)",
 )
 MODE_2: Cut = ("if mode ~= nil and not find(mode,", "if false and not find(mode,")
+_SINCE_2: tuple[Cut, ...] = (
+    ('return raiser.what == "C" and raiser.func', "return false and raiser.func"),
+    ("if err == RAN_OUT or err == OUT_OF_MEMORY then run_out() end", ""),
+)
 SWALLOWING: dict[int, tuple[Cut, ...]] = {
     1: (("if not ok and ran_out((...)) then", "if false then"),),
-    2: (
-        ('return raiser.what == "C" and raiser.func', "return false and raiser.func"),
-        ("if err == RAN_OUT or err == OUT_OF_MEMORY then run_out() end", ""),
-    ),
+    2: _SINCE_2,
+    3: _SINCE_2,
 }
 
 

@@ -15,7 +15,7 @@ local getmetatable = raw.debug.getmetatable
 local rawsort, move, unpack = raw.table.sort, raw.table.move, raw.table.unpack
 local format, gsub = raw.string.format, raw.string.gsub
 local rawtostring, math_type = raw.tostring, raw.math.type
-local serials, serial, number_keys = H.serials, H.serial, H.number_keys
+local serials, serial, number_keys, keeps_false = H.serials, H.serial, H.number_keys, H.version > 2
 
 local weak = { __mode = "k" }
 
@@ -180,7 +180,7 @@ local function advance(t, walk)
     value = key ~= nil and rawget(t, key)
   until key == nil or value ~= nil
   walk.i, walk.key = i, key
-  return key, key ~= nil and value or nil
+  if keeps_false and key ~= nil then return key, value end return key, key ~= nil and value or nil
 end
 
 -- Where each table's traversal by `next` stands, so that its steps need not find their place. A
