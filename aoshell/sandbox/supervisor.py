@@ -182,6 +182,10 @@ class Supervisor:
         for zygote in self._zygotes.values():
             zygote.close()
         self._zygotes.clear()
+        self.leave_ahead()
+
+    def leave_ahead(self) -> None:
+        """Let go of the workers that were forked ahead, which a fork leaves to its parent."""
         for ends in self._ahead.values():
             for end in ends:
                 end.close()

@@ -166,6 +166,7 @@ def _fork(runner: Runner, files: Sequence[TestFile], others: Sequence[_Part]) ->
             ours.close()
             for other in others:
                 other.pipe.close()
+            runner.forked()
             gc.freeze()  # what is there stays: no collection of garbage looks at it again
             asyncio.run(_serve(runner, files, theirs))
         finally:
@@ -184,6 +185,16 @@ async def _serve(runner: Runner, files: Sequence[TestFile], pipe: Connection) ->
         task.cancel()
 
     loop.add_signal_handler(signal.SIGINT, stop)
+    try:
+        await _run_asked(runner, files, pipe)
+    finally:
+        # While the loop closes, asyncio would print that it cannot take the signal of the end.
+        loop.remove_signal_handler(signal.SIGINT)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+async def _run_asked(runner: Runner, files: Sequence[TestFile], pipe: Connection) -> None:
+    loop = asyncio.get_running_loop()
     while True:
         ready: asyncio.Future[None] = loop.create_future()
         loop.add_reader(pipe.fileno(), ready.set_result, None)

@@ -147,6 +147,10 @@ class Runner:
         self.forget_guest()
         self._zygotes.shut_down()
 
+    def forked(self) -> None:
+        """To be called in a fork: it shares the zygote, and none of its workers."""
+        self._zygotes.leave_ahead()
+
     def forget_guest(self) -> None:
         """End the sandbox that a file was loaded into last."""
         if self._guest is not None:

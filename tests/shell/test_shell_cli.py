@@ -85,7 +85,7 @@ def test_json_objects(home: Settings) -> None:
     line, command = map(json.loads, done.stdout.splitlines())
     assert set(line) == {
         *("input", "ok", "outcome", "process", "slot", "resumed"),
-        *("output", "returned", "error", "hint", "messages", "ms", "gas"),
+        *("output", "returned", "error", "hint", "messages", "assignments", "ms", "gas"),
     }
     assert line["messages"][0]["tags"] == [["Action", "Hi"]]
     assert set(command) == {"input", "ok", "value"}
