@@ -66,7 +66,10 @@ class Impostor:
         loop.add_reader(self._main, self._readable)
 
     def _readable(self) -> None:
-        data = self._main.recv(1 << 20)
+        try:
+            data = self._main.recv(1 << 20)
+        except ConnectionError:  # the node gave it up with something unread
+            data = b""
         self._reader.feed(data)
         while data and (frame := self._reader.frame()):
             if frame[0] in ("run", "dry") or self._script is broken_at_once:
@@ -111,9 +114,9 @@ class Betrayed:
         self._bodies: list[subprocess.Popen[bytes]] = []
         real = Supervisor._send_fds
 
-        def send_fds(supervisor: Supervisor, device: str, fds: list[int]) -> None:
+        def send_fds(supervisor: Supervisor, device: str, fds: list[int], based: bool) -> None:
             if self.left <= 0:
-                real(supervisor, device, fds)
+                real(supervisor, device, fds, based)
                 return
             self.left -= 1
             self.met += 1
@@ -256,7 +259,7 @@ def test_a_dry_run_that_turns_every_worker_is_given_up(
                           tags=tags(Action="Eval"), data=b"return 1")  # fmt: skip
             with pytest.raises(AoError, match="died"):
                 await asyncio.wait_for(node.dryrun(process, dry), 60)
-            assert betrayed.met <= jobs.MAX_DEATHS
+            assert betrayed.met <= jobs.MAX_DEATHS + 1  # one is forked ahead
             betrayed.left = 0
             assert (await node.dryrun(process, dry)).output == "1"
         finally:
@@ -277,7 +280,7 @@ def test_a_process_whose_workers_never_begin_is_not_started_for_ever(
             betrayed.begin(broken_at_once, 20)
             with pytest.raises(AoError, match="no worker"):
                 await evaluate(node, wallet, process, "return 1")
-            assert betrayed.met <= jobs.MAX_DEATHS
+            assert betrayed.met <= jobs.MAX_DEATHS + 1  # one is forked ahead
         finally:
             await node.close()
 

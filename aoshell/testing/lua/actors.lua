@@ -8,6 +8,8 @@ local raise = require(".failed").raise
 local know = require(".show").know
 local written = require(".written")
 
+local LONGER = "\n→ has a loop no end? --timeout S gives a test more time"
+
 local Process, Identity, Result = {}, {}, {}
 Process.__index, Identity.__index = Process, Identity
 Process.__tostring = function(process) return process.id end
@@ -105,7 +107,9 @@ end
 function Process:eval(code, by)
   need(type(code) == "string", 'process:eval("code")')
   local came = self:send({ Action = "Eval", Data = with_ids(code) }, by)
-  if not came.ok then raise("the process says: " .. came.error) end
+  if not came.ok then
+    raise("the process says: " .. came.error .. (came.outcome == "time" and LONGER or ""))
+  end
   return came.output
 end
 
