@@ -80,9 +80,9 @@ def test_platformdirs_finds_the_same(
             monkeypatch.setenv(name, value)
     theirs = PlatformDirs("aoshell", appauthor=False)
     found = Settings.find()
-    assert found.state == Path(theirs.user_state_dir).absolute()
-    assert found.config == Path(theirs.user_config_dir).absolute()
-    assert found.cache == Path(theirs.user_cache_dir).absolute()
+    assert found.state == Path(theirs.user_state_dir).expanduser().absolute()
+    assert found.config == Path(theirs.user_config_dir).expanduser().absolute()
+    assert found.cache == Path(theirs.user_cache_dir).expanduser().absolute()
 
 
 def test_no_home_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
