@@ -24,6 +24,7 @@ _MODULES: dict[str, Path] = {
 }  # fmt: skip
 SENDS: frozenset[Path | None] = frozenset((("Send",), ("ao", "send")))
 SPAWNS: frozenset[Path | None] = frozenset((("Spawn",), ("ao", "spawn")))
+EMITS = SENDS | SPAWNS
 # Functions whose arguments may be nil.
 _CAREFUL = frozenset(("assert", "rawequal", "tostring", "type"))
 
@@ -285,7 +286,7 @@ def _filled(
 
 
 def _sent(found: SourceFacts, path: Path | None, call: tree.Call) -> None:
-    if path not in SENDS | SPAWNS and not is_reply(call):
+    if path not in EMITS and not is_reply(call):
         return
     for argument in call.arguments[-1:]:
         table = found.origin(argument)

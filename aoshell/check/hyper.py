@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterator
 
-from aoshell.check.facts import SourceFacts, Text
+from aoshell.check.facts import EMITS, SourceFacts, Text
 from aoshell.check.finding import Finding, Severity
 from aoshell.check.handlers import key_of, reads_of
 from aoshell.check.known import Path
@@ -16,7 +16,6 @@ from aoshell.lua.strict import StrictLexer
 from aoshell.protocol.tag_names import lower_case
 
 _DROPPED: dict[Path, str] = {("Spawn",): "Spawn", ("ao", "spawn"): "ao.spawn"}
-_SENDS = frozenset((("Send",), ("ao", "send"), ("Spawn",), ("ao", "spawn")))
 _TAG_PATTERNS = frozenset(("hasMatchingTag", "hasMatchingTagOf", "hasMatchingData"))
 _IN_BODY = frozenset(("action", "data", "from", "owner", "tags", "target"))
 _MAX_QUANTIFIERS = 5
@@ -107,7 +106,7 @@ def _is_receive(call: tree.Call, facts: SourceFacts) -> bool:
             sent = facts.origin(inner)
             if not isinstance(sent, tree.Call):
                 return False
-            if facts.path(sent.function) in _SENDS:
+            if facts.path(sent.function) in EMITS:
                 return True
             match sent.function:
                 case tree.Index(object=tree.Name(local=tree.Local()), key=key):

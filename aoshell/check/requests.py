@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aoshell.check.facts import (
-    SENDS,
-    SPAWNS,
-    SourceFacts,
-    global_path,
-    is_reply,
-    without_parentheses,
-)
+from aoshell.check.facts import EMITS, SourceFacts, global_path, is_reply, without_parentheses
 from aoshell.check.finding import Finding
 from aoshell.check.handled import handled, is_local
 from aoshell.check.handlers import check_reads, key_of, own_nodes, tag_of
 from aoshell.check.hyper import check_request
 from aoshell.check.known import Path
-from aoshell.check.messages import kind_of
+from aoshell.check.messages import constant_value, kind_of
 from aoshell.check.names import World
 from aoshell.check.program import PlacedFunction, Program
 from aoshell.lua import syntax as tree
@@ -73,10 +66,10 @@ class _Written:
         if not isinstance(target, tree.Index):
             return
         inner = without_parentheses(target.object)
-        of_tags = isinstance(inner, tree.Index) and _constant(inner.key) == "Tags"
+        of_tags = isinstance(inner, tree.Index) and constant_value(inner.key) == "Tags"
         if not of_tags and program.parameter(inner) is None:
             return
-        name = _constant(target.key)
+        name = constant_value(target.key)
         if isinstance(name, str):
             self._names.add(name)
             self.all_values |= name == "Tags"
@@ -86,10 +79,6 @@ class _Written:
 
     def __contains__(self, name: object) -> bool:
         return self.all_names or name in self._names
-
-
-def _constant(node: tree.Expression) -> object:
-    return node.value if isinstance(node, tree.Constant) else None
 
 
 # Numbers in tags ----------------------------------------------------------------------------------
@@ -277,7 +266,6 @@ def _listed(value: tree.Expression, facts: SourceFacts) -> Path | None:
 
 def _sends(body: tree.Block, facts: SourceFacts) -> bool:
     return any(
-        isinstance(node, tree.Call)
-        and (facts.path(node.function) in SENDS | SPAWNS or is_reply(node))
+        isinstance(node, tree.Call) and (facts.path(node.function) in EMITS or is_reply(node))
         for node in tree.walk(body)
     )
