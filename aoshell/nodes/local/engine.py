@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.events import Events, put_result
@@ -34,7 +34,7 @@ from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.marks import Marks
 from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.local.others import Others
-from aoshell.nodes.local.peek import describe_process
+from aoshell.nodes.local.peek import describe_process, keeps_names
 from aoshell.nodes.local.process_rows import ProcessRows
 from aoshell.nodes.local.push import Pusher, add_pushed
 from aoshell.nodes.local.retries import Retries
@@ -53,6 +53,7 @@ from aoshell.nodes.values import Limits, ProcessInfo
 from aoshell.sandbox.supervisor import Supervisor
 
 QUIET = 0.05  # seconds after a commit without fsync before `sync`, so that a burst gets one fsync
+NAMED = 4096  # processes of which it is known under which names they get tags
 MOMENT = 0.5  # seconds that closing waits for messages that are being computed
 
 
@@ -85,6 +86,10 @@ class Engine:
         self.signers = Signers(store)
         self.marks = Marks(store)
         self.tallies = Tallies(store)
+        # Read once: a definition never changes, and may hold megabytes. Its number may come again.
+        self._keeps_names = lru_cache(NAMED)(
+            lambda number, _id, _created: keeps_names(store, number)
+        )
         self.work = LongWork()
         self.processes = ProcessRows(
             store, self.scheduler, self.modules, self.clock, self._get_limits
@@ -377,8 +382,14 @@ class Engine:
 
     def describe(self, process: ProcessRow) -> ProcessInfo:
         """One row of `.ps`."""
-        totals, is_live = self.tallies.totals(process.number), self.computer.is_live(process.number)
-        return describe_process(self.store, self.checkpoints, process, totals, is_live=is_live)
+        return describe_process(
+            self.store,
+            self.checkpoints,
+            process,
+            self.tallies.totals(process.number),
+            is_live=self.computer.is_live(process.number),
+            tags_as_sent=self._keeps_names(process.number, process.id, process.created),
+        )
 
     def flush(self) -> None:
         """Commit what workers have answered; then compute what they sent, and announce the results.

@@ -20,9 +20,15 @@ from aoshell.protocol.tag_names import AS_SENT
 
 
 def describe_process(
-    store: Store, checkpoints: Checkpoints, row: ProcessRow, totals: Totals, *, is_live: bool
+    store: Store,
+    checkpoints: Checkpoints,
+    row: ProcessRow,
+    totals: Totals,
+    *,
+    is_live: bool,
+    tags_as_sent: bool,
 ) -> ProcessInfo:
-    """One row of `.ps`."""
+    """One row of `.ps`; `tags_as_sent` is what `keeps_names` says."""
     last = store.result_of(totals.effective)
     checkpoint, size = checkpoints.facts(row.id)
     return ProcessInfo(
@@ -44,11 +50,12 @@ def describe_process(
         monitored=bool(row.monitored),
         network=row.chain == NETWORK,
         origin=fork_point(origin) if (origin := store.origin(row.number)) else None,
-        tags_as_sent=_keeps_names(store, row.number),
+        tags_as_sent=tags_as_sent,
     )
 
 
-def _keeps_names(store: Store, number: int) -> bool:
+def keeps_names(store: Store, number: int) -> bool:
+    """Whether a process gets tags under the names that they were sent with, by its definition."""
     first = store.at_slot(number, 0)
     tags = form.load_wire(first[0].body)[form.TAGS :] if first else []
     return form.find_tag(tags, AS_SENT.name) == AS_SENT.value
@@ -78,8 +85,17 @@ def list_processes(database: Path) -> list[ProcessInfo]:
     store = Store.reading(database)
     try:
         checkpoints = Checkpoints(database.parent / "checkpoints")
-        rows = [(row, totals_of(store, row.number)) for row in store.processes()]
-        return [describe_process(store, checkpoints, *row, is_live=False) for row in rows]
+        return [
+            describe_process(
+                store,
+                checkpoints,
+                row,
+                totals_of(store, row.number),
+                is_live=False,
+                tags_as_sent=keeps_names(store, row.number),
+            )
+            for row in store.processes()
+        ]
     finally:
         store.close()
 
