@@ -178,15 +178,6 @@ class Reader:
         )
         return (Logged(*row[:_WIDTH]), Computed(*row[_WIDTH:])) if row else None
 
-    def place_computed(self, process: int) -> Place | None:
-        """Where the last message of a process stands that has a result."""
-        row = self.select_one(
-            "SELECT slot, tick FROM log JOIN results USING (seq) WHERE process = ? "
-            "ORDER BY slot DESC, tick DESC LIMIT 1",
-            process,
-        )
-        return Place(*row) if row else None
-
     def result_of(self, seq: int) -> Computed | None:
         """What the message with that number came to."""
         row = self.select_one("SELECT * FROM results WHERE seq = ?", seq)
