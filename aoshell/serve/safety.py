@@ -6,7 +6,8 @@ been carried out by then. So a request from an origin that is not allowed is ref
 is read. A page whose own name leads to loopback (DNS rebinding) has an origin that fits; there the
 name in `Host` is the wrong one.
 
-Sources: the Fetch standard (CORS), Private Network Access (WICG), RFC 9110 section 7.2.
+Sources: the Fetch standard (CORS), Fetch Metadata (W3C), Private Network Access (WICG), RFC 9110
+section 7.2.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ ANY = "*"  # as an origin: every page may ask
 
 PREFLIGHT_SECONDS = 600  # that a browser may remember what is allowed
 _METHODS = "GET, POST, PUT, DELETE, OPTIONS, HEAD, PATCH"
+
+# Of Sec-Fetch-Site: typed or a program, or the page of this very server (Fetch Metadata, W3C).
+_OWN_PAGE = ("", "none", "same-origin")
 
 _HOST = re.compile(r"(?:\[([^\]]*)\]|([^:@\[\]]*))(?::\d*)?", re.A)  # name or [IPv6], and a port
 
@@ -110,6 +114,18 @@ class Guard:
         if request.header("access-control-request-private-network") == "true":
             headers.append(("access-control-allow-private-network", "true"))
         return Response(204, tuple(headers))
+
+
+def refuse_other_pages(request: Request, why: str) -> None:
+    """Refuse what a page elsewhere made a browser ask without an origin, as an image or a script.
+
+    A request with an origin has passed the `Guard`.
+
+    Raises:
+        RequestError: 403, with `why`.
+    """
+    if request.header("sec-fetch-site") not in _OWN_PAGE and not request.header("origin"):
+        raise RequestError(403, why)
 
 
 def bears(request: Request, token: str) -> bool:

@@ -263,6 +263,7 @@ async def test_pages_of_others_may_not_ask(part: str, folder: Path, wallet: Wall
             ({"origin": "https://evil.test"}, 403),
             ({"origin": "null"}, 403),
             ({"sec-fetch-site": "cross-site"}, 403),  # an image, a script: no Origin comes
+            ({"sec-fetch-site": "same-site"}, 403),  # a page at another port of this machine
             ({"host": "evil.test"}, 421),
         ):
             answer = await on.client.get(f"{PAGE}/{part}", headers=head)

@@ -19,10 +19,11 @@ from aoshell.serve.hyper.call import Call
 from aoshell.serve.hyper.found import CRON, PROCESS, Found, Plain, no_such_verb, told
 from aoshell.serve.hyper.path import Segment, parse_path
 from aoshell.serve.items import absent
+from aoshell.serve.safety import refuse_other_pages
 
 _INTERVAL = re.compile(r"[1-9][0-9]{0,9}-(?:millisecond|second|minute|hour|day)s?", re.I)
 _COMPUTED = ("compute", "now")  # keys by which a path asks for the state of a process
-_HERE = ("", "none", "same-origin")
+_NOT_FROM_PAGES = "a page from elsewhere may not change what this node runs"
 
 
 class Cron:
@@ -49,7 +50,7 @@ class Cron:
         if not _INTERVAL.fullmatch(interval):
             raise RequestError(400, "interval is a number and a unit, as 30-seconds")
         process = _process_in(path)
-        _refuse_other_pages(call)
+        refuse_other_pages(call.request, _NOT_FROM_PAGES)
         try:
             await call.network.monitor(process, True)
         except NotFoundError:
@@ -58,7 +59,7 @@ class Cron:
 
     async def _stop(self, segment: Segment, call: Call) -> Found:
         task = call.parameter(segment, "task")
-        _refuse_other_pages(call)
+        refuse_other_pages(call.request, _NOT_FROM_PAGES)
         if not (has_id_form(task) and await _runs(task, call)):
             raise told(400, "Task not found.")
         await call.network.monitor(task, False)
@@ -77,13 +78,6 @@ def _process_in(path: str) -> str:
             f" and the path is /PROCESS~{PROCESS}/now",
         )
     return first.key
-
-
-def _refuse_other_pages(call: Call) -> None:
-    """Raise RequestError where a page elsewhere made a browser ask, and no Origin says which."""
-    request = call.request
-    if request.header("sec-fetch-site") not in _HERE and not request.header("origin"):
-        raise RequestError(403, "a page from elsewhere may not change what this node runs")
 
 
 async def _runs(process: str, call: Call) -> bool:

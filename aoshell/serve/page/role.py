@@ -22,6 +22,7 @@ from aoshell.serve.page.files import (
     file_response,
     names,
 )
+from aoshell.serve.safety import refuse_other_pages
 from aoshell.serve.workbench import DEVICE
 
 if TYPE_CHECKING:
@@ -74,8 +75,7 @@ class Page:
             return None
         if request.method != "GET":
             raise RequestError(405, "the page reads only: GET")
-        if request.header("sec-fetch-site") == "cross-site" and not request.header("origin"):
-            raise RequestError(403, "this is for the page of this node, and no part of others")
+        refuse_other_pages(request, "this is for the page of this node, and no part of others")
         return await self._below(request, "/".join(segments[2:]))
 
     async def _below(self, request: Request, name: str) -> Response | Stream:
