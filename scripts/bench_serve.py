@@ -44,11 +44,12 @@ class Units:
         pairs = (*tags.items(), ("Data-Protocol", "ao"), ("Variant", "ao.TN.1"))
         return DataItem.sign(self._wallet, target, tags_of(pairs), data.encode())
 
-    def exchange(self, count: int) -> list[float]:
+    def lines(self, count: int) -> list[DataItem]:
+        """Signed lines, made before the clock runs: a signature takes longer than an answer."""
+        return [self.item(self.process, "1+1", Type="Message", Action="Eval") for _ in range(count)]
+
+    def exchange(self, lines: list[DataItem]) -> list[float]:
         """Seconds of `POST /` and `GET /result`, one after the other on one connection."""
-        lines = [
-            self.item(self.process, "1+1", Type="Message", Action="Eval") for _ in range(count)
-        ]
         mu, cu = connect(self.mu), connect(self.cu)
         times = []
         for line in lines:
@@ -69,7 +70,8 @@ class Units:
 
     def crowd(self, clients: int, count: int) -> float:
         """Exchanges a second of many clients."""
-        threads = [threading.Thread(target=self.exchange, args=(count,)) for _ in range(clients)]
+        lines = [self.lines(count) for _ in range(clients)]
+        threads = [threading.Thread(target=self.exchange, args=(own,)) for own in lines]
         start = time.perf_counter()
         for thread in threads:
             thread.start()
@@ -108,8 +110,8 @@ def serve(wallet: Wallet, folder: Path, summary: Summary) -> dict[str, Any]:
             starts.append(time.perf_counter() - begun)
     with aoshell() as facts:
         units = Units(facts["port"], facts["port"], wallet)
-        units.exchange(20)
-        exchanges = units.exchange(300)
+        units.exchange(units.lines(20))
+        exchanges = units.exchange(units.lines(300))
         process, result = units.process, f"/result/{units.last}?process-id={units.process}"
         report: dict[str, Any] = {
             "start": summary(starts),
@@ -181,8 +183,8 @@ def wao(wallet: Wallet, folder: Path, summary: Summary) -> dict[str, Any]:
                 line = running.stdout.readline(1 << 20)
             ports = json.loads(line)
             units = Units(ports["mu"], ports["cu"], wallet)
-            units.exchange(3)
-            exchanges = units.exchange(20)
+            units.exchange(units.lines(3))
+            exchanges = units.exchange(units.lines(20))
             per_s = round(20 / sum(exchanges), 1)
             return {"post_and_result": summary(exchanges) | {"per_s": per_s}}
         finally:

@@ -143,7 +143,7 @@ def soak(wallet: Wallet, folder: Path, report: Report) -> None:
     seconds = float(os.environ.get("SOAK_SECONDS", "3600"))
     with aoshell() as facts:
         units = Units(facts["port"], facts["port"], wallet)
-        units.exchange(50)
+        units.exchange(units.lines(50))
         paths = (
             f"/results/{units.process}?sort=DESC&limit=5",
             f"/result/{units.last}?process-id={units.process}",
