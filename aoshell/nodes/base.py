@@ -211,6 +211,9 @@ class LocalVerbs(Protocol):
     async def export(self, process: str) -> bytes:
         """The content of a file with a process: log, results and modules."""
 
+    async def warnings(self, process: str) -> Sequence[str]:
+        """What a person should know before such a file is handed on, a sentence each."""
+
     async def restore(self, data: bytes, name: str = "", *, unique: bool = False) -> ProcessInfo:
         """Import an exported process (`.import`).
 

@@ -16,6 +16,7 @@ from aoshell import durable
 from aoshell.bounded import files
 from aoshell.errors import AoError
 from aoshell.home.folders import Settings
+from aoshell.nodes.local.forked import withheld
 from aoshell.nodes.local.history import dumping, parts
 from aoshell.nodes.local.history.loading import Loaded, load_node
 from aoshell.nodes.local.history.longwork import LongWork, Progress, run_in_thread
@@ -65,7 +66,8 @@ async def dump(settings: Settings, file: str) -> dict[str, Any]:
     ):
         header = dumping.read_header(now)
         left_out = dumping.count_left_out(now, header)
-        known = [*_of_forks(dumping.read_forks(now)), *_of_uploads(left_out)]
+        held = await run_in_thread(lambda _progress: withheld.warnings(now), lambda _count: None)
+        known = [*_of_forks(dumping.read_forks(now)), *_of_uploads(left_out), *held]
         write = partial(_write, now, header, file)
         written = await _shown("dump", file, header["messages"], write)
     return header | {"bytes": written, "notes": known}

@@ -17,8 +17,10 @@ from served_node import COUNTER, ServedNode, served
 from test_forks import counted, forked, home, settings
 from test_gateway import signed as transaction
 
-from aoshell.errors import AoError
+from aoshell.nodes.local.forked.withheld import Elsewhere
 from aoshell.nodes.local.history import parts
+from aoshell.nodes.local.history.loading import load_node
+from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.network import verbs
 from aoshell.nodes.values import WithheldError
 from aoshell.protocol.ans104 import DataItem
@@ -26,7 +28,7 @@ from aoshell.protocol.bundle import TAGS, Bundle
 from aoshell.protocol.encoding import unb64url
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
-from aoshell.states.working import dump
+from aoshell.states.working import dump, load
 
 DOCS = Path(__file__).parents[2] / "docs" / "serve.md"
 QUERY = """query($ids: [ID!], $owners: [String!], $after: String) {
@@ -157,29 +159,57 @@ def heads(path: str) -> Iterable[dict[str, str]]:
     return ({}, AS_JSON, BY_CODEC) if by_id else ({}, AS_JSON) if "schedule" in path else ({},)
 
 
+async def walk(secrets: Secrets) -> None:
+    """Ask all paths, and assert that none gives a signature out."""
+    here = secrets.here
+    messages = [*secrets.uploads.values(), *secrets.assigned]
+    walked = paths([secrets.fork, secrets.other], messages)
+    assert len(walked) > 200
+    statuses = set[int]()
+    for path in walked:
+        for head in heads(path):
+            answer = await here.client.get(path, headers=head)
+            statuses.add(answer.status_code)
+            assert not secrets.found_in(answer.content), (path, head)
+            assert not secrets.found_in(repr(answer.headers).encode()), (path, head)
+    assert {200, 403, 404} <= statuses and 500 not in statuses
+
+
+async def query(secrets: Secrets, wallet: Wallet) -> None:
+    """Ask a gateway for all of them, and assert that it lists them without a signature."""
+    messages = [*secrets.uploads.values(), *secrets.assigned]
+    for given in ({"ids": messages}, {"owners": [wallet.address]}):
+        answer = await secrets.here.client.post(
+            "/graphql", json={"query": QUERY, "variables": given}
+        )
+        assert not secrets.found_in(answer.content)
+        edges = answer.json()["data"]["transactions"]["edges"]
+        found = {edge["node"]["id"]: edge["node"] for edge in edges}
+        assert set(secrets.uploads.values()) <= set(found), "they are listed all the same"
+        own = [found[secrets.uploads[name]] for name in ("targeted", "tagged", "based")]
+        assert all(one["signature"] == one["owner"]["key"] == "" for one in own)
+
+
 @in_loop
 async def test_no_path_gives_a_signature_for_a_fork_out(folder: Path, wallet: Wallet) -> None:
     async with holding(folder, wallet) as secrets:
-        here = secrets.here
-        messages = [*secrets.uploads.values(), *secrets.assigned]
-        walked = paths([secrets.fork, secrets.other], messages)
-        assert len(walked) > 200
-        statuses = set[int]()
-        for path in walked:
-            for head in heads(path):
-                answer = await here.client.get(path, headers=head)
-                statuses.add(answer.status_code)
-                assert not secrets.found_in(answer.content), (path, head)
-                assert not secrets.found_in(repr(answer.headers).encode()), (path, head)
-        assert {200, 403, 404} <= statuses and 500 not in statuses
-        for given in ({"ids": messages}, {"owners": [wallet.address]}):
-            answer = await here.client.post("/graphql", json={"query": QUERY, "variables": given})
-            assert not secrets.found_in(answer.content)
-            edges = answer.json()["data"]["transactions"]["edges"]
-            found = {edge["node"]["id"]: edge["node"] for edge in edges}
-            assert set(secrets.uploads.values()) <= set(found), "they are listed all the same"
-            own = [found[secrets.uploads[name]] for name in ("targeted", "tagged", "based")]
-            assert all(one["signature"] == one["owner"]["key"] == "" for one in own)
+        await walk(secrets)
+        await query(secrets, wallet)
+
+
+@in_loop
+async def test_no_path_gives_it_out_once_the_fork_is_deleted(folder: Path, wallet: Wallet) -> None:
+    """It is valid where the process lives, whatever is here."""
+    async with holding(folder, wallet) as secrets:
+        await secrets.here.node.delete(secrets.fork)
+        await walk(secrets)
+        await query(secrets, wallet)
+    async with served(settings(folder / "here").state, wallet, key=wallet) as secrets.here:
+        await walk(secrets)
+        await query(secrets, wallet)
+        item = DataItem.sign(wallet, secrets.fork, (), b"four")
+        answer = await secrets.here.post(item, "/tx")
+        assert answer.status_code == 400 and "was a fork of a live process here" in answer.text
 
 
 @in_loop
@@ -314,9 +344,6 @@ async def test_what_an_older_dump_brings_is_withheld_too(
     folder: Path, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A dump with such uploads, written by an aoshell that did not know of this."""
-    from aoshell.nodes.local.forked.withheld import Elsewhere
-    from aoshell.states.working import load
-
     async with holding(folder, wallet) as secrets:
         pass
     file = folder / "whole.dump"
@@ -340,14 +367,166 @@ async def test_large_uploads_are_searched_beside_the_loop(
             assert not await leaks(secrets, id)
 
 
+ECHO = b"""
+Handlers.add("echo", "Echo", function(msg)
+  Send({ Target = Other, Data = msg.Data })
+end)
+"""
+
+
+@dataclass
+class Carried:
+    """A home in which a process was given an item for a fork as data, and has sent it on."""
+
+    here: ServedNode
+    fork: str
+    other: str
+    sent: str
+    form: str
+    signature: bytes
+
+
+FORMS = {
+    "raw": lambda raw: raw,
+    "base64": base64.b64encode,
+    "base64url": lambda raw: b"{'item': '" + base64.urlsafe_b64encode(raw) + b"'}",
+    "hex": lambda raw: raw.hex().encode(),
+    "HEX": lambda raw: b" " + raw.hex().upper().encode(),
+}
+
+
+@contextlib.asynccontextmanager
+async def carrying(folder: Path, wallet: Wallet, form: str) -> AsyncIterator[Carried]:
+    state = settings(folder / "here").state
+    async with served(folder / "there", wallet) as there:
+        fork = await counted(there, 0)
+        named = () if form != "hex" else tags_of([("Process", fork)])
+        own = DataItem.sign(wallet, "" if named else fork, named, b"one")
+        async with served(state, wallet, key=wallet) as here:
+            other = await here.spawn(ECHO + b'Other = "%s"' % fork.encode())
+            data = FORMS[form](own.raw)
+            sent = await here.send(other, data, Action="Echo")
+            assert (await here.result(other, sent))["Messages"][0]["Data"]
+        async with home(folder / "here") as node:
+            await forked(node, folder / "here", there, fork)
+    async with served(state, wallet, key=wallet) as here:
+        yield Carried(here, fork, other, sent, form, own.signature)
+
+
+@pytest.mark.parametrize("form", FORMS)
 @in_loop
-async def test_a_signature_is_given_again_once_the_fork_is_gone(
+async def test_an_item_in_data_is_found_however_it_is_written(
+    folder: Path, wallet: Wallet, form: str
+) -> None:
+    async with carrying(folder, wallet, form) as it:
+        secrets = Secrets(it.here, it.fork, it.other, {}, [], [it.signature])
+        for _ in range(2):
+            for path in paths([it.other], [it.sent]):
+                answer = await it.here.client.get(path)
+                assert not secrets.found_in(answer.content), path
+            answer = await it.here.client.get(f"/result/{it.sent}?process-id={it.other}")
+            assert answer.status_code == 403 and f"{it.sent} is not given out" in answer.text
+            if any(one.id == it.fork for one in await it.here.node.processes()):
+                await it.here.node.delete(it.fork)
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+@in_loop
+async def test_a_file_with_such_data_says_so_and_takes_the_rule_along(
+    folder: Path, wallet: Wallet, deleted: bool
+) -> None:
+    async with carrying(folder, wallet, "raw") as it:
+        node, name = it.here.node, it.fork if deleted else "twin"
+        if deleted:
+            await node.delete(it.fork)
+        (warning,) = await node.warnings(it.other)
+        assert f" has in its data an item that is signed for {name}, a live process" in warning
+        exported = await node.export(it.other)
+    file = folder / "whole.dump"
+    header = await dump(settings(folder / "here"), str(file))
+    assert warning in header["notes"]
+    await load(settings(folder / "loaded"), str(file))
+    async with home(folder / "imported") as node:
+        await node.restore(exported)
+    for where in ("loaded", "imported"):
+        async with served(settings(folder / where).state, wallet, key=wallet) as again:
+            answer = await again.client.get(f"/{it.other}?process-id={it.other}")
+            assert answer.status_code == 403, where
+
+
+@in_loop
+async def test_a_deleted_fork_that_comes_back_takes_nothing_signed(
     folder: Path, wallet: Wallet
 ) -> None:
-    """The items are the user's: nothing of them is thrown away."""
-    async with holding(folder, wallet) as secrets:
-        await secrets.here.node.delete(secrets.fork)
-        for id in secrets.uploads.values():
-            assert await leaks(secrets, id)
-        with pytest.raises(AoError):
-            await secrets.here.node.find(secrets.fork)
+    """Forked again, or imported as the process that it is where it lives."""
+    async with served(folder / "there", wallet) as there:
+        process = await counted(there, 1)
+        exported = await there.node.export(process)
+        async with home(folder / "here") as node:
+            await forked(node, folder / "here", there, process)
+            await node.delete(process)
+            await forked(node, folder / "here", there, process)
+            await node.delete(process)
+            await node.restore(exported)
+            assert await node.takes_unsigned(process)
+        async with served(settings(folder / "here").state, wallet, key=wallet) as here:
+            secrets = Secrets(here, process, process, {}, [], [])
+            page = (await here.client.get(f"/{process}?process-id={process}")).json()
+            there_page = (await there.client.get(f"/{process}?process-id={process}")).json()
+            for edge in there_page["edges"]:
+                secrets.signatures.append(unb64url(edge["node"]["message"]["signature"]))
+            assert len(page["edges"]) == len(secrets.signatures) > 2
+            assert not secrets.found_in(json.dumps(page).encode())
+            answer = await here.post(here.message(process, Action="Add"))
+            assert answer.status_code == 400 and "was a fork of a live process" in answer.text
+
+
+@in_loop
+async def test_the_process_itself_is_not_taken_for_a_fork(folder: Path, wallet: Wallet) -> None:
+    """A dump of a home that had it as a fork comes to the home that it was made in."""
+    async with served(folder / "there", wallet) as there:
+        process = await counted(there, 1)
+        async with home(folder / "here") as node:
+            await forked(node, folder / "here", there, process)
+            await node.delete(process)
+    file = folder / "here.dump"
+    await dump(settings(folder / "here"), str(file))
+    store = Store(folder / "there")
+    try:
+        load_node(store, [file.read_bytes()], lambda _count: None)
+        assert process not in Elsewhere.of(store)
+    finally:
+        store.close()
+
+
+@in_loop
+async def test_a_removed_stand_in_is_remembered(folder: Path, wallet: Wallet) -> None:
+    async with served(folder, wallet, key=wallet) as here:
+        address = "m" * 42 + "w"
+        item = DataItem.sign(wallet, address, (), b"one")
+        assert (await here.post(item, "/tx")).status_code == 200
+        await here.node.workbench.mock(address, COUNTER.encode(), "stand-in")
+        await here.node.delete(address)
+        secrets = Secrets(here, address, address, {"one": item.id}, [], [item.signature])
+        assert not await leaks(secrets, item.id)
+        await here.node.workbench.mock(address, COUNTER.encode(), "stand-in")
+        assert (await here.post(here.message(address, Action="Add"))).status_code == 202
+
+
+@in_loop
+async def test_it_is_known_at_every_step_of_a_deletion(folder: Path, wallet: Wallet) -> None:
+    """A kill leaves what one of these transactions has left."""
+    async with served(folder / "there", wallet) as there:
+        process = await counted(there, 2)
+        async with home(folder / "here") as node:
+            await forked(node, folder / "here", there, process)
+    store = Store(settings(folder / "here").state)
+    try:
+        row = store.process(process)
+        assert row is not None
+        while store.forget(row.number, 0, 1):
+            with store.unchanging() as seen:
+                assert process in Elsewhere.of(seen)
+        assert store.process(process) is None and process in Elsewhere.of(store)
+    finally:
+        store.close()

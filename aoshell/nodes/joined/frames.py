@@ -18,7 +18,7 @@ from typing import NamedTuple
 from aoshell import __version__
 from aoshell.nodes.joined.faults import JoinError
 
-FORMAT = 3  # of frames, verbs and values; only equal ones talk to each other
+FORMAT = 4  # of frames, verbs and values; only equal ones talk to each other
 CHUNK = 64 << 10  # bytes of a frame, so that a short answer need not wait for a long one
 LARGEST = (1 << 30) + (1 << 20)  # bytes of a payload: an exported process and what is around it
 PARTIAL = LARGEST + (64 << 20)  # bytes of all payloads of one peer that are not whole yet

@@ -214,6 +214,9 @@ class HomeNode:
     async def export(self, process: str) -> bytes:
         return await self._reach.call(verbs.EXPORT, process)
 
+    async def warnings(self, process: str) -> Sequence[str]:
+        return await self._reach.call(verbs.WARNINGS, process)
+
     async def restore(self, data: bytes, name: str = "", *, unique: bool = False) -> ProcessInfo:
         return await self._reach.call(verbs.RESTORE, data, name, unique)
 

@@ -146,6 +146,7 @@ SET_LIMITS = Verb[None]("set_limits", tuple[Limits], None)
 UNDELIVERED = _many("undelivered", tuple[str | None], Undelivered)
 VERIFY_LOG = _many("verify_log", _TEXT, str)
 EXPORT = Verb[bytes]("export", _TEXT, bytes)
+WARNINGS = _many("warnings", _TEXT, str)
 RESTORE = _once("restore", tuple[bytes, str, bool], ProcessInfo, bench=False)
 RENAME = Verb[ProcessInfo]("rename", _TEXTS, ProcessInfo)
 DELETE = Verb[None]("delete", _TEXT, None, again=False)
@@ -170,7 +171,21 @@ VERBS: Mapping[str, Verb[Any]] = {
     for verb in (
         *(SPAWN, SEND, RESULT, RESULTS, DRYRUN, SLOTS, SCHEDULE, UPLOAD, FETCH, INFO, PROCESSES),
         *(FIND, KNOWS, SETTLED, IDLE, CLOCK, WATCH, NOW, CANCEL, SET_LIMITS, UNDELIVERED),
-        *(VERIFY_LOG, EXPORT, RESTORE, RENAME, DELETE, FORK, UNDO, AT, MARK, MARKS, WARP, TICK),
+        *(
+            VERIFY_LOG,
+            EXPORT,
+            WARNINGS,
+            RESTORE,
+            RENAME,
+            DELETE,
+            FORK,
+            UNDO,
+            AT,
+            MARK,
+            MARKS,
+            WARP,
+            TICK,
+        ),
         *(PAUSE, QUEUED, STEP, MOCK, TRACE, FIND_MESSAGES, SAY, TAKES_UNSIGNED, RERUN),
     )
 }

@@ -113,7 +113,7 @@ class Intake:
         """Schedule a signed message, durably. Raises AoError."""
         if first := self._store.signed_in(process.number, item.id):
             return first
-        if self._origins.of(process.number) is not None:
+        if self._origins.takes_no_signed(process):
             if first := self._scheduled(process, item.id):
                 return first
             self._origins.check_signed(process, is_item=isinstance(item, DataItem))
@@ -175,7 +175,7 @@ class Intake:
         arrival = dump_signed(
             item.sent if isinstance(item, HttpItem) else item, client or CLIENT.get()
         )
-        if self._origins.of(process.number) is not None:
+        if self._origins.takes_no_signed(process):
             # Whoever gets the home could post what was signed for a fork: it is not kept.
             arrival = arrival._replace(signed=None)
         logged = self._scheduler.assign(

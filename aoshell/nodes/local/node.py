@@ -16,6 +16,7 @@ from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.events import EventSubscription, Sink
 from aoshell.nodes.local.fetching import Fetch
 from aoshell.nodes.local.fixed import Fixed
+from aoshell.nodes.local.forked import withheld
 from aoshell.nodes.local.history import transfer
 from aoshell.nodes.local.history.longwork import run_in_thread
 from aoshell.nodes.local.log import form
@@ -371,6 +372,11 @@ class LocalNode:
             return await run_in_thread(
                 lambda progress: b"".join(transfer.export_process(now, row, progress)), seen
             )
+
+    async def warnings(self, process: str) -> Sequence[str]:
+        row = self._engine.processes.look_up(process)
+        with self._engine.store.unchanging() as now:
+            return await asyncio.to_thread(withheld.warnings, now, row.number)
 
     async def restore(self, data: bytes, name: str = "", *, unique: bool = False) -> ProcessInfo:
         engine = self._engine

@@ -12,9 +12,8 @@ from functools import partial
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.local.engine import Engine
-from aoshell.nodes.local.forked.withheld import MOCK
 from aoshell.nodes.local.history.longwork import Progress, run_in_thread
-from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log import elsewhere, form
 from aoshell.nodes.local.log.rows import Batch, Computed, Logged, ProcessRow
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.replay import Replay
@@ -186,7 +185,7 @@ class LocalWorkbench:
         module = engine.modules.check(source, "")
         engine.modules.keep(module)
         tags = ["Data-Protocol", "ao", "Type", "Process", "Module", module.id, "Name", name]
-        tags += ["Authority", engine.address, MOCK, "true"]
+        tags += ["Authority", engine.address, elsewhere.MOCK, "true"]
         row = engine.processes.create(id, module.id, owner=engine.address, tags=tags, name=name)
         body = [id, engine.address, engine.address, id, "", "", "", *tags]
         logged = engine.scheduler.assign(row.number, id, form.dump_wire(body))

@@ -137,13 +137,15 @@ async def export(session: Session, given: Given) -> CommandOutput:
     """Write the attached process to a file, for .import.
 
     The file holds its log, its results and the modules that it runs."""
-    data = await local_verbs(session).export(session.attached.id)
+    local = local_verbs(session)
+    data = await local.export(session.attached.id)
+    warnings = await local.warnings(session.attached.id)
     path = Path(given["FILE"]).expanduser()
     await asyncio.to_thread(write_new_file, path, data, "export")  # a disk may take its time
     return CommandOutput(
-        {"file": str(path), "bytes": len(data)},
+        {"file": str(path), "bytes": len(data), "warnings": list(warnings)},
         text=f"{path}: {format_size(len(data))}",
-        note=fork_text(session.attached),
+        note="\n".join(filter(None, (fork_text(session.attached), *warnings))),
     )
 
 

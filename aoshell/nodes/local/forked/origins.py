@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.local.forked.memories import Coming, Memories
-from aoshell.nodes.local.forked.withheld import Elsewhere, is_mock
+from aoshell.nodes.local.forked.withheld import Elsewhere
 from aoshell.nodes.local.log.checkpoint import Checkpoint
 from aoshell.nodes.local.log.rows import OF_UNIT, Logged, Origin, ProcessRow
 from aoshell.nodes.local.log.store import Store
@@ -43,14 +43,13 @@ class Origins:
         self._store = store
         self.memories = Memories(store.folder)
         self._known: dict[int, Origin | None] = {}
-        self._mocks: dict[int, bool] = {}
         self._elsewhere = Elsewhere(())
         self._elsewhere_of = (0, -1)
         self.accept_signed = False
 
     @property
     def elsewhere(self) -> Elsewhere:
-        """The processes that others run under the same ids."""
+        """The processes that others run under the same ids, also of those deleted here."""
         (newest,) = self._store.select_one("SELECT max(number) FROM processes")
         now = newest or 0, self._store.cuts  # what comes raises the one, what goes the other
         if now != self._elsewhere_of:
@@ -66,7 +65,6 @@ class Origins:
     def forget_all(self) -> None:
         """Read them again: a number may be given to another process."""
         self._known.clear()
-        self._mocks.clear()
 
     def is_foreign(self, logged: Logged) -> bool:
         """Whether a message was scheduled elsewhere, so that what it sends was delivered there."""
@@ -122,13 +120,12 @@ class Origins:
 
     def takes_unsigned(self, process: ProcessRow) -> bool:
         """Whether nothing may be signed for a process: another one has its id elsewhere."""
-        return self.of(process.number) is not None or self._is_mock(process)
+        return process.id in self.elsewhere
 
-    def _is_mock(self, process: ProcessRow) -> bool:
-        if process.number not in self._mocks:
-            first = self._store.at_slot(process.number, 0)
-            self._mocks[process.number] = first is not None and is_mock(first[0].body)
-        return self._mocks[process.number]
+    def takes_no_signed(self, process: ProcessRow) -> bool:
+        """Whether a process takes no signed message: it is a fork, or one of its id was here."""
+        elsewhere = self.elsewhere
+        return process.id in elsewhere and process.id not in elsewhere.stand_ins
 
     def form_of(self, process: int) -> str:
         """The form of messages that are scheduled on a process here."""
@@ -136,19 +133,18 @@ class Origins:
         return OF_UNIT if origin is not None and origin.module else ""
 
     def check_signed(self, process: ProcessRow, *, is_item: bool) -> None:
-        """Raise AoError where a fork does not take a signed message."""
-        name = process.name or process.id
+        """Raise AoError where a process that `takes_no_signed` does not take a message."""
         if not self.accept_signed:
             raise AoError(
-                f"{name} is a fork of a live process, and this message is signed: whoever has it"
-                " could post it there",
+                f"{self._told(process.id)}, and this message is signed: whoever has it could post"
+                " it there",
                 stage="message",
                 hint="lines and .send at the prompt go to it unsigned; serve --accept-signed takes"
                 " signed ones, too",
             )
         if not is_item:
             raise AoError(
-                f"{name} is a fork, and takes ANS-104 items only",
+                f"{self._told(process.id)}, and takes ANS-104 items only",
                 stage="message",
                 hint="sign it as one",
             )
@@ -171,10 +167,12 @@ class Origins:
 
     def _told(self, id: str) -> str:
         row = self._store.process(id)
-        assert row is not None
-        is_fork = self.of(row.number) is not None
-        what = "is a fork of" if is_fork else "stands in for"
-        return f"{row.name or id} {what} a live process"
+        name = row.name or id if row else id
+        if row and self.of(row.number) is not None:
+            return f"{name} is a fork of a live process"
+        if id in self.elsewhere.stand_ins:
+            return f"{name} stands in for a live process"
+        return f"{name} was a fork of a live process here, or stood in for one"
 
     def check_cut(self, process: ProcessRow, slot: int) -> None:
         """Raise UsageError where a slot from elsewhere would be taken back."""

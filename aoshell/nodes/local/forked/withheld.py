@@ -3,15 +3,18 @@
 A fork and a stand-in (`.mock`) have the id of a process that others run. What a wallet has signed
 for that id is valid there, and whoever gets it could post it. A home may have such an item though
 nothing here signs one: it was uploaded, or assigned to another process, before the fork was made.
+It stays valid there once the fork is deleted, so the home keeps the ids of those that are gone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from typing import NamedTuple
 
 from aoshell.errors import AoError
-from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log import elsewhere, form
 from aoshell.nodes.local.log.reading import Reader
 from aoshell.nodes.local.log.rows import Logged, Upload
 from aoshell.nodes.local.log.signed import load_signed, load_upload
@@ -19,34 +22,38 @@ from aoshell.nodes.transaction import Transaction
 from aoshell.nodes.values import HttpMessage, Signed
 from aoshell.protocol.encoding import unb64url
 
-MOCK = "Mock"  # the tag of a stand-in
-
 _NAMES = ("target", "process")  # of tags and header fields that say whom a message is for
 _PRESENT = b"\1"  # in front of the target of an item (ANS-104)
 _TAGGED = tuple(name.encode() + b"v" for name in _NAMES)  # then a value of 43 characters (Avro)
 _BEFORE = max(map(len, _TAGGED))  # bytes
+_LENGTH = b"V"  # of such a value, as it stands in front of it
+_SMALLEST = 148  # bytes of an item with a target: a signature of 64, a key of 32
 
 
 class Elsewhere:
-    """The ids of a home's processes that others run under the same ids."""
+    """The ids of a home's processes that others run under the same ids, also of those deleted.
 
-    def __init__(self, ids: Iterable[str]) -> None:
-        self._ids = frozenset(ids)
+    Attributes:
+        stand_ins: those of stand-ins that are here.
+    """
+
+    def __init__(self, ids: Iterable[str], stand_ins: Iterable[str] = ()) -> None:
+        self.stand_ins = frozenset(stand_ins)
+        self._ids = self.stand_ins.union(ids)
+        self._encoded = {id: tuple(_encoded_forms(id)) for id in self._ids}
 
     @classmethod
     def of(cls, reader: Reader) -> Elsewhere:
         """Those of a database. Raises AoError where it cannot be read."""
-        forks = reader.select("SELECT id FROM processes JOIN origins ON process = number")
-        mocks = reader.select(
-            "SELECT p.id, l.body FROM processes p JOIN log l ON l.process = p.number "
-            "WHERE l.slot = 0 AND l.tick = 0 AND instr(l.body, ?)",
-            f'"{MOCK}"'.encode(),
-        )
-        return cls([*(id for (id,) in forks), *(id for id, body in mocks if is_mock(body))])
+        ids = [*elsewhere.forks(reader), *elsewhere.gone(reader)]
+        return cls(ids, elsewhere.stand_ins(reader))
 
     def __bool__(self) -> bool:
         """Whether there are any."""
         return bool(self._ids)
+
+    def __contains__(self, id: str) -> bool:
+        return id in self._ids
 
     def addressee(self, signed: Signed | Transaction) -> str:
         """Which of these a signed message is for, "" for none.
@@ -66,9 +73,11 @@ class Elsewhere:
         """Which of these an item in some data is for, "" for none.
 
         The data is searched for the ids as items have them, so that bundles in bundles, and items
-        that cannot be read here, are found, too.
+        that cannot be read here, are found, too; also in base64 and hexadecimal.
         """
-        return next((id for id in self._ids if _is_addressed(data, id)), "")
+        if len(data) < _SMALLEST:
+            return ""
+        return next((id for id in self._ids if self._is_addressed(data, id)), "")
 
     def stripped(self, logged: Logged, fork_point: int | None) -> Logged:
         """A message as a file may have it.
@@ -95,21 +104,85 @@ class Elsewhere:
             return bool(self.within(upload.signed) or self.addressee(load_upload(upload)))
         return False
 
+    def in_texts(self, bodies: Iterable[bytes]) -> str:
+        """As `within`, of any text of messages or results as the log stores them."""
+        texts = (text for body in bodies for text in form.load_wire(body) if type(text) is str)
+        return next(filter(None, (self.within(text.encode("latin-1")) for text in texts)), "")
 
-def is_mock(body: bytes) -> bool:
-    """Whether a definition, as the log stores it, is that of a stand-in."""
-    return form.find_tag(form.load_wire(body)[form.TAGS :], MOCK) == "true"
+    def _is_addressed(self, data: bytes, id: str) -> bool:
+        """Whether some bytes have a target or a tag, as an item has them, that names a process."""
+        if any(data.find(one) >= 0 for one in self._encoded[id]):
+            return True
+        name = id.encode()
+        at = data.find(name)
+        while at >= 0:
+            if data[max(0, at - _BEFORE) : at].lower().endswith(_TAGGED):
+                return True
+            at = data.find(name, at + 1)
+        return False
 
 
-def _is_addressed(data: bytes, id: str) -> bool:
-    """Whether some bytes have a target or a tag, as an item has them, that names a process."""
+class Holding(NamedTuple):
+    """A message that has, in what it brought or sent, an item for a process of `Elsewhere`."""
+
+    process: int
+    slot: int
+    own: str  # whom the item is for
+
+
+def holding(reader: Reader, process: int = 0) -> Iterator[Holding]:
+    """Such messages of a process, or of all. Those up to a fork point are public, and no such.
+
+    Raises:
+        AoError: the database cannot be read.
+    """
+    known = Elsewhere.of(reader)
+    if not known:
+        return
+    forks = dict(reader.select("SELECT process, slot FROM origins"))
+    rows = reader.stream(
+        "SELECT l.process, l.slot, l.body, r.body FROM log l LEFT JOIN results r USING (seq) "
+        "WHERE ?1 IN (0, l.process) ORDER BY l.seq",
+        process,
+    )
+    for number, slot, *bodies in rows:
+        if slot > forks.get(number, -1) and (own := known.in_texts(filter(None, bodies))):
+            yield Holding(number, slot, own)
+
+
+def warnings(reader: Reader, process: int = 0) -> list[str]:
+    """What a person should know before a file with a process, or with all, is handed on.
+
+    Raises:
+        AoError: the database cannot be read.
+    """
+    found = holding(reader, process)
+    if (first := next(found, None)) is None:
+        return []
+    row, own = reader.process_numbered(first.process), reader.process(first.own)
+    more = sum(1 for _ in found)
+    others = f", and so {'has' if more == 1 else 'have'} {more:,} more" if more else ""
+    return [
+        f"slot {first.slot} of {row.name or row.id} has in its data an item that is signed for"
+        f" {(own and own.name) or first.own}, a live process{others}: whoever gets the file could"
+        " post it there"
+    ]
+
+
+def _encoded_forms(id: str) -> Iterator[bytes]:
+    """The target and the value of a tag that name a process, as bytes and texts have them.
+
+    Bytes have the target only: whether a value belongs to a tag that counts is seen before it.
+    """
+    values = [_LENGTH + id.encode()]
     with suppress(ValueError):  # the address of a stand-in may be one that no item can have
-        if data.find(_PRESENT + unb64url(id)) >= 0:
-            return True
-    name = id.encode()
-    at = data.find(name)
-    while at >= 0:
-        if data[max(0, at - _BEFORE) : at].lower().endswith(_TAGGED):
-            return True
-        at = data.find(name, at + 1)
-    return False
+        values.append(_PRESENT + unb64url(id))
+        yield values[-1]
+    for value in values:
+        yield value.hex().encode()
+        yield value.hex().upper().encode()
+        for skipped in range(3):  # where three bytes become four characters
+            first = -(-8 * skipped // 6)  # character that has bits of the value only
+            end = 8 * (skipped + len(value)) // 6
+            for encode in (b64encode, urlsafe_b64encode):
+                yield encode(bytes(skipped) + value)[first:end]

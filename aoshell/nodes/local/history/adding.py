@@ -8,7 +8,8 @@ deletes at its next start what was written under that number.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.history.longwork import LongWork
@@ -68,12 +69,14 @@ class Adding:
         entries: Entries,
         origin: Origin | None = None,
         modules: Modules = (),
+        facts: Mapping[str, int | str] = MappingProxyType({}),
     ) -> ProcessRow:
         """Write a process and its log, under numbers of this node, and compute what has no result.
 
         Args:
             origin: where it was forked from.
             modules: that come with it.
+            facts: that the home keeps with it.
 
         Raises:
             AoError: it is here already, or cannot be written; nothing is left of it.
@@ -81,13 +84,18 @@ class Adding:
         async with self._turn:
             self.check_new(row.id)
             try:
-                return await self._add(row, entries, origin, modules)
+                return await self._add(row, entries, origin, modules, facts)
             except BaseException:
                 self._forget()
                 raise
 
     async def _add(
-        self, row: ProcessRow, entries: Entries, origin: Origin | None, modules: Modules
+        self,
+        row: ProcessRow,
+        entries: Entries,
+        origin: Origin | None,
+        modules: Modules,
+        facts: Mapping[str, int | str],
     ) -> ProcessRow:
         row = row._replace(number=self._scheduler.new_process())
         # Messages without a result come with the process: a start would compute them before that.
@@ -108,6 +116,7 @@ class Adding:
             batch.log += self._batch(row, entries[known:]).log
             batch.processes.append(row)
             batch.modules += modules
+            batch.facts |= facts
             if origin is not None:  # in the same transaction: without it, all would be delivered
                 batch.origins.append(origin._replace(process=row.number))
             batch.computed_to = done

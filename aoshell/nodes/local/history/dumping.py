@@ -3,8 +3,9 @@
 The header, modules with their names, processes, a few facts about them; then all logs in the one
 order in which the node took their messages, each message with its result and what was kept of its
 outbox, and signed uploads where they came between. What is signed for a fork of a live process is
-left out: the uploads, and the signatures of messages. Numbers are those of the database: `loading`
-gives others, in the same order. Keys and tokens are never read.
+left out: the uploads, and the signatures of messages. Data stays as it is; `withheld.warnings` says
+what it holds, and the ids of forks that are gone come along. Numbers are those of the database:
+`loading` gives others, in the same order. Keys and tokens are never read.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from aoshell.nodes.local.history import parts, records
 from aoshell.nodes.local.history.longwork import Progress
 from aoshell.nodes.local.intake import WALLETS
 from aoshell.nodes.local.keeping import PAUSED
+from aoshell.nodes.local.log import elsewhere as ids
 from aoshell.nodes.local.log.reading import LOGGED, pair, prefixed
 from aoshell.nodes.local.log.rows import ADDING, Computed, Kept, Logged, Origin, Upload
 from aoshell.nodes.local.log.schema import VERSION
@@ -131,6 +133,8 @@ def _records(
     for row in rows:
         if found := marks.of(row.id):
             yield {"marks": [row.id, found]}
+    if gone := ids.gone(store):
+        yield {"elsewhere": gone}
     yield from _messages(store, progress)
 
 

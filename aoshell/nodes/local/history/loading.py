@@ -53,7 +53,8 @@ NAMED = 6  # collisions that an error lists
 
 # Records by their kinds, in the order in which they come; those of the log come mixed.
 _ORDER = {"state": 0, "module": 1, "name": 2, "process": 3, "origin": 4, "memory": 5, "marks": 6}
-_LOG = {"message": 7, "upload": 7, "kept": 7}
+_ORDER["elsewhere"] = 7
+_LOG = {"message": 8, "upload": 8, "kept": 8}
 _HEADER = {
     *("aoshell", "node", "time", "ahead", "wallets", "paused"),
     *("processes", "modules", "messages", "uploads"),
@@ -135,6 +136,7 @@ class _Loading:
             "origin": self._origin,
             "memory": self._memory,
             "marks": self._mark,
+            "elsewhere": self._elsewhere,
             "upload": self._upload,
             "kept": self._keep,
         }
@@ -267,6 +269,9 @@ class _Loading:
         texts = all(type(name) is str and is_count(slot) for name, slot in names.items())
         demand(texts, "a mark is none")
         self._marks[process_id] = names
+
+    def _elsewhere(self, record: list[str]) -> None:
+        self._batch.facts |= records.read_elsewhere(self._store, record)
 
     def _upload(self, record: dict[str, Any]) -> None:
         upload = Upload(**record | {"signed": records.bytes_of(record["signed"])})

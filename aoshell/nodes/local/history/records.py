@@ -12,7 +12,7 @@ from typing import Any
 from aoshell.bounded import jsontext
 from aoshell.nodes.local import cron
 from aoshell.nodes.local.forked.memories import Coming, Memories
-from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log import elsewhere, form
 from aoshell.nodes.local.log.rows import (
     CHAINS,
     FORMS,
@@ -23,6 +23,7 @@ from aoshell.nodes.local.log.rows import (
     ProcessRow,
 )
 from aoshell.nodes.local.log.schema import MEMORY_BEFORE_2
+from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.modules import WASM_MAGIC
 from aoshell.protocol.encoding import has_id_form
 from aoshell.sandbox import environment
@@ -137,6 +138,17 @@ def read_memory(memories: Memories | Coming, digest: str, content: str) -> str:
     demand(type(digest) is str, "the SHA-256 of a memory is none")
     memories.put_packed(digest, b64decode(content, validate=True))
     return digest
+
+
+def read_elsewhere(store: Store, record: list[str]) -> dict[str, int | str]:
+    """What a home keeps of ids that forks had, in its table of facts. Raises ValueError.
+
+    A process of such an id that was made in that home is the live one.
+    """
+    ids = all(type(one) is str and has_id_form(one) for one in record)
+    demand(type(record) is list and ids, "an id of a fork is none")
+    here = {row.id for row in map(store.process, record) if row and not store.origin(row.number)}
+    return elsewhere.facts_of([one for one in record if one not in here])
 
 
 def read_module(module_id: str, kind: str, content: str) -> tuple[str, str, bytes]:

@@ -2,7 +2,8 @@
 
 JSON lines, compressed: a header, the modules, then the log with its results. Ids and contents do
 not change. What belongs to other processes is left out: who caused a message, what was not
-delivered. So are signatures for forks of live processes. An import refuses a small file that
+delivered. So are signatures for forks of live processes; where its data holds such an item, the
+ids of the forks go along. An import refuses a small file that
 unpacks to very much, so a log that compresses that well gets a filler as its last record, which an
 import skips.
 """
@@ -23,7 +24,7 @@ from aoshell.bounded.sizes import size
 from aoshell.errors import AoError
 from aoshell.nodes.local.authority import AUTO, fixed_authority
 from aoshell.nodes.local.forked.memories import Coming, Memories
-from aoshell.nodes.local.forked.withheld import Elsewhere
+from aoshell.nodes.local.forked.withheld import Elsewhere, holding
 from aoshell.nodes.local.history import records
 from aoshell.nodes.local.history.adding import Adding
 from aoshell.nodes.local.history.longwork import LongWork, Progress, run_in_thread
@@ -103,6 +104,8 @@ def _records(
             yield {"module": [module_id, found[0], records.text_of(found[1])]}
     if origin is not None and origin.memory:
         yield records.of_memory(Memories(store.folder), origin.memory)
+    if held := sorted({one.own for one in holding(store, row.number)}):
+        yield {"elsewhere": held}
     elsewhere = Elsewhere.of(store)
     for number, (logged, computed) in enumerate(store.entries(row.number)):
         progress(number)
@@ -163,9 +166,10 @@ async def import_process(
         raise _no_export()
     try:
         with work.seen("import", size(len(data))) as seen:
-            row, modules, entries, origin = await run_in_thread(
+            row, modules, entries, origin, elsewhere = await run_in_thread(
                 partial(_read, data, memories), seen
             )
+        facts = records.read_elsewhere(store, elsewhere)
     except DAMAGED as error:
         raise _damaged(error) from error
     adding.check_new(row.id)
@@ -186,7 +190,7 @@ async def import_process(
     if kinds[row.environment] != "environment":  # a worker would take its text for an archive
         raise _damaged(ValueError("its environment is a module of another kind"))
     brought = [(*module, row.created) for module in modules]
-    return await adding.add(row, entries, origin, brought)
+    return await adding.add(row, entries, origin, brought, facts)
 
 
 _MAGICS = (MAGIC, FORKED)
@@ -195,9 +199,13 @@ _Entries = list[tuple[Logged, Computed | None]]
 
 def _read(
     data: bytes, memories: Coming, progress: Progress
-) -> tuple[ProcessRow, list[tuple[str, str, bytes]], _Entries, Origin | None]:
-    """Process, modules, log, origin. Each record is dropped once it is read: they may be large."""
+) -> tuple[ProcessRow, list[tuple[str, str, bytes]], _Entries, Origin | None, list[str]]:
+    """Process, modules, log, origin, ids of other forks.
+
+    Each record is dropped once it is read: they may be large.
+    """
     row, modules, entries = None, list[tuple[str, str, bytes]](), _Entries()
+    elsewhere: list[str] = []
     origin: Origin | None = None
     kept = set[str]()
     for line in _records_of(data):
@@ -210,6 +218,8 @@ def _read(
             row = records.read_process(record["process"])
         elif "memory" in record:
             kept.add(records.read_memory(memories, *record["memory"]))
+        elif "elsewhere" in record:
+            elsewhere = record["elsewhere"]
         elif "module" in record:
             modules.append(records.read_module(*record["module"]))
         elif "message" in record:
@@ -222,7 +232,7 @@ def _read(
         not (origin and origin.memory) or origin.memory in kept, "the memory of a fork is missing"
     )
     _check(entries, origin)
-    return row, modules, entries, origin
+    return row, modules, entries, origin, elsewhere
 
 
 def _records_of(data: bytes) -> Iterator[bytes]:

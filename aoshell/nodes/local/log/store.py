@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from aoshell.nodes.local.log import database
+from aoshell.nodes.local.log import database, elsewhere
 from aoshell.nodes.local.log.lock import HomeLock, lock_folder
 from aoshell.nodes.local.log.reading import CUTS, LOGGED, LOWEST, MOST_CUTS, PROCESS, Reader
 from aoshell.nodes.local.log.rows import Batch, Logged, Origin, ProcessRow
@@ -178,13 +178,19 @@ class Store(Reader):
         """Delete the last messages of a process, from a slot on and at most so many; how many.
 
         Their results and what they left go with them, and behind slot 0 the process itself. What
-        remains is at any time a log that has an end.
+        remains is at any time a log that has an end. That others run a process of that id, too,
+        stays known.
         """
         last = (
             "(SELECT seq FROM log WHERE process = ? AND slot >= ? "
             "ORDER BY slot DESC, tick DESC LIMIT ?)"
         )
         with self._transaction() as db:
+            if slot == 0:
+                row = db.execute("SELECT id FROM processes WHERE number = ?", (process,)).fetchone()
+                if row and row[0] in (*elsewhere.forks(self), *elsewhere.stand_ins(self)):
+                    for key, value in elsewhere.facts_of(row).items():
+                        self._set_meta(key, value)
             args = (process, slot, most)
             (lowest,) = db.execute(f"SELECT min(seq) FROM {last}", args).fetchone()
             # Numbers are given again: what is known of those that go must not hide the next.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from aoshell.errors import UsageError
 from aoshell.nodes.glances import HopPage, Overview, Progress, Use
@@ -40,8 +41,30 @@ class LocalGlances:
             if len(entries) == limit or size > largest:
                 return EntryPage(tuple(entries), True)
             size += len(logged.body) + (len(computed.body) if computed else 0)
-            entries.append(form.load_entry(row.id, logged, computed))
+            entries.append(self._given(form.load_entry(row.id, logged, computed)))
         return EntryPage(tuple(entries), False)
+
+    def _given(self, entry: LogEntry) -> LogEntry:
+        """A message with its result, a sentence in place of what has an item for a fork in it."""
+        elsewhere, result = self._engine.origins.elsewhere, entry.result
+
+        def given(data: bytes) -> bytes:
+            own = elsewhere.within(data)
+            return (
+                self._engine.origins.withheld(entry.message.id, own).what.encode() if own else data
+            )
+
+        if not elsewhere:
+            return entry
+        message = replace(entry.message, data=given(entry.message.data))
+        if result is not None:
+            output = given(result.output.encode("utf-8", "surrogateescape"))
+            result = replace(
+                result,
+                output=output.decode("utf-8", "surrogateescape"),
+                messages=tuple(replace(sent, data=given(sent.data)) for sent in result.messages),
+            )
+        return LogEntry(message, result)
 
     async def use(self, process: str, slots: int, parts: int) -> Sequence[Use]:
         row = self._engine.processes.look_up(process)

@@ -167,7 +167,8 @@ class LocalNetwork:
             sent = logged.cause is not None
             return owned(process, wire, self._engine.address) if sent else wire
         if upload := find_upload(self._engine.store, message_id):
-            return form.from_message((await self._given(stored_of("", upload))).message)
+            elsewhere = self._engine.origins.elsewhere
+            return form.from_message((await self._given(stored_of("", upload), elsewhere)).message)
         raise NotFoundError(
             f"no message {brief(message_id)} is on this node",
             stage="schedule",
@@ -186,7 +187,7 @@ class LocalNetwork:
     async def entry(self, process: str, place: int | str) -> LogEntry | None:
         row = self._look_up(process)
         found = find_scheduled(self._engine.store, row.number, place)
-        return form.load_entry(row.id, *found) if found else None
+        return await self._given_entry(form.load_entry(row.id, *found)) if found else None
 
     async def computed(self, process: str, place: int | str, seconds: float) -> LogEntry | None:
         row = self._look_up(process)
@@ -194,7 +195,7 @@ class LocalNetwork:
         if found is None:
             return None
         if found[1] is not None:
-            return form.load_entry(row.id, *found)
+            return await self._given_entry(form.load_entry(row.id, *found))
         try:
             async with asyncio.timeout(seconds):
                 await self._engine.settling.wait_for_result(row.number, found[0].slot)
@@ -206,54 +207,68 @@ class LocalNetwork:
         row = self._look_up(process)
         rows = computed_in(self._engine.store, row.number, span, limit, failed=failed)
         entries = await _read([partial(form.load_entry, row.id, *one) for one in rows[:limit]])
-        return EntryPage(entries, len(rows) > limit)
+        return EntryPage(
+            tuple([await self._given_entry(one) for one in entries]), len(rows) > limit
+        )
 
     async def scheduled(self, process: str, place: int | str) -> Scheduled | None:
         row = self._look_up(process)
         found = find_scheduled(self._engine.store, row.number, place)
         if found is None:
             return None
-        logged = self._without_signature(found[0])
-        one = scheduled_of(row.id, logged, self._original(logged), self._engine.assigner)
-        return replace(one, stored=await self._given(one.stored))
+        elsewhere = self._engine.origins.elsewhere
+        logged = self._without_signature(found[0], elsewhere)
+        original = self._original(logged, elsewhere)
+        one = scheduled_of(row.id, logged, original, self._engine.assigner)
+        return replace(one, stored=await self._given(one.stored, elsewhere))
 
     async def schedule_page(self, process: str, span: Span, limit: int) -> SchedulePage:
         row = self._look_up(process)
         rows = scheduled_in(self._engine.store, row.number, span, limit)
-        assigner = self._engine.assigner
+        assigner, elsewhere = self._engine.assigner, self._engine.origins.elsewhere
+        given = [self._without_signature(logged, elsewhere) for logged in rows[:limit]]
         entries = await _read(
             [
-                partial(scheduled_of, row.id, logged, self._original(logged), assigner)
-                for logged in map(self._without_signature, rows[:limit])
+                partial(scheduled_of, row.id, logged, self._original(logged, elsewhere), assigner)
+                for logged in given
             ]
         )
-        elsewhere = self._engine.origins.elsewhere
-        given = [replace(one, stored=await self._given(one.stored, elsewhere)) for one in entries]
-        return SchedulePage(tuple(given), len(rows) > limit)
+        found = [replace(one, stored=await self._given(one.stored, elsewhere)) for one in entries]
+        return SchedulePage(tuple(found), len(rows) > limit)
 
-    def _without_signature(self, logged: Logged) -> Logged:
+    def _without_signature(self, logged: Logged, elsewhere: Elsewhere) -> Logged:
         """A message as it may be given out: what was signed for a fork is valid elsewhere, too."""
         row = self._engine.processes.get(logged.process)
-        return logged._replace(signed=None) if self._engine.origins.takes_unsigned(row) else logged
+        return logged._replace(signed=None) if row.id in elsewhere else logged
 
-    async def _given(self, stored: Stored, elsewhere: Elsewhere | None = None) -> Stored:
+    async def _given(self, stored: Stored, elsewhere: Elsewhere) -> Stored:
         """A message or an upload as it may be given out: without a signature for a fork.
-
-        Args:
-            elsewhere: `Origins.elsewhere` of now, for whoever gives many.
 
         Raises:
             WithheldError: an item in its data has such a signature.
         """
-        if elsewhere is None:
-            elsewhere = self._engine.origins.elsewhere
         if own := await _within(data_of(stored), elsewhere):
             raise self._engine.origins.withheld(stored.message.id, own)
         return _unsigned(stored, elsewhere)
 
-    def _original(self, logged: Logged) -> Original:
+    async def _given_entry(self, entry: LogEntry) -> LogEntry:
+        """A message with its result, as it may be given out.
+
+        Raises:
+            WithheldError: an item that is signed for a fork is in its output, or in what it sent.
+        """
+        elsewhere, result = self._engine.origins.elsewhere, entry.result
+        if result is None or not elsewhere:
+            return entry
+        output = result.output.encode("utf-8", "surrogateescape")
+        for data in (output, *(sent.data for sent in result.messages)):
+            if own := await _within(data, elsewhere):
+                raise self._engine.origins.withheld(entry.message.id, own)
+        return entry
+
+    def _original(self, logged: Logged, elsewhere: Elsewhere) -> Original:
         """What a message without a signature was assigned from, None where it came here itself."""
-        if self._engine.origins.takes_unsigned(self._engine.processes.get(logged.process)):
+        if self._engine.processes.get(logged.process).id in elsewhere:
             return None
         if logged.signed is not None or not logged.id:
             return None
@@ -263,12 +278,14 @@ class LocalNetwork:
         return find_upload(self._engine.store, logged.id)
 
     async def item(self, id: str) -> Stored | None:
+        elsewhere = self._engine.origins.elsewhere
         logged = find_message(self._engine.store, id)
         if logged is not None:
             process = self._engine.processes.get(logged.process).id
-            return await self._given(stored_of(process, self._without_signature(logged)))
+            found = stored_of(process, self._without_signature(logged, elsewhere))
+            return await self._given(found, elsewhere)
         upload = find_upload(self._engine.store, id)
-        return await self._given(stored_of("", upload)) if upload else None
+        return await self._given(stored_of("", upload), elsewhere) if upload else None
 
     async def forked(self, process: str) -> ForkPoint | None:
         origin = self._engine.origins.of(self._look_up(process).number)
@@ -302,14 +319,13 @@ class LocalNetwork:
 
     async def stored_behind(self, seq: int, limit: int) -> StoredPage:
         store, processes = self._engine.store, self._engine.processes
-        calls = []
+        calls, elsewhere = [], self._engine.origins.elsewhere
         for row in taken_behind(store, seq, limit):
             process = processes.get(row.process).id if isinstance(row, Logged) else ""
-            row = self._without_signature(row) if isinstance(row, Logged) else row
+            row = self._without_signature(row, elsewhere) if isinstance(row, Logged) else row
             calls.append(partial(stored_of, process, row))
         cuts, lowest = store.cuts, store.lowest
         found = await _read(calls)  # an item in one's data counts by its size only
-        elsewhere = self._engine.origins.elsewhere
         return StoredPage(cuts, tuple(_unsigned(one, elsewhere) for one in found), lowest)
 
     async def stored_changed(self) -> None:
