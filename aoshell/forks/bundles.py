@@ -22,6 +22,7 @@ from aoshell.protocol.encoding import ProtocolError
 from aoshell.protocol.httpsig import Checked, SignatureStatus
 from aoshell.protocol.message import Message
 from aoshell.protocol.tabm import Tabm
+from aoshell.sandbox.luerl import pack
 
 BUNDLE = "bundle"  # the key under which a page has an answer as it came
 EDGES = "edges"  # and that under which it has the same messages as JSON, where they are needed
@@ -101,6 +102,7 @@ def _whole(body: Tabm, edge: Any) -> Tabm:
 def _read(assignment: Tabm, edges: Mapping[str, Any], process: str, where: str) -> ForeignMessage:
     body = assignment["body"]
     assert isinstance(body, dict)
+    said_of = [_said(part) for part in (body, assignment)]  # with what is left out below
     for part in (body, assignment):
         _complete(part)
     edge = edges.get(str(assignment.get("slot")))
@@ -136,7 +138,31 @@ def _read(assignment: Tabm, edges: Mapping[str, Any], process: str, where: str) 
     taken = _taken(message, identity, owner, assigned)
     scheduler = by[0] if len(by) == 1 else ""
     several = len(inner.committers) > 1
-    return ForeignMessage(assigned, taken, None, is_signed, scheduler, several)
+    request = {**said, **said_of[1]}
+    request["body"] = {**(inner.verified or inner.message), **said_of[0]}
+    return ForeignMessage(assigned, taken, None, is_signed, scheduler, several, _packed(request))
+
+
+def _said(part: Tabm) -> dict[str, object]:
+    """The commitments of a part as a script of the node gets them."""
+    said = part.get("commitments")
+    if not isinstance(said, dict):
+        return {}
+    found: dict[str, object] = {}
+    for identity, commitment in said.items():
+        if isinstance(commitment, dict):
+            keys = commitment.get("committed")
+            listed = list(keys.values()) if isinstance(keys, dict) else keys
+            found[identity] = {**commitment, "committed": listed} if listed else dict(commitment)
+    return {"commitments": found}
+
+
+def _packed(request: dict[str, object]) -> bytes:
+    """An assignment for a guest; b"" where it has what none can be given."""
+    try:
+        return pack(request)
+    except ValueError:
+        return b""
 
 
 def _taken(message: Message, identity: str, owner: str, assigned: Assigned) -> Message:

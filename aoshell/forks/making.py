@@ -19,14 +19,22 @@ from aoshell.nodes.local.authority import AUTO, fixed_authority
 from aoshell.nodes.local.forked.memories import pack
 from aoshell.nodes.local.history import records, transfer
 from aoshell.nodes.local.log import form
-from aoshell.nodes.local.log.rows import OF_UNIT, Computed, Logged, Origin, ProcessRow
+from aoshell.nodes.local.log.rows import (
+    AS_NODE,
+    OF_NODE,
+    OF_UNIT,
+    Computed,
+    Logged,
+    Origin,
+    ProcessRow,
+)
 from aoshell.nodes.local.modules import WASM_MAGIC
 from aoshell.nodes.local.rerunning import owners_eval
 from aoshell.nodes.remote.arweave.verified import VerifiedCode
 from aoshell.nodes.values import Limits
 from aoshell.protocol.encoding import b64url, has_id_form
 from aoshell.protocol.message import Message, Tag, printable
-from aoshell.sandbox import environment
+from aoshell.sandbox import environment, luerl
 
 LARGEST_MEMORY = 4 << 30  # bytes that a forked guest may grow to, whatever its module says
 _UNITS = {"kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
@@ -46,7 +54,7 @@ class ForkedCode:
         module: id of the code here; that of the environment where nothing else is loaded.
         kind: "lua", "wasm" or "environment".
         data: b"" for the environment.
-        told: JSON, as compute units tell of it; "" for Lua.
+        told: JSON, as compute units tell of it; `AS_NODE` for what a HyperBEAM node runs in Lua.
         memory: bytes that its guest may grow to.
         notes: what a person should know of it.
     """
@@ -95,7 +103,7 @@ async def find_code(remote: Remote, definition: Message, limits: Limits) -> Fork
             return _environment(f"{remote.source} runs its built-in environment for it")
         raise
     if not code.data.startswith(WASM_MAGIC):
-        return _lua(code, (_LUERL,) if remote.is_hyperbeam else ())
+        return _lua(code, remote.is_hyperbeam)
     _refuse_weave_drive(code.tags)
     memory, notes = _memory(code, limits)
     told = {
@@ -113,12 +121,13 @@ def _environment(why: str) -> ForkedCode:
     return ForkedCode(module, "environment", b"", "", Limits().memory, notes)
 
 
-def _lua(code: VerifiedCode, notes: tuple[str, ...]) -> ForkedCode:
+def _lua(code: VerifiedCode, by_node: bool) -> ForkedCode:
     """A module in Lua; an environment of another version has JSON that names its sources."""
     if code.data.startswith(b'{".'):
         return _environment("it runs the environment of another version of aoshell")
     module = environment.module_id(code.data)
-    return ForkedCode(module, "lua", code.data, "", Limits().memory, notes)
+    told, notes = (AS_NODE, (_LUERL,)) if by_node else ("", ())
+    return ForkedCode(module, "lua", code.data, told, Limits().memory, notes)
 
 
 def _memory(code: VerifiedCode, limits: Limits) -> tuple[int, tuple[str, ...]]:
@@ -180,7 +189,7 @@ def make_fork(
     notes = [*code.notes, *crons.notes]
     if first.tag(INTERVAL):
         notes.append("its cron messages come no more by themselves: .tick sends one")
-    own, _ = environment.built_in()
+    own, _ = luerl.module() if code.told == AS_NODE else environment.built_in()
     wanted = first.tag("Module")
     row = ProcessRow(
         number=0,
@@ -265,10 +274,13 @@ def _records(
     found: list[dict[str, Any]] = [{"process": records.without_defaults(row)}]
     if code.data:
         found.append({"module": [code.module, code.kind, records.text_of(code.data)]})
+    if code.told == AS_NODE:
+        own, data = luerl.module()
+        found.append({"module": [own, "environment", records.text_of(data)]})
     chain, seq = "", 0
     for one in log.messages:
         seq += 1
-        logged = _logged(seq, one, chain, OF_UNIT if code.told else "")
+        logged = _logged(seq, one, chain, code.told)
         chain = logged.chain
         behind = [logged]
         if inserted is not None and logged.slot == inserted.behind:
@@ -299,7 +311,9 @@ def _cron_message(row: ProcessRow, before: Logged, made: CronMessage) -> Logged:
     )
 
 
-def _logged(seq: int, found: ForeignMessage, before: str, message_form: str) -> Logged:
+def _logged(seq: int, found: ForeignMessage, before: str, told: str) -> Logged:
+    as_node = told == AS_NODE and bool(found.told)
+    signed = found.item.raw if found.item else None
     assigned, message = found.assigned, found.message
     assert message is not None  # `read_log` has fetched those that were assigned by id
     chain = assigned.chain
@@ -318,7 +332,7 @@ def _logged(seq: int, found: ForeignMessage, before: str, message_form: str) -> 
         timestamp=assigned.timestamp,
         height=assigned.height,
         chain=chain,
-        signed=found.item.raw if found.item else None,
+        signed=found.told if as_node else signed,
         body=form.dump_wire(form.from_message(message)),
-        form=message_form,
+        form=OF_NODE if as_node else OF_UNIT if told not in ("", AS_NODE) else "",
     )

@@ -61,6 +61,7 @@ class ForeignMessage:
         signed: whether a signature of it was checked, in whatever form.
         scheduler: address of who signed its assignment, checked; "" where that was not.
         several: whether more than one have signed it: then its link names them all.
+        told: its assignment as a HyperBEAM node gives it (`sandbox.luerl.pack`), b"" for none.
     """
 
     assigned: Assigned
@@ -69,6 +70,7 @@ class ForeignMessage:
     signed: bool = False
     scheduler: str = ""
     several: bool = False
+    told: bytes = b""
 
 
 def read_edge(edge: Any, where: str) -> ForeignMessage:

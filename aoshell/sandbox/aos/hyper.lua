@@ -12,10 +12,12 @@ local exposed = require(".exposed")
 local failure = require(".failure")
 local json = require(".json")
 local library = require(".hyper-ao")
+local node = require(".hyper-node")
 local output = require(".output")
 local stringify = require(".stringify")
 
 local base  -- nil until the scripts are loaded
+local text = node and node.text or tostring
 
 -- Messages ---------------------------------------------------------------------------------------
 
@@ -126,16 +128,17 @@ end
 
 -- Life of a process ------------------------------------------------------------------------------
 
-local function boot(env)
+local function boot(env, request)
   local scripts = scripts_of(env.Module)
   strip(_G)
   strip(package.loaded)
+  if node then node.install(_G) end
   for i = 1, #scripts do
     local f, problem = load(scripts[i][2], "@" .. scripts[i][1], "t", _G)
     if not f then error(problem, 0) end
     f()
   end
-  local first = first_base(env)
+  local first = node and node.first_base(request) or first_base(env)
   if lower(tostring(first.sandbox or "false")) == "true" then sandbox() end
   local ao = type(_G.ao) == "table" and _G.ao or {}
   for name, f in pairs(library) do ao[name] = f end
@@ -148,12 +151,12 @@ local function parameters_of(body, request)
     local ok, list = pcall(json.decode, body.parameters)
     if ok and type(list) == "table" then return list, #list end
   end
-  return { base, request, {} }, 3
+  return { node and node.copy(base) or base, request, {} }, 3
 end
 
 local function work(msg, env)
-  if not base then boot(env) end
-  local request = request_of(msg, env)
+  local request = node and node.request(msg, env) or request_of(msg, env)
+  if not base then boot(env, request) end
   local name = request.body["function"] or base["function"] or "compute"
   local f = rawget(_G, name)
   if type(f) ~= "function" then error("the module has no function " .. tostring(name), 0) end
@@ -180,7 +183,7 @@ local function sent(entry)
     if field then message[field] = value
     elseif type(value) ~= "function" and not UNSENT[name] then
       names[#names + 1] = tostring(name)
-      tags[names[#names]] = type(value) == "table" and encode(value, EMPTY) or tostring(value)
+      tags[names[#names]] = type(value) == "table" and encode(value, EMPTY) or text(value)
     end
   end
   sort(names)
@@ -217,15 +220,15 @@ end
 
 local function shown(value)
   if type(value) == "table" then return stringify.format(value) end
-  return tostring(value)
+  return text(value)
 end
 
-local function result_of(result)
+local function result_of(result, msg)
   if type(result) ~= "table" then
-    if result ~= nil then output.add(tostring(result)) end
+    if result ~= nil then output.add(text(result)) end
     return { Output = { data = output.text(), print = true }, Messages = {} }
   end
-  base = result
+  base = node and node.behind(node.copy(result), msg) or result
   local results = type(base.results) == "table" and base.results or {}
   if results.error ~= nil then return { Error = failure.layout(output.text(), shown(results.error)) } end
   local out = results.output
@@ -245,7 +248,7 @@ return function(msg, env)
   local path = msg["Read-Only"] == "true" and exposed.asked(msg.Tags)
   if path then return { Output = { data = exposed.text(exposed.at(base, path), EMPTY) } } end
   local ok, result = xpcall(work, failure.caught, msg, env)
-  if ok then ok, result = pcall(result_of, result) end
+  if ok then ok, result = pcall(result_of, result, msg) end
   if ok then return result end
   return { Error = failure.layout(output.text(), failure.text(result)) }
 end

@@ -221,6 +221,10 @@ function H.deliver(id, from, owner, target, data, anchor, timestamp, height, non
     Timestamp = timestamp, ["Block-Height"] = height, Module = env.Module.Id, Cron = cron,
     Tags = tag_list({ ... }, 1),
   }
+  local last = #msg.Tags  -- what stands behind the tags has no value: the request of a node's message
+  if last > 0 and msg.Tags[last].value == nil then
+    msg.Request, msg.Tags[last] = msg.Tags[last].name, nil
+  end
   if not cron then
     msg.Nonce, msg.Epoch, msg["Hash-Chain"], msg["Forwarded-By"] = nonce, 0, chain, owner
   else

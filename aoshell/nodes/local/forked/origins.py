@@ -16,7 +16,7 @@ from aoshell.errors import AoError, UsageError
 from aoshell.nodes.local.forked.memories import Coming, Memories
 from aoshell.nodes.local.forked.withheld import Elsewhere
 from aoshell.nodes.local.log.checkpoint import Checkpoint
-from aoshell.nodes.local.log.rows import OF_UNIT, Logged, Origin, ProcessRow
+from aoshell.nodes.local.log.rows import AS_NODE, OF_UNIT, Logged, Origin, ProcessRow
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.values import WithheldError
 
@@ -130,7 +130,7 @@ class Origins:
     def form_of(self, process: int) -> str:
         """The form of messages that are scheduled on a process here."""
         origin = self.of(process)
-        return OF_UNIT if origin is not None and origin.module else ""
+        return OF_UNIT if origin is not None and origin.module not in ("", AS_NODE) else ""
 
     def check_signed(self, process: ProcessRow, *, is_item: bool) -> None:
         """Raise AoError where a process that `takes_no_signed` does not take a message."""

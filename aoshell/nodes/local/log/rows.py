@@ -9,7 +9,9 @@ ADDING = "adding"  # in the table of facts: number of the process that is being 
 
 HTTPSIG = "httpsig"
 OF_UNIT = "unit"  # a message to a fork that is called as the network's compute unit calls it
-FORMS = ("", HTTPSIG, OF_UNIT)  # of messages: an ANS-104 item; headers and body; an item or none
+OF_NODE = "node"  # one that a HyperBEAM node scheduled: `sandbox.luerl.pack` of its assignment
+FORMS = ("", HTTPSIG, OF_UNIT, OF_NODE)  # an ANS-104 item; headers and body; an item or none
+AS_NODE = '{"As":"node"}'  # `Origin.module` of a Lua process that is computed as its node does it
 TRANSACTION = "tx"  # the form of an upload that is a transaction of the base layer
 
 NETWORK = "ao"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.log.form import TAGS, FlatResult, Wire, load_result, load_wire
-from aoshell.nodes.local.log.rows import OF_UNIT, Computed, Logged
+from aoshell.nodes.local.log.rows import OF_NODE, OF_UNIT, Computed, Logged
 from aoshell.nodes.local.log.signed import signature_of
 from aoshell.nodes.values import Limits
 from aoshell.sandbox.frames import Frame
@@ -19,7 +19,8 @@ MAX_DEATHS = 3  # of workers under one message; then it is given up
 def make_message_frame(logged: Logged, wire: Wire, *, read_only: bool = False) -> list[Any]:
     """A message in the order in which `LuaRuntime.deliver` takes it.
 
-    One to a fork that is called as compute units call it has its signature behind its tags.
+    One to a fork that is called as compute units call it has its signature behind its tags; one
+    that a HyperBEAM node scheduled has its assignment there.
     """
     frame = [
         *wire[:6],
@@ -33,6 +34,8 @@ def make_message_frame(logged: Logged, wire: Wire, *, read_only: bool = False) -
     ]
     if logged.form == OF_UNIT:
         frame.append(signature_of(logged))
+    elif logged.form == OF_NODE and logged.signed:
+        frame.append(logged.signed.decode("latin-1"))
     return frame
 
 

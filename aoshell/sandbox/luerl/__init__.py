@@ -1,0 +1,56 @@
+"""The environment of forks of HyperBEAM's Lua processes: they are computed as their node does it.
+
+It is the environment of `lua@5.3a` with other texts for some of its modules: a request is the very
+message that the node's scheduler gave, and functions answer as luerl's do. As each environment it
+is kept with the process, so a log replays as it was computed first.
+
+`pack` makes of a message what `node-request.lua` reads: texts may have any bytes, and numbers keep
+their types, for both of which JSON has no form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+from aoshell.sandbox import environment
+
+FOLDER = Path(__file__).parent
+DEEPEST = 64  # maps in maps of a message
+
+
+@cache
+def module() -> tuple[str, bytes]:
+    """Id and code of that environment, as a module."""
+    sources = dict(environment.read_sources())
+    for path in FOLDER.glob("*.lua"):
+        sources[f".{path.stem}"] = path.read_text(encoding="latin-1")
+    data = environment.pack(environment.with_version(sources))
+    return environment.module_id(data), data
+
+
+def pack(message: Mapping[str, object]) -> bytes:
+    """A message for a guest. Raises ValueError: it has what no guest can be given."""
+    return b"".join(_packed(message, DEEPEST))
+
+
+def _packed(value: object, depth: int) -> Iterator[bytes]:
+    if isinstance(value, bool):
+        yield b"t" if value else b"f"
+    elif isinstance(value, int):
+        yield b"i%d;" % value
+    elif isinstance(value, float):
+        yield b"d" + value.hex().encode() + b";"
+    elif isinstance(value, str):
+        text = value.encode("utf-8", "surrogateescape")
+        yield b"s%d:" % len(text)
+        yield text
+    elif isinstance(value, Mapping | Sequence) and depth:
+        entries = value.items() if isinstance(value, Mapping) else enumerate(value, 1)
+        yield b"m%d:" % len(value)
+        for key, held in entries:
+            yield from _packed(key, 0)
+            yield from _packed(held, depth - 1)
+    else:
+        raise ValueError(f"no guest is given a {type(value).__name__}")
