@@ -152,8 +152,9 @@ def _said(part: Tabm) -> dict[str, object]:
     for identity, commitment in said.items():
         if isinstance(commitment, dict):
             keys = commitment.get("committed")
-            listed = list(keys.values()) if isinstance(keys, dict) else keys
-            found[identity] = {**commitment, "committed": listed} if listed else dict(commitment)
+            numbered = keys.items() if isinstance(keys, dict) else ()
+            listed = sorted((int(at), key) for at, key in numbered if at.isdecimal())
+            found[identity] = {**commitment, "committed": [key for _at, key in listed]}
     return {"commitments": found}
 
 

@@ -40,8 +40,8 @@ LARGEST_MEMORY = 4 << 30  # bytes that a forked guest may grow to, whatever its 
 _UNITS = {"kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
 _LIMIT = re.compile(r"([1-9][0-9]{0,6})-(kb|mb|gb)")
 _LUERL = (
-    "its node runs it in luerl, and here it runs in Lua 5.3: numbers that are made of texts,"
-    " errors, block times and keys of messages may differ; .compare tells"
+    "its node runs it in luerl, and here it runs in Lua 5.3 with the functions of luerl: texts of"
+    " errors, integers beyond 64 bits and random numbers may differ; .compare tells"
 )
 _WEAVE_DRIVE = ("Availability-Type", "Extension")
 

@@ -105,6 +105,7 @@ class ForkPoint:
         vouched: who vouches for the memory that it began with; "" where it began at slot 0.
         memory: the slot behind which that memory is, -1 for none.
         exact: its guest is called exactly as the network's compute unit calls it.
+        as_node: its Lua is computed as the HyperBEAM node computes it that it comes from.
     """
 
     source: str
@@ -114,6 +115,7 @@ class ForkPoint:
     vouched: str = ""
     memory: int = -1
     exact: bool = False
+    as_node: bool = False
 
 
 @dataclass(frozen=True, slots=True)

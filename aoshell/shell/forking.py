@@ -160,6 +160,8 @@ def fork_text(process: ProcessInfo) -> str:
 def origin_text(origin: ForkPoint) -> str:
     """Where a fork comes from, for people."""
     how = ", called exactly as compute units call it" if origin.exact else ""
+    if origin.as_node:
+        how = ", computed as a HyperBEAM node computes it"
     text = f"forked behind slot {origin.slot} of {origin.source}{how}"
     if origin.memory >= 0:
         text += f"; it begins with the memory behind slot {origin.memory}"

@@ -24,9 +24,11 @@ from aoshell.forks.compared import compare_fork
 from aoshell.forks.messages import Following, ForeignMessage, read_edge
 from aoshell.forks.remote import Remote
 from aoshell.forks.taking import take, take_from
+from aoshell.nodes.local.node import LocalNode
+from aoshell.protocol.message import Message
 from aoshell.protocol.wallet import Wallet
 from aoshell.serve.serving import ServeOptions, Serving
-from aoshell.shell.forking import POSITION, Changed
+from aoshell.shell.forking import Changed
 
 PAGES = (
     "hyperbeam/schedule-get-aos2.json",
@@ -207,8 +209,45 @@ async def test_a_lua_process_of_a_real_node_comes_to_the_same_here(
         found = await compare_fork(
             node, settings(here), taken.process, "", 0, None, Changed(), told
         )
-        assert found.same and found.equal == 6 and not found.uncompared
-        assert [(one.slot, one.kind) for one in found.different] == [(5, POSITION)]
+        assert (found.equal, found.different, found.uncompared) == (7, (), ())
+
+
+@pytest.mark.parametrize("generation", ["luerl-sept", "luerl-nov"])
+@in_loop
+async def test_numbers_requests_and_order_are_those_of_the_node(
+    folder: Path, generation: str
+) -> None:
+    """A program of ours that evaluates 170 lines and shows what it was called with."""
+    here, exchanges = folder / "here", recording(generation)
+    async with replayed(exchanges) as url, home(here) as node:
+        process = process_of(exchanges)
+        taken = await take_from(node, settings(here), url, process, "twin", told)
+        assert taken.process.origin is not None and taken.process.origin.as_node
+        found = await compare_fork(
+            node, settings(here), taken.process, "", 0, None, Changed(), told
+        )
+        assert (found.equal, found.different, found.uncompared) == (7, (), ())
+        said = (await node.result(process, 1)).output
+        assert "tostring(1000.0) => boolean:true | string:1.0e3" in said
+        assert await node.verify_log(process) == []
+        fork = await node.find(process)
+        asked = replace(await last_of(node, process), id="A" * 43, data=b"1000.0 .. '';;")
+        sent = await node.send(process, asked)
+        answer = await node.result(process, sent.slot)
+        assert "string:1.0e3" in answer.output and fork.owner in answer.output
+        exported = await node.export(process)
+    async with home(folder / "other") as node:
+        again = await node.restore(exported)
+        assert again.origin is not None and again.origin.as_node
+        assert (await node.result(process, sent.slot)).output == answer.output
+        assert await node.verify_log(process) == []
+
+
+async def last_of(node: LocalNode, process: str) -> Message:
+    """The last message of a log."""
+    last = await node.slots(process) - 1
+    (found,) = await node.schedule(process, last, last)
+    return found
 
 
 @in_loop
@@ -226,7 +265,7 @@ async def test_assignments_that_a_node_lists_without_signatures_are_named(
         found = await compare_fork(
             node, settings(here), taken.process, "", 0, None, Changed(), told
         )
-        assert found.same and found.equal == 6
+        assert found.same and found.equal == 7
 
 
 @in_loop
@@ -244,7 +283,7 @@ async def test_messages_that_a_node_garbles_are_checked_as_json_has_them(
         found = await compare_fork(
             node, settings(here), taken.process, "", 0, None, Changed(), told
         )
-        assert found.same and found.equal == 15
+        assert found.same and found.equal == 16
     changed = tampered(recorded_odd, "application/aos-2", b"b: c", b"b: d")
     async with replayed(changed) as url, home(folder / "other") as node:
         with pytest.raises(AoError, match=r"slot 13 of .* is refused"):

@@ -12,7 +12,7 @@ from pathlib import Path
 from aoshell.errors import AoError
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.checkpoint import Checkpoints
-from aoshell.nodes.local.log.rows import NETWORK, Computed, Origin, ProcessRow
+from aoshell.nodes.local.log.rows import AS_NODE, NETWORK, Computed, Origin, ProcessRow
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.log.totals import Totals, totals_of
 from aoshell.nodes.values import ForkPoint, ProcessInfo
@@ -70,7 +70,8 @@ def fork_point(origin: Origin) -> ForkPoint:
         unsigned=origin.unsigned,
         vouched=origin.vouched,
         memory=origin.memory_slot,
-        exact=bool(origin.module),
+        exact=origin.module not in ("", AS_NODE),
+        as_node=origin.module == AS_NODE,
     )
 
 

@@ -7,6 +7,7 @@ local error, load, pairs, pcall, select, tonumber, tostring, type, xpcall, _G =
 local gmatch, lower, match, sort, sub, unpack = string.gmatch, string.lower, string.match,
   table.sort, string.sub, table.unpack
 local os, package, rawget = os, package, rawget
+local chance = require(".chance")
 local encode = require(".encode")
 local exposed = require(".exposed")
 local failure = require(".failure")
@@ -17,7 +18,7 @@ local output = require(".output")
 local stringify = require(".stringify")
 
 local base  -- nil until the scripts are loaded
-local text = node and node.text or tostring
+local text, compiled = node and node.text or tostring, node and node.load or load
 
 -- Messages ---------------------------------------------------------------------------------------
 
@@ -128,13 +129,22 @@ end
 
 -- Life of a process ------------------------------------------------------------------------------
 
+-- A node draws other numbers each time; these are the same wherever the log is replayed.
+local function random(...)
+  local count = select("#", ...)
+  if count == 1 then return chance.integer(1, (...)) end
+  if count == 2 then return chance.integer(...) end
+  return chance.random()
+end
+
 local function boot(env, request)
   local scripts = scripts_of(env.Module)
   strip(_G)
   strip(package.loaded)
+  _G.math.random = random
   if node then node.install(_G) end
   for i = 1, #scripts do
-    local f, problem = load(scripts[i][2], "@" .. scripts[i][1], "t", _G)
+    local f, problem = compiled(scripts[i][2], "@" .. scripts[i][1], "t", _G)
     if not f then error(problem, 0) end
     f()
   end
@@ -229,7 +239,7 @@ local function result_of(result, msg)
     return { Output = { data = output.text(), print = true }, Messages = {} }
   end
   base = node and node.behind(node.copy(result), msg) or result
-  local results = type(base.results) == "table" and base.results or {}
+  local results = type(result.results) == "table" and result.results or {}
   if results.error ~= nil then return { Error = failure.layout(output.text(), shown(results.error)) } end
   local out = results.output
   if out == nil then out = {} elseif type(out) ~= "table" then out = { data = out } end

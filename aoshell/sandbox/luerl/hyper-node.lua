@@ -4,7 +4,7 @@ local getmetatable, lower, pairs, type = getmetatable, string.lower, pairs, type
 local luerl = require(".luerl")
 local read = require(".node-request")
 
-local node = { install = luerl.install, text = luerl.text }
+local node = { install = luerl.install, load = luerl.load, text = luerl.text }
 
 -- A message as a script gets it: the node keeps no functions, and gives each call a copy.
 local function copy(value)
@@ -54,8 +54,9 @@ function node.first_base(request)
   return base
 end
 
+-- The base of the next call: the node keeps the results elsewhere.
 function node.behind(base, msg)
-  base["at-slot"] = msg.Nonce
+  base["at-slot"], base.results = msg.Nonce, nil
   return base
 end
 

@@ -2,9 +2,10 @@
 -- and what nodes answered. Operators are the core's: docs/environment.md lists what differs there.
 local error, find, format, gsub, match, rep, sub =
   error, string.find, string.format, string.gsub, string.match, string.rep, string.sub
-local getmetatable, pcall, rawget, rawlen, select, tonumber, tostring, type =
-  getmetatable, pcall, rawget, rawlen, select, tonumber, tostring, type
-local abs, char, load, log, lower, math_type, tointeger, concat, unpack = math.abs, string.char, load,
+local getmetatable, ipairs, pairs, pcall, rawget, rawlen, select, setmetatable, tonumber, tostring, type =
+  getmetatable, ipairs, pairs, pcall, rawget, rawlen, select, setmetatable, tonumber, tostring, type
+local max, min, sort = math.max, math.min, table.sort
+local abs, byte, char, load, log, lower, math_type, tointeger, concat, unpack = math.abs, string.byte, string.char, load,
   math.log, string.lower, math.type, math.tointeger, table.concat, table.unpack
 
 local luerl = {}
@@ -14,10 +15,10 @@ local luerl = {}
 -- 2^53 on (float_to_list(N, [short]) of Erlang).
 
 local function digits_of(value)
-  for places = 14, 16 do
+  for places = value < 2.3e-308 and 0 or 14, 16 do  -- the smallest have few digits
     local text = format("%." .. places .. "e", value)
     if places == 16 or tonumber(text) == value then
-      local lead, rest, exponent = match(text, "^(%d)%.(%d+)e([+-]%d+)$")
+      local lead, rest, exponent = match(text, "^(%d)%.?(%d*)e([+-]%d+)$")
       return (gsub(lead .. rest, "0+$", "")), tonumber(exponent)
     end
   end
@@ -99,18 +100,47 @@ local function whole(flags, width, precision, value, digits)
   return signed(gsub(flags, "0", ""), value < 0, padded(digits, "0", precision), width)
 end
 
--- Erlang's ~e: so many digits in all, and an exponent without zeros before it.
-local function with_exponent(value, digits)
-  local mantissa, sign, exponent = match(format("%." .. digits - 1 .. "e", value), "^(.-)e([+-])0*(%d+)$")
-  return mantissa .. "e" .. sign .. exponent
+-- Erlang rounds 21 digits of a float, and halves upwards (io_lib_format.erl).
+
+local function digits_before(value)
+  local lead, rest, exponent = match(format("%.20e", value), "^(%d)%.(%d+)e([+-]%d+)$")
+  return lead .. rest, value == 0 and 1 or tonumber(exponent) + 1
 end
 
--- Erlang's ~g: as ~f from 0.1 on and below 10000, else as ~e.
+-- The first digits, rounded, and whether there is one more before them.
+local function rounded(digits, count)
+  if count >= #digits then return digits .. rep("0", count - #digits), false end
+  local kept = sub(digits, 1, count)
+  if sub(digits, count + 1, count + 1) < "5" then return kept, false end
+  local head, nines = match(kept, "^(.-)(9*)$")
+  if head == "" then return "1" .. rep("0", count), true end
+  return sub(head, 1, -2) .. char(byte(head, -1) + 1) .. rep("0", #nines), false
+end
+
+-- ~f
+local function with_places(value, places)
+  local digits, before = digits_before(value)
+  if before <= 0 then digits, before = rep("0", 1 - before) .. digits, 1 end
+  local kept, carried = rounded(digits, before + places)
+  if carried then before = before + 1 end
+  return sub(kept, 1, before) .. "." .. sub(kept, before + 1)
+end
+
+-- ~e: so many digits in all, and an exponent without zeros before it.
+local function with_exponent(value, count)
+  local digits, before = digits_before(value)
+  local kept, carried = rounded(digits, count)
+  if carried then kept, before = sub(kept, 1, -2), before + 1 end
+  local sign = before >= 1 and "+" or ""
+  return sub(kept, 1, 1) .. "." .. sub(kept, 2) .. "e" .. sign .. format("%d", before - 1)
+end
+
+-- ~g: as ~f from 0.1 on and below 10000, else as ~e.
 local function general(value, digits)
   local exponent = value < 0.1 and -2 or value < 1 and -1 or value < 10 and 0 or value < 100 and 1
     or value < 1000 and 2 or value < 10000 and 3 or nil
   if exponent and exponent >= -1 and (digits <= 1 and exponent == -1 or digits - 1 > exponent) then
-    return format("%." .. digits - 1 - exponent .. "f", value)
+    return with_places(value, digits - 1 - exponent)
   end
   return with_exponent(value, digits <= 1 and 2 or digits)
 end
@@ -118,7 +148,7 @@ end
 local INTEGERS = { d = "%d", i = "%d", o = "%o", x = "%x", X = "%X" }
 local FLOATS = {
   e = function(value, precision) return with_exponent(value, precision and precision + 1 or 7) end,
-  f = function(value, precision) return format("%." .. (precision or 6) .. "f", value) end,
+  f = function(value, precision) return with_places(value, precision or 6) end,
   g = function(value, precision) return general(value, precision or 6) end,
 }
 
@@ -191,12 +221,132 @@ end
 
 local function caught(ok, ...)
   if ok then return ok, ... end
-  return ok, luerl.tostring((...))
+  local message = luerl.tostring((...))
+  local kind = match(message, "attempt to call a (%l+) value")
+  if kind == "nil" or kind == "table" then message = "undefined function " .. kind end
+  return ok, message
 end
 
-local function compiled(chunk)
-  local f, problem = load(type(chunk) == "number" and text(chunk) or chunk, nil, "t")
-  return f, problem
+local function absent(name)
+  return function() error("no file is here for " .. name, 0) end
+end
+
+-- Numbers in `..`: the core would write them its own way, so scripts are compiled with an object of
+-- ours between the operands: a..b is a..JOIN..b, which is a..(JOIN..b). No script can reach it.
+
+local JOIN, HELD = {}, {}
+local right  -- of the operands of HELD
+
+local function joined(x, y)
+  if x == JOIN then
+    right = y
+    return HELD
+  end
+  y = right
+  local kind, other = type(x), type(y)
+  if (kind == "string" or kind == "number") and (other == "string" or other == "number") then
+    return text(x) .. text(y)
+  end
+  bad("..", x, y)
+end
+for _, one in ipairs { JOIN, HELD } do setmetatable(one, { __concat = joined, __metatable = false }) end
+
+-- The end of the string, comment or operator that begins at a place.
+local function token_end(code, at)
+  local first = sub(code, at, at)
+  if first == "-" and sub(code, at, at + 1) ~= "--" then return at end
+  local begin = first == "-" and at + 2 or at
+  local level = (first == "-" or first == "[") and match(code, "^%[(=*)%[", begin)
+  if level then return select(2, find(code, "]" .. level .. "]", begin, true)) or #code end
+  if first == "[" then return at end
+  if first == "-" then return (find(code, "\n", at, true) or #code + 1) - 1 end
+  local place = at + 1
+  while true do
+    local stop = find(code, "[\\" .. first .. "]", place)
+    if not stop then return #code end
+    if sub(code, stop, stop) ~= "\\" then return stop end
+    place = stop + 2
+  end
+end
+
+local function with_joins(code)
+  local parts, count, from, at = {}, 0, 1, 1
+  while true do
+    at = find(code, "[%-%[\"'%.]", at)
+    if not at then break end
+    if sub(code, at, at) ~= "." then at = token_end(code, at) + 1
+    else
+      local _, stop = find(code, "^%.+", at)
+      if stop == at + 1 then
+        count = count + 1
+        parts[count] = sub(code, from, stop) .. "JOIN.."
+        from = stop + 1
+      end
+      at = stop + 1
+    end
+  end
+  return count > 0 and concat(parts, "", 1, count) .. sub(code, from)
+end
+
+-- A table with its own `..` would be asked first, and be given that object.
+local has_own = false
+
+local function compiled(chunk, name)
+  chunk = type(chunk) == "number" and text(chunk) or chunk
+  local f, problem = load(chunk, name, "t")
+  if not f or type(chunk) ~= "string" then return f, problem end
+  has_own = has_own or find(chunk, "__concat", 1, true) ~= nil
+  local code = not has_own and with_joins(chunk)
+  local made = code and load("local JOIN = ... return function(...) " .. code .. "\nend", name, "t")
+  return made and made(JOIN) or f
+end
+luerl.load = compiled
+
+-- Order of keys: 1, 2, 3 …, other numbers, booleans, objects, texts; a loop ends at `false` ----------
+
+local RANKS = { boolean = 2, table = 3, ["function"] = 3, string = 4 }
+
+local function is_place(key) return math_type(key) == "integer" and key >= 1 end
+
+local function stepped(list)
+  local keys, ranks, odd = {}, {}, false
+  for key in pairs(list) do
+    local rank = RANKS[type(key)] or is_place(key) and 0 or 1
+    odd = odd or rank ~= 0 and rank ~= 4
+    keys[#keys + 1] = key
+    ranks[key] = rank
+  end
+  if not odd then return pairs(list) end
+  local place = {}
+  for i = 1, #keys do place[keys[i]] = i end  -- within a rank they are in order
+  sort(keys, function(a, b)
+    if ranks[a] ~= ranks[b] then return ranks[a] < ranks[b] end
+    return place[a] < place[b]
+  end)
+  local at = 0
+  return function()
+    local value
+    repeat
+      at = at + 1
+      value = keys[at] ~= nil and rawget(list, keys[at])
+    until keys[at] == nil or value ~= nil
+    if keys[at] == false then return nil end
+    return keys[at], value
+  end, list, nil
+end
+
+local function ordered(list)
+  local meta = getmetatable(list)
+  if type(list) ~= "table" or meta and rawget(meta, "__pairs") then return pairs(list) end
+  return stepped(list)
+end
+
+local function best(choose)
+  return function(...)
+    local found = {}
+    for i = 1, select("#", ...) do found[i] = number((select(i, ...))) end
+    return choose(unpack(found, 1, select("#", ...)))
+  end
 end
 
 -- All of them --------------------------------------------------------------------------------------
@@ -218,13 +368,21 @@ function luerl.install(of)
     local length = rawlen(value)
     return type(value) == "string" and length + 0.0 or length
   end
-  of.load, of.loadstring, of.unpack = compiled, compiled, unpack
+  of.eprint = of.print
+  of.load = function(chunk) return compiled(chunk) end
+  of.loadstring, of.unpack = of.load, unpack
   of.table.concat = function(list, between, first, last)
     local texts, from, to = {}, first or 1, last or #list
     for i = from, to do texts[i] = type(list[i]) == "number" and text(list[i]) or list[i] end
     return concat(texts, type(between) == "number" and text(between) or between, from, to)
   end
   of.string.format = formatted
+  of.coroutine, of.xpcall, of.io = nil, nil, {}
+  of.dofile, of.loadfile, of.string.dump = absent "dofile", absent "loadfile", absent "string.dump"
+  of.table.move, of.string.pack, of.string.unpack, of.string.packsize = nil, nil, nil, nil
+  of.string.gmatch = absent "string.gmatch"
+  of.pairs = ordered
+  of.math.max, of.math.min, of.math.ult = best(max), best(min), nil
   of.math.huge = 1.7976931348623157e308
   of.math.pow = function(x, y) return (x + 0.0) ^ y end
   of.math.log10 = function(x) return log(x, 10) end

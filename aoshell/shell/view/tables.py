@@ -143,8 +143,8 @@ def _forked(info: ProcessInfo) -> str:
     if origin is None:
         return "-"
     memory = f", memory of slot {origin.memory} by {origin.vouched}" if origin.memory >= 0 else ""
-    exact = ", as a CU calls it" if origin.exact else ""
-    return f"{origin.source} @{origin.slot}{memory}{exact}"
+    how = ", as a CU calls it" if origin.exact else ", as its node" if origin.as_node else ""
+    return f"{origin.source} @{origin.slot}{memory}{how}"
 
 
 def remote_table(processes: Iterable[ProcessInfo]) -> Table:
