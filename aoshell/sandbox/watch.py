@@ -1,8 +1,8 @@
 """Watching what a guest of a test runs: its instructions, and the lines of its files.
 
-The work is done by `host/watch.lua`, with the hooks of the interpreter. No function of Lua says how
-much of a coroutine's instruction counter is left, so that is read here, at addresses that Lua
-itself has just given.
+The work is done by `host/watch.lua`, with the interpreter's counter of instructions, and with code
+that counts its lines (`counting`). No function of Lua says how much of a coroutine's instruction
+counter is left, so that is read here, at addresses that Lua itself has just given.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from aoshell.sandbox.counting import make_counting
 from aoshell.sandbox.digests import text_digest
 
 # Read at import: a worker cannot open files.
@@ -26,6 +27,21 @@ def install(host: Any) -> None:
     _counter_offset()
     host.counters = _counters
     host.text_digest = _text_digest
+    host.make_counting = _make_counting
+
+
+def _make_counting(dump: str, changed: str | None = None) -> tuple[str, str] | None:
+    """The code of a dump, made to count, and its counters; None where that cannot be done.
+
+    Args:
+        changed: the same dump with calls in place of tail calls, if that is wanted.
+    """
+    try:
+        made = make_counting(dump.encode("latin-1"))
+    except ValueError:
+        return None
+    code = made.code if changed is None else made.with_calls(changed.encode("latin-1"))
+    return code.decode("latin-1"), made.counters.decode("latin-1")
 
 
 def _text_digest(text: str) -> str:

@@ -47,6 +47,8 @@ class Zygotes(Supervisor):
     def __init__(self, coverage: Coverage | None = None, base: bytes = b"") -> None:
         super().__init__(Watch(True, coverage.lines_came) if coverage else Watch(), base)
         self.coverage = coverage
+        if coverage is not None:
+            coverage.hand = self.hand_counting
 
     def close(self) -> None:
         pass

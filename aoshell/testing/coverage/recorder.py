@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 import struct
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from aoshell.blueprints import SHIPPED
-from aoshell.lua.linetable import LuaFunction, line_table
+from aoshell.lua.linetable import LuaFunction, compiled, line_table
 from aoshell.protocol.message import raw, text
+from aoshell.sandbox.counting import make_counting, pack_counting
 from aoshell.sandbox.digests import text_digest
 from aoshell.testing.sources import ModuleSource
 
@@ -59,9 +61,11 @@ class Coverage:
         jumps: for each function, how often it went from a line to a line; 0: from its beginning.
         handlers: for each function, the names of the handlers that it is, in order.
         modules: WebAssembly files that were loaded.
+        hand: is given the code of each file as one that counts (`counting.pack_counting`).
     """
 
     def __init__(self) -> None:
+        self.hand: Callable[[bytes], None] = lambda _packed: None
         self.files: dict[Path, CoveredFile] = {}
         self.jumps: dict[Place, Counter[tuple[int, int]]] = {}
         self.handlers: dict[Place, dict[str, None]] = {}
@@ -99,10 +103,13 @@ class Coverage:
             return
         for file in program.files:
             path = (program.root / file.path).resolve()
-            self._know_file(path, file.path, file.data, _BREAK.sub(b"\n", file.source))
+            found = self._know_file(path, file.path, file.data, _BREAK.sub(b"\n", file.source))
+            if found is not None:
+                self._hand_file(found)
 
-    def _know_file(self, path: Path, name: str, data: bytes, loaded: bytes) -> None:
-        digest = text_digest(loaded)
+    def _know_file(self, path: Path, name: str, data: bytes, loaded: bytes) -> CoveredFile | None:
+        """The file, None where it is known."""
+        found, digest = None, text_digest(loaded)
         known = self.files.get(path)
         if known is None or known.digest != digest:
             if known is not None:
@@ -110,6 +117,12 @@ class Coverage:
             found = CoveredFile(path, name, digest, data, loaded, line_table(loaded))
             self.files[path] = self._known[name, digest] = found
         self._twins.setdefault((name, digest), set()).add(path)
+        return found
+
+    def _hand_file(self, file: CoveredFile) -> None:
+        dump = compiled(file.loaded, b"@" + file.name.encode())
+        with suppress(ValueError):  # workers say so
+            self.hand(pack_counting(dump, make_counting(dump)))
 
     # What workers tell ------------------------------------------------------------------------
 
