@@ -22,11 +22,10 @@ local BATCH = 1000  -- coroutines whose counters are kept before they are read
 local TEXTS, NAME = 5000, 500  -- texts that are told apart; bytes of a name
 local HANDLERS = 2000  -- of a process that are looked at
 local NAMELESS = "(*no name)"  -- what Lua calls an upvalue that the compiler has not made
-local TOLD = 8 << 20  -- bytes of what is told of one message
 
 local weak = { __mode = "k" }
 local watching, lines = false, false
-local left_out = 0  -- 1 where a bound was reached
+local left_out = false  -- whether a bound was reached
 
 -- What is done aside runs in a coroutine of its own: none of its instructions counts as the guest's,
 -- and for who calls, it is a function of the core. It fails where no memory is left, and then the
@@ -44,44 +43,32 @@ end
 
 -- Files -----------------------------------------------------------------------------------------
 
-local files, count_files = {}, 0  -- name, digest → a file
-local file_of = {}  -- table of counters → its file
--- The text that was compiled last: its code without counters, the function that counts, its file. The
+local counters_of, count_files = {}, 0  -- name, digest → counters
+local is_counters = {}  -- table of counters → true
+-- The text that was compiled last: its code, the function that counts, its counters. The
 -- host may change that code and load it.
-local given_code, given, given_file
+local given_code, given, given_counters
 local restored  -- functions of an image that is being read, nil where none is
 
--- A file: what its counters count, as `counting.make_counting` has it.
---   counters: a number for each; `kinds`: the table of that, so that an image has it, too
---   places[i]: pack of name, digest and lines of a function; its counters are `firsts[i]` and on
---   ways: of each counter, pack of where it comes from and goes to; costs: instructions of a count
-local function read_file(counters, name, digest, kinds)
-  local file = { counters = counters, source = name, digest = digest, places = {}, firsts = {}, ways = {}, costs = {} }
-  local functions, at = unpack("<I4", kinds)
-  local count = 0
-  for i = 1, functions do
-    local first, last, own
-    first, last, own, at = unpack("<I4I4I4", kinds, at)
-    file.places[i] = pack("<s4s4I4I4", name, digest, first, last)
-    file.firsts[i] = count + 1
-    count = count + own
-  end
-  file.firsts[functions + 1] = count + 1
-  for i = 1, count do
-    local way = sub(kinds, at, at + 7)
-    file.ways[i] = unpack("<I4", way, 5) > 0 and way or false
-    file.costs[i], at = unpack("<I4", kinds, at + 8)
-    counters[i] = 0
-  end
-  file_of[counters] = file
-  return file
+-- A table of counters: a number for each, and what an image needs to know of the file.
+local function count_file(counters, key, name, digest, kinds, count)
+  -- The numbers come first, so that all of them lie in the array part.
+  for i = 1, count do counters[i] = 0 end
+  counters.name, counters.digest, counters.kinds, counters.count = name, digest, kinds, count
+  counters_of[key], is_counters[counters] = counters, true
+  H.count_file(tostring(counters), name, digest, kinds)
+end
+
+-- How many counters there are: what is told of each has 12 bytes, behind as many of each function.
+local function counters_in(kinds)
+  return #kinds // 12 - unpack("<I4", kinds)
 end
 
 -- The function of some code that counts, with its counters.
-local function counting(file, code, env)
+local function counting(counters, code, env)
   local f = load(code, "=code", "b")
   setupvalue(f, 1, env)
-  setupvalue(f, getinfo(f, "u").nups, file.counters)
+  setupvalue(f, getinfo(f, "u").nups, counters)
   return f
 end
 
@@ -89,7 +76,7 @@ end
 local function note_code(code, name, f)
   if given and name == "=code" then
     local _, env = getupvalue(f, 1)
-    f = counting(given_file, H.make_counting(given_code, code), env)
+    f = counting(given_counters, H.make_counting(given_code, code), env)
   end
   if restored and name == "=image" then restored[#restored + 1] = f end
   given = nil
@@ -106,18 +93,18 @@ local note_text = aside(function(text, name, f)
   local original, digest = dump(f), H.text_digest(text)
   local key = name .. "\0" .. digest
   local code, kinds
-  if files[key] or count_files < TEXTS then code, kinds = H.make_counting(original) end
+  if counters_of[key] or count_files < TEXTS then code, kinds = H.make_counting(original) end
   if not code then
-    left_out = 1
+    left_out = true
     return f
   end
-  if not files[key] then
+  if not counters_of[key] then
     count_files = count_files + 1
-    files[key] = read_file({ name = name, digest = digest, kinds = kinds }, name, digest, kinds)
+    count_file({}, key, name, digest, kinds, counters_in(kinds))
   end
   local _, env = getupvalue(f, 1)
-  given_code, given_file = original, files[key]
-  given = counting(given_file, code, env)
+  given_code, given_counters = original, counters_of[key]
+  given = counting(given_counters, code, env)
   return given
 end)
 
@@ -141,9 +128,9 @@ local function take_over()
   for i = 1, #restored do
     local f = restored[i]
     local name, counters = getupvalue(f, getinfo(f, "u").nups)
-    if name == NAMELESS and not file_of[counters] then
-      local file = read_file(counters, counters.name, counters.digest, counters.kinds)
-      files[file.source .. "\0" .. file.digest] = file
+    if name == NAMELESS and not is_counters[counters] then
+      local key = counters.name .. "\0" .. counters.digest
+      count_file(counters, key, counters.name, counters.digest, counters.kinds, counters.count)
     end
   end
   restored = nil
@@ -209,38 +196,27 @@ function H.watch(with_lines)
 end
 
 local begin = aside(function()
-  for _, file in next, files do
-    local counters = file.counters
-    for i = 1, #file.costs do
+  for _, counters in next, counters_of do
+    for i = 1, counters.count do
       if counters[i] ~= 0 then counters[i] = 0 end
     end
   end
 end)
 
--- Instructions that counting took.
-local counted = aside(function()
-  local own = 0
-  for _, file in next, files do
-    local counters, costs = file.counters, file.costs
-    for i = 1, #costs do own = own + counters[i] * costs[i] end
-  end
-  return own
-end)
-
 -- Before a message.
 function H.watch_message()
-  steps, left_out = 0, 0
+  steps, left_out = 0, false
   begin()
   local co = running()
   touched, count_touched = { [co] = true }, 1
   attach(co)
 end
 
--- Behind it: how many instructions it took.
+-- Behind it: how many instructions it took, those included that counting lines took.
 function H.watched_steps()
   local taken = read_counters()
   sethook((running()))
-  return taken - counted()
+  return taken
 end
 
 local shown = setmetatable({}, weak)  -- record of a handler → the function that was told of
@@ -248,9 +224,9 @@ local shown = setmetatable({}, weak)  -- record of a handler → the function th
 local function put_handler(out, name, f)
   local info = getinfo(f, "Su")
   local _, counters = getupvalue(f, info.nups)
-  local file = file_of[counters]
-  if not file then return end
-  local place = pack("<s4s4I4I4", file.source, file.digest, info.linedefined, info.lastlinedefined)
+  if not is_counters[counters] then return end
+  local first, last = info.linedefined, info.lastlinedefined
+  local place = pack("<s4s4I4I4", counters.name, counters.digest, first, last)
   out[#out + 1] = pack("<s4", sub(name, 1, NAME)) .. place
 end
 
@@ -283,29 +259,9 @@ local function put_handlers(out)
   end
 end
 
--- What ran in a function of a file, "" for nothing.
-local function put_function(file, i)
-  local parts, counters, ways = {}, file.counters, file.ways
-  for at = file.firsts[i], file.firsts[i + 1] - 1 do
-    local times = ways[at] and counters[at] or 0
-    if times > 0 then parts[#parts + 1] = ways[at] .. pack("<I8", times) end
-  end
-  return parts[1] and file.places[i] .. pack("<I4", #parts) .. concat(parts) or ""
-end
-
--- The lines of the message: a count and that many codes, each with a count and that many jumps; a
--- count and that many handlers; whether something was left out. "" where there is nothing.
-function H.watched_lines()
-  local out, handlers, size = {}, {}, 0
-  for _, file in next, files do
-    for i = 1, #file.places do
-      local text = size < TOLD and put_function(file, i) or ""
-      size = size + #text
-      if size >= TOLD then left_out = 1 end
-      if text ~= "" then out[#out + 1] = text end
-    end
-  end
+-- A count and that many handlers; whether something was left out.
+function H.watched_handlers()
+  local handlers = {}
   put_handlers(handlers)
-  if not out[1] and not handlers[1] and left_out == 0 then return "" end
-  return concat { pack("<I4", #out), concat(out), pack("<I4", #handlers), concat(handlers), pack("<I4", left_out) }
+  return pack("<I4", #handlers) .. concat(handlers), left_out
 end
