@@ -71,6 +71,8 @@ class Coverage:
         self.handlers: dict[Place, dict[str, None]] = {}
         self.modules: dict[Path, None] = {}
         self._known: dict[tuple[str, str], CoveredFile] = {}
+        self._made: dict[tuple[Path, str], CoveredFile] = {}  # shared with those made `fresh`
+        self._handed: set[tuple[str, str]] = set()  # so is this
         self._twins: dict[tuple[str, str], set[Path]] = {}
         self._left_out = False
         self._changed: dict[Path, None] = {}
@@ -92,6 +94,12 @@ class Coverage:
         for name in self._other_texts:
             yield f"another text ran under the name {name}: its lines are left out"
 
+    def fresh(self) -> Coverage:
+        """Another one that has counted nothing."""
+        other = Coverage()
+        other.hand, other._made, other._handed = self.hand, self._made, self._handed
+        return other
+
     # Files ------------------------------------------------------------------------------------
 
     def know(self, module: ModuleSource) -> None:
@@ -103,23 +111,26 @@ class Coverage:
             return
         for file in program.files:
             path = (program.root / file.path).resolve()
-            found = self._know_file(path, file.path, file.data, _BREAK.sub(b"\n", file.source))
-            if found is not None:
-                self._hand_file(found)
+            self._know_file(path, file.path, file.data, _BREAK.sub(b"\n", file.source))
+            self._hand_file(self.files[path])
 
-    def _know_file(self, path: Path, name: str, data: bytes, loaded: bytes) -> CoveredFile | None:
-        """The file, None where it is known."""
-        found, digest = None, text_digest(loaded)
+    def _know_file(self, path: Path, name: str, data: bytes, loaded: bytes) -> None:
+        digest = text_digest(loaded)
         known = self.files.get(path)
         if known is None or known.digest != digest:
             if known is not None:
                 self._changed[path] = None
-            found = CoveredFile(path, name, digest, data, loaded, line_table(loaded))
+            found = self._made.get((path, digest))
+            if found is None:
+                found = CoveredFile(path, name, digest, data, loaded, line_table(loaded))
+            self._made[path, digest] = found
             self.files[path] = self._known[name, digest] = found
         self._twins.setdefault((name, digest), set()).add(path)
-        return found
 
     def _hand_file(self, file: CoveredFile) -> None:
+        if (file.name, file.digest) in self._handed:
+            return
+        self._handed.add((file.name, file.digest))
         dump = compiled(file.loaded, b"@" + file.name.encode())
         with suppress(ValueError):  # workers say so
             self.hand(pack_counting(dump, make_counting(dump)))
