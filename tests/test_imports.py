@@ -30,7 +30,7 @@ BELOW: dict[str, set[str]] = {
     "attest": {"errors", "bounded", "durable", "protocol", "texts"},
     "check": {"errors", "protocol", "lua"},
     "blueprints": {"errors", "bounded", "durable", "protocol"},
-    "sandbox": {"errors", "bounded", "protocol"},
+    "sandbox": {"errors", "bounded", "protocol", "lua"},
     "profiling": {"errors", "sandbox"},
     "nodes": {"errors", "bounded", "durable", "protocol", "attest", "sandbox"},
     "shell": {

@@ -54,8 +54,9 @@ from aoshell.bounded import jsontext
 Frame = list[Any]
 
 # One byte asks a zygote for a worker, whose two sockets come with it, or for one that begins with
-# the base; or it says that the base follows: its length in four bytes, then its code.
-WORKER, BASED, BASE = b"w", b"t", b"b"
+# the base; or it says that the base follows: its length in four bytes, then its code; or that code
+# which counts its lines comes with it, as a file (`counting.pack_counting`).
+WORKER, BASED, BASE, COUNTING = b"w", b"t", b"b", b"c"
 
 
 class FrameError(ValueError):

@@ -151,8 +151,9 @@ class LuaRuntime:
         load = self._lua.globals().load
         self._host.version = environment.host_version(sources)
         chunks = _chunks(sources)
+        self._counts = watch.LineCounts()
         if watched:
-            watch.install(self._host)
+            self._counts = watch.install(self._host)
             chunks.insert(0, watch.CHUNK)
         for chunk in chunks:
             load(chunk, "=host")(self._host, emit)
@@ -173,8 +174,10 @@ class LuaRuntime:
 
     def watched_lines(self) -> str:
         self._lua.set_max_memory(UNLIMITED)  # until the next message
-        lines: str = self._host.watched_lines()
-        return lines
+        return self._counts.take(*self._host.watched_handlers())
+
+    def lines_so_far(self) -> str:
+        return self._counts.take()
 
     def limit_memory(self, size: int, *, judged: bool = True) -> None:
         """Let the guest's heap grow to `size` bytes, the environment's included."""
@@ -199,9 +202,10 @@ class LuaRuntime:
         try:
             if self._watching:
                 self._host.watch_message()
+                self._counts.begin()
             result: tuple[Any, ...] = self._deliver(*message)
             if self._watching:
-                self.gas_used = int(self._host.watched_steps())
+                self.gas_used = int(self._host.watched_steps()) - self._counts.steps()
         except lua53.LuaMemoryError as error:
             raise OutOfMemoryError from error
         except lua53.LuaError as error:

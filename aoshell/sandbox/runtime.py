@@ -59,7 +59,10 @@ class Watched(Protocol):
         """
 
     def watched_lines(self) -> str:
-        """The lines that the last message ran, as `host/watch.lua` writes them; "" for none."""
+        """The lines that the last message ran, as `watch.LineCounts` writes them; "" for none."""
+
+    def lines_so_far(self) -> str:
+        """Those that were run since they were asked for last. Also while it runs, in a thread."""
 
 
 class Host(Protocol):

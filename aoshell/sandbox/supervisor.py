@@ -13,6 +13,7 @@ import select
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from aoshell.errors import AoError
 from aoshell.sandbox.frames import (
     BASE,
     BASED,
+    COUNTING,
     WORKER,
     Frame,
     FrameError,
@@ -140,6 +142,19 @@ class Supervisor:
             handle.watch(self._watch)
         return handle
 
+    def hand_counting(self, packed: bytes) -> None:
+        """Hand code that counts its lines to workers to come, which then need not make it.
+
+        It goes as a file, so that what several forks of this process hand over is not mixed up.
+        """
+        with contextlib.suppress(OSError, AoError), tempfile.TemporaryFile() as file:
+            file.write(packed)
+            file.flush()
+            self.start()
+            self._zygotes["lua"].send(COUNTING, [file.fileno()])
+        for end in self._ahead.pop(("lua", False), ()):  # it was forked without that
+            end.close()
+
     def _take_ahead(self, device: str, based: bool) -> Ends | None:
         """The worker that was forked ahead, unless it has ended with its zygote."""
         ends = self._ahead.pop((device, based), None)
@@ -170,7 +185,7 @@ class Supervisor:
         for attempt in (1, 2):
             self.start(device)
             try:
-                self._zygotes[device].send(fds, based)
+                self._zygotes[device].send(BASED if based else WORKER, fds)
                 return
             except OSError as error:  # the zygote died: one more is started
                 self._zygotes.pop(device).close()
@@ -261,9 +276,9 @@ class ZygoteHandle:
             with contextlib.suppress(OSError):  # the first worker meets a zygote that is gone
                 self._control.sendall(BASE + len(base).to_bytes(4, "big") + base)
 
-    def send(self, fds: list[int], based: bool) -> None:
-        """Hand over the two sockets of a new worker. Raises OSError where the zygote is gone."""
-        socket.send_fds(self._control, [BASED if based else WORKER], fds)
+    def send(self, what: bytes, fds: list[int]) -> None:
+        """Hand over the two sockets of a new worker, or a file. Raises OSError where it is gone."""
+        socket.send_fds(self._control, [what], fds)
 
     def close(self) -> None:
         """Kill it, which also ends its workers: they ask to die with their parent."""

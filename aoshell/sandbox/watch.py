@@ -1,31 +1,53 @@
 """Watching what a guest of a test runs: its instructions, and the lines of its files.
 
-The work is done by `host/watch.lua`, with the hooks of the interpreter. No function of Lua says how
-much of a coroutine's instruction counter is left, so that is read here, at addresses that Lua
-itself has just given.
+The work is done by `host/watch.lua`, with the interpreter's counter of instructions, and with code
+that counts its lines (`counting`). No function of Lua says how much of a coroutine's instruction
+counter is left, so that is read here, at addresses that Lua itself has just given.
 """
 
 from __future__ import annotations
 
 import ctypes
 import struct
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from aoshell.sandbox.counting import make_counting
 from aoshell.sandbox.digests import text_digest
 
 # Read at import: a worker cannot open files.
 CHUNK = Path(__file__).with_name("host").joinpath("watch.lua").read_text(encoding="latin-1")
 # Bytes that a guest may use beside its own while lines are noted: the notes share its memory.
 ROOM = 32 << 20
+TOLD = 8 << 20  # bytes of what is told of one message
+_NOWHERE = bytes(4)  # the line to which a way leads that is none
 
 
-def install(host: Any) -> None:
+def install(host: Any) -> LineCounts:
     """Give `host/watch.lua` what it needs beside Lua. Called in a zygote, where memory is free."""
     _counter_offset()
+    counts = LineCounts()
     host.counters = _counters
+    host.count_file = counts.add
     host.text_digest = _text_digest
+    host.make_counting = _make_counting
+    return counts
+
+
+def _make_counting(dump: str, changed: str | None = None) -> tuple[str, str] | None:
+    """The code of a dump, made to count, and its counters; None where that cannot be done.
+
+    Args:
+        changed: the same dump with calls in place of tail calls, if that is wanted.
+    """
+    try:
+        made = make_counting(dump.encode("latin-1"))
+    except ValueError:
+        return None
+    code = made.code if changed is None else made.with_calls(changed.encode("latin-1"))
+    return code.decode("latin-1"), made.counters.decode("latin-1")
 
 
 def _text_digest(text: str) -> str:
@@ -42,6 +64,110 @@ def _counters(threads: str) -> str:
 
 def _address(name: str) -> int:
     return int(name.rpartition(" ")[2], 16)
+
+
+_ARRAY = struct.Struct("<IQ")  # sizearray, array; 12 bytes into a `Table` (Lua 5.3 lobject.h)
+_VALUE = 16  # bytes of a `TValue`; a whole number is its first 8
+
+
+class _CountedFile:
+    """A file that counts.
+
+    Args:
+        table: the address of its counters, which Lua keeps in the array part of a table.
+        name, digest: of its text.
+        kinds: `counting.CountingCode.counters`.
+    """
+
+    def __init__(self, table: int, name: bytes, digest: bytes, kinds: bytes) -> None:
+        self._table = table
+        self._functions: list[tuple[bytes, int, int]] = []  # its place, its counters from and to
+        count, at = struct.unpack_from("<I", kinds)[0], 4
+        number = 0
+        for _ in range(count):
+            first, last, own = struct.unpack_from("<III", kinds, at)
+            place = struct.pack(
+                f"<I{len(name)}sI{len(digest)}s", len(name), name, len(digest), digest
+            )
+            self._functions.append((place + struct.pack("<II", first, last), number, number + own))
+            number += own
+            at += 12
+        counters = list(struct.iter_unpack("<8sI", kinds[at:]))
+        self._ways: list[bytes] = [way for way, _cost in counters]
+        self._costs: list[int] = [cost for _way, cost in counters]
+        self._told = [0] * number
+
+    def _counts(self) -> list[int]:
+        size, array = _ARRAY.unpack(ctypes.string_at(self._table + 12, _ARRAY.size))
+        count = min(len(self._told), size)
+        data = ctypes.string_at(array, _VALUE * count)
+        return [value for (value,) in struct.iter_unpack("<q8x", data)]
+
+    def begin(self) -> None:
+        """The counters begin anew."""
+        self._told = [0] * len(self._told)
+
+    def steps(self) -> int:
+        """The instructions that counting took."""
+        return sum(times * cost for times, cost in zip(self._counts(), self._costs, strict=True))
+
+    def take(self) -> Iterator[bytes]:
+        """Of each function that ran: its place, a count, and that many ways and how often."""
+        counts = self._counts()
+        new = [now - before for now, before in zip(counts, self._told, strict=True)]
+        self._told = counts
+        for place, start, end in self._functions:
+            parts = [
+                self._ways[at] + struct.pack("<Q", new[at])
+                for at in range(start, end)
+                if new[at] > 0 and self._ways[at][4:] != _NOWHERE
+            ]
+            if parts:
+                yield place + struct.pack("<I", len(parts)) + b"".join(parts)
+
+
+def _sized(text: bytes) -> bytes:
+    return struct.pack("<I", len(text)) + text
+
+
+class LineCounts:
+    """What the files of a process have counted.
+
+    It is read from memory, at addresses that Lua has given: so it can be read while Lua runs, and
+    where Lua has no memory left.
+    """
+
+    def __init__(self) -> None:
+        self._files: list[_CountedFile] = []
+
+    def add(self, table: str, *parts: str) -> None:
+        """Count a file: `tostring` of the table of its counters; see `_CountedFile`."""
+        name, digest, kinds = (part.encode("latin-1") for part in parts)
+        self._files.append(_CountedFile(_address(table), name, digest, kinds))
+
+    def begin(self) -> None:
+        """A message begins: counters are 0."""
+        for file in self._files:
+            file.begin()
+
+    def steps(self) -> int:
+        """The instructions that counting took."""
+        return sum(file.steps() for file in self._files)
+
+    def take(self, handlers: str = "\0\0\0\0", left_out: bool = False) -> str:
+        """What was run since it was taken last: a count and that many functions, the handlers, and
+        whether something was left out; "" for nothing."""
+        functions, size = [], 0
+        for text in (text for file in self._files for text in file.take()):
+            size += len(text)
+            if size > TOLD:
+                left_out = True
+                break
+            functions.append(text)
+        if not functions and handlers == "\0\0\0\0" and not left_out:
+            return ""
+        head, end = struct.pack("<I", len(functions)), struct.pack("<I", left_out)
+        return b"".join([head, *functions, handlers.encode("latin-1"), end]).decode("latin-1")
 
 
 _PROBES = (0x1234567, 0x7654321)

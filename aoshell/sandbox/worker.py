@@ -20,12 +20,14 @@ import sys
 import time
 import zlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NoReturn
 
 from aoshell.sandbox.confine import die_with_parent
 from aoshell.sandbox.fates import OUT_OF_MEMORY, describe_fate, read_fate
 from aoshell.sandbox.floor import Floor
 from aoshell.sandbox.frames import WITH_BYTES
+from aoshell.sandbox.last_lines import LastLines
 from aoshell.sandbox.printed import Printed
 from aoshell.sandbox.runtime import Host, OutOfMemoryError, Runtime, Watched
 from aoshell.sandbox.side_work import compile_module, save_image
@@ -242,10 +244,23 @@ class Worker:
         self._seq = seq
 
     def _send_lines(self, outcome: str) -> None:
-        """Send which lines the message ran; where it ran out of memory, nobody knows that."""
-        if self._notes_lines and outcome != "memory" and isinstance(self._loaded, Watched):
+        """Send which lines the message ran."""
+        if self._notes_lines and isinstance(self._loaded, Watched):
             self._floor.lift()
-            self._sockets.send(["lines", self._loaded.watched_lines()])
+            if outcome == "memory":  # Lua cannot be asked for handlers any more
+                self._send_lines_so_far()
+            else:
+                self._sockets.send(["lines", self._loaded.watched_lines()])
+
+    def _send_lines_so_far(self) -> None:
+        assert isinstance(self._loaded, Watched)
+        self._sockets.send(["lines", self._loaded.lines_so_far()])
+
+    def _last_lines(self, seconds: float) -> AbstractContextManager[None]:
+        """While a message runs, see that its lines are not lost with the process."""
+        if not (self._notes_lines and isinstance(self._loaded, Watched)):
+            return nullcontext()
+        return LastLines(seconds, self._send_lines_so_far)
 
     def _compute(self, seconds: float, message: tuple[Any, ...]) -> tuple[str, float, list[Any]]:
         self._printed.clear()
@@ -257,7 +272,8 @@ class Worker:
         # guest does (pcall, a coroutine, a pattern that never ends) can prevent that.
         signal.setitimer(signal.ITIMER_PROF, seconds)
         try:
-            error, *others = self._runtime.deliver(message)
+            with self._last_lines(seconds):
+                error, *others = self._runtime.deliver(message)
             outcome, result = self._runtime.failure if error else "ok", [error, *others]
         except (OutOfMemoryError, MemoryError):
             outcome, result = "memory", [None, self._printed.text(), "", False, 0]

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from aoshell.sandbox.confine import confine, die_with_parent
 from aoshell.sandbox.floor import Floor
-from aoshell.sandbox.frames import BASE, BASED
+from aoshell.sandbox.frames import BASE, BASED, COUNTING
 from aoshell.sandbox.printed import Printed
 from aoshell.sandbox.runtime import Host, Runtime
 from aoshell.sandbox.worker import Worker
@@ -75,6 +75,8 @@ class Zygote:
                 os._exit(0)
             if what == BASE:
                 self._take_base()
+            elif what == COUNTING:
+                self._take_counting(fds[0])
             elif len(fds) == 2 and _fork():
                 self._work(fds, self._base if what == BASED else self._host.runtime)
             for fd in fds:
@@ -84,6 +86,11 @@ class Zygote:
         size = int.from_bytes(self._control.recv(4, socket.MSG_WAITALL), "big")
         code = self._control.recv(size, socket.MSG_WAITALL)
         self._base = self._host.load(code, 0, 0)
+
+    def _take_counting(self, file: int) -> None:
+        from aoshell.sandbox.counting import take_counting
+
+        take_counting(os.pread(file, os.fstat(file).st_size, 0))
 
     def _work(self, fds: list[int], runtime: Runtime | None) -> NoReturn:
         die_with_parent(True)

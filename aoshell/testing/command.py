@@ -30,7 +30,8 @@ from aoshell.testing.reports.text import TextReport
 from aoshell.testing.rounds import MOST_AT_ONCE, Plan, Round, run_round
 from aoshell.testing.running import SECONDS, Runner
 from aoshell.testing.settling import settle_failed, settle_snapshots
-from aoshell.testing.watching import Watch
+from aoshell.testing.standing import Standing
+from aoshell.testing.watching import Saved, Watch
 
 FAILED, MISUSED = 1, 2
 _REPORTS = ("text", "json", "github")
@@ -50,10 +51,8 @@ def main(arguments: Sequence[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # What the terminal's encoding lacks is shown escaped.
         sys.stdout.reconfigure(errors="backslashreplace")
-    if given.watch and (given.junit or given.report == "github" or given.coverage):
-        raise UsageError(
-            "--watch is for people", hint="leave out --junit, --report github and --coverage"
-        )
+    if given.watch and given.report == "github":
+        raise UsageError("--watch is for people", hint="leave out --report github")
     for text in given.coverage_report:
         parse_wanted(text)
     chosen = parse_choice(given.k)
@@ -68,6 +67,7 @@ def main(arguments: Sequence[str]) -> int:
             (Path.cwd(),),
             update=given.update_snapshots,
             coverage=Coverage() if given.coverage or given.coverage_report else None,
+            apart=given.watch,
         )
         try:
             if given.watch:
@@ -90,34 +90,92 @@ def _run(runner: Runner, files: list[Path], plan: Plan, given: argparse.Namespac
 def _shown_round(
     runner: Runner, files: Sequence[Path], plan: Plan, given: argparse.Namespace
 ) -> Round:
-    reports = _reports(given)
-    wanted = [parse_wanted(text) for text in given.coverage_report]
+    reports = _reports(given, given.junit)
+    found = run_round(runner, files, plan, lambda outcome: _show(reports, outcome))
+    _end(reports, found, runner.coverage, given)
+    return found
 
-    def show(outcome: TestOutcome) -> None:
-        for report in reports:
-            report.test(outcome)
 
-    found = run_round(runner, files, plan, show)
+def _show(reports: Sequence[TestReport], outcome: TestOutcome) -> None:
+    for report in reports:
+        report.test(outcome)
+
+
+def _end(
+    reports: Sequence[TestReport],
+    found: Round,
+    coverage: Coverage | None,
+    given: argparse.Namespace,
+) -> None:
+    """Settle the snapshots of a round, and end its reports."""
     for line in settle_snapshots(found, update=given.update_snapshots):
         warnings.warn(line, stacklevel=1)
-    coverage = runner.coverage if found.outcomes else None
+    wanted = [parse_wanted(text) for text in given.coverage_report]
     for report in reports:
-        report.end(found.seconds, coverage, wanted)
-    return found
+        report.end(found.seconds, coverage if found.outcomes else None, wanted)
 
 
 def _watch(runner: Runner, files: list[Path], plan: Plan, given: argparse.Namespace) -> NoReturn:
     """Run tests, and again what a save touches; Ctrl-C ends it by KeyboardInterrupt."""
-    watch, tell = Watch(given.files), writer(sys.stderr, needed=False)
-    found = _shown_round(runner, files, plan, given)
+    rounds = _WatchedRounds(runner, given)
     while True:
+        saved = rounds.run(files, plan)
+        only = frozenset(saved.only)
+        if rounds.broken:  # what it had to run is still to be run
+            files = list(dict.fromkeys([*files, *saved.tests]))
+            plan = replace(plan, only=None if plan.only is None else plan.only | only)
+        else:
+            files, plan = saved.tests, replace(plan, only=only)
+
+
+class _WatchedRounds:
+    """Rounds of tests, one after another, each until something is saved.
+
+    Attributes:
+        broken: something was saved before the last one was at its end.
+    """
+
+    def __init__(self, runner: Runner, given: argparse.Namespace) -> None:
+        self.broken = False
+        self._runner = runner
+        self._given = given
+        self._watch, self._standing = Watch(given.files), Standing()
+        self._tell = writer(sys.stderr, needed=False)
+        if given.junit is not None:
+            JunitFile(given.junit, time.time())  # refuses now what cannot be written
+
+    def run(self, files: Sequence[Path], plan: Plan) -> Saved:
+        """Run a round, and wait; what is saved first, during the round or behind it."""
+        reports, saved = _reports(self._given, junit=None), list[Saved]()
+
+        async def until(running: Round) -> None:
+            saved.append(await self._watch.wait(self._gone, running))
+
+        self._watch.begin(files)
+        found = run_round(self._runner, files, plan, lambda outcome: _show(reports, outcome), until)
+        self.broken = found.broken
+        self._standing.take(found)
+        if not self.broken:
+            self._settle(reports, found)
+            saved.append(interrupts.run(self._watch.wait(self._gone)))
+        self._tell(f"saved: {', '.join(dict.fromkeys(map(_near, saved[-1].files)))}\n")
+        return saved[-1]
+
+    def _settle(self, reports: list[TestReport], found: Round) -> None:
+        """What a whole round leaves: files, and a word on what is next."""
+        given, coverage = self._given, self._runner.coverage
+        if given.junit is not None:
+            file = JunitFile(given.junit, time.time() - found.seconds)
+            for outcome in self._standing.outcomes:
+                file.test(outcome)
+            reports = [*reports, file]
+        _end(reports, found, coverage and self._standing.coverage(coverage.fresh()), given)
         settle_failed(found)
-        watch.learn(found)
-        tell("waiting for a save; Ctrl-C ends\n")
-        saved = interrupts.run(watch.wait(lambda path: tell(f"{_near(path)} is gone\n")))
-        tell(f"saved: {', '.join(dict.fromkeys(map(_near, saved.files)))}\n")
-        again = replace(plan, only=frozenset(saved.only))
-        found = _shown_round(runner, saved.tests, again, given)
+        self._watch.learn(found)
+        self._tell("waiting for a save; Ctrl-C ends\n")
+
+    def _gone(self, path: Path) -> None:
+        self._tell(f"{_near(path)} is gone\n")
 
 
 def _near(path: Path) -> str:
@@ -137,7 +195,7 @@ def _nothing(found: Round, choice: str) -> UsageError:
     return UsageError("the tests that failed last time are gone", hint="leave out --last-failed")
 
 
-def _reports(given: argparse.Namespace) -> list[TestReport]:
+def _reports(given: argparse.Namespace, junit: Path | None) -> list[TestReport]:
     say = writer(sys.stdout, needed=True)
     reports: list[TestReport]
     if given.json or given.report == "json":
@@ -146,8 +204,8 @@ def _reports(given: argparse.Namespace) -> list[TestReport]:
         reports = [GithubReport(say, slowest=given.durations)]
     else:
         reports = [TextReport(say, colour=colours(sys.stdout), slowest=given.durations)]
-    if given.junit is not None:
-        reports.append(JunitFile(given.junit, time.time()))
+    if junit is not None:
+        reports.append(JunitFile(junit, time.time()))
     return reports
 
 

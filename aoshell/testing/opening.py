@@ -45,8 +45,14 @@ class Zygotes(Supervisor):
     """
 
     def __init__(self, coverage: Coverage | None = None, base: bytes = b"") -> None:
-        super().__init__(Watch(True, coverage.lines_came) if coverage else Watch(), base)
+        super().__init__(Watch(True, self._take_lines) if coverage else Watch(), base)
         self.coverage = coverage
+        if coverage is not None:
+            coverage.hand = self.hand_counting
+
+    def _take_lines(self, lines: str) -> None:
+        assert self.coverage is not None
+        self.coverage.lines_came(lines)
 
     def close(self) -> None:
         pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from aoshell.testing.snapshots import Key
 from aoshell.testing.stamps import Stamp
@@ -59,6 +60,7 @@ class TestOutcome:
         warnings: what its author should know, and does not fail it.
         reads: files that its processes were made of, or were to be, as they were then.
         taken: its snapshots.
+        covered: what it covered (`Coverage.packed`), where that is kept apart for each test.
     """
 
     file: str
@@ -70,6 +72,7 @@ class TestOutcome:
     warnings: tuple[str, ...] = ()
     reads: tuple[tuple[Path, Stamp], ...] = ()
     taken: Mapping[Key, str] = field(default_factory=dict)
+    covered: Mapping[str, Any] | None = None
 
     @property
     def bad(self) -> bool:

@@ -112,7 +112,7 @@ class Parallel:
 
     def take_coverage(self) -> None:
         """Add what the forks counted; each ends what it runs first, and runs no test afterwards."""
-        if self._runner.coverage is None:
+        if self._runner.coverage is None or self._runner.apart:
             return
         for part in self._parts:
             with contextlib.suppress(EOFError, OSError):  # it has ended, and told so

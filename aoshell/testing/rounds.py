@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 from aoshell import interrupts
 from aoshell.testing.choosing import Test
@@ -23,6 +25,8 @@ Step = Unit | TestOutcome
 """A test to run, or the outcome of a file that could not be loaded."""
 
 Show = Callable[[TestOutcome], None]
+Until = Callable[["Round"], Coroutine[Any, Any, None]]
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,32 +55,73 @@ class Round:
         files: as they were loaded.
         seconds: how long it took.
         stopped: a test failed, and others were not run for that.
+        broken: it was ended from outside.
     """
 
     outcomes: list[TestOutcome] = field(default_factory=list)
     files: list[TestFile] = field(default_factory=list)
     seconds: float = 0.0
     stopped: bool = False
+    broken: bool = False
 
 
-def run_round(runner: Runner, paths: Sequence[Path], plan: Plan, show: Show) -> Round:
+class _BrokenError(Exception):
+    """The round ends, as somebody outside wants it."""
+
+
+def run_round(
+    runner: Runner, paths: Sequence[Path], plan: Plan, show: Show, until: Until | None = None
+) -> Round:
     """Run the tests of files; `show` is called with each outcome, in order.
+
+    Args:
+        until: the round is broken off once this returns; it is given the round so far.
 
     Raises:
         KeyboardInterrupt: Ctrl-C; what ran is ended.
     """
     begin, found = time.perf_counter(), Round()
-    steps = interrupts.run(_alone(runner, paths, plan, found, show))
-    if steps:
-        parallel = Parallel(runner, found.files, _processes(plan, found, steps))
-        try:
-            outcomes = parallel.run(_units(steps), plan.stop)
-            interrupts.run(_gather(steps, outcomes, plan, found, show))
-            parallel.take_coverage()
-        finally:
-            parallel.close()
+    try:
+        steps = interrupts.run(_unless(until, found, _alone(runner, paths, plan, found, show)))
+        if steps:
+            _run_parallel(runner, steps, plan, found, show, until)
+    except _BrokenError:
+        found.broken = True
     found.seconds = time.perf_counter() - begin
     return found
+
+
+def _run_parallel(
+    runner: Runner,
+    steps: Sequence[Step],
+    plan: Plan,
+    found: Round,
+    show: Show,
+    until: Until | None,
+) -> None:
+    parallel = Parallel(runner, found.files, _processes(plan, found, steps))
+    try:
+        outcomes = parallel.run(_units(steps), plan.stop)
+        interrupts.run(_unless(until, found, _gather(steps, outcomes, plan, found, show)))
+        parallel.take_coverage()
+    finally:
+        parallel.close()
+
+
+async def _unless(until: Until | None, found: Round, work: Coroutine[Any, Any, _T]) -> _T:
+    """The result of some work. Raises _BrokenError where `until` returns before that."""
+    if until is None:
+        return await work
+    tasks = asyncio.ensure_future(work), asyncio.ensure_future(until(found))
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if tasks[0].done():
+            return tasks[0].result()
+        raise _BrokenError
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _alone(

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,7 @@ class Runner:
         roots: folders that tests may read code from, besides their own.
         update: snapshots are taken as they are now.
         coverage: where the lines that run are counted; the limits of time are wider then.
+        apart: each outcome has what its test covered.
     """
 
     def __init__(
@@ -132,8 +133,10 @@ class Runner:
         *,
         update: bool = False,
         coverage: Coverage | None = None,
+        apart: bool = False,
     ) -> None:
         self.coverage = coverage
+        self.apart = apart and coverage is not None
         self._update = update
         self._seconds = seconds if coverage is None else SLOWER * seconds
         self._roots = roots
@@ -184,6 +187,13 @@ class Runner:
 
     async def run(self, file: TestFile, index: int) -> TestOutcome:
         """Run a test of a file that was loaded, by its place; the file is loaded anew for it."""
+        if self.coverage is None or not self.apart:
+            return await self._run(file, index)
+        self._zygotes.coverage = self.coverage = self.coverage.fresh()
+        outcome = await self._run(file, index)
+        return replace(outcome, covered=self.coverage.packed())
+
+    async def _run(self, file: TestFile, index: int) -> TestOutcome:
         test, shown = file.tests[index], str(file.path)
         if test.skipped:
             return TestOutcome(shown, test.name, "skipped", 0.0)

@@ -49,6 +49,11 @@ class Watch:
         self._tests: dict[tuple[Path, str], Stamps] = {}  # test → what its processes were made of
         self._restless: dict[Path, tuple[Stamp, int]] = {}  # saved file → stamp, looks
 
+    def begin(self, paths: Iterable[Path]) -> None:
+        """These files are about to be loaded."""
+        for path in paths:
+            self._files.setdefault(path, {path: stamp_of(path)})
+
     def learn(self, found: Round) -> None:
         """Take over what a round has read."""
         for file in found.files:
@@ -61,12 +66,19 @@ class Watch:
         for outcome in found.outcomes:
             self._tests[Path(outcome.file), outcome.name] = dict(outcome.reads)
 
-    async def wait(self, gone: Callable[[Path], None]) -> Saved:
-        """Wait until something is saved that tests have read; `gone`: a test file is no more."""
+    async def wait(self, gone: Callable[[Path], None], running: Round | None = None) -> Saved:
+        """Wait until something is saved that tests have read.
+
+        Args:
+            gone: is told of a test file that is no more.
+            running: a round that runs meanwhile; new test files are found behind it.
+        """
         looks = 0
         while True:
+            if running is not None:
+                self.learn(running)
             saved = self._look(gone)
-            if looks % SEARCH == 0:
+            if running is None and looks % SEARCH == 0:
                 self._add_new(saved)
             if saved.tests:
                 return saved

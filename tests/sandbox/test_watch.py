@@ -162,6 +162,21 @@ def test_a_checkpoint_is_taken_over_by_a_runtime_that_is_not_watched() -> None:
     assert other.gas_used == 0
 
 
+def test_what_an_image_brings_back_counts_again() -> None:
+    made = runtime(True)
+    file = "load('N = 0\\nfunction g()\\n  N = N + 1\\n  return N\\nend g()', '@x.lua')()"
+    made.deliver(eval_message(file))
+    made.deliver(eval_message("local t = { kinds = 'x' } function mine() return t.kinds end"))
+    image = made.image()
+    fresh = lua.LuaRuntime(environment.read_sources(), lambda _text: None, watched=True)
+    fresh.watch(lines=True)
+    fresh.boot(definition())
+    fresh.restore(image)
+    made.limit_memory(MEMORY)
+    assert lines_of(fresh, "return g()") == lines_of(made, "return g()")
+    assert fresh.deliver(eval_message("return N .. mine()"))[1] == "2x"
+
+
 @pytest.mark.parametrize(
     "attack",
     [

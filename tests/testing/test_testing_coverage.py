@@ -348,19 +348,30 @@ def test_webassembly_is_named_and_left_out() -> None:
     ]
 
 
-def test_a_message_that_is_stopped_leaves_the_rest_as_it_was(shop: Path) -> None:
+@pytest.mark.parametrize(
+    ("body", "outcome"),
+    [
+        ("while os do end", "time"),
+        ('string.find(string.rep("a", 50000), string.rep("a*", 50) .. "b")', "time"),
+        ('local s = "x" while s do s = s .. s end', "memory"),
+        ('error("no")', "error"),
+    ],
+)
+def test_what_a_message_that_is_stopped_has_run_counts(shop: Path, body: str, outcome: str) -> None:
     with (shop / "shop.lua").open("a") as file:
-        file.write('Handlers.add("Loop", "Loop", function()\n  while true do end\nend)\n')
+        file.write(f'Handlers.add("Loop", "Loop", function()\n  {body}\n  X = 1\nend)\n')
     coverage = Coverage()
     zygotes = Zygotes(coverage)
-    with open_node(files=shop, supervisor=zygotes, limits=Limits(seconds=0.3)) as node:
+    with open_node(files=shop, supervisor=zygotes, limits=Limits(seconds=1)) as node:
         process = node.spawn("shop.lua")
         assert process.send("Buy", Name="tea").ok
-        assert process.send("Loop").outcome == "time"
+        assert process.send("Loop").outcome == outcome
+        assert process.dryrun("Loop").outcome == outcome
         assert process.send("Close").ok
     zygotes.shut_down()
     (file,) = file_totals(coverage)
-    assert file.whole.missing == [10, 11, 27]
+    assert file.whole.missing == [10, 11, 28]
+    assert file.whole.lines[27] >= 2  # the message, and its dry run
 
 
 @pytest.mark.parametrize("flags", [[], ["-n", "2"]])

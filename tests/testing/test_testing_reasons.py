@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,8 @@ def test_a_state_that_a_failed_message_left(fail: Fail) -> None:
     [
         ("while true do end", "; its requests: "),
         ('string.find(string.rep("a", 1e4), string.rep("a*", 40) .. "b")', "; its requests: "),
-        ("for i = 1, 1000 do t:spawn() end", "while spawn was under way"),
+        # The time may end within a spawn, or between two of them.
+        ("for i = 1, 1000 do t:spawn() end", "(, while spawn was under way)?; its requests: sp"),
         ('p:eval("while true do end")', ""),
     ],
 )
@@ -106,7 +108,7 @@ def test_out_of_time_names_the_test(fail: Fail, body: str, doing: str) -> None:
     """Also a test that makes a thousand processes: none of them is left."""
     found = fail(body, "--timeout", "1")
     assert found["file"] == "a_test.lua" and found["line"] in (2, 3)
-    assert "--timeout" in found["text"] and doing in found["text"]
+    assert "--timeout" in found["text"] and re.search(doing, found["text"])
 
 
 def test_a_file_without_end_is_named(fail: Fail, capsys: Any) -> None:

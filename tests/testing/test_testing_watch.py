@@ -9,9 +9,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -23,6 +24,7 @@ TEST = """
 test("loads it", function(t) t:equal(t:spawn("coin.lua"):get("N"), 1) end)
 test("does not", function(t) end)
 """
+ENDLESS = 'test("endless", function(t) print("begun") while true do t:spawn() end end)'
 
 
 class Watched:
@@ -54,25 +56,43 @@ class Watched:
             found.append(re.sub(r"  \d+ ms$| in \d+\.\d+ s$", "", line).strip())
         return found
 
+    def line(self, start: str = "") -> str:
+        """The next line that begins so."""
+        while not (line := self._lines.get(timeout=LONG)).startswith(start):
+            pass
+        return line
+
     def rest(self) -> list[str]:
         self.process.wait(LONG)
         return list(self._lines.queue)
 
 
 @pytest.fixture
-def watched(tmp_path: Path) -> Iterator[Watched]:
+def watch(tmp_path: Path) -> Iterator[Callable[..., Watched]]:
+    """Begins to watch a folder, with these flags."""
     folder = tmp_path / "work"
     folder.mkdir()
     (folder / "coin.lua").write_text("N = 1")
     (folder / "a_test.lua").write_text(TEST)
     (folder / "b_test.lua").write_text('test("other", function(t) end)')
-    command = Watched(folder)
+    begun: list[Watched] = []
+
+    def begin(*flags: str) -> Watched:
+        begun.append(Watched(folder, *flags))
+        return begun[-1]
+
     try:
-        yield command
+        yield begin
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(command.process.pid, signal.SIGKILL)
-        command.process.wait()
+        for command in begun:
+            with suppress(ProcessLookupError):
+                os.killpg(command.process.pid, signal.SIGKILL)
+            command.process.wait()
+
+
+@pytest.fixture
+def watched(watch: Callable[..., Watched]) -> Watched:
+    return watch()
 
 
 def put_in_place(path: Path, text: str) -> None:
@@ -129,8 +149,7 @@ def test_files_of_tests_come_and_go(watched: Watched) -> None:
 def test_ctrl_c_ends_it_whole(watched: Watched, busy: bool) -> None:
     watched.round()
     if busy:
-        source = 'test("endless", function(t) print("begun") while true do t:spawn() end end)'
-        (watched.folder / "b_test.lua").write_text(source)
+        (watched.folder / "b_test.lua").write_text(ENDLESS)
         assert watched._lines.get(timeout=LONG) == "saved: b_test.lua"
     os.killpg(watched.process.pid, signal.SIGINT)  # as the terminal does
     said = watched.rest()
@@ -140,8 +159,50 @@ def test_ctrl_c_ends_it_whole(watched: Watched, busy: bool) -> None:
         os.killpg(watched.process.pid, 0)
 
 
+def test_each_round_writes_its_files_anew(watch: Callable[..., Watched], tmp_path: Path) -> None:
+    """They tell of all tests, also of those that were not run again."""
+    folder = tmp_path / "work"
+    (folder / "coin.lua").write_text("N = 1\nif N > 1 then\n  M = 1\nend\n")
+    (folder / "b_test.lua").write_text('test("other", function(t) t:spawn("b.lua") end)')
+    (folder / "b.lua").write_text("B = 1\n")
+    command = watch("--junit", "out.xml", "--coverage-report", "lcov:out.info")
+    command.round()
+    assert "DA:3,0" in (folder / "out.info").read_text()
+
+    put_in_place(folder / "coin.lua", "N = 2\nif N > 1 then\n  M = 1\nend\n")
+    said = command.round()
+    assert "1 failed" in said and "✓ other" not in said
+    told = (folder / "out.info").read_text()
+    assert "DA:3,1" in told and "SF:b.lua" in told  # that of the test which did not run is kept
+    assert told.count("DA:1,1") == 2
+    suites = ElementTree.parse(folder / "out.xml").getroot()
+    cases = [case.get("name") for case in suites.iter("testcase")]
+    assert cases == ["loads it", "does not", "other"]
+    assert suites.get("failures") == "1"
+
+
+@pytest.mark.parametrize("flags", [("-j", "1"), ("-j", "2")])
+def test_a_save_ends_the_round_that_runs(
+    watch: Callable[..., Watched], flags: tuple[str, ...]
+) -> None:
+    command = watch(*flags)
+    folder = command.folder
+    command.round()
+    put_in_place(folder / "b_test.lua", ENDLESS)
+    assert command.line() == "saved: b_test.lua"
+    put_in_place(folder / "coin.lua", "N = 1 -- again")
+    assert command.line("saved: ") == "saved: coin.lua"
+    # What was to be run still is, and what was saved since.
+    put_in_place(folder / "b_test.lua", 'test("ends", function(t) end)')
+    assert command.line("saved: ") == "saved: b_test.lua"
+    said = command.round()
+    assert {"✓ ends", "✓ loads it"} <= set(said), said
+
+
 def test_watching_is_for_people(tmp_path: Path) -> None:
     (tmp_path / "a_test.lua").write_text('test("a", function(t) end)')
-    command = Watched(tmp_path, "--junit", "x.xml")
+    command = Watched(tmp_path, "--report", "github")
     assert "--watch is for people" in "\n".join(command.rest())
     assert command.process.returncode == 2
+    command = Watched(tmp_path, "--junit", "missing/x.xml")
+    assert "cannot be written" in "\n".join(command.rest())

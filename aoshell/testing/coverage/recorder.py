@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 import struct
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from aoshell.blueprints import SHIPPED
-from aoshell.lua.linetable import LuaFunction, line_table
+from aoshell.lua.linetable import LuaFunction, compiled, line_table
 from aoshell.protocol.message import raw, text
+from aoshell.sandbox.counting import make_counting, pack_counting
 from aoshell.sandbox.digests import text_digest
 from aoshell.testing.sources import ModuleSource
 
@@ -59,14 +61,18 @@ class Coverage:
         jumps: for each function, how often it went from a line to a line; 0: from its beginning.
         handlers: for each function, the names of the handlers that it is, in order.
         modules: WebAssembly files that were loaded.
+        hand: is given the code of each file as one that counts (`counting.pack_counting`).
     """
 
     def __init__(self) -> None:
+        self.hand: Callable[[bytes], None] = lambda _packed: None
         self.files: dict[Path, CoveredFile] = {}
         self.jumps: dict[Place, Counter[tuple[int, int]]] = {}
         self.handlers: dict[Place, dict[str, None]] = {}
         self.modules: dict[Path, None] = {}
         self._known: dict[tuple[str, str], CoveredFile] = {}
+        self._made: dict[tuple[Path, str], CoveredFile] = {}  # shared with those made `fresh`
+        self._handed: set[tuple[str, str]] = set()  # so is this
         self._twins: dict[tuple[str, str], set[Path]] = {}
         self._left_out = False
         self._changed: dict[Path, None] = {}
@@ -88,6 +94,12 @@ class Coverage:
         for name in self._other_texts:
             yield f"another text ran under the name {name}: its lines are left out"
 
+    def fresh(self) -> Coverage:
+        """Another one that has counted nothing."""
+        other = Coverage()
+        other.hand, other._made, other._handed = self.hand, self._made, self._handed
+        return other
+
     # Files ------------------------------------------------------------------------------------
 
     def know(self, module: ModuleSource) -> None:
@@ -100,6 +112,7 @@ class Coverage:
         for file in program.files:
             path = (program.root / file.path).resolve()
             self._know_file(path, file.path, file.data, _BREAK.sub(b"\n", file.source))
+            self._hand_file(self.files[path])
 
     def _know_file(self, path: Path, name: str, data: bytes, loaded: bytes) -> None:
         digest = text_digest(loaded)
@@ -107,9 +120,20 @@ class Coverage:
         if known is None or known.digest != digest:
             if known is not None:
                 self._changed[path] = None
-            found = CoveredFile(path, name, digest, data, loaded, line_table(loaded))
+            found = self._made.get((path, digest))
+            if found is None:
+                found = CoveredFile(path, name, digest, data, loaded, line_table(loaded))
+            self._made[path, digest] = found
             self.files[path] = self._known[name, digest] = found
         self._twins.setdefault((name, digest), set()).add(path)
+
+    def _hand_file(self, file: CoveredFile) -> None:
+        if (file.name, file.digest) in self._handed:
+            return
+        self._handed.add((file.name, file.digest))
+        dump = compiled(file.loaded, b"@" + file.name.encode())
+        with suppress(ValueError):  # workers say so
+            self.hand(pack_counting(dump, make_counting(dump)))
 
     # What workers tell ------------------------------------------------------------------------
 

@@ -13,9 +13,9 @@ from aoshell.testing.coverage.totals import FileTotal, file_totals
 FORMS = {"text": "", "lcov": "lcov.info", "html": "coverage.html"}
 """The forms of a report, and the file that each is written to where none is named."""
 METAVAR = "FORM[:FILE]"
-# Noting lines takes up to this many times the processor time, so the limits of time are as many
-# times as wide.
-SLOWER = 20
+# Counting lines takes up to this many times the processor time, in a loop of the shortest lines, so
+# the limits of time are as many times as wide.
+SLOWER = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,49 @@
+"""Sends which lines a message ran before its limit of time ends the process that runs it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from types import TracebackType
+
+SHARE = 0.1  # of the limit that is left when lines are sent
+LEAST = 0.05  # seconds that are left at least: the kernel looks at its timer every few milliseconds
+
+
+class LastLines:
+    """While the block runs, a thread waits for the time to be nearly up. Lua runs beside it.
+
+    Args:
+        seconds: of processor time that the message may take; the timer ITIMER_PROF is set to it.
+        send: sends the lines so far.
+    """
+
+    def __init__(self, seconds: float, send: Callable[[], None]) -> None:
+        self._rest = max(SHARE * seconds, LEAST)
+        self._send = send
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._wait, daemon=True)
+
+    def __enter__(self) -> None:
+        try:
+            self._thread.start()
+        except (RuntimeError, MemoryError):  # without it, and without the lines of what is stopped
+            self._over.set()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self._over.is_set():
+            self._over.set()
+            self._thread.join()
+
+    def _wait(self) -> None:
+        # The kernel counts in ticks, so only its own timer tells what is left.
+        while (left := signal.getitimer(signal.ITIMER_PROF)[0] - self._rest) > 0:
+            if self._over.wait(left):  # processor time passes no faster than this: one thread runs
+                return
+        self._send()
