@@ -82,6 +82,11 @@ class Failed:
     steps: tuple[Step, ...]
     verdict: Verdict
 
+    @property
+    def fault(self) -> tuple[str, str, str]:
+        """What makes it another fault than others; see `Verdict.fault`."""
+        return self.verdict.fault(self.steps[-1].handler)
+
 
 @dataclass(slots=True)
 class Base:
@@ -92,6 +97,8 @@ class Base:
         messages: how many were computed so far.
         sources: its code by file.
         holding: names of the invariants.
+        known: faults that were found; sequences go on behind them.
+        deadly: handlers of messages that end the worker or its time; they get no more messages.
     """
 
     target: Target
@@ -104,6 +111,8 @@ class Base:
     sources: dict[str, str]
     holding: tuple[str, ...] = ()
     messages: int = 0
+    known: set[tuple[str, str, str]] = field(default_factory=set)
+    deadly: set[str] = field(default_factory=set)
     oracle: Oracle = field(default_factory=lambda: Oracle("", SECONDS, MEMORY))
     _fates: dict[tuple[str, bool], list[int]] = field(default_factory=dict)
 
@@ -113,20 +122,36 @@ class Base:
         path = self.target.invariants
         return self.sources | ({text(name_of(path)): text(read_invariants(path))} if path else {})
 
+    @property
+    def is_used_up(self) -> bool:
+        """Whether no handler is left that may get messages."""
+        return all(form.handler in self.deadly for form in self.words.forms)
+
     async def attempt(self, steps: Sequence[Step]) -> Failed | None:
         """Try a sequence: how it fails, cut off behind the message at fault, or None.
+
+        Faults that are known do not count: their messages are undone, as on the node.
 
         Raises:
             AoError: stage "compute", for a reason outside the sequence.
         """
+        steps = [step for step in steps if step.handler not in self.deadly]
         sent = spread(steps)[:STEPS]
-        performed = await self.rehearsal.perform(self._messages(sent), SECONDS, self.oracle.mark)
+        end = "" if self.known else self.oracle.mark
+        performed = await self.rehearsal.perform(self._messages(sent), SECONDS, end)
         self.messages += len(performed)
         for done in performed:
             step = sent[done.place][1]
             self._note(step, done)
-            if verdict := self.oracle.judge(step, done):
+            verdict = self.oracle.judge(step, done)
+            if verdict is None:
+                continue
+            if verdict.fault(step.handler) not in self.known:
                 return Failed(self._until(steps, sent, done.place), verdict)
+            if verdict.is_death:
+                self.deadly.add(step.handler)
+            if done.outcome == "ok":  # judged from outside, so it was not undone
+                return None
         return None
 
     def _until(

@@ -24,6 +24,8 @@ _CRASH = re.compile(
     re.VERBOSE,
 )
 _PLACE = re.compile(r"(?P<file>[^\s:\"]+):(?P<line>\d+): ")
+_AT = re.compile(r"[^\s:\"]+:\d+")
+_VARYING = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])|\d+")  # addresses, ids, numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,21 @@ class Verdict:
     def is_death(self) -> bool:
         """Whether a limit stopped the message."""
         return self.kind in ("time", "memory", "crash")
+
+    def fault(self, handler: str) -> tuple[str, str, str]:
+        """What makes it another fault than others have.
+
+        That is the line of code where it is known; else the handler and what is said, whatever the
+        numbers in it.
+
+        Args:
+            handler: whose message it is.
+        """
+        place = _AT.search(self.text) if self.kind == "raises" or self.is_death else None
+        if place and self.is_death:
+            return self.kind, "", place[0]
+        what = "" if self.is_death else _VARYING.sub("…", self.text)
+        return self.kind, f"{self.about} {place[0] if place else handler}", what
 
     @property
     def same(self) -> tuple[str, str, str]:
