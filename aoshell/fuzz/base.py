@@ -61,6 +61,7 @@ class Target:
         is_export: which of them.
         invariants: a file of invariants, None without.
         load: blueprints and files that are loaded into it first.
+        tags: of the process that is made of a Lua file.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Target:
     is_export: bool = False
     invariants: Path | None = None
     load: tuple[str, ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_python(self) -> bool:
@@ -179,17 +181,21 @@ class Base:
 
     def _messages(self, sent: list[tuple[int, Step]]) -> list[Rehearsed]:
         found, later = [], 0
+        numbers: dict[object, int] = {}
         for number, (_, step) in enumerate(sent, 1):
             later += step.later
-            flat = [form.narrow(part) for pair in step.tags for part in pair]
+            own = (step.replayed and numbers.get(step.content)) or number
+            numbers[step.content] = own
+            tags = [form.narrow(part) for pair in step.tags for part in pair]
             owner = step.sender.address
-            tags = [*_ENVELOPE, *flat]
+            if not step.is_tick:
+                tags = [*_ENVELOPE, *tags]
             if step.sender.is_process:
                 owner = self.authority
-                tags += ["From-Process", step.sender.address, "Reference", str(number)]
+                tags += ["From-Process", step.sender.address, "Reference", str(own)]
             found.append(
                 Rehearsed(
-                    f"f{number:042d}", step.sender.address, owner, tuple(tags),
+                    "" if step.is_tick else f"f{own:042d}", step.sender.address, owner, tuple(tags),
                     form.narrow(step.data), later, self._is_doubtful(step),
                 )
             )  # fmt: skip
@@ -217,7 +223,7 @@ async def open_base(target: Target) -> AsyncIterator[Base]:
 async def _made(node: AsyncNode, target: Target) -> AsyncProcess:
     if target.is_export:
         return await node.restore(target.file)
-    process = await node.spawn(target.file)
+    process = await node.spawn(target.file, tags=target.tags)
     for one in target.load:
         await process.blueprint(Path(one) if "." in one else one)
     return process
@@ -243,7 +249,8 @@ async def _prepared(node: AsyncNode, target: Target, rehearsal: Rehearsal) -> Ba
     found = await _value(rehearsal, _ADDRESSES)
     others = {*words.addresses, *(map(str, found) if isinstance(found, list) else ())}
     people = (owner, *_people(), *_processes(others - {rehearsal.process, owner.address}))
-    sequences = Sequences(words, people, rehearsal.process)
+    cron = [(one.interval, _pairs(one.tags)) for one in rehearsal.schedules]
+    sequences = Sequences(words, people, rehearsal.process, cron)
     base = Base(target, rehearsal, words, sequences, people, owner, node.address, sources)
     mark = f"fuzz {hashlib.sha256(rehearsal.process.encode()).hexdigest()[:16]} "
     if target.is_python:
@@ -257,6 +264,11 @@ async def _prepared(node: AsyncNode, target: Target, rehearsal: Rehearsal) -> Ba
     base.oracle = Oracle(mark, SECONDS, MEMORY)
     base.holding = await _hold(rehearsal, target, (source, mark, words.meant, ""))
     return base
+
+
+def _pairs(flat: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    texts = [form.widen(part) for part in flat]
+    return tuple(zip(texts[::2], texts[1::2], strict=True))
 
 
 def _people() -> list[Person]:

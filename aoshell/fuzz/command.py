@@ -65,7 +65,10 @@ def _target(given: argparse.Namespace, file: Path | None) -> Target:
     invariants = Path(given.invariants) if given.invariants else _beside(path)
     if invariants is not None and not invariants.is_file():
         raise UsageError(f"there is no file {invariants}", hint="--invariants FILE names one")
-    return Target(given.what, path, file is not None, invariants, tuple(given.load))
+    if given.tag and file is not None:
+        raise UsageError("--tag is for a Lua file", hint="a process has the tags of its definition")
+    is_export = file is not None
+    return Target(given.what, path, is_export, invariants, tuple(given.load), tuple(given.tag))
 
 
 def _beside(path: Path) -> Path | None:
@@ -178,11 +181,27 @@ def make_parser() -> CommandParser:
         help="load a file or a blueprint into it first (may be repeated)",
     )
     parser.add_argument(
+        "--tag",
+        type=_tag,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a tag of the process that is made of a file, as Cron-Interval=5-minutes (may be"
+        " repeated)",
+    )
+    parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="the same N draws the same messages (0)"
     )
     parser.add_argument("--out", metavar="FILE", help="where the test is written")
     parser.add_argument("--json", action="store_true", help="one object (docs/json.md)")
     return parser
+
+
+def _tag(text: str) -> tuple[str, str]:
+    name, is_there, value = text.partition("=")
+    if not name or not is_there:
+        raise argparse.ArgumentTypeError("write it as NAME=VALUE")
+    return name, value
 
 
 def _seconds(text: str) -> float:

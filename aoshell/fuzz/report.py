@@ -68,7 +68,7 @@ class Report:
             held = f"; held: {', '.join(holding)}" if holding else ""
             self._lines([line, f"nothing found{held}"])
             return
-        lines = [f"{line}: {count} fault{'s' if count > 1 else ''}"]
+        lines = [f"{line}: {_many(count, 'fault')}"]
         if self._base.is_used_up:
             lines.append("each handler has a fault that ends it, so that none is left to look at")
         elif count == MOST_FAULTS:
@@ -83,11 +83,10 @@ class Report:
     def _of_fault(self, fault: Fault, test: Path, doubt: str) -> list[str]:
         verdict, count = fault.failed.verdict, len(fault.failed.steps)
         about = f'handler "{verdict.about}": ' if verdict.is_of_handler else ""
-        many = f"{count} messages" if count > 1 else "1 message"
         return [
             f"found: {about}{verdict.text}",
             *show_source(verdict.text, self._base.shown_sources).splitlines(),
-            f"after {many} (found with {fault.before}): {test}",
+            f"after {_many(count, 'message')} (found with {fault.before}): {test}",
             *([f"that test does not fail by itself: {doubt}"] if doubt else []),
         ]
 
@@ -117,6 +116,8 @@ def _fault_value(fault: Fault, test: Path, doubt: str) -> dict[str, Any]:
                 "data": step.data,
                 "later": step.later,
                 "times": step.times,
+                "replayed": step.replayed,
+                "cron": step.is_tick,
             }
             for step in fault.failed.steps
         ],
@@ -126,4 +127,9 @@ def _fault_value(fault: Fault, test: Path, doubt: str) -> dict[str, Any]:
 
 
 def _counted(done: Done) -> str:
-    return f"{done.messages:,} messages in {done.sequences:,} sequences, {done.seconds:.0f} s"
+    messages, sequences = _many(done.messages, "message"), _many(done.sequences, "sequence")
+    return f"{messages} in {sequences}, {done.seconds:.0f} s"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

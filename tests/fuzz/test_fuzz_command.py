@@ -20,6 +20,7 @@ from aoshell.home.folders import Settings
 from aoshell.testing import open_node
 
 REPO = Path(__file__).resolve().parents[2]
+CRON = ("--tag", "Cron-Interval=5-minutes", "--tag", "Cron-Tag-Action=Cron")
 COUNTER = """
 N = N or 0
 Handlers.add("Inc", "Inc", function(msg)
@@ -65,6 +66,7 @@ def test_misuse_has_a_code_of_its_own(fuzzing: Fuzzing) -> None:
         ["empty.lua", "--for", "never"],
         ["empty.lua", "--for", "0"],
         ["empty.lua", "--invariants", "missing.lua"],
+        ["empty.lua", "--tag", "Cron-Interval"],
         [],
     ):
         code, said, told = fuzzing.run(*arguments)
@@ -166,6 +168,40 @@ def test_invariants_may_be_in_python(fuzzing: Fuzzing, monkeypatch: pytest.Monke
     assert (found["kind"], found["about"], found["doubt"]) == ("invariant", "few", "")
     assert found["test"] == "test_a_fuzz.py"
     assert sum(step["times"] for step in found["messages"]) == 3
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("name", "state", "holds", "more"),
+    [
+        (
+            "replayed_message",
+            'state("orders", "Orders")\nstate("total", "Total")',
+            'sum(dict(after["orders"]).values()) == after["total"]',
+            (),
+        ),
+        ("cron", 'state("pool", "Pool")', 'after["pool"] >= 0', CRON),
+    ],
+    ids=["replayed", "cron"],
+)
+def test_replays_and_cron_are_in_tests_for_pytest(
+    name: str,
+    state: str,
+    holds: str,
+    more: tuple[str, ...],
+    fuzzing: Fuzzing,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(REPO))
+    shutil.copy(FAULTS / f"{name}.lua", fuzzing.folder / "a.lua")
+    fuzzing.write(
+        "a.invariants.py",
+        f"from aoshell.fuzz import invariant, state\n{state}\n"
+        f"@invariant('holds')\ndef holds(before, after, msg):\n    return {holds}\n",
+    )
+    found = fuzzing.json("a.lua", "--for", "5m", *more)["found"]
+    assert (found["about"], found["doubt"]) == ("holds", "")
+    assert any(step["replayed"] or step["cron"] for step in found["messages"])
 
 
 @pytest.mark.parametrize(
@@ -333,3 +369,19 @@ def test_a_process_of_the_home_is_fuzzed_and_stays_as_it_is(fuzzing: Fuzzing) ->
     with open_node(folder) as node:
         assert len(node.process(process.id).entries()) == 1
     assert fuzzing.json(process.id, "--for", "1s")["messages"] > 0
+
+
+@pytest.mark.long
+def test_cron_messages_of_a_process_of_the_home_are_sent(fuzzing: Fuzzing) -> None:
+    folder = Settings.find().state
+    folder.mkdir(parents=True)
+    with open_node(folder) as node:
+        cron = {"Cron-Interval": "1-hour", "Cron-Tag-Action": "Cron"}
+        node.spawn(FAULTS / "cron.lua", name="pool", tags=cron)
+    shutil.copy(FAULTS / "cron.invariants.lua", fuzzing.folder)
+    found = fuzzing.json("pool", "--invariants", "cron.invariants.lua")["found"]
+    assert (found["about"], found["doubt"]) == ("the pool owes nothing", "")
+    assert "p:tick()" in Path(found["test"]).read_text()
+    code, _, told = fuzzing.run("pool", "--tag", "A=b")
+    assert code == 2
+    assert "--tag is for a Lua file" in told

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate, islice
 from typing import NamedTuple
 
 from aoshell.errors import AoError
+from aoshell.nodes.local.cron import load_schedules
 from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import ProcessRow
@@ -22,7 +24,7 @@ class Rehearsed(NamedTuple):
     """A message of a sequence.
 
     Attributes:
-        id: 43 characters.
+        id: 43 characters; "" of a cron message, which stands between slots.
         sender, owner: who it is from; who signed it.
         later: milliseconds since the state's newest message.
         doubtful: it may well fail.
@@ -51,12 +53,14 @@ class Rehearsal:
 
     Attributes:
         code: the Lua of its module, "" where that is the environment alone.
+        schedules: of its cron messages.
     """
 
     def __init__(
         self, replay: Replay, row: ProcessRow, code: str, seq: int, slot: int, time: int
     ) -> None:
         self.code = code
+        self.schedules = load_schedules(row.cron)
         self._replay = replay
         self._row = row
         self._seq = seq
@@ -132,15 +136,16 @@ class Rehearsal:
             seconds: of processor time that each may take.
             end: an error that has this text ends the sequence; "" for none.
         """
+        slots = accumulate((bool(one.id) for one in messages), initial=self._slot)
         steps = [
-            [one.doubtful, *self._frame(one, self._slot + index)]
-            for index, one in enumerate(messages, 1)
+            [one.doubtful, *self._frame(one, slot)]
+            for one, slot in zip(messages, islice(slots, 1, None), strict=True)
         ]
         return [Performed(*one) for one in await self._replay.try_all(seconds, end, steps)]
 
     def _frame(self, one: Rehearsed, slot: int) -> list[object]:
         time = self._time + one.later
-        place = [time, block_height(time), slot, "", False, False]
+        place = [time, block_height(time), slot, "", not one.id, False]
         return [one.id, one.sender, one.owner, self._row.id, one.data, "", *place, *one.tags]
 
     def close(self) -> None:
