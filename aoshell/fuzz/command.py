@@ -15,9 +15,10 @@ from pathlib import Path
 
 from aoshell import interrupts
 from aoshell.errors import AoError, UsageError
-from aoshell.fuzz.base import Base, Target, open_base
+from aoshell.fuzz.base import Base, Target
 from aoshell.fuzz.exporting import exported
 from aoshell.fuzz.installing import require_hypothesis
+from aoshell.fuzz.opening import open_base
 from aoshell.fuzz.report import Report
 from aoshell.fuzz.search import MOST_FAULTS, Fault, Search
 from aoshell.fuzz.writing import TestText, doubt_of
@@ -31,6 +32,7 @@ from aoshell.testing.clock import parse_span
 from aoshell.testing.node import EXPORT
 
 FOUND, MISUSED = 1, 2
+_CODE = (".lua", ".wasm")
 _LONGEST = 7 * 24 * 3600.0  # seconds of a run
 _TESTS = 1000  # of one file that have names of their own
 
@@ -65,10 +67,16 @@ def _target(given: argparse.Namespace, file: Path | None) -> Target:
     invariants = Path(given.invariants) if given.invariants else _beside(path)
     if invariants is not None and not invariants.is_file():
         raise UsageError(f"there is no file {invariants}", hint="--invariants FILE names one")
-    if given.tag and file is not None:
-        raise UsageError("--tag is for a Lua file", hint="a process has the tags of its definition")
+    if (given.tag or given.module) and file is not None:
+        raise UsageError(
+            "--tag and --module are for a file", hint="a process has a definition with both"
+        )
+    module = Path(given.module) if given.module else None
+    if module is not None and not module.is_file():
+        raise UsageError(f"there is no file {module}", hint="--module FILE names an aos module")
     is_export = file is not None
-    return Target(given.what, path, is_export, invariants, tuple(given.load), tuple(given.tag))
+    more = tuple(given.load), tuple(given.tag), module
+    return Target(given.what, path, is_export, invariants, *more)
 
 
 def _beside(path: Path) -> Path | None:
@@ -139,8 +147,8 @@ def _place(given: argparse.Namespace, is_python: bool, *, is_first: bool) -> Pat
     what = Path(given.out or given.what)
     stem = what.stem.removesuffix("_test").removeprefix("test_")
     stem = re.sub(r"\W", "_", stem) or "process"
-    # Beside a Lua file, or in the current folder.
-    folder = what.parent if given.out or what.suffix == ".lua" else Path()
+    # Beside a file of code, or in the current folder.
+    folder = what.parent if given.out or what.suffix in _CODE else Path()
     word = "" if given.out else "_fuzz"
     form = "test_{}{}{}.py" if is_python else "{}{}{}_test.lua"
     names = [form.format(stem, word, number or "") for number in range(_TESTS)]
@@ -159,7 +167,9 @@ def make_parser() -> CommandParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "what", metavar="FILE|PROCESS", help="a Lua file, or a process of this home"
+        "what",
+        metavar="FILE|PROCESS",
+        help="a Lua or WebAssembly file, or a process of this home",
     )
     parser.add_argument(
         "--for",
@@ -188,6 +198,11 @@ def make_parser() -> CommandParser:
         metavar="NAME=VALUE",
         help="a tag of the process that is made of a file, as Cron-Interval=5-minutes (may be"
         " repeated)",
+    )
+    parser.add_argument(
+        "--module",
+        metavar="FILE",
+        help="an aos module (WebAssembly) that the Lua file is loaded into",
     )
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="the same N draws the same messages (0)"

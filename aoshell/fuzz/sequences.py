@@ -22,6 +22,10 @@ _EDGES = (
     "9223372036854775807", "9223372036854775808", "18446744073709551616", "1" + "0" * 30,
     "115792089237316195423570985008687907853269984665640564039457584007913129639935",
 )  # fmt: skip
+_I32 = (*_SMALL, "0", "-1", "-2", "100", "1000", "65536", "2147483647", "-2147483648")
+_I64 = (*_I32, "2147483648", "9223372036854775807", "-9223372036854775808")
+_FLOATS = (*_I32, "0.5", "-0.1", "1e30", "1e-30")
+_OF_TYPE = {"i32": _I32, "i64": _I64, "f32": _FLOATS, "f64": _FLOATS}
 _NO_NUMBERS = (
     "-1", "-5", "1.5", "0.1", "1e3", "1e400", "0x10", "5.0", "05", " 5", "", "abc", "nan", "-nan",
     "inf", "-0", "1,000", "٣",
@@ -29,6 +33,7 @@ _NO_NUMBERS = (
 _NO_ADDRESSES = ("", "x", "0", "nil", " ", "a" * 42)
 _TEXTS = ("hello", "a", "one two", "x" * 70, "ü", "1", "2", "3", "true")
 _NO_DATA = ("", "[", "{}", "null", "5", "x" * 2000)
+_NO_LISTS = ("", "[", "[]", "[-1]", "[1.5]", "[1e400]", '["a"]', "{}", "null")
 _NO_TEXTS = ("", " ", "\n", "x" * 2000, "%s", '"', "{}")
 
 
@@ -182,6 +187,8 @@ class Sequences:
 
     def _value(self, dice: Dice, word: Word) -> str:
         """A value of the kind that a tag has."""
+        if word.kind is Kind.PARAMETERS:
+            return f"[{', '.join(dice.of(_OF_TYPE.get(one, _SMALL)) for one in word.choices)}]"
         choices = {
             Kind.NUMBER: self._numbers,
             Kind.ADDRESS: self._addresses,
@@ -221,6 +228,7 @@ _WRONG = {
     Kind.ADDRESS: _NO_ADDRESSES,
     Kind.CHOICE: _NO_TEXTS,
     Kind.TEXT: _NO_TEXTS,
+    Kind.PARAMETERS: _NO_LISTS,
 }
 
 

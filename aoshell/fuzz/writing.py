@@ -71,6 +71,8 @@ class TestText:
             yield f"local p = t:import({{ file = {lua_string(self.export)}, names = {names} }})"
         else:
             yield f"local p = t:spawn({self._made_of(target)})"
+            if target.module is not None:
+                yield f"p:load({lua_string(self._path(target.file))})"
         self.names.of[self.base.rehearsal.process] = "p.id"
         for one in target.load:
             yield f"p:blueprint({lua_string(one if '.' not in one else self._path(Path(one)))})"
@@ -78,7 +80,7 @@ class TestText:
             yield f"p:invariants({lua_string(self._path(target.invariants))})"
 
     def _made_of(self, target: Target) -> str:
-        file = lua_string(self._path(target.file))
+        file = lua_string(self._path(target.module or target.file))
         if not target.tags:
             return file
         tags = (

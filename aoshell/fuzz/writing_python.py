@@ -56,7 +56,10 @@ class PythonTestText:
             yield f"process = ao_node.restore(HERE / {self.export!r}, {names})"
         else:
             tags = f", tags={list(target.tags)!r}" if target.tags else ""
-            yield f"process = ao_node.spawn(HERE / {self._path(target.file)!r}{tags})"
+            made_of = self._path(target.module or target.file)
+            yield f"process = ao_node.spawn(HERE / {made_of!r}{tags})"
+            if target.module is not None:
+                yield f"process.load(HERE / {self._path(target.file)!r})"
         for one in target.load:
             name = repr(one) if "." not in one else f"HERE / {self._path(Path(one))!r}"
             yield f"process.blueprint({name})"

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from itertools import accumulate, islice
 from typing import NamedTuple
 
-from aoshell.errors import AoError
 from aoshell.nodes.local.cron import load_schedules
 from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import ProcessRow
 from aoshell.nodes.local.log.scheduler import block_height
+from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.local.replay import ROOM, Replay
 from aoshell.nodes.local.workers.jobs import Cost
 from aoshell.nodes.values import Limits
@@ -53,13 +53,16 @@ class Rehearsal:
 
     Attributes:
         code: the Lua of its module, "" where that is the environment alone.
+        wasm: the bytes of its module where that is WebAssembly, else b"".
         schedules: of its cron messages.
     """
 
     def __init__(
-        self, replay: Replay, row: ProcessRow, code: str, seq: int, slot: int, time: int
+        self, replay: Replay, row: ProcessRow, modules: Modules, seq: int, slot: int, time: int
     ) -> None:
-        self.code = code
+        found = modules.definition(row)[_CODE]
+        self.wasm = modules.resolve(row.module).data if modules.is_wasm(row.module) else b""
+        self.code = "" if self.wasm or not found else text(found.encode("latin-1"))
         self.schedules = load_schedules(row.cron)
         self._replay = replay
         self._row = row
@@ -76,10 +79,6 @@ class Rehearsal:
         """
         row = engine.processes.look_up(process)
         code = await engine.loader.make_code(row)
-        if code.device != "lua":
-            raise AoError(
-                f"{row.name or row.id} is WebAssembly", stage="fuzz", hint="name a process in Lua"
-            )
         base = engine.origins.base_of(row)
         bounds = Limits(seconds=limits.seconds / ROOM, memory=limits.memory // ROOM)
         replay = Replay(engine.supervisor, engine.modules, bounds, row, code, base)
@@ -98,9 +97,7 @@ class Rehearsal:
             if computed is not None and (logged.slot, logged.tick) > begin:
                 await replay.past(logged, computed)
                 seq, slot, time = logged.seq, logged.slot, max(time, logged.timestamp)
-        found = engine.modules.definition(row)[_CODE]
-        code = text(found.encode("latin-1")) if found else ""
-        return cls(replay, row, code, seq, slot, time)
+        return cls(replay, row, engine.modules, seq, slot, time)
 
     @property
     def process(self) -> str:
