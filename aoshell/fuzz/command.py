@@ -97,7 +97,9 @@ def _fuzz(target: Target, given: argparse.Namespace, runner: asyncio.Runner) -> 
             if target.is_python:
                 doubt = doubt_of_python(tests[-1])
             else:
-                doubt = runner.run(doubt_of(tests[-1], fault.failed.verdict))
+                compiles = bool(base.rehearsal.wasm)
+                verdict = fault.failed.verdict
+                doubt = runner.run(doubt_of(tests[-1], verdict, compiles=compiles))
             report.found(fault, tests[-1], doubt)
 
         most = 1 if given.first else MOST_FAULTS

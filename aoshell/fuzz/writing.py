@@ -12,12 +12,13 @@ from aoshell.fuzz.oracle import Verdict
 from aoshell.fuzz.sequences import Step, steps_back
 from aoshell.protocol.message import text
 from aoshell.shell.code.files import read_file
-from aoshell.testing.running import Runner
+from aoshell.testing.running import SECONDS, Runner
 from aoshell.testing.writing import AddressNames, lua_comment, lua_string
 
 # A process that sends what it is told to.
 SAYS = 'Handlers.add("Say", "Say", function(msg) Send(msg.Data) end)'
 _FIELDS = frozenset(("Data", "Tags", "Target", "Anchor", "From", "Owner"))  # of a message in tests
+COMPILING = 120.0  # seconds for a test that compiles a module
 LONG = 500  # characters of a reason that stand in a test
 
 
@@ -145,12 +146,15 @@ def _repeated(call: str, times: int) -> str:
     return f"for _ = 1, {times} do {call} end" if times > 1 else call
 
 
-async def doubt_of(test: Path, verdict: Verdict) -> str:
+async def doubt_of(test: Path, verdict: Verdict, *, compiles: bool) -> str:
     """Why a test that was written does not fail where it should, "" where it does.
 
     Its last line but one is the message at fault; a message that never ends stops the whole test.
+
+    Args:
+        compiles: it makes a process of WebAssembly, which may take longer than a test has.
     """
-    runner = Runner(roots=(Path.cwd(),))
+    runner = Runner(COMPILING if compiles else SECONDS, (Path.cwd(),))
     try:
         outcomes = [one async for one in runner.run_all(test)]
     finally:

@@ -21,7 +21,7 @@ SHARE = """(module
 # It takes each message, and says so.
 ECHO = """(module
   (memory (export "memory") 16)
-  (data (i32.const 8) "{\\"Output\\":{\\"data\\":\\"taken\\"}}\\00")
+  (data (i32.const 8) "{\\"ok\\":true,\\"response\\":{\\"Output\\":\\"taken\\"}}\\00")
   (global $free (mut i32) (i32.const 1024))
   (func (export "malloc") (param i32) (result i32)
     (global.get $free) (global.set $free (i32.add (global.get $free) (local.get 0))))
