@@ -15,10 +15,12 @@ from pathlib import Path
 
 from aoshell import interrupts
 from aoshell.errors import AoError, UsageError
-from aoshell.fuzz.base import Base, Target, open_base
+from aoshell.fuzz.base import Base, Target
 from aoshell.fuzz.exporting import exported
+from aoshell.fuzz.installing import require_hypothesis
+from aoshell.fuzz.opening import open_base
 from aoshell.fuzz.report import Report
-from aoshell.fuzz.search import Done, Search, require_hypothesis
+from aoshell.fuzz.search import MOST_FAULTS, Fault, Search
 from aoshell.fuzz.writing import TestText, doubt_of
 from aoshell.fuzz.writing_python import PythonTestText, doubt_of_python
 from aoshell.home.folders import Settings
@@ -30,6 +32,7 @@ from aoshell.testing.clock import parse_span
 from aoshell.testing.node import EXPORT
 
 FOUND, MISUSED = 1, 2
+_CODE = (".lua", ".wasm")
 _LONGEST = 7 * 24 * 3600.0  # seconds of a run
 _TESTS = 1000  # of one file that have names of their own
 
@@ -64,7 +67,16 @@ def _target(given: argparse.Namespace, file: Path | None) -> Target:
     invariants = Path(given.invariants) if given.invariants else _beside(path)
     if invariants is not None and not invariants.is_file():
         raise UsageError(f"there is no file {invariants}", hint="--invariants FILE names one")
-    return Target(given.what, path, file is not None, invariants, tuple(given.load))
+    if (given.tag or given.module) and file is not None:
+        raise UsageError(
+            "--tag and --module are for a file", hint="a process has a definition with both"
+        )
+    module = Path(given.module) if given.module else None
+    if module is not None and not module.is_file():
+        raise UsageError(f"there is no file {module}", hint="--module FILE names an aos module")
+    is_export = file is not None
+    more = tuple(given.load), tuple(given.tag), module
+    return Target(given.what, path, is_export, invariants, *more)
 
 
 def _beside(path: Path) -> Path | None:
@@ -74,38 +86,46 @@ def _beside(path: Path) -> Path | None:
 
 
 def _fuzz(target: Target, given: argparse.Namespace, runner: asyncio.Runner) -> int:
-    report = Report(given.seed, as_json=given.json)
     opening = open_base(target)
     base = runner.run(opening.__aenter__())
     try:
-        search = Search(base, runner.run, given.seconds, report.progress)
-        search.look(given.seed)
-        search.shorten()
-        report.clear()
-        test, doubt = None, ""
-        if search.done.found:
-            test = _write(base, search.done, given)
+        report = Report(base, given.seed, as_json=given.json)
+        tests: list[Path] = []
+
+        def name(fault: Fault) -> None:
+            tests.append(_write(base, fault, given, tests))
             if target.is_python:
-                doubt = doubt_of_python(test)
+                doubt = doubt_of_python(tests[-1])
             else:
-                doubt = runner.run(doubt_of(test, search.done.found.verdict))
-        report.end(base, search.done, test, doubt)
+                compiles = bool(base.rehearsal.wasm)
+                verdict = fault.failed.verdict
+                doubt = runner.run(doubt_of(tests[-1], verdict, compiles=compiles))
+            report.found(fault, tests[-1], doubt)
+
+        most = 1 if given.first else MOST_FAULTS
+        search = Search(base, runner.run, given.seconds, most, report.progress, name)
+        search.look(given.seed)
+        report.end(search.done)
     finally:
         runner.run(opening.__aexit__(None, None, None))
-    if search.done.found:
+    if search.done.faults:
         return FOUND
     return interrupts.INTERRUPTED if search.done.stopped else 0
 
 
-def _write(base: Base, done: Done, given: argparse.Namespace) -> Path:
-    """Write the test of what was found; the file."""
-    assert done.found is not None
+def _write(base: Base, fault: Fault, given: argparse.Namespace, before: list[Path]) -> Path:
+    """Write the test of a fault; the file.
+
+    Args:
+        before: those that this run has written.
+    """
     target = base.target
-    place = Path(given.out) if given.out else _unused(given.what, target.is_python)
-    export = f"{place.stem}.process" if target.is_export else ""
-    if export:
+    place = _place(given, target.is_python, is_first=not before)
+    first = before[0] if before else place
+    export = f"{first.stem}.process" if target.is_export else ""
+    if export and not before:
         _put(place.parent / export, read_file(target.file, EXPORT))
-    given_to = (base, done.found, place.parent, given.seed, export)
+    given_to = (base, fault.failed, place.parent, given.seed, export)
     written = PythonTestText(*given_to).python() if target.is_python else TestText(*given_to).lua()
     _put(place, written.encode("utf-8", "surrogateescape"))
     return place
@@ -122,13 +142,18 @@ def _put(path: Path, data: bytes) -> None:
         ) from error
 
 
-def _unused(what: str, is_python: bool) -> Path:
-    """A name for a test that no file has: beside a Lua file, or in the current folder."""
-    path = Path(what)
-    stem = re.sub(r"\W", "_", path.stem) or "process"
-    folder = path.parent if path.suffix == ".lua" else Path()
-    form = "test_{}_fuzz{}.py" if is_python else "{}_fuzz{}_test.lua"
-    names = [form.format(stem, number or "") for number in range(_TESTS)]
+def _place(given: argparse.Namespace, is_python: bool, *, is_first: bool) -> Path:
+    """Where a test is written: `--out`, or a file of a name that none has."""
+    if given.out and is_first:
+        return Path(given.out)
+    what = Path(given.out or given.what)
+    stem = what.stem.removesuffix("_test").removeprefix("test_")
+    stem = re.sub(r"\W", "_", stem) or "process"
+    # Beside a file of code, or in the current folder.
+    folder = what.parent if given.out or what.suffix in _CODE else Path()
+    word = "" if given.out else "_fuzz"
+    form = "test_{}{}{}.py" if is_python else "{}{}{}_test.lua"
+    names = [form.format(stem, word, number or "") for number in range(_TESTS)]
     free = (folder / name for name in names if not (folder / name).exists())
     return next(free, folder / names[0])
 
@@ -139,12 +164,14 @@ def make_parser() -> CommandParser:
         "aoshell fuzz",
         description="Look for messages that make a process fail or break its invariants"
         " (docs/fuzz.md). No network, and nothing of the process changes.",
-        epilog="What is found is written as a test, which fails until it is mended."
+        epilog="Each fault is written as a test, which fails until it is mended."
         " NAME.invariants.lua (or .py) beside NAME.lua is read by itself.",
         allow_abbrev=False,
     )
     parser.add_argument(
-        "what", metavar="FILE|PROCESS", help="a Lua file, or a process of this home"
+        "what",
+        metavar="FILE|PROCESS",
+        help="a Lua or WebAssembly file, or a process of this home",
     )
     parser.add_argument(
         "--for",
@@ -154,6 +181,7 @@ def make_parser() -> CommandParser:
         metavar="SPAN",
         help="how long to look, as 90s or 10m (60s)",
     )
+    parser.add_argument("-x", "--first", action="store_true", help="end with the first fault")
     parser.add_argument(
         "--invariants", metavar="FILE", help="Lua or Python that says what always holds"
     )
@@ -165,11 +193,32 @@ def make_parser() -> CommandParser:
         help="load a file or a blueprint into it first (may be repeated)",
     )
     parser.add_argument(
+        "--tag",
+        type=_tag,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a tag of the process that is made of a file, as Cron-Interval=5-minutes (may be"
+        " repeated)",
+    )
+    parser.add_argument(
+        "--module",
+        metavar="FILE",
+        help="an aos module (WebAssembly) that the Lua file is loaded into",
+    )
+    parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="the same N draws the same messages (0)"
     )
     parser.add_argument("--out", metavar="FILE", help="where the test is written")
     parser.add_argument("--json", action="store_true", help="one object (docs/json.md)")
     return parser
+
+
+def _tag(text: str) -> tuple[str, str]:
+    name, is_there, value = text.partition("=")
+    if not name or not is_there:
+        raise argparse.ArgumentTypeError("write it as NAME=VALUE")
+    return name, value
 
 
 def _seconds(text: str) -> float:

@@ -18,12 +18,12 @@ from aoshell.testing.opening import quick_folder
 
 @contextmanager
 def exported(settings: Settings, what: str) -> Iterator[Path | None]:
-    """The file of a process while the block runs; None where `what` is a Lua file.
+    """The file of a process while the block runs; None where `what` is a file.
 
     Raises:
         AoError: there is neither, or the process cannot be exported.
     """
-    if what.endswith(".lua") or Path(what).is_file():
+    if what.endswith((".lua", ".wasm")) or Path(what).is_file():
         if not Path(what).is_file():
             raise UsageError(f"there is no file {what}", hint="aoshell fuzz FILE|PROCESS")
         yield None

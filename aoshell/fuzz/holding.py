@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from aoshell.errors import AoError, UsageError
 from aoshell.protocol.message import text
@@ -28,6 +28,7 @@ from aoshell.testing.answers import Answer, Mail
 from aoshell.testing.sync import Process
 
 SECONDS = 1.0  # of processor time that one invariant may take
+T = TypeVar("T")
 Values = Mapping[str, Any]
 Holds = Callable[[Values, Values, Values], object]
 
@@ -150,18 +151,22 @@ class Checked:
 
     def by(self, sender: Process, /, action: str = "", data: str = "", **named: Any) -> Answer:
         """Send to another process, which sends something to this one."""
+        return self.check(lambda: sender.send(action, data, **named))
+
+    def check(self, act: Callable[[], T]) -> T:
+        """Do something of which the process gets a message: `process.tick`, `process.replay`."""
         before = self.process.value(self._holding.expression)
-        answer = sender.send(action, data, **named)
+        came = act()
         newest = self.process.entries()[-1]
         if newest.result is None or not newest.result.ok:
-            return answer
+            return came
         after = self.process.value(self._holding.expression)
         mail = Mail.received(newest.message)
         msg = {**mail.tags, "From": mail.sender, "Data": mail.data}
         broken = self._holding.broken(before or {}, after or {}, msg)
         if broken:
             raise AssertionError(f'invariant "{broken[0]}" {broken[1]}')
-        return answer
+        return came
 
 
 def _quoted(string: str) -> str:

@@ -23,7 +23,15 @@ _CRASH = re.compile(
     |'for'\ \w+\ (?:value\ )?must\ be""",
     re.VERBOSE,
 )
+# How wasmtime says that code of a module has trapped.
+_TRAP = re.compile(
+    r"unreachable|out of bounds|undefined element|uninitialized element|integer (?:divide|overflow)"
+    r"|indirect call|invalid conversion to integer|call stack exhausted|null (?:reference|pointer)"
+)
+_RAISED_AGAIN = re.compile(r'(?:\[string "[\w.-]+"\]:\d+: )+(?=\S+:\d+: )')  # by aos, in front
 _PLACE = re.compile(r"(?P<file>[^\s:\"]+):(?P<line>\d+): ")
+_AT = re.compile(r"[^\s:\"]+:\d+")
+_VARYING = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])|\d+")  # addresses, ids, numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +58,28 @@ class Verdict:
         """Whether a limit stopped the message."""
         return self.kind in ("time", "memory", "crash")
 
+    def fault(self, handler: str) -> tuple[str, str, str]:
+        """What makes it another fault than others have.
+
+        That is the line of code where it is known; else the handler and what is said, whatever the
+        numbers in it.
+
+        Args:
+            handler: whose message it is.
+        """
+        place = _AT.search(self.text) if self.kind == "raises" or self.is_death else None
+        if place and self.is_death:
+            return self.kind, "", place[0]
+        what = "" if self.is_death else _VARYING.sub("…", self.text)
+        return self.kind, f"{self.about} {place[0] if place else handler}", what
+
     @property
     def same(self) -> tuple[str, str, str]:
         """What a shorter sequence has to come to as well."""
+        if self.kind != "raises":
+            return self.kind, self.about, ""
         place = _PLACE.search(self.text)
-        return self.kind, self.about, place[0] if place and self.kind == "raises" else ""
+        return self.kind, self.about, place[0] if place else self.text
 
 
 class Oracle:
@@ -64,12 +89,20 @@ class Oracle:
         mark: stands in front of the errors of invariants, and of what is told of states.
         holding: invariants in Python, None without.
         seconds, memory: what a message and the process may take, seconds and bytes.
+        is_bare: WebAssembly without Lua: what fails of itself traps.
     """
 
     def __init__(
-        self, mark: str, seconds: float, memory: int, holding: Holding | None = None
+        self,
+        mark: str,
+        seconds: float,
+        memory: int,
+        holding: Holding | None = None,
+        *,
+        is_bare: bool = False,
     ) -> None:
         self.mark = mark
+        self.is_bare = is_bare
         self._holding = holding
         self._seconds = seconds
         self._memory = memory
@@ -99,8 +132,8 @@ class Oracle:
             kind, _, rest = text.partition(" ")
             about = rest.partition('"')[2].partition('"')[0]
             return Verdict("answer" if kind == "handler" else "invariant", about, text)
-        reason = split_error(error)[1].split("\n")[0]
-        if step.formed and _CRASH.search(reason):
+        reason = _RAISED_AGAIN.sub("", split_error(error)[1].split("\n")[0], count=1)
+        if step.formed and (_CRASH.search(reason) or (self.is_bare and _TRAP.search(reason))):
             return Verdict("raises", step.handler, reason)
         return None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aoshell.fuzz.base import Base
-from aoshell.fuzz.search import Done
+from aoshell.fuzz.search import MOST_FAULTS, Done, Fault
 from aoshell.shell.view.errors_view import show_source
 from aoshell.shell.view.streams import writer
 from aoshell.shell.view.text import clean
@@ -21,13 +21,15 @@ class Report:
         seed: what the run was given.
     """
 
-    def __init__(self, seed: int, *, as_json: bool) -> None:
+    def __init__(self, base: Base, seed: int, *, as_json: bool) -> None:
+        self._base = base
         self._seed = seed
         self._as_json = as_json
         self._say = writer(sys.stdout, needed=True)
         self._tell = writer(sys.stderr, needed=False)
         self._is_shown = sys.stderr.isatty() and not as_json
         self._width = 0
+        self._faults: list[dict[str, Any]] = []
 
     def progress(self, done: Done) -> None:
         """A line that the next one overwrites."""
@@ -36,63 +38,63 @@ class Report:
             self._width = max(self._width, len(text))
             self._tell(f"\r{text.ljust(self._width)}")
 
-    def clear(self) -> None:
+    def _clear(self) -> None:
         """Take the line away."""
         if self._width:
             self._tell(f"\r{' ' * self._width}\r")
             self._width = 0
 
-    def end(self, base: Base, done: Done, test: Path | None, doubt: str) -> None:
-        """The outcome of a run.
+    def found(self, fault: Fault, test: Path, doubt: str) -> None:
+        """A fault.
 
         Args:
-            test: the test that was written of what was found.
+            test: the test that was written of it.
             doubt: why that test is not sure to fail; "" where it was seen to fail.
         """
-        self.clear()
+        self._clear()
+        self._faults.append(_fault_value(fault, test, doubt))
+        self._lines(self._of_fault(fault, test, doubt))
+
+    def end(self, done: Done) -> None:
+        """The end of a run."""
+        self._clear()
         if self._as_json:
-            self._say(json.dumps(self._object(base, done, test, doubt)) + "\n")
+            self._say(json.dumps(self._object(done)) + "\n")
             return
-        for line in self._lines(base, done, test, doubt):
-            self._say(clean(line, colour=False) + "\n")
+        count = len(done.faults)
+        line = ("stopped: " if done.stopped else "") + _counted(done)
+        if not count:
+            holding = self._base.holding if done.messages else ()
+            held = f"; held: {', '.join(holding)}" if holding else ""
+            self._lines([line, f"nothing found{held}"])
+            return
+        lines = [f"{line}: {_many(count, 'fault')}"]
+        if self._base.is_used_up:
+            lines.append("each handler has a fault that ends it, so that none is left to look at")
+        elif count == MOST_FAULTS:
+            lines.append(f"a run ends with {MOST_FAULTS} faults; mend some, and look again")
+        self._lines([*lines, f"again: --seed {self._seed}"])
 
-    def _lines(self, base: Base, done: Done, test: Path | None, doubt: str) -> list[str]:
-        lines = [("stopped: " if done.stopped else "") + _counted(done)]
-        if done.found is None:
-            held = f"; held: {', '.join(base.holding)}" if base.holding and done.messages else ""
-            return [*lines, f"nothing found{held}"]
-        verdict, count = done.found.verdict, len(done.found.steps)
+    def _lines(self, lines: list[str]) -> None:
+        if not self._as_json:
+            for line in lines:
+                self._say(clean(line, colour=False) + "\n")
+
+    def _of_fault(self, fault: Fault, test: Path, doubt: str) -> list[str]:
+        verdict, count = fault.failed.verdict, len(fault.failed.steps)
         about = f'handler "{verdict.about}": ' if verdict.is_of_handler else ""
-        lines.append(f"found: {about}{verdict.text}")
-        lines += show_source(verdict.text, base.shown_sources).splitlines()
-        many = f"{count} messages" if count > 1 else "1 message"
-        lines.append(f"after {many} (found with {done.before}): {test}")
-        if doubt:
-            lines.append(f"that test does not fail by itself: {doubt}")
-        lines.append(f"again: --seed {self._seed}")
-        return lines
+        return [
+            f"found: {about}{verdict.text}",
+            *show_source(verdict.text, self._base.shown_sources).splitlines(),
+            f"after {_many(count, 'message')} (found with {fault.before}): {test}",
+            *([f"that test does not fail by itself: {doubt}"] if doubt else []),
+        ]
 
-    def _object(self, base: Base, done: Done, test: Path | None, doubt: str) -> dict[str, Any]:
-        found = done.found and {
-            "kind": done.found.verdict.kind,
-            "about": done.found.verdict.about,
-            "text": done.found.verdict.text,
-            "messages": [
-                {
-                    "from": step.sender.name,
-                    "tags": [list(pair) for pair in step.tags],
-                    "data": step.data,
-                    "later": step.later,
-                    "times": step.times,
-                }
-                for step in done.found.steps
-            ],
-            "test": str(test),
-            "doubt": doubt,
-        }
+    def _object(self, done: Done) -> dict[str, Any]:
         return {
-            "found": found,
-            "invariants": list(base.holding),
+            "found": self._faults[0] if self._faults else None,
+            "faults": self._faults,
+            "invariants": list(self._base.holding),
             "sequences": done.sequences,
             "messages": done.messages,
             "seconds": round(done.seconds, 1),
@@ -101,5 +103,33 @@ class Report:
         }
 
 
+def _fault_value(fault: Fault, test: Path, doubt: str) -> dict[str, Any]:
+    verdict = fault.failed.verdict
+    return {
+        "kind": verdict.kind,
+        "about": verdict.about,
+        "text": verdict.text,
+        "messages": [
+            {
+                "from": step.sender.name,
+                "tags": [list(pair) for pair in step.tags],
+                "data": step.data,
+                "later": step.later,
+                "times": step.times,
+                "replayed": step.replayed,
+                "cron": step.is_tick,
+            }
+            for step in fault.failed.steps
+        ],
+        "test": str(test),
+        "doubt": doubt,
+    }
+
+
 def _counted(done: Done) -> str:
-    return f"{done.messages:,} messages in {done.sequences:,} sequences, {done.seconds:.0f} s"
+    messages, sequences = _many(done.messages, "message"), _many(done.sequences, "sequence")
+    return f"{messages} in {sequences}, {done.seconds:.0f} s"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

@@ -1,24 +1,37 @@
-"""Looks for a sequence that fails, and makes it short. Hypothesis draws what it is made of."""
+"""Looks for sequences that fail, and makes them short. Hypothesis draws what they are made of."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from aoshell.errors import UsageError
 from aoshell.fuzz.base import Base, Failed
 from aoshell.fuzz.sequences import SIZE
 from aoshell.fuzz.shrinking import Shrinking
 
 SHRINK_SECONDS = 30.0  # that making a sequence shorter may take
+MOST_FAULTS = 20  # that one run names
 _EXAMPLES = 1 << 30  # more than any run has: its time ends it
 _TOLD = 0.5  # seconds between two progress lines
 
 
 class _OverError(BaseException):
-    """The run's time is up; hypothesis lets it pass, as it is no failure of an example."""
+    """The run is at its end; hypothesis lets it pass, as it is no failure of an example."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault.
+
+    Attributes:
+        failed: the failing sequence, as short as it became.
+        before: messages of the sequence as it was found.
+    """
+
+    failed: Failed
+    before: int
 
 
 @dataclass(slots=True)
@@ -26,18 +39,17 @@ class Done:
     """What a run has done so far.
 
     Attributes:
-        found: the failing sequence, as short as it became; None where nothing was found.
-        sequences, messages: how many were tried, before anything was found.
-        seconds: wall clock.
-        before: messages of the failing sequence as it was found.
+        faults: what was found, each once.
+        sequences: how many were tried, without those that make another one shorter.
+        messages: how many were computed.
+        seconds: wall clock, without what made sequences shorter and tried their tests.
         stopped: by Ctrl-C.
     """
 
-    found: Failed | None = None
+    faults: list[Fault] = field(default_factory=list)
     sequences: int = 0
     messages: int = 0
     seconds: float = 0.0
-    before: int = 0
     stopped: bool = False
 
 
@@ -46,7 +58,10 @@ class Search:
 
     Args:
         run: runs a coroutine to its end; hypothesis is not asynchronous.
+        seconds: how long to look.
+        most: faults with which it ends.
         tell: takes what has been done so far, at times.
+        name: takes each fault when it has become short.
     """
 
     def __init__(
@@ -54,19 +69,23 @@ class Search:
         base: Base,
         run: Callable[[Coroutine[Any, Any, Failed | None]], Failed | None],
         seconds: float,
+        most: int,
         tell: Callable[[Done], None],
+        name: Callable[[Fault], None],
     ) -> None:
         self._base = base
         self._run = run
         self._seconds = seconds
+        self._most = most
         self._tell = tell
+        self._name = name
         self._begin = time.monotonic()
         self._told = self._begin
         self._sequences = base.sequences
         self.done = Done()
 
     def look(self, seed: int) -> None:
-        """Look until something is found or the time is up; `done` has what came of it.
+        """Look until the time is up, or enough is found; `done` has what came of it.
 
         Raises:
             AoError: stage "compute", the worker cannot go on, for a reason outside the messages.
@@ -96,40 +115,36 @@ class Search:
 
     def _try(self, data: bytes) -> None:
         now = time.monotonic()
-        if now - self._begin >= self._seconds:
+        if now - self._begin >= self._seconds or self._base.is_used_up:
             raise _OverError
         if now - self._told >= _TOLD:
             self._told = now
             self._count()
             self._tell(self.done)
-        found = self._run(self._base.attempt(self._sequences.decode(data)))
+        failed = self._run(self._base.attempt(self._sequences.decode(data)))
         self.done.sequences += 1
-        if found is not None:
-            self.done.found, self.done.before = found, len(found.steps)
+        if failed is not None:
+            before = time.monotonic()
+            self._count()
+            try:
+                self._take(failed)
+            finally:
+                self._begin += time.monotonic() - before
+
+    def _take(self, failed: Failed) -> None:
+        """Make a sequence shorter, as far as the time for it goes, and name its fault."""
+        shrinking = Shrinking(self._base, failed, SHRINK_SECONDS)
+        try:
+            self._run(shrinking.run())
+        except KeyboardInterrupt:
+            self.done.stopped = True
+        fault = Fault(shrinking.best, len(failed.steps))
+        self._base.known |= {failed.fault, fault.failed.fault}
+        self.done.faults.append(fault)
+        self._name(fault)
+        if self.done.stopped or len(self.done.faults) >= self._most:
             raise _OverError
 
     def _count(self) -> None:
         self.done.messages = self._base.messages
         self.done.seconds = time.monotonic() - self._begin
-
-    def shorten(self) -> None:
-        """Make what was found shorter, as far as the time for it goes; Ctrl-C ends that, too."""
-        if self.done.found is None:
-            return
-        shrinking = Shrinking(self._base, self.done.found, SHRINK_SECONDS)
-        try:
-            self._run(shrinking.run())
-        except KeyboardInterrupt:
-            self.done.stopped = True
-        self.done.found = shrinking.best
-
-
-def require_hypothesis() -> None:
-    """Raises UsageError where hypothesis is not installed."""
-    from importlib.util import find_spec
-
-    if find_spec("hypothesis") is None:
-        raise UsageError(
-            "aoshell fuzz needs hypothesis, which is not installed here",
-            hint='pip install "aoshell[fuzz]"',
-        )

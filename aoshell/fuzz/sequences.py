@@ -22,6 +22,10 @@ _EDGES = (
     "9223372036854775807", "9223372036854775808", "18446744073709551616", "1" + "0" * 30,
     "115792089237316195423570985008687907853269984665640564039457584007913129639935",
 )  # fmt: skip
+_I32 = (*_SMALL, "0", "-1", "-2", "100", "1000", "65536", "2147483647", "-2147483648")
+_I64 = (*_I32, "2147483648", "9223372036854775807", "-9223372036854775808")
+_FLOATS = (*_I32, "0.5", "-0.1", "1e30", "1e-30")
+_OF_TYPE = {"i32": _I32, "i64": _I64, "f32": _FLOATS, "f64": _FLOATS}
 _NO_NUMBERS = (
     "-1", "-5", "1.5", "0.1", "1e3", "1e400", "0x10", "5.0", "05", " 5", "", "abc", "nan", "-nan",
     "inf", "-0", "1,000", "٣",
@@ -29,6 +33,7 @@ _NO_NUMBERS = (
 _NO_ADDRESSES = ("", "x", "0", "nil", " ", "a" * 42)
 _TEXTS = ("hello", "a", "one two", "x" * 70, "ü", "1", "2", "3", "true")
 _NO_DATA = ("", "[", "{}", "null", "5", "x" * 2000)
+_NO_LISTS = ("", "[", "[]", "[-1]", "[1.5]", "[1e400]", '["a"]', "{}", "null")
 _NO_TEXTS = ("", " ", "\n", "x" * 2000, "%s", '"', "{}")
 
 
@@ -54,6 +59,8 @@ class Step:
         times: how often it is sent, each time as it is.
         formed: it has all tags that its handler reads, each with a value of the right kind.
         handler: the handler that it is meant for.
+        replayed: it is the newest message before it that says the same, once more under its id.
+        is_tick: a cron message.
     """
 
     sender: Person
@@ -63,6 +70,13 @@ class Step:
     times: int = 1
     formed: bool = True
     handler: str = ""
+    replayed: bool = False
+    is_tick: bool = False
+
+    @property
+    def content(self) -> tuple[Person, tuple[tuple[str, str], ...], str]:
+        """What it says; a message and its replay say the same."""
+        return self.sender, self.tags, self.data
 
     @property
     def kind(self) -> tuple[str, bool]:
@@ -96,13 +110,21 @@ class Sequences:
     Args:
         people: who sends; the first is the owner.
         process: its own address.
+        cron: for each schedule, milliseconds between its messages, and their tags.
 
     Attributes:
         names: the tags that its handlers read.
     """
 
-    def __init__(self, words: Vocabulary, people: Sequence[Person], process: str) -> None:
+    def __init__(
+        self,
+        words: Vocabulary,
+        people: Sequence[Person],
+        process: str,
+        cron: Sequence[tuple[int, tuple[tuple[str, str], ...]]] = (),
+    ) -> None:
         self._forms = words.forms
+        self._ticks = [self._tick(interval, tags, people[0]) for interval, tags in cron]
         self._people = people
         # Whoever has no part in it comes seldom, so that the others meet.
         users = [one for one in people if not one.is_process]
@@ -135,7 +157,12 @@ class Sequences:
     def _step(self, dice: Dice, before: list[Step]) -> Step:
         way = dice.below(64)
         if way >= 58 and before:  # once more what was sent
-            return before[-1 - dice.below(len(before))]
+            again = before[-1 - dice.below(len(before))]
+            is_replay = way % 2 == 0 and not again.is_tick
+            return replace(again, replayed=True, times=1, later=0) if is_replay else again
+        if self._ticks and way < 8:
+            tick = self._ticks[dice.below(len(self._ticks))]
+            return replace(tick, times=_TIMES[dice.below(len(_TIMES))] if way == 0 else 1)
         form = self._forms[dice.below(len(self._forms))]
         sender = self._senders[dice.below(len(self._senders))]
         formed = way < 48
@@ -145,15 +172,23 @@ class Sequences:
         data = self._data(dice, form)
         if not formed:
             tags, data = self._spoiled(dice, form, tags, data)
-        later = _LATER[dice.below(len(_LATER))] if way % 8 == 7 else 0
+        # Where there is cron, time passes with its messages.
+        is_later = way % 8 == 7 and not self._ticks
+        later = _LATER[dice.below(len(_LATER))] if is_later else 0
         times = _TIMES[dice.below(len(_TIMES))] if way % 24 == 13 else 1
         return Step(sender, tuple(tags), data, later, times, formed, form.handler)
+
+    def _tick(self, interval: int, tags: tuple[tuple[str, str], ...], owner: Person) -> Step:
+        fitting = (form.handler for form in self._forms if set(form.fixed) <= set(tags))
+        return Step(owner, tags, later=interval, handler=next(fitting, ""), is_tick=True)
 
     def _tags(self, dice: Dice, form: MessageForm) -> list[tuple[str, str]]:
         return [(word.name, self._value(dice, word)) for word in form.words]
 
     def _value(self, dice: Dice, word: Word) -> str:
         """A value of the kind that a tag has."""
+        if word.kind is Kind.PARAMETERS:
+            return f"[{', '.join(dice.of(_OF_TYPE.get(one, _SMALL)) for one in word.choices)}]"
         choices = {
             Kind.NUMBER: self._numbers,
             Kind.ADDRESS: self._addresses,
@@ -193,7 +228,24 @@ _WRONG = {
     Kind.ADDRESS: _NO_ADDRESSES,
     Kind.CHOICE: _NO_TEXTS,
     Kind.TEXT: _NO_TEXTS,
+    Kind.PARAMETERS: _NO_LISTS,
 }
+
+
+def steps_back(steps: Sequence[Step]) -> list[int]:
+    """How many messages back the one is that each step replays; 0 where it replays none.
+
+    Cron messages have no id, and do not count.
+    """
+    newest: dict[object, int] = {}
+    found, place = [], 0
+    for step in steps:
+        before = newest.get(step.content) if step.replayed else None
+        found.append(0 if before is None else place + 1 - before)
+        if not step.is_tick:
+            place += step.times
+            newest[step.content] = place
+    return found
 
 
 def spread(steps: Sequence[Step]) -> list[tuple[int, Step]]:
@@ -201,6 +253,6 @@ def spread(steps: Sequence[Step]) -> list[tuple[int, Step]]:
     found: list[tuple[int, Step]] = []
     for index, step in enumerate(steps):
         found.append((index, step))
-        again = replace(step, later=0) if step.times > 1 else step
+        again = replace(step, later=0) if step.times > 1 and not step.is_tick else step
         found += [(index, again)] * (step.times - 1)
     return found

@@ -47,7 +47,7 @@ class Shrinking:
         total = sum(step.times for step in steps)
         if total <= _FEW or len(steps) == 1:
             return
-        for step in dict.fromkeys(reversed(steps)):
+        for step in dict.fromkeys(step for step in reversed(steps) if not step.replayed):
             if await self._accept((replace(step, times=total),)) or self._is_late:
                 return
 
@@ -71,8 +71,7 @@ class Shrinking:
             for plainer in self._plainer(at):
                 if self._is_late:
                     return
-                steps = self.best.steps
-                await self._accept((*steps[:at], plainer, *steps[at + 1 :]))
+                await self._accept(_put(self.best.steps, at, plainer))
                 if at >= len(self.best.steps):
                     return
             at += 1
@@ -90,6 +89,10 @@ class Shrinking:
             middle = (low + high) // 2
             yield replace(self.best.steps[at], times=middle)
             low, high = (low, middle) if self.best.steps[at].times <= middle else (middle, high)
+        if self.best.steps[at].is_tick:
+            return
+        if self.best.steps[at].replayed:
+            yield replace(self.best.steps[at], replayed=False)
         if self.best.steps[at].later:
             yield replace(self.best.steps[at], later=0)
         if self.best.steps[at].data and not self._is_fixed(at):
@@ -123,6 +126,20 @@ class Shrinking:
             return False
         self.best = found
         return True
+
+
+def _put(steps: Sequence[Step], at: int, plainer: Step) -> tuple[Step, ...]:
+    """A sequence with another step at a place; a replay and its message go on saying the same."""
+    before = steps[at].content
+    has_replays = any(step.replayed and step.content == before for step in steps)
+    return tuple(
+        plainer
+        if place == at
+        else replace(step, sender=plainer.sender, tags=plainer.tags, data=plainer.data)
+        if has_replays and step.content == before and not step.is_tick
+        else step
+        for place, step in enumerate(steps)
+    )
 
 
 def _with(tags: Sequence[tuple[str, str]], name: str, value: str) -> tuple[tuple[str, str], ...]:

@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aoshell.fuzz.base import Base, Failed
+from aoshell.fuzz.base import Base, Failed, Target
 from aoshell.fuzz.oracle import Verdict
-from aoshell.fuzz.sequences import Step
+from aoshell.fuzz.sequences import Step, steps_back
 from aoshell.protocol.message import text
 from aoshell.shell.code.files import read_file
-from aoshell.testing.running import Runner
+from aoshell.testing.running import SECONDS, Runner
 from aoshell.testing.writing import AddressNames, lua_comment, lua_string
 
 # A process that sends what it is told to.
 SAYS = 'Handlers.add("Say", "Say", function(msg) Send(msg.Data) end)'
 _FIELDS = frozenset(("Data", "Tags", "Target", "Anchor", "From", "Owner"))  # of a message in tests
+COMPILING = 120.0  # seconds for a test that compiles a module
 LONG = 500  # characters of a reason that stand in a test
 
 
@@ -70,12 +71,24 @@ class TestText:
             names = f"{{ [{lua_string(self.base.owner.address)}] = t.owner }}"
             yield f"local p = t:import({{ file = {lua_string(self.export)}, names = {names} }})"
         else:
-            yield f"local p = t:spawn({lua_string(self._path(target.file))})"
+            yield f"local p = t:spawn({self._made_of(target)})"
+            if target.module is not None:
+                yield f"p:load({lua_string(self._path(target.file))})"
         self.names.of[self.base.rehearsal.process] = "p.id"
         for one in target.load:
             yield f"p:blueprint({lua_string(one if '.' not in one else self._path(Path(one)))})"
         if target.invariants is not None:
             yield f"p:invariants({lua_string(self._path(target.invariants))})"
+
+    def _made_of(self, target: Target) -> str:
+        file = lua_string(self._path(target.module or target.file))
+        if not target.tags:
+            return file
+        tags = (
+            f"{{ name = {lua_string(name)}, value = {lua_string(value)} }}"
+            for name, value in target.tags
+        )
+        return f"{{ file = {file}, tags = {{ {', '.join(tags)} }} }}"
 
     def _path(self, file: Path) -> str:
         return Path(os.path.relpath(file.resolve(), self.folder.resolve())).as_posix()
@@ -83,25 +96,33 @@ class TestText:
     def _steps(self) -> Iterator[str]:
         """Messages; of those before the last one some may be refused, which is no fault."""
         *before, last = self.failed.steps
-        for step in before:
+        *back, last_back = steps_back(self.failed.steps)
+        for step, place in zip(before, back, strict=True):
             yield from self._later(step)
-            yield _repeated(self._sent(step), step.times)
+            yield _repeated(self._sent(step, place), step.times)
         yield from self._later(last)
-        if last.sender.is_process:
+        if last.sender.is_process or last.is_tick:
             yield "local before = #p:errors()"
-            yield _repeated(self._sent(last), last.times)
+            yield _repeated(self._sent(last, last_back), last.times)
             yield "t:equal(p:errors()[before + 1], nil)"
         elif self.failed.verdict.kind == "answer":
             who = f"{{ Target = {self.names.of[last.sender.address]} }}"
-            yield _repeated(f"t:sent({self._sent(last)}, {who})", last.times)
+            yield _repeated(f"t:sent({self._sent(last, last_back)}, {who})", last.times)
         else:
-            yield _repeated(f"t:ok({self._sent(last)})", last.times)
+            yield _repeated(f"t:ok({self._sent(last, last_back)})", last.times)
 
     def _later(self, step: Step) -> Iterator[str]:
-        if step.later:
+        if step.later and not step.is_tick:
             yield f't:advance("{step.later}ms")'
 
-    def _sent(self, step: Step) -> str:
+    def _sent(self, step: Step, back: int) -> str:
+        """A message; `back`: how many messages back the one is that it replays, 0 for none."""
+        if step.is_tick:
+            # Time sends one message of one schedule; several would not keep step.
+            only = len(self.base.rehearsal.schedules) == 1 and not self.export
+            return f't:advance("{step.later}ms")' if only else "p:tick()"
+        if back:
+            return f"p:replay({back if back > 1 else ''})"
         if step.sender == self.base.owner:
             return f"p:send({self._message(step)})"
         if not step.sender.is_process:
@@ -125,12 +146,15 @@ def _repeated(call: str, times: int) -> str:
     return f"for _ = 1, {times} do {call} end" if times > 1 else call
 
 
-async def doubt_of(test: Path, verdict: Verdict) -> str:
+async def doubt_of(test: Path, verdict: Verdict, *, compiles: bool) -> str:
     """Why a test that was written does not fail where it should, "" where it does.
 
     Its last line but one is the message at fault; a message that never ends stops the whole test.
+
+    Args:
+        compiles: it makes a process of WebAssembly, which may take longer than a test has.
     """
-    runner = Runner(roots=(Path.cwd(),))
+    runner = Runner(COMPILING if compiles else SECONDS, (Path.cwd(),))
     try:
         outcomes = [one async for one in runner.run_all(test)]
     finally:

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aoshell.fuzz.base import Base, Failed
-from aoshell.fuzz.sequences import Person, Step
+from aoshell.fuzz.sequences import Person, Step, steps_back
 from aoshell.fuzz.writing import LONG, SAYS
 from aoshell.testing.writing import ADDRESS
 
 _SECONDS = 120  # that pytest may take for the test
+_NEWEST = "process.entries()[-1].result.ok"
 _FAILED = 1  # exit code of pytest
 _HEAD = (
     "from pathlib import Path\n\nfrom aoshell.fuzz import Checked\n\nHERE = Path(__file__).parent"
@@ -54,7 +55,11 @@ class PythonTestText:
             names = f"{{{owner!r}: ao_node.owner}}"
             yield f"process = ao_node.restore(HERE / {self.export!r}, {names})"
         else:
-            yield f"process = ao_node.spawn(HERE / {self._path(target.file)!r})"
+            tags = f", tags={list(target.tags)!r}" if target.tags else ""
+            made_of = self._path(target.module or target.file)
+            yield f"process = ao_node.spawn(HERE / {made_of!r}{tags})"
+            if target.module is not None:
+                yield f"process.load(HERE / {self._path(target.file)!r})"
         for one in target.load:
             name = repr(one) if "." not in one else f"HERE / {self._path(Path(one))!r}"
             yield f"process.blueprint({name})"
@@ -75,17 +80,27 @@ class PythonTestText:
                 yield f"{person.name} = identity({person.name!r})"
 
     def _steps(self) -> Iterator[str]:
-        for step in self.failed.steps:
-            if step.later:
+        steps = self.failed.steps
+        for place, (step, back) in enumerate(zip(steps, steps_back(steps), strict=True), 1):
+            if step.later and not step.is_tick:
                 yield f'clock.advance("{step.later}ms")'
-            sent = self._sent(step)
-            if step is self.failed.steps[-1]:
-                sent = f"assert {sent}.ok"
+            sent = self._sent(step, back)
+            if place == len(steps):
+                is_told = not step.is_tick
+                sent = f"assert {sent}.ok" if is_told else f"{sent}\nassert {_NEWEST}"
+            indent = "    " if step.times > 1 else ""
             if step.times > 1:
                 yield f"for _ in range({step.times}):"
-            yield f"    {sent}" if step.times > 1 else sent
+            yield from (f"{indent}{line}" for line in sent.splitlines())
 
-    def _sent(self, step: Step) -> str:
+    def _sent(self, step: Step, back: int) -> str:
+        """A message; `back`: how many messages back the one is that it replays, 0 for none."""
+        if step.is_tick:
+            only = len(self.base.rehearsal.schedules) == 1 and not self.export
+            advance = f'lambda: clock.advance("{step.later}ms")'
+            return f"p.check({advance if only else 'process.tick'})"
+        if back:
+            return f"p.check(lambda: process.replay({back}))"
         action = next((value for name, value in step.tags if name == "Action"), "")
         tags = {name: value for name, value in step.tags if name != "Action"}
         parts = [repr(action), *([self._text(step.data)] if step.data else [])]

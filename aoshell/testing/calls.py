@@ -82,6 +82,7 @@ class Calls:
             "resume": lambda request: self._process(request).resume(),
             "queued": self._queued,
             "step": self._step,
+            "replay": self._replay,
             "tick": lambda request: self._process(request).tick(),
             "advance": self._advance,
             "with_ids": self._with_ids,
@@ -201,6 +202,13 @@ class Calls:
         if type(place) is not int:
             raise UsageError("the place of a message must be a whole number, from 1")
         await self._process(request).step(place - 1)
+
+    async def _replay(self, request: Request) -> dict[str, Any]:
+        place = request.get("place")
+        if type(place) is not int:
+            raise UsageError("which message to deliver once more must be a whole number, from 1")
+        answer = await self._process(request).replay(place)
+        return _answer_value(answer) | {"from": answer.sender}
 
     async def _with_ids(self, request: Request) -> str:
         return await with_ids(_text(request, "code"), self._node.local, self._node.people)

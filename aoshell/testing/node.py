@@ -430,6 +430,31 @@ class AsyncProcess:
         await self.node.idle()
         return count
 
+    async def replay(self, back: int = 1) -> Answer:
+        """Deliver a message once more: under its id and another slot, as a second assignment does.
+
+        Args:
+            back: which of those that did not come from the process itself: 1 for the newest, 2 for
+                the one before it.
+
+        Raises:
+            UsageError: there is no such message.
+        """
+        entries = [one.message for one in await self.entries()]
+        sent = [one for one in entries[1:] if one.id and one.from_ != self.id]
+        network = self.node.local.network
+        if not 1 <= back <= len(sent) or network is None:
+            raise UsageError(
+                f"there is no message {back} to deliver once more",
+                hint="1 is the newest that came to the process, 2 the one before it",
+            )
+        message = sent[-back]
+        receipt = await network.assign(self.id, message.id)
+        async with stopped_with_us(self.node.local, receipt):
+            own = await self.node.local.result(self.id, receipt.place)
+            await self.node.idle()
+        return make_answer(message.id, message.from_, own, None, self.node.sources)
+
     # ------------------------------------------------------------------------------------------
 
     async def _dry(self, sender: str, tags: Sequence[Tag], data: bytes) -> Result:

@@ -95,6 +95,7 @@ class Process:
     resume = _waits(awaited.AsyncProcess.resume)
     step = _waits(awaited.AsyncProcess.step)
     tick = _waits(awaited.AsyncProcess.tick)
+    replay = _waits(awaited.AsyncProcess.replay)
     inbox = _waits(awaited.AsyncProcess.inbox)
     queued = _waits(awaited.AsyncProcess.queued)
     load = _waits(awaited.AsyncProcess.load)

@@ -82,7 +82,7 @@ SETTINGS = {
         "desk", before=(".spawn aos as token", ".as alice", ".as me")
     ),
     ("docs/commands.md", "> .as alice"): Setting("desk", before=(".load examples/token.lua",)),
-    ("docs/fuzz.md", "$ aoshell fuzz examples/testing/coin.lua"): Setting(
+    ("docs/fuzz.md", "$ aoshell fuzz examples/testing/coin.lua -x"): Setting(
         edit=("examples/testing/coin.lua", "Balances[from] - quantity", "Balances[from] - 1")
     ),
     ("docs/testing.md", "$ aoshell test examples/testing"): Setting(

@@ -33,6 +33,10 @@ class Fuzzing:
         return code, said.out, said.err
 
     def json(self, *arguments: str) -> dict[str, Any]:
+        """The object of a run up to its first fault, or to its end."""
+        return self.whole(*arguments, "-x")
+
+    def whole(self, *arguments: str) -> dict[str, Any]:
         """The object of a run that came to its end."""
         code, said, told = self.run(*arguments, "--json")
         assert said, told

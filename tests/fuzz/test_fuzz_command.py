@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,12 @@ from fuzzed import FAULTS, Fuzzing
 
 import aoshell.fuzz
 from aoshell.errors import UsageError
-from aoshell.fuzz import search
+from aoshell.fuzz import installing
 from aoshell.home.folders import Settings
 from aoshell.testing import open_node
 
 REPO = Path(__file__).resolve().parents[2]
+CRON = ("--tag", "Cron-Interval=5-minutes", "--tag", "Cron-Tag-Action=Cron")
 COUNTER = """
 N = N or 0
 Handlers.add("Inc", "Inc", function(msg)
@@ -64,6 +66,7 @@ def test_misuse_has_a_code_of_its_own(fuzzing: Fuzzing) -> None:
         ["empty.lua", "--for", "never"],
         ["empty.lua", "--for", "0"],
         ["empty.lua", "--invariants", "missing.lua"],
+        ["empty.lua", "--tag", "Cron-Interval"],
         [],
     ):
         code, said, told = fuzzing.run(*arguments)
@@ -71,16 +74,37 @@ def test_misuse_has_a_code_of_its_own(fuzzing: Fuzzing) -> None:
         assert told
 
 
+@pytest.mark.parametrize(
+    ("files", "has_pip", "hint"),
+    [
+        (["pipx_metadata.json", "pyvenv.cfg"], True, "pipx inject env hypothesis"),
+        (["uv-receipt.toml", "pyvenv.cfg"], False, "uv pip install --python env hypothesis"),
+        (["pyvenv.cfg"], True, "env/bin/python -m pip install hypothesis"),
+        (["EXTERNALLY-MANAGED"], True, "install its package of hypothesis (python3-hypothesis"),
+        ([], True, "env/bin/python -m pip install hypothesis"),
+    ],
+    ids=["pipx", "uv", "clone", "system", "own python"],
+)
 def test_hypothesis_is_named_where_it_is_missing(
-    fuzzing: Fuzzing, monkeypatch: pytest.MonkeyPatch
+    files: list[str], has_pip: bool, hint: str, fuzzing: Fuzzing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "hypothesis", None)  # as if it were not there
+    prefix = fuzzing.folder / "env"
+    prefix.mkdir()
+    for name in files:
+        (prefix / name).touch()
+    monkeypatch.setattr(sys, "prefix", str(prefix))
+    in_venv = "pyvenv.cfg" in files
+    monkeypatch.setattr(sys, "base_prefix", "/usr" if in_venv else str(prefix))
+    monkeypatch.setattr(sys, "executable", str(prefix / "bin" / "python"))
+    monkeypatch.setattr(sysconfig, "get_path", lambda _name: str(prefix))
+    there = {"pip"} if has_pip else set()
+    monkeypatch.setattr(installing, "find_spec", lambda name: "here" if name in there else None)
     with pytest.raises(UsageError, match="hypothesis"):
-        search.require_hypothesis()
+        installing.require_hypothesis()
     fuzzing.write("a.lua", COUNTER)
     code, _, told = fuzzing.run("a.lua")
     assert code == 2
-    assert 'pip install "aoshell[fuzz]"' in told
+    assert hint in told
 
 
 def test_hypothesis_is_imported_for_fuzzing_only() -> None:
@@ -146,6 +170,40 @@ def test_invariants_may_be_in_python(fuzzing: Fuzzing, monkeypatch: pytest.Monke
     assert sum(step["times"] for step in found["messages"]) == 3
 
 
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("name", "state", "holds", "more"),
+    [
+        (
+            "replayed_message",
+            'state("orders", "Orders")\nstate("total", "Total")',
+            'sum(dict(after["orders"]).values()) == after["total"]',
+            (),
+        ),
+        ("cron", 'state("pool", "Pool")', 'after["pool"] >= 0', CRON),
+    ],
+    ids=["replayed", "cron"],
+)
+def test_replays_and_cron_are_in_tests_for_pytest(
+    name: str,
+    state: str,
+    holds: str,
+    more: tuple[str, ...],
+    fuzzing: Fuzzing,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(REPO))
+    shutil.copy(FAULTS / f"{name}.lua", fuzzing.folder / "a.lua")
+    fuzzing.write(
+        "a.invariants.py",
+        f"from aoshell.fuzz import invariant, state\n{state}\n"
+        f"@invariant('holds')\ndef holds(before, after, msg):\n    return {holds}\n",
+    )
+    found = fuzzing.json("a.lua", "--for", "5m", *more)["found"]
+    assert (found["about"], found["doubt"]) == ("holds", "")
+    assert any(step["replayed"] or step["cron"] for step in found["messages"])
+
+
 @pytest.mark.parametrize(
     ("holding", "told"),
     [
@@ -187,7 +245,7 @@ def test_the_same_seed_draws_the_same_messages(fuzzing: Fuzzing) -> None:
     once = fuzzing.json("a.lua", "--invariants", "h.lua", "--seed", "5")
     again = fuzzing.json("a.lua", "--invariants", "h.lua", "--seed", "5")
     for said in (once, again):
-        del said["seconds"], said["found"]["test"]
+        del said["seconds"], said["faults"], said["found"]["test"]
     assert once == again
     assert sum(step["times"] for step in once["found"]["messages"]) == 40
 
@@ -202,6 +260,58 @@ def test_a_tag_may_be_named_as_a_field(fuzzing: Fuzzing) -> None:
     found = fuzzing.json("a.lua")["found"]
     assert found["doubt"] == ""
     assert "Tags = { Target = t.owner.address }" in Path(found["test"]).read_text()
+
+
+SEVERAL = """
+N = N or 0
+Handlers.add("Boom", "Boom", function(msg) local _ = msg.Data.x.y end)
+Handlers.add("Again", "Again", function(msg) local _ = msg.Data.x.y end)
+Handlers.add("Loop", "Loop", function(msg) while msg.Data ~= "" do end end)
+for _, name in ipairs { "Take", "Steal" } do
+  Handlers.add(name, name, function(msg) N = N - 1 msg.reply({ N = tostring(N) }) end)
+end
+"""
+OWES = (
+    'state("n", function() return N end)\n'
+    'invariant("nobody owes", function(_, after) return after.n >= 0, after.n .. " is owed" end)'
+)
+
+
+@pytest.mark.long
+def test_each_different_fault_is_named_once(
+    fuzzing: Fuzzing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aoshell.fuzz.command.MOST_FAULTS", 5)  # it need not look any longer
+    fuzzing.write("a.lua", SEVERAL)
+    fuzzing.write("a.invariants.lua", OWES)
+    said = fuzzing.whole("a.lua", "--for", "10m", "--out", "x_test.lua")
+    found = {(one["kind"], one["messages"][-1]["tags"][0][1]) for one in said["faults"]}
+    assert found == {
+        ("raises", "Boom"), ("raises", "Again"), ("time", "Loop"),
+        ("invariant", "Take"), ("invariant", "Steal"),
+    }  # fmt: skip
+    assert len(said["faults"]) == len(found)
+    assert said["found"] == said["faults"][0]
+    tests = [one["test"] for one in said["faults"]]
+    assert tests == ["x_test.lua", *(f"x{number}_test.lua" for number in range(1, 5))]
+    assert [one["doubt"] for one in said["faults"]] == [""] * 5
+
+
+def test_a_run_ends_where_nothing_is_left_to_look_at(fuzzing: Fuzzing) -> None:
+    fuzzing.write("a.lua", 'Handlers.add("Loop", "Loop", function() while true do end end)')
+    code, said, _ = fuzzing.run("a.lua", "--for", "1h")
+    assert code == 1
+    assert "each handler has a fault that ends it" in said
+
+
+def test_a_run_ends_with_the_most_faults(fuzzing: Fuzzing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aoshell.fuzz.command.MOST_FAULTS", 2)
+    monkeypatch.setattr("aoshell.fuzz.report.MOST_FAULTS", 2)
+    fuzzing.write("a.lua", SEVERAL)
+    code, said, _ = fuzzing.run("a.lua", "--for", "1h")
+    assert code == 1
+    assert said.count("found: ") == 2
+    assert "a run ends with 2 faults; mend some, and look again" in said
 
 
 def test_a_test_has_a_name_that_no_file_has(fuzzing: Fuzzing) -> None:
@@ -259,3 +369,19 @@ def test_a_process_of_the_home_is_fuzzed_and_stays_as_it_is(fuzzing: Fuzzing) ->
     with open_node(folder) as node:
         assert len(node.process(process.id).entries()) == 1
     assert fuzzing.json(process.id, "--for", "1s")["messages"] > 0
+
+
+@pytest.mark.long
+def test_cron_messages_of_a_process_of_the_home_are_sent(fuzzing: Fuzzing) -> None:
+    folder = Settings.find().state
+    folder.mkdir(parents=True)
+    with open_node(folder) as node:
+        cron = {"Cron-Interval": "1-hour", "Cron-Tag-Action": "Cron"}
+        node.spawn(FAULTS / "cron.lua", name="pool", tags=cron)
+    shutil.copy(FAULTS / "cron.invariants.lua", fuzzing.folder)
+    found = fuzzing.json("pool", "--invariants", "cron.invariants.lua")["found"]
+    assert (found["about"], found["doubt"]) == ("the pool owes nothing", "")
+    assert "p:tick()" in Path(found["test"]).read_text()
+    code, _, told = fuzzing.run("pool", "--tag", "A=b")
+    assert code == 2
+    assert "--tag is for a Lua file" in told

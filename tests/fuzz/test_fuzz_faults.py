@@ -14,17 +14,22 @@ from aoshell.testing.command import main as run_tests
 
 # Program → what has to be found, and how many messages show it at the most.
 FOUND = {
+    "cron": ("invariant", "the pool owes nothing", 1),
     "double_spend": ("invariant", "nobody owes", 5),
     "endless": ("time", "Find", 1),
     "missing_owner_check": ("invariant", "only the owner sets the price", 1),
     "overflow": ("invariant", "what was given grows", 2),
     "raises": ("raises", "Close", 1),
     "replayed_notice": ("invariant", "an order is credited once", 2),
+    "replayed_message": ("invariant", "the total is that of all orders", 2),
     "self_transfer": ("invariant", "there are fifty", 1),
     "type_confusion": ("invariant", "nobody owes", 2),
     "unanswered": ("answer", "Log", 1),
     "unbounded_growth": ("invariant", "the book has an end", 1),
 }
+
+
+MORE = {"cron": ("--tag", "Cron-Interval=5-minutes", "--tag", "Cron-Tag-Action=Cron")}
 
 
 def copy(name: str, folder: Path) -> None:
@@ -42,7 +47,7 @@ def test_each_fault_is_in_the_table() -> None:
 def test_a_fault_is_found(name: str, fuzzing: Fuzzing) -> None:
     copy(name, fuzzing.folder)
     kind, about, most = FOUND[name]
-    said = fuzzing.json(f"{name}.lua", "--for", "5m")
+    said = fuzzing.json(f"{name}.lua", "--for", "5m", *MORE.get(name, ()))
     found = said["found"]
     assert found is not None, said
     assert (found["kind"], found["about"]) == (kind, about)

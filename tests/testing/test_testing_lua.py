@@ -159,6 +159,52 @@ def test_values_prints_errors_and_inboxes(run: Run) -> None:
     )
 
 
+def test_a_message_is_delivered_once_more_under_its_id(run: Run) -> None:
+    passes(
+        run,
+        """
+        local code = [[
+          Came = {}
+          Handlers.add("A", "A", function(msg)
+            Came[#Came + 1] = { msg.Id, msg.From, msg.N }
+            msg.reply({ Action = "B", N = msg.N })
+          end)
+        ]]
+        local alice, p = t:as("alice"), t:spawn { source = code }
+        local first = alice:send(p, { Action = "A", N = "1" })
+        local second = p:send { Action = "A", N = "2" }
+        local again = p:replay()
+        t:equal({ again.ok, again.id, again.slot }, { true, second.id, second.slot + 1 })
+        t:equal(again.reply.N, "2")
+        local older = p:replay(3)
+        t:equal({ older.id, older.reply.Target }, { first.id, alice.address })
+        local ids = {}
+        for i, came in ipairs(p:get("Came")) do ids[i] = came[1] end
+        t:equal(ids, { first.id, second.id, second.id, first.id })
+        t:fails(function() p:replay(5) end, "there is no message 5")
+        t:fails(function() p:replay("x") end, "usage: process:replay")
+        """,
+    )
+
+
+def test_a_message_of_another_process_is_delivered_once_more(run: Run) -> None:
+    passes(
+        run,
+        """
+        local code = [[
+          Froms = {}
+          Handlers.add("A", "A", function(msg) Froms[#Froms + 1] = msg.From end)
+        ]]
+        local p = t:spawn { source = code }
+        local says = 'Handlers.add("Say", "Say", function(msg) Send(msg.Data) end)'
+        local other = t:mock(string.rep("A", 43), { source = says })
+        t.owner:send(other, { Action = "Say", Data = { Target = p.id, Action = "A" } })
+        t:ok(p:replay())
+        t:equal(p:get("Froms"), { other.id, other.id })
+        """,
+    )
+
+
 def test_time_cron_mocks_and_queues(run: Run) -> None:
     passes(
         run,

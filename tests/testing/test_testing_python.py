@@ -185,6 +185,18 @@ def test_a_queue_is_stepped_through(node: Node) -> None:
         listener.step()
 
 
+def test_a_message_is_delivered_once_more(node: Node) -> None:
+    code = 'Ids = {} Handlers.add("A", "A", function(m) table.insert(Ids, m.Id) m.reply({}) end)'
+    process = node.spawn(code)
+    alice = Identity("alice")
+    sent = process.send("A", as_=alice)
+    again = process.replay()
+    assert (again.id, again.sender, again.reply.target) == (sent.id, str(alice), str(alice))
+    assert process.value("Ids") == [sent.id, sent.id]
+    with pytest.raises(UsageError, match="no message 3"):
+        process.replay(3)
+
+
 def test_time_stops_for_each_cron_message(node: Node) -> None:
     ticking = 'Times = {} Handlers.add("T", "T", function(m) table.insert(Times, os.time()) end)'
     process = node.spawn(ticking, Cron_Interval="10-minutes", Cron_Tag_Action="T")

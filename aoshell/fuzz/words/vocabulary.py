@@ -13,6 +13,7 @@ class Kind(StrEnum):
     ADDRESS = "address"
     CHOICE = "choice"  # one of the texts that it is compared with
     TEXT = "text"
+    PARAMETERS = "parameters"  # a JSON list of numbers; `choices` are their types
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate, islice
 from typing import NamedTuple
 
-from aoshell.errors import AoError
+from aoshell.nodes.local.cron import load_schedules
 from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import ProcessRow
 from aoshell.nodes.local.log.scheduler import block_height
+from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.local.replay import ROOM, Replay
 from aoshell.nodes.local.workers.jobs import Cost
 from aoshell.nodes.values import Limits
@@ -22,7 +24,7 @@ class Rehearsed(NamedTuple):
     """A message of a sequence.
 
     Attributes:
-        id: 43 characters.
+        id: 43 characters; "" of a cron message, which stands between slots.
         sender, owner: who it is from; who signed it.
         later: milliseconds since the state's newest message.
         doubtful: it may well fail.
@@ -51,12 +53,17 @@ class Rehearsal:
 
     Attributes:
         code: the Lua of its module, "" where that is the environment alone.
+        wasm: the bytes of its module where that is WebAssembly, else b"".
+        schedules: of its cron messages.
     """
 
     def __init__(
-        self, replay: Replay, row: ProcessRow, code: str, seq: int, slot: int, time: int
+        self, replay: Replay, row: ProcessRow, modules: Modules, seq: int, slot: int, time: int
     ) -> None:
-        self.code = code
+        found = modules.definition(row)[_CODE]
+        self.wasm = modules.resolve(row.module).data if modules.is_wasm(row.module) else b""
+        self.code = "" if self.wasm or not found else text(found.encode("latin-1"))
+        self.schedules = load_schedules(row.cron)
         self._replay = replay
         self._row = row
         self._seq = seq
@@ -72,10 +79,6 @@ class Rehearsal:
         """
         row = engine.processes.look_up(process)
         code = await engine.loader.make_code(row)
-        if code.device != "lua":
-            raise AoError(
-                f"{row.name or row.id} is WebAssembly", stage="fuzz", hint="name a process in Lua"
-            )
         base = engine.origins.base_of(row)
         bounds = Limits(seconds=limits.seconds / ROOM, memory=limits.memory // ROOM)
         replay = Replay(engine.supervisor, engine.modules, bounds, row, code, base)
@@ -94,9 +97,7 @@ class Rehearsal:
             if computed is not None and (logged.slot, logged.tick) > begin:
                 await replay.past(logged, computed)
                 seq, slot, time = logged.seq, logged.slot, max(time, logged.timestamp)
-        found = engine.modules.definition(row)[_CODE]
-        code = text(found.encode("latin-1")) if found else ""
-        return cls(replay, row, code, seq, slot, time)
+        return cls(replay, row, engine.modules, seq, slot, time)
 
     @property
     def process(self) -> str:
@@ -132,15 +133,16 @@ class Rehearsal:
             seconds: of processor time that each may take.
             end: an error that has this text ends the sequence; "" for none.
         """
+        slots = accumulate((bool(one.id) for one in messages), initial=self._slot)
         steps = [
-            [one.doubtful, *self._frame(one, self._slot + index)]
-            for index, one in enumerate(messages, 1)
+            [one.doubtful, *self._frame(one, slot)]
+            for one, slot in zip(messages, islice(slots, 1, None), strict=True)
         ]
         return [Performed(*one) for one in await self._replay.try_all(seconds, end, steps)]
 
     def _frame(self, one: Rehearsed, slot: int) -> list[object]:
         time = self._time + one.later
-        place = [time, block_height(time), slot, "", False, False]
+        place = [time, block_height(time), slot, "", not one.id, False]
         return [one.id, one.sender, one.owner, self._row.id, one.data, "", *place, *one.tags]
 
     def close(self) -> None:

@@ -32,6 +32,11 @@ _OWN = frozenset(ALLOCATORS) | {
 _OWN_PREFIXES = ("__", "emscripten_", "_emscripten_", "dynCall_", "asyncify_")
 
 
+def is_callable(export: str) -> bool:
+    """Whether messages call an exported function."""
+    return export not in _OWN and not export.startswith(_OWN_PREFIXES)
+
+
 class Functions:
     """See `device.ModuleKind`."""
 
@@ -57,11 +62,7 @@ class Functions:
         return GuestResult(output=answer, messages=[(False, reply)])
 
     def _function(self, wanted: str | None) -> str:
-        found = [
-            export
-            for export in self._guest.functions()
-            if export not in _OWN and not export.startswith(_OWN_PREFIXES)
-        ]
+        found = [export for export in self._guest.functions() if is_callable(export)]
         if wanted is None:
             if "handle" in found:
                 return "handle"

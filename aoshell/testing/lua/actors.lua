@@ -96,6 +96,17 @@ local function carry(verb, process, msg, by)
   return came
 end
 
+-- Delivers a message once more, under its id and another slot; the n-th newest that came from elsewhere.
+function Process:replay(n)
+  need(n == nil or math_type(n) == "integer", "process:replay(1)")
+  local answer = ask("replay", { process = self.id, place = n or 1 })
+  local sender = answer.from
+  answer.from = nil
+  local came = result(answer, sender)
+  origins[came] = { process = self.id, slot = came.slot }
+  return came
+end
+
 function Process:send(msg, by) return carry("send", self, msg, by) end
 function Process:dryrun(msg, by) return carry("dryrun", self, msg, by) end
 

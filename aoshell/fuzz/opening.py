@@ -1,0 +1,238 @@
+"""Makes the copy of a process that is fuzzed, with its words, people and invariants."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from aoshell.errors import AoError
+from aoshell.fuzz.base import MEMORY, SECONDS, Base, Target
+from aoshell.fuzz.holding import read_holding
+from aoshell.fuzz.oracle import Oracle
+from aoshell.fuzz.sequences import Person, Sequences
+from aoshell.fuzz.words.listing import LIST, Past, read_vocabulary
+from aoshell.fuzz.words.recorded import recorded_messages
+from aoshell.fuzz.words.vocabulary import Vocabulary
+from aoshell.nodes.local.log import form
+from aoshell.nodes.local.node import LocalNode
+from aoshell.nodes.local.rehearsal import Rehearsal, output_of
+from aoshell.nodes.values import Limits
+from aoshell.protocol.encoding import unb64url
+from aoshell.protocol.message import raw, text
+from aoshell.sandbox.fates import describe_fate
+from aoshell.shell.view.errors_view import show_source, split_error
+from aoshell.testing.answers import ENVELOPE
+from aoshell.testing.identity import Identity
+from aoshell.testing.invariants import holding_code, name_of, read_invariants
+from aoshell.testing.node import AsyncNode, AsyncProcess
+from aoshell.testing.opening import open_node
+from aoshell.testing.values import parse_value, value_query
+
+LOADING = 10.0  # seconds of processor time that invariants may take to load
+PEOPLE = ("alice", "bob", "carol")
+OTHERS = 3  # addresses of other processes that send, at the most
+# Lua: the addresses that its globals are.
+_ADDRESSES = """(function()
+  local found = {}
+  for name, value in pairs(_G) do
+    if type(value) == "string" and #value == 43 and name ~= "Owner" then
+      found[#found + 1] = value
+    end
+  end
+  return found
+end)()"""
+_DIGEST = 32  # bytes of which an address is made
+
+
+@asynccontextmanager
+async def open_base(target: Target) -> AsyncIterator[Base]:
+    """The base of a run, while the block runs.
+
+    Raises:
+        AoError: the code does not load, or the invariants do not.
+    """
+    async with open_node(limits=Limits(memory=MEMORY)) as node:
+        process = await _made(node, target)
+        assert isinstance(node.local, LocalNode)
+        limits = Limits(seconds=LOADING, memory=MEMORY)
+        rehearsal = await node.local.rehearse(process.id, limits)
+        try:
+            yield await _prepared(node, target, rehearsal)
+        finally:
+            rehearsal.close()
+
+
+async def _made(node: AsyncNode, target: Target) -> AsyncProcess:
+    if target.is_export:
+        return await node.restore(target.file)
+    if target.module is None:
+        process = await node.spawn(target.file, tags=target.tags)
+    else:
+        process = await node.spawn(target.module, tags=target.tags)
+        await process.load(target.file)
+    for one in target.load:
+        await process.blueprint(Path(one) if "." in one else one)
+    return process
+
+
+async def _prepared(node: AsyncNode, target: Target, rehearsal: Rehearsal) -> Base:
+    past = await _past(node, rehearsal.process)
+    if not target.is_export:
+        past += recorded_messages(target.file)
+    sources: dict[str, str] = {}
+    addresses: set[str] = set()
+    is_aos = await _is_aos(rehearsal)
+    if is_aos:
+        sources = await _sources(node, rehearsal)
+        words = await _vocabulary(rehearsal, sources, past)
+        found = await _value(rehearsal, _ADDRESSES)
+        addresses = {*words.addresses, *(map(str, found) if isinstance(found, list) else ())}
+    else:
+        from aoshell.fuzz.words.modules import read_module
+
+        words = read_module(rehearsal.wasm, past)
+    if not words.forms:
+        raise _nothing_to_say(target, is_aos)
+    owner = Person("owner", rehearsal.owner)
+    others = _processes(addresses - {rehearsal.process, owner.address})
+    people = (owner, *_people(), *others)
+    cron = [(one.interval, _pairs(one.tags)) for one in rehearsal.schedules]
+    sequences = Sequences(words, people, rehearsal.process, cron)
+    base = Base(target, rehearsal, words, sequences, people, owner, node.address, sources)
+    mark = f"fuzz {hashlib.sha256(rehearsal.process.encode()).hexdigest()[:16]} "
+    base.oracle = Oracle(mark, SECONDS, MEMORY, is_bare=not is_aos)
+    if is_aos:
+        await _watch(base, target, words)
+    elif target.invariants is not None:
+        raise AoError(
+            f"{target.name} is WebAssembly without aos, and invariants are Lua in a process",
+            stage="fuzz",
+            hint="leave the invariants out: traps are found without them",
+        )
+    return base
+
+
+async def _is_aos(rehearsal: Rehearsal) -> bool:
+    """Whether the process evaluates Lua; one of Lua always does."""
+    if not rehearsal.wasm:
+        return True
+    outcome, result = await rehearsal.ask(value_query("Handlers and #Handlers.list or 0"))
+    with suppress(AoError):
+        return outcome == "ok" and isinstance(parse_value(output_of(result)), int)
+    return False
+
+
+async def _sources(node: AsyncNode, rehearsal: Rehearsal) -> dict[str, str]:
+    """Its Lua by the names that errors give it."""
+    sources = {**node.sources, **await _evaluated(node, rehearsal.process)}
+    if rehearsal.code and not node.sources:
+        return {"module": rehearsal.code, **sources}
+    return sources
+
+
+async def _vocabulary(rehearsal: Rehearsal, sources: dict[str, str], past: Past) -> Vocabulary:
+    listed = await _value(rehearsal, LIST)
+    code = {name: raw(source) for name, source in sources.items()}
+    return read_vocabulary(code, listed if isinstance(listed, list) else [], past)
+
+
+def _nothing_to_say(target: Target, is_aos: bool) -> AoError:
+    if is_aos:
+        hint = "Handlers.add(name, pattern, function(msg) … end) adds one"
+        return AoError(f"{target.name} has no handlers", stage="fuzz", hint=hint)
+    return AoError(
+        f"which messages {target.name} takes is not known: it has no Lua and no plain exports",
+        stage="fuzz",
+        hint="a *_test.lua beside it that sends some, or a process that has had some, tells it",
+    )
+
+
+async def _watch(base: Base, target: Target, words: Vocabulary) -> None:
+    """Have what holds checked behind each message."""
+    rehearsal, mark = base.rehearsal, base.oracle.mark
+    if target.is_python:
+        assert target.invariants is not None
+        holding = read_holding(target.invariants)
+        meant, base.holding = [*words.meant, *holding.answering], tuple(holding.invariants)
+        await _hold(rehearsal, target, (raw(holding.lua), mark, meant, mark))
+        base.oracle = Oracle(mark, SECONDS, MEMORY, holding)
+        return
+    source = read_invariants(target.invariants) if target.invariants else b""
+    base.holding = await _hold(rehearsal, target, (source, mark, words.meant, ""))
+
+
+def _pairs(flat: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    texts = [form.widen(part) for part in flat]
+    return tuple(zip(texts[::2], texts[1::2], strict=True))
+
+
+def _people() -> list[Person]:
+    return [Person(name, Identity(name).address) for name in PEOPLE]
+
+
+def _processes(addresses: set[str]) -> list[Person]:
+    """Those that the code names, or one that nobody knows."""
+    known = sorted(filter(_is_address, addresses))[:OTHERS] or [Identity("another process").address]
+    return [Person(f"process{number}", one, True) for number, one in enumerate(known, 1)]
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return len(unb64url(text)) == _DIGEST
+    except ValueError:
+        return False
+
+
+async def _value(rehearsal: Rehearsal, expression: str) -> object:
+    outcome, result = await rehearsal.ask(value_query(expression))
+    if outcome != "ok":
+        raise AoError(
+            f"the process cannot be asked: {split_error(str(result.error))[1] or outcome}",
+            stage="fuzz",
+            hint="does it run the aos environment?",
+        )
+    return parse_value(output_of(result))
+
+
+async def _hold(
+    rehearsal: Rehearsal, target: Target, given: tuple[bytes, str, list[str], str]
+) -> tuple[str, ...]:
+    """Have the copy check what holds; the names of the invariants.
+
+    Args:
+        given: source, mark, handlers that have to answer, and what states are told behind.
+    """
+    path, (source, mark, meant, told) = target.invariants, given
+    name = text(name_of(path)) if path else "invariants"
+    outcome, result = await rehearsal.prepare(holding_code(source, name, mark, meant, told))
+    if outcome == "ok":
+        return tuple(split_error(output_of(result))[1].splitlines())
+    why = split_error(form.widen(str(result.error or "")))[1].replace(mark, "")
+    why = why or f"loading them {describe_fate(outcome, LOADING)}"
+    shown = show_source(why, {name: text(source)})
+    raise AoError(
+        f"the invariants do not load: {why}" + (f"\n{shown}" if shown else ""),
+        stage="fuzz",
+        hint=f"mend {path}" if path else "report this: it is a defect of aoshell",
+    )
+
+
+async def _evaluated(node: AsyncNode, process: str) -> dict[str, str]:
+    """Lua that was evaluated in a process, and its module's, where that is Lua."""
+    found = {}
+    for entry in await node.process(process).entries():
+        message = entry.message
+        if message.tag("Action") == "Eval" and message.assignment:
+            found[f"slot {message.assignment.slot}"] = text(message.data)
+    return found
+
+
+async def _past(node: AsyncNode, process: str) -> list[list[tuple[str, str]]]:
+    entries = await node.process(process).entries()
+    messages = [entry.message for entry in entries if entry.message.tag("Action") != "Eval"]
+    return [
+        [(tag.name, tag.value) for tag in message.tags if tag.name not in ENVELOPE]
+        for message in messages[1:]
+    ]

@@ -1,0 +1,3 @@
+state("pool", function() return Pool end)
+
+invariant("the pool owes nothing", function(_, after) return after.pool >= 0 end)

