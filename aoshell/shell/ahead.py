@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from functools import partial
 
 from aoshell.errors import AoError
@@ -16,33 +15,35 @@ from aoshell.interrupts import in_background
 from aoshell.protocol.wallet import Digest, Wallet
 
 
-@dataclass(frozen=True, eq=False)
 class AskedWallet(Wallet):
     """Signs nothing, and notes what it is asked to sign."""
 
-    asked: list[tuple[bytes, Digest]] = field(default_factory=list)
+    asked: list[tuple[bytes, Digest]]
+
+    def __init__(self, wallet: Wallet) -> None:
+        super().__init__(wallet.numbers)
+        self.__dict__.update(asked=[])
 
     def sign(self, message: bytes, digest: Digest = "sha256") -> bytes:
         self.asked.append((message, digest))
         return bytes(len(self.owner))
 
 
-@dataclass(frozen=True, eq=False)
 class PreparedWallet(Wallet):
-    """A wallet that has signed one message already.
+    """A wallet that has signed one message already; it signs every other one as ever."""
 
-    Attributes:
-        wallet: signs every other one.
-    """
+    _wallet: Wallet
+    _prepared: tuple[bytes, Digest]
+    _signature: bytes
 
-    wallet: Wallet
-    prepared: tuple[bytes, Digest]
-    signature: bytes = field(repr=False)
+    def __init__(self, wallet: Wallet, prepared: tuple[bytes, Digest], signature: bytes) -> None:
+        super().__init__(wallet.numbers)
+        self.__dict__.update(_wallet=wallet, _prepared=prepared, _signature=signature)
 
     def sign(self, message: bytes, digest: Digest = "sha256") -> bytes:
-        if (message, digest) == self.prepared:
-            return self.signature
-        return self.wallet.sign(message, digest)
+        if (message, digest) == self._prepared:
+            return self._signature
+        return self._wallet.sign(message, digest)
 
 
 class SignedAhead:
@@ -58,7 +59,7 @@ class SignedAhead:
             AoError: of `sign`.
         """
         self.forget()
-        probe = AskedWallet(wallet.numbers)
+        probe = AskedWallet(wallet)
         await sign(probe)
         if len(probe.asked) == 1:
             made = in_background(partial(wallet.sign, *probe.asked[0]))
@@ -75,6 +76,6 @@ class SignedAhead:
         if kept is None or kept[0] is not wallet:
             return wallet
         try:
-            return PreparedWallet(wallet.numbers, wallet, kept[1], await kept[2])
+            return PreparedWallet(wallet, kept[1], await kept[2])
         except AoError:  # it is raised again where the line is signed
             return wallet

@@ -23,10 +23,9 @@ from aoshell.protocol.message import Result, Tag, raw
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.ahead import SignedAhead
 from aoshell.shell.feed import FeedView, Line, short_id
-from aoshell.shell.forking import Forking
 from aoshell.shell.front import Front, Patience
 from aoshell.shell.identities import OWN, Identities
-from aoshell.shell.journal import Journal, Past, Recorded
+from aoshell.shell.journal import Journal
 from aoshell.shell.naming import Naming
 from aoshell.shell.outcome import Interrupted, LineAnswer
 from aoshell.shell.owners import not_owner
@@ -35,12 +34,14 @@ from aoshell.shell.view.errors_view import TYPED
 
 if TYPE_CHECKING:
     from aoshell.shell.attestation.judging import Trial
+    from aoshell.shell.forking import Forking
+    from aoshell.shell.past import Past, Recorded
 
 EVAL = Tag("Action", "Eval")
 LAST_VALUE = Tag("Last-Value", "_")  # the global that keeps what a line came to
 UNKNOWN = ""  # the owner of a process where its node does not report one
 
-Recorder: TypeAlias = Callable[[Past], Recorded]
+Recorder: TypeAlias = "Callable[[Past], Recorded]"
 """Writes a session as a test (`.record`)."""
 
 

@@ -169,7 +169,7 @@ def test_only_the_same_bytes_have_it(node: FakeNode, home: Settings, made: Signa
         assert isinstance(item, DataItem) and item.verify() and item.signature != made[-2]
         assert await session.ahead.prepared(wallet) is wallet  # it is given once
         await session.sign_ahead("1+1")
-        other = AskedWallet(wallet.numbers)
+        other = AskedWallet(wallet)
         assert await session.ahead.prepared(other) is other
 
     use(node, home, body)
