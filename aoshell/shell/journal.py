@@ -3,10 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from aoshell.shell.past import Deed
+
+class Deed(NamedTuple):
+    """A change to the node by a dot command.
+
+    Attributes:
+        order: of the newest message before it (`protocol.message.Assignment`).
+        verb: "publish", "import", "fork", "pause", "resume", "step" or "advance"; "" where no test
+            can repeat it.
+        description: for a person, of one that no test can repeat.
+        process: id of the process that it is done to, or that it has made.
+        source: id of the process that was forked, or of the module that was published.
+        file: that it is made of.
+        name: that it was given.
+        number: slot, place in a queue, or milliseconds; -1 for none.
+    """
+
+    order: int
+    verb: str
+    description: str = ""
+    process: str = ""
+    source: str = ""
+    file: Path | None = None
+    name: str = ""
+    number: int = -1
 
 
 class Journal:

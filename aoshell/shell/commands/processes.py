@@ -18,9 +18,9 @@ from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.places import find_process, process_or_attached
 from aoshell.shell.feed import short_id
 from aoshell.shell.forking import fork_text
+from aoshell.shell.journal import Deed
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.owners import way_in
-from aoshell.shell.past import Deed
 from aoshell.shell.session import Session
 from aoshell.shell.view.tables import process_table, remote_table
 from aoshell.shell.view.text import format_size

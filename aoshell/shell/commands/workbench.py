@@ -17,8 +17,8 @@ from aoshell.shell.commands.places import process_or_attached
 from aoshell.shell.commands.processes import local_verbs, record_deed
 from aoshell.shell.feed import named_id
 from aoshell.shell.forking import fork_text
+from aoshell.shell.journal import Deed
 from aoshell.shell.outcome import CommandOutput, Table
-from aoshell.shell.past import Deed
 from aoshell.shell.session import Session
 from aoshell.shell.view.values import process_value
 
