@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from aoshell.protocol.wallet import Wallet
     from aoshell.shell.flags.options import Options
     from aoshell.shell.forking import Changed, Comparison, ForkedNetwork
-    from aoshell.shell.journal import Past, Recorded
+    from aoshell.shell.past import Past, Recorded
     from aoshell.shell.serving import Served
     from aoshell.shell.start import Start
     from aoshell.shell.view.render import Renderer

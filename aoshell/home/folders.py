@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from aoshell import durable
 from aoshell.errors import AoError
@@ -17,8 +17,7 @@ from aoshell.errors import AoError
 APP = "aoshell"
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """The folders of one home, all absolute. None needs to exist yet; see `make_folders()`.
 
     Attributes:

@@ -16,27 +16,20 @@ from typing import TYPE_CHECKING, Protocol
 
 from aoshell.nodes.values import (
     EndpointFinding,
-    EntryPage,
     Event,
     ForkPoint,
     Hop,
     Limits,
     LogEntry,
     Module,
-    NetworkModule,
     NodeInfo,
     Pin,
     ProcessInfo,
     Publication,
     Receipt,
     Rerun,
-    Scheduled,
-    SchedulePage,
     Sent,
-    Span,
     Stage,
-    Stored,
-    StoredPage,
     Undelivered,
     Verify,
 )
@@ -47,6 +40,15 @@ if TYPE_CHECKING:
     from aoshell.attest.evidence import Evidence
     from aoshell.nodes.glances import Glances
     from aoshell.nodes.httpitem import HttpItem
+    from aoshell.nodes.served import (
+        EntryPage,
+        NetworkModule,
+        Scheduled,
+        SchedulePage,
+        Span,
+        Stored,
+        StoredPage,
+    )
     from aoshell.nodes.transaction import Transaction
     from aoshell.protocol.ans104 import DataItem
 

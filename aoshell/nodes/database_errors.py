@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import shutil
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
@@ -58,6 +57,8 @@ def is_full(path: Path, error: sqlite3.Error | OSError) -> bool:
     """Whether the disk is full. SQLite itself reports that for writes to a database only."""
     if code_of(error) == sqlite3.SQLITE_FULL or getattr(error, "errno", None) == errno.ENOSPC:
         return True
+    import shutil  # only here: a start has no need of it
+
     with suppress(OSError):  # the folder is gone, which is another failure
         return code_of(error) in _PERHAPS_FULL and shutil.disk_usage(path.parent).free < LEAST_ROOM
     return False

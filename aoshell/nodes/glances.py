@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from aoshell.nodes.values import EntryPage, Hop, Place, Span
+from aoshell.nodes.served import EntryPage, Span
+from aoshell.nodes.values import Hop, Place
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,7 @@ could send an item again under another id.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from aoshell.protocol import wallet
 
@@ -50,8 +49,7 @@ class Signer(Protocol):
         """A signature that `verify` of its kind accepts."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeyType:
+class KeyType(NamedTuple):
     """A kind of key.
 
     Attributes:

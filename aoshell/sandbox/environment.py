@@ -9,11 +9,11 @@ import re
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from pathlib import Path
 
 from aoshell.bounded import jsontext
+from aoshell.sandbox.textfiles import path_of, read_text
 
-FOLDER = Path(__file__).with_name("aos")
+FOLDER = path_of("aos")
 
 
 VERSION = ".environment"  # the module whose value is the environment's id
@@ -29,7 +29,7 @@ def read_sources() -> dict[str, str]:
     `aos/handlers.lua` is the module `.handlers`, `aos/crypto/util/hex.lua` is `.crypto.util.hex`;
     `.environment` is made here.
     """
-    return with_version(dict(_read(str(FOLDER), "")))
+    return with_version(dict(_read(FOLDER, "")))
 
 
 def _read(folder: str, name: str) -> Iterator[tuple[str, str]]:
@@ -41,8 +41,7 @@ def _read(folder: str, name: str) -> Iterator[tuple[str, str]]:
         if entry.is_dir():
             yield from _read(entry.path, f"{name}.{entry.name}")
         elif entry.name.endswith(".lua"):
-            with open(entry.path, encoding="latin-1") as file:  # noqa: PTH123 - for the same reason
-                yield f"{name}.{entry.name.removesuffix('.lua')}", file.read()
+            yield f"{name}.{entry.name.removesuffix('.lua')}", read_text(entry.path)
 
 
 def built_in() -> tuple[str, bytes]:

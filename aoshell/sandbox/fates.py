@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import NoReturn
 
 OUT_OF_MEMORY = 4  # exit code of a fork without memory to send a frame that says so
 # Signals that a fork causes itself. All others come from outside, also the SIGKILL that the kernel
@@ -38,3 +39,12 @@ def describe_fate(how: str, seconds: float) -> str:
         "memory": "took more memory than it may",
         "killed": "was killed from outside",
     }.get(how, f"died (signal {how.removeprefix('crash ')})")
+
+
+def end_as(status: int) -> NoReturn:
+    """End this process as a fork of it did, where that has exited.
+
+    Args:
+        status: from `os.waitpid`.
+    """
+    os._exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0)

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import resource
 import sys
-from pathlib import Path
+
+from aoshell.sandbox.textfiles import read_text
 
 # Bytes beside a guest's memory for the worker itself: it holds a message and a result in several
 # forms at once. A message of 10 MB takes 150 MB on its way into a WASM module as JSON, a result of
@@ -31,7 +32,7 @@ _PAGE = resource.getpagesize()
 def data_size() -> int:
     """Bytes of this process that RLIMIT_DATA counts; 0 where the system does not say."""
     try:  # size resident shared text lib data: pages, see proc(5)
-        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5]) * _PAGE
+        return int(read_text("/proc/self/statm").split()[5]) * _PAGE
     except (OSError, IndexError, ValueError):
         return 0
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from lupa import lua53
@@ -28,6 +27,7 @@ from lupa import lua53
 from aoshell.sandbox import environment, watch
 from aoshell.sandbox.digests import Digests, pbkdf2
 from aoshell.sandbox.runtime import OutOfMemoryError
+from aoshell.sandbox.textfiles import path_of, read_text
 
 # The chunks of host/ by version, in the order in which they run; an environment names the version
 # that it was made for. What a script can observe of the host (texts, places, order, limits) depends
@@ -40,10 +40,7 @@ VERSIONS = {
     3: ("guard", "objects", "order", "bytecode", "stack", "plain", "bridge", "image"),
 }
 # Read at import: a worker cannot open files.
-CHUNKS = {
-    name: Path(__file__).with_name("host").joinpath(f"{name}.lua").read_text(encoding="latin-1")
-    for name in VERSIONS[max(VERSIONS)]
-}
+CHUNKS = {name: read_text(path_of("host", f"{name}.lua")) for name in VERSIONS[max(VERSIONS)]}
 UNLIMITED = 0x7FFFFFFF_FFFF  # bytes
 # Times what Lua counts: it counts the bytes that it asks for, and the allocator takes up to 1.34
 # times as many for small objects.

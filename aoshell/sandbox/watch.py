@@ -11,14 +11,14 @@ import ctypes
 import struct
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from aoshell.sandbox.counting import make_counting
 from aoshell.sandbox.digests import text_digest
+from aoshell.sandbox.textfiles import path_of, read_text
 
 # Read at import: a worker cannot open files.
-CHUNK = Path(__file__).with_name("host").joinpath("watch.lua").read_text(encoding="latin-1")
+CHUNK = read_text(path_of("host", "watch.lua"))
 # Bytes that a guest may use beside its own while lines are noted: the notes share its memory.
 ROOM = 32 << 20
 TOLD = 8 << 20  # bytes of what is told of one message

@@ -6,6 +6,7 @@ child ends. A message that fails makes the child exit (or the kernel kills it at
 The parent, whose state is older, then sends `promoted` and is sent what to compute again. How often
 to park follows from what a fork costs: a tenth of the computing time at most. On a busy machine a
 fork may seem to cost seconds, so it is done after some messages in any case: the shell keeps them.
+The first process is parked before there is anything to compute (`ahead`).
 
 Code that came with a process, and its log, run under limits too. These are wide enough for all that
 once went well. Meanwhile the process that was there first waits, and reports how the fork that
@@ -23,8 +24,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NoReturn
 
+from aoshell.sandbox.ahead import Ahead
 from aoshell.sandbox.confine import die_with_parent
-from aoshell.sandbox.fates import OUT_OF_MEMORY, describe_fate, read_fate
+from aoshell.sandbox.fates import OUT_OF_MEMORY, describe_fate, end_as, read_fate
 from aoshell.sandbox.floor import Floor
 from aoshell.sandbox.frames import WITH_BYTES
 from aoshell.sandbox.last_lines import LastLines
@@ -85,6 +87,8 @@ class Worker:
         self._seq = 0  # the last message whose effects the state holds
         self._parked = 0  # pid of the parked process that waits for this one, 0: none
         self._watcher = 0  # pid of the process that waits while code or a log is run, 0: none
+        self._first = 0  # pid of the process that was parked ahead and is not used yet, 0: none
+        self._ahead = Ahead()
         self._task = ""  # LOADING, RESTORING or REPLAYING while that is under way
         self._watches = self._notes_lines = False
         self._armed = 0.0  # when the task's timer was last set, seconds
@@ -110,6 +114,7 @@ class Worker:
     def serve(self) -> NoReturn:
         sys.unraisablehook = _end_out_of_memory
         self._sockets.send(["ready", os.getpid()])
+        self._park_ahead()
         while True:
             try:
                 command, epoch, *rest = self._sockets.receive()
@@ -148,6 +153,7 @@ class Worker:
         compile_module(self._sockets, self._host, self._floor, source, gas)
 
     def _watch(self, lines: bool) -> None:
+        self._ahead.spoil()
         self._watches, self._notes_lines = True, lines
 
     def _boot(self, memory: int, seconds: float, *definition: Any) -> None:
@@ -157,8 +163,11 @@ class Worker:
             self._loaded.watch(lines=self._notes_lines)
         self._runtime.limit_memory(memory)
         self._runtime.boot(definition)
+        if self._first:
+            self._ahead.keep_boot((memory, seconds, *definition))
 
     def _lift(self) -> None:
+        self._ahead.spoil()
         self._judged = False
 
     def _image(self, seq: int, length: int) -> None:
@@ -179,7 +188,7 @@ class Worker:
         """
         now = time.perf_counter()
         if task != self._task:
-            self._fork_watched()  # before the timer is set: a fork does not inherit it, fork(2)
+            self._have_it_watched()  # before the timer is set: a fork does not inherit it, fork(2)
             self._task = task
             self._printed.clear()
             # What the process that waits reports if the time runs out.
@@ -202,21 +211,18 @@ class Worker:
             self._task = ""
             signal.setitimer(signal.ITIMER_PROF, 0)
 
-    def _fork_watched(self) -> None:
-        """Go on in a fork; this process waits, and reports how the fork died if it does.
+    def _have_it_watched(self) -> None:
+        """From now on the process that was parked ahead reports how this one dies, if it does.
 
         Once only: later, a parked process waits anyway.
         """
-        if self._watcher or self._parked or self._epoch:
-            return
-        own = os.getpid()
-        child = os.fork()
-        if child == 0:
-            die_with_parent(True)
-            self._watcher = own
+        if self._first:
+            self._watcher, self._first = self._first, 0
+            self._ahead.begin_task()
             self._sockets.send(["forked", os.getpid()])
-            return
-        _pid, status = os.waitpid(child, 0)
+
+    def _end_watched(self, status: int) -> NoReturn:
+        """Report how the fork died that ran code or a log, if it did, and end."""
         how = read_fate(status)
         if how and how != "killed":
             overdue = self._printed.text().partition("\n")[0]
@@ -224,7 +230,7 @@ class Worker:
             self._sockets.end_unable(
                 overdue if how == "time" else f"{task}: it {describe_fate(how, 0)}"
             )
-        os._exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0)
+        end_as(status)
 
     # Messages -----------------------------------------------------------------------------
 
@@ -307,8 +313,33 @@ class Worker:
             return True
         return self._sockets.taken - self._taken >= BYTES_BEHIND
 
+    def _park_ahead(self) -> None:
+        """Park this process while it has nothing to do; go on in a fork, or when promoted."""
+        own, start = os.getpid(), time.perf_counter()
+        child = os.fork()
+        if child == 0:
+            self._first = own
+            self._begin_fork(start)
+            return
+        _pid, status = os.waitpid(child, 0)
+        boot = self._ahead.boot
+        if self._ahead.runs_task:
+            self._end_watched(status)
+        if boot is None:
+            end_as(status)
+        self._boot(*boot)
+        self._take_over(status)
+
+    def _begin_fork(self, start: float) -> None:
+        """Go on as a fork that was begun at `start`."""
+        die_with_parent(True)
+        self._fork_cost = max(COPYING * (time.perf_counter() - start), 0.001)
+
     def _park_when_due(self) -> bool:
         """Park this process and go on in a fork, if it is time. Returns True when promoted."""
+        if self._first and self._ahead.boot is not None:
+            self._parked, self._first = self._first, 0
+            self._sockets.send(["parked", self._seq, os.getpid()])
         if self._parked and not self._is_far_behind():
             return False
         self._reap()
@@ -316,20 +347,21 @@ class Worker:
         start = time.perf_counter()
         child = os.fork()
         if child == 0:
-            die_with_parent(True)
-            self._fork_cost = max(COPYING * (time.perf_counter() - start), 0.001)
-            self._parked, self._watcher, self._spent = own, 0, 0.0
+            self._begin_fork(start)
+            self._parked, self._watcher, self._first, self._spent = own, 0, 0, 0.0
             self._count, self._taken = 0, self._sockets.taken
             self._sockets.send(["parked", self._seq, os.getpid()])
             return False
         # Only now that this state is kept: until then the older one is what a roll-back goes to.
         self._end_older_park()
-        self._wait_parked(child)
+        # Sleep until the computing fork ends.
+        self._take_over(os.waitpid(child, 0)[1])
         return True
 
     def _end_older_park(self) -> None:
         """End the process that was parked before: nobody goes back to its state any more."""
-        older, self._watcher = self._parked or self._watcher, 0
+        older = self._parked or self._watcher or self._first
+        self._watcher = self._first = 0
         # It is this process's parent. If another one is, it has ended, and its pid may be reused.
         if older and os.getppid() == older:
             # Its death would kill this process. Once the zygote has adopted this one, dying with
@@ -340,13 +372,12 @@ class Worker:
                 time.sleep(0.0001)
             die_with_parent(True)
 
-    def _wait_parked(self, child: int) -> None:
-        """Sleep until the computing fork ends; return only when this process has to take over."""
-        _pid, status = os.waitpid(child, 0)
+    def _take_over(self, status: int) -> None:
+        """Take over from the computing fork; end as it did where it has ended for good."""
         why = read_fate(status)
         if not why:
             if os.WEXITSTATUS(status) != ROLL_BACK:
-                os._exit(os.WEXITSTATUS(status))
+                end_as(status)
             why = "rollback"
         self._epoch += 1
         self._parked, self._spent = 0, 0.0
@@ -386,6 +417,7 @@ class Worker:
 
     def _trial(self, token: int, seconds: float, end: str, *steps: list[Any]) -> None:
         self._end_task()
+        self._ahead.spoil()
         self._runtime.print_places()
         printed, compute = self._printed, self._compute
         Trial(self._sockets, self._runtime, printed, compute, token, seconds, end, steps).run()

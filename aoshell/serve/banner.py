@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aoshell.nodes.values import NetworkModule
+from aoshell.nodes.served import NetworkModule
 
 
 @dataclass(frozen=True, slots=True)

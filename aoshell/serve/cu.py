@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aoshell.bounded import jsontext
-from aoshell.nodes.values import LogEntry, NotFoundError, Place, Span
+from aoshell.nodes.served import Span
+from aoshell.nodes.values import LogEntry, NotFoundError, Place
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Message
 from aoshell.serve.http import JSON, OCTETS, Request, RequestError, Response, json_response

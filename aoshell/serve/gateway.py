@@ -18,8 +18,8 @@ from urllib.parse import unquote
 from aoshell.bounded import jsontext
 from aoshell.errors import AoError
 from aoshell.nodes.base import NetworkVerbs
+from aoshell.nodes.served import Stored
 from aoshell.nodes.transaction import Transaction
-from aoshell.nodes.values import Stored
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import b64url, has_id_form
 from aoshell.protocol.message import raw

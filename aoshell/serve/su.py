@@ -11,7 +11,8 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from aoshell.nodes.values import NotFoundError, Place, Scheduled, Span, Stored
+from aoshell.nodes.served import Scheduled, Span, Stored
+from aoshell.nodes.values import NotFoundError, Place
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import b64url, has_id_form
 from aoshell.protocol.message import Message, Tag, printable

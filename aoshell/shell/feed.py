@@ -15,8 +15,8 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from aoshell.errors import AoError
 from aoshell.nodes.base import Node
@@ -41,8 +41,7 @@ class Line:
         self.resumed: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
 
 
-@dataclass(frozen=True, slots=True)
-class Where:
+class Where(NamedTuple):
     """A filter of messages: those with all of these tags. In values `*` stands for anything.
 
     `From`, `Owner` and `Id` are fields of the message, unless a tag has that name.

@@ -1,16 +1,12 @@
-"""What a session does that no log holds, and what `.record` makes a test of."""
+"""What a session does that no log holds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-from aoshell.nodes.values import LogEntry, Module, ProcessInfo
 
-
-@dataclass(frozen=True, slots=True)
-class Deed:
+class Deed(NamedTuple):
     """A change to the node by a dot command.
 
     Attributes:
@@ -35,50 +31,16 @@ class Deed:
     number: int = -1
 
 
-@dataclass(slots=True)
 class Journal:
     """The deeds of a session, and where code came from.
 
     Attributes:
+        deeds: changes to the node by dot commands.
         typed: id of a message → its line as it was typed, where that has `@name`.
         files: id of a module → the file that it was made of.
     """
 
-    deeds: list[Deed] = field(default_factory=list)
-    files: dict[str, Path] = field(default_factory=dict)
-    typed: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """A session to record.
-
-    Attributes:
-        entries: of all its processes, the cron messages among them.
-        processes: by id, oldest first; those of the whole node.
-        modules: by the reference that processes are made of.
-        people: names of identities by address.
-        folder: of the test; paths of files are relative to it.
-    """
-
-    entries: Sequence[LogEntry]
-    processes: Mapping[str, ProcessInfo] = field(default_factory=dict)
-    modules: Mapping[str, Module] = field(default_factory=dict)
-    people: Mapping[str, str] = field(default_factory=dict)
-    journal: Journal = field(default_factory=Journal)
-    folder: Path = field(default_factory=Path)
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """A session as a test.
-
-    Attributes:
-        test: Lua.
-        beside: content of files that the test needs beside it, by name.
-        lost: what the test does not repeat, a sentence each.
-    """
-
-    test: str
-    beside: Mapping[str, bytes]
-    lost: Sequence[str]
+    def __init__(self, deeds: list[Deed] | None = None) -> None:
+        self.deeds: list[Deed] = [] if deeds is None else deeds
+        self.files: dict[str, Path] = {}
+        self.typed: dict[str, str] = {}

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -20,11 +21,11 @@ from aoshell.nodes.values import ProcessInfo, Receipt, Sent
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Result, Tag, raw
 from aoshell.protocol.wallet import Wallet
+from aoshell.shell.ahead import SignedAhead
 from aoshell.shell.feed import FeedView, Line, short_id
-from aoshell.shell.forking import Forking
 from aoshell.shell.front import Front, Patience
 from aoshell.shell.identities import OWN, Identities
-from aoshell.shell.journal import Journal, Past, Recorded
+from aoshell.shell.journal import Journal
 from aoshell.shell.naming import Naming
 from aoshell.shell.outcome import Interrupted, LineAnswer
 from aoshell.shell.owners import not_owner
@@ -33,12 +34,14 @@ from aoshell.shell.view.errors_view import TYPED
 
 if TYPE_CHECKING:
     from aoshell.shell.attestation.judging import Trial
+    from aoshell.shell.forking import Forking
+    from aoshell.shell.past import Past, Recorded
 
 EVAL = Tag("Action", "Eval")
 LAST_VALUE = Tag("Last-Value", "_")  # the global that keeps what a line came to
 UNKNOWN = ""  # the owner of a process where its node does not report one
 
-Recorder: TypeAlias = Callable[[Past], Recorded]
+Recorder: TypeAlias = "Callable[[Past], Recorded]"
 """Writes a session as a test (`.record`)."""
 
 
@@ -60,6 +63,7 @@ class Session:
         served: the node over HTTP; None where it is not served.
         identities: the wallets that can sign, and the current one.
         naming: names for ids, and ids for names.
+        ahead: the signature of the line that is being typed.
         turn: lock of the line that runs; what runs behind the prompt waits for it.
         behind: what runs behind the prompt (`.watch`).
         visited: ids of the processes that lines and messages went to, in order.
@@ -115,6 +119,7 @@ class Session:
         self.wallet_note = ""
         self.identities = Identities(wallet, wallets)
         self.naming = Naming(node, self.identities)
+        self.ahead = SignedAhead()
         self.record = record
         self.serve = serve
         self.forking = forking
@@ -354,14 +359,27 @@ class Session:
         with suppress(asyncio.CancelledError, AoError):  # cancelled by the line above
             await self._following
 
+    async def sign_ahead(self, code: str) -> None:
+        """Begin to sign Lua that `evaluate` may be given next; not for a remote node.
+
+        Raises:
+            AoError: it could not be sent.
+        """
+        if self.node.local and self.process and self.identities.ready:
+            wallet = await self.wallet()
+            await self.ahead.make(wallet, partial(self._signed_by, self.process.id, code))
+
     async def _signed(self, code: str) -> Sent:
         process, wallet = self.attached, await self.wallet()
         # The user chose another identity on purpose, so its line is sent whatever the process does.
         if process.owner not in (wallet.address, UNKNOWN) and not self.identity:
             raise await not_owner(self.node, self.identities, process)
+        return await self._signed_by(process.id, code, await self.ahead.prepared(wallet))
+
+    async def _signed_by(self, process: str, code: str, wallet: Wallet) -> Sent:
         # Published environments do not know `LAST_VALUE`.
         tags = (EVAL,) if self.remote else (EVAL, LAST_VALUE)
-        return await self.sign(process.id, tags, raw(code))
+        return await self.node.sign(wallet, process, tags, raw(code))
 
     async def _end_of(self, line: Line, receipt: Receipt) -> Result | None:
         """The result that ends a suspended handling; None when nothing is left to end it."""

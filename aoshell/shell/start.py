@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError, UsageError
 from aoshell.home.folders import Settings
@@ -22,12 +23,14 @@ from aoshell.protocol.tag_names import AS_SENT
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.code.spawning import SpawnRequest, birth_notice, spawn
 from aoshell.shell.flags.subcommands import command_like
-from aoshell.shell.forking import Forking
 from aoshell.shell.front import Front, Patience
 from aoshell.shell.hints import next_hint
 from aoshell.shell.naming import SHORTEST
 from aoshell.shell.serving import ServeNode
 from aoshell.shell.session import Recorder, Session
+
+if TYPE_CHECKING:
+    from aoshell.shell.forking import Forking
 
 Key = Callable[[], Awaitable[Wallet]]
 OpenNode = Callable[[Settings, Limits, Key, Callable[[str], None]], Awaitable[Node]]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from aoshell.errors import AoError
 from aoshell.nodes.values import LogEntry
 from aoshell.protocol.message import Message, text
-from aoshell.shell.journal import Past
+from aoshell.shell.past import Past
 from aoshell.testing.answers import ENVELOPE
 from aoshell.testing.identity import OWNER
 from aoshell.testing.writing import ADDRESS, AddressNames, lua_string, unused_name

@@ -17,7 +17,7 @@ from aoshell.errors import AoError
 from aoshell.sandbox import environment
 from aoshell.shell.code.bundle import bundle, unbind_module
 from aoshell.shell.code.files import read_file
-from aoshell.shell.journal import Past
+from aoshell.shell.past import Past
 
 _SHORT = 8  # characters of an id in a file's name
 _WASM = b"\0asm"

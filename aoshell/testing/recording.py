@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from aoshell.lua.references import find_references, replaced
 from aoshell.nodes.values import LogEntry
 from aoshell.protocol.message import Message, Outgoing, Result, text
-from aoshell.shell.journal import Deed, Past, Recorded
+from aoshell.shell.journal import Deed
+from aoshell.shell.past import Past, Recorded
 from aoshell.shell.view.errors_view import split_error
 from aoshell.shell.view.text import without_colours
 from aoshell.testing.cast import GIVEN, OWN, Cast, is_mock, is_root, message_texts, slot_of

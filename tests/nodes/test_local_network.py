@@ -24,7 +24,8 @@ from aoshell.nodes.clients import CLIENT
 from aoshell.nodes.httpitem import http_item
 from aoshell.nodes.local.aliases import BUILT_IN
 from aoshell.nodes.local.log.spans import find_message
-from aoshell.nodes.values import HttpMessage, NotFoundError, Place, Span
+from aoshell.nodes.served import Span
+from aoshell.nodes.values import HttpMessage, NotFoundError, Place
 from aoshell.protocol import httpsig, signing
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.keys import KINDS

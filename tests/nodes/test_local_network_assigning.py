@@ -22,7 +22,8 @@ from network_home import (
 )
 
 from aoshell.nodes.local.log.assigning import next_link
-from aoshell.nodes.values import NotFoundError, Span
+from aoshell.nodes.served import Span
+from aoshell.nodes.values import NotFoundError
 from aoshell.protocol.ans104 import DataItem
 
 # Authority ----------------------------------------------------------------------------------------

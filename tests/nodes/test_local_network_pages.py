@@ -15,7 +15,8 @@ from network_home import (
 )
 
 from aoshell.errors import AoError
-from aoshell.nodes.values import Place, Span
+from aoshell.nodes.served import Span
+from aoshell.nodes.values import Place
 from aoshell.protocol.ans104 import DataItem
 
 

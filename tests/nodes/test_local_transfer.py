@@ -15,7 +15,7 @@ from aoshell.nodes.local.aliases import BUILT_IN
 from aoshell.nodes.local.history import records as history_records
 from aoshell.nodes.local.history import transfer
 from aoshell.nodes.local.log.rows import Logged, ProcessRow
-from aoshell.nodes.values import Span
+from aoshell.nodes.served import Span
 from aoshell.sandbox import environment
 
 

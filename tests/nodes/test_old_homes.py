@@ -26,7 +26,7 @@ from aoshell.nodes.local.log import schema
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.local.peek import list_processes
-from aoshell.nodes.values import Span
+from aoshell.nodes.served import Span
 from aoshell.protocol.message import Message, Tag
 from aoshell.sandbox.lua import VERSIONS
 

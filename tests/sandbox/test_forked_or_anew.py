@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sandbox_guest import definition, eval_message, first_message
+from sandbox_guest import PROCESS, definition, eval_message, first_message, message
 from sandbox_worker import SECONDS, Driven, end, eventually, group_of
 
 from aoshell.sandbox import environment
 from aoshell.sandbox import supervisor as supervising
+from aoshell.sandbox.ahead import MOST_KEPT
 from aoshell.sandbox.frames import Frame, FrameReader
 from aoshell.sandbox.lua import LuaRuntime
 from aoshell.sandbox.packing import unpack
@@ -168,9 +169,34 @@ def test_one_that_has_ended_is_not_given(own: Supervisor) -> None:
 def test_it_ends_with_the_node(own: Supervisor) -> None:
     main = own._ahead[LUA][0]
     workers = group_of(_group_of_ahead(main))
-    assert len(workers) == 1
+    assert len(workers) == 2  # one is parked, and its fork takes the process
     own.close()
     assert eventually(lambda: not group_of(workers[0]))
+
+
+@pytest.mark.parametrize("size", [0, MOST_KEPT], ids=["kept", "too-long"])
+@pytest.mark.parametrize("failing", [*FAILING, "while true do end"])
+def test_the_first_message_fails(own: Supervisor, size: int, failing: str) -> None:
+    """The process that was parked before there was a definition takes over behind it."""
+    process = definition()
+    process[4:6] = "B" * 43, "x" * size
+    with closing(Driven(own, boots=False)) as worker:
+        worker.send(["boot", 0, MEMORY, SECONDS, *process])
+        worker.run(message(PROCESS, failing, "Type", "Process", "On-Boot", "Data"), seconds=0.2)
+        assert worker.epoch == 1
+        assert worker.is_well()
+        name, outcome, frame = worker.eval("return #ao.env.Boot.Data .. tostring(Lost)")
+        assert (name, outcome, frame[8]) == ("done", "ok", f"{size}nil"), frame
+
+
+def test_what_boot_alone_does_not_make(own: Supervisor) -> None:
+    """Behind other frames the fresh state is not what a message is undone to."""
+    with closing(Driven(own, boots=False)) as worker:
+        worker.send(["lift", 0])
+        worker.boot(MEMORY)
+        assert worker.run(first_message())[1] == "ok"
+        assert worker.eval("error('undone')")[1] == "error"
+        assert worker.is_well()
 
 
 def _group_of_ahead(main: socket.socket) -> int:

@@ -7,8 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from aoshell.nodes.served import NetworkModule, Stored, StoredPage
 from aoshell.nodes.transaction import Transaction
-from aoshell.nodes.values import Module, NetworkModule, Stored, StoredPage
+from aoshell.nodes.values import Module
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import Assignment, Message, tags_of

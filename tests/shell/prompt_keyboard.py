@@ -14,6 +14,7 @@ from prompt_toolkit.output import DummyOutput
 from shell_fake import FakeNode
 
 from aoshell.home.folders import Settings
+from aoshell.nodes.base import Node
 from aoshell.nodes.values import Limits
 from aoshell.shell.front import Patience
 from aoshell.shell.prompt.app import Prompt
@@ -76,7 +77,7 @@ Script = Callable[[Keyboard], Awaitable[None]]
 
 
 def play(
-    node: FakeNode,
+    node: FakeNode | Callable[[Settings], Awaitable[Node]],
     home: Settings,
     script: Script,
     *first: str,
@@ -87,14 +88,15 @@ def play(
     """Run the prompt; `script` types. Returns what was printed.
 
     Args:
+        node: or what opens one.
         start: the node is open when it is set; at once without it.
     """
     output = Output()
 
-    async def opened(_: Settings, __: Limits, ___: Key, ____: object) -> FakeNode:
+    async def opened(settings: Settings, __: Limits, ___: Key, ____: object) -> Node:
         if start is not None:
             await start.wait()
-        return node
+        return node if isinstance(node, FakeNode) else await node(settings)
 
     async def run() -> None:
         with create_pipe_input() as keys:

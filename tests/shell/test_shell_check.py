@@ -18,8 +18,8 @@ from aoshell.shell.code.bundle import bundle
 from aoshell.shell.commands import registry
 from aoshell.shell.commands.table import GROUPS
 from aoshell.shell.hints import HINTS, WELCOME, next_hint
-from aoshell.shell.journal import Past, Recorded
 from aoshell.shell.outcome import CommandOutput
+from aoshell.shell.past import Past, Recorded
 from aoshell.shell.session import Session
 from aoshell.testing.command import main
 from aoshell.testing.recording import record_session

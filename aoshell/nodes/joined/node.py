@@ -12,7 +12,6 @@ from aoshell.nodes.clients import client_name
 from aoshell.nodes.joined import verbs
 from aoshell.nodes.joined.carrying import Home
 from aoshell.nodes.joined.reach import Reach
-from aoshell.nodes.local import health
 from aoshell.nodes.local.node import evidence_elsewhere, item_of, signed_for, unsigned_for
 from aoshell.nodes.values import (
     EndpointFinding,
@@ -205,6 +204,8 @@ class HomeNode:
 
     async def examine(self) -> Sequence[EndpointFinding]:
         # Here, whoever carries the node: its user asks about what this process can reach.
+        from aoshell.nodes.local import health
+
         folder = Path((await self.info()).endpoint)
         return await asyncio.to_thread(health.examine, folder)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from aoshell.errors import UsageError
 
@@ -30,8 +30,7 @@ MINIMUM = 1000  # ms between two messages of one schedule
 MAXIMUM = 999_999 * _UNITS["year"]  # ms, the longest that a tag can ask for
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(NamedTuple):
     """One schedule: every `interval` ms, next at `due` (ms since the epoch)."""
 
     interval: int

@@ -7,28 +7,21 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError, UnsupportedError, UsageError
-from aoshell.nodes.local import health, verify
 from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.events import EventSubscription, Sink
 from aoshell.nodes.local.fetching import Fetch
 from aoshell.nodes.local.fixed import Fixed
-from aoshell.nodes.local.forked import withheld
-from aoshell.nodes.local.history import transfer
-from aoshell.nodes.local.history.longwork import run_in_thread
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.lock import HomeLock, lock_folder
 from aoshell.nodes.local.log.rows import Batch, Computed, ProcessRow
 from aoshell.nodes.local.log.scheduler import block_height
 from aoshell.nodes.local.log.store import Store
-from aoshell.nodes.local.network.states import States
-from aoshell.nodes.local.network.verbs import LocalNetwork
 from aoshell.nodes.local.push import FORGED
-from aoshell.nodes.local.rehearsal import Rehearsal
-from aoshell.nodes.local.workbench import LocalWorkbench
 from aoshell.nodes.local.workers.jobs import make_message_frame, time_text
 from aoshell.nodes.values import (
     EndpointFinding,
@@ -53,6 +46,10 @@ from aoshell.sandbox.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from aoshell.attest.evidence import Evidence
+    from aoshell.nodes.local.network.states import States
+    from aoshell.nodes.local.network.verbs import LocalNetwork
+    from aoshell.nodes.local.rehearsal import Rehearsal
+    from aoshell.nodes.local.workbench import LocalWorkbench
 
 
 class LocalNode:
@@ -61,9 +58,6 @@ class LocalNode:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._closed = False
-        self.workbench = LocalWorkbench(engine)
-        self._states = States(engine, self.dryrun, self.workbench.at)
-        self.network = LocalNetwork(engine, self._states)
 
     def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
         if self._closed:
@@ -132,6 +126,26 @@ class LocalNode:
     @property
     def state(self) -> LocalNode:
         return self
+
+    # What no line needs is loaded when it is asked for: a start would pay for it.
+
+    @cached_property
+    def workbench(self) -> LocalWorkbench:
+        from aoshell.nodes.local.workbench import LocalWorkbench
+
+        return LocalWorkbench(self._engine)
+
+    @cached_property
+    def _states(self) -> States:
+        from aoshell.nodes.local.network.states import States
+
+        return States(self._engine, self.dryrun, self.workbench.at)
+
+    @cached_property
+    def network(self) -> LocalNetwork:
+        from aoshell.nodes.local.network.verbs import LocalNetwork
+
+        return LocalNetwork(self._engine, self._states)
 
     @property
     def stage(self) -> Stage | None:
@@ -249,6 +263,8 @@ class LocalNode:
         Raises:
             AoError: there is no such process, it is WASM, or its log cannot be computed again.
         """
+        from aoshell.nodes.local.rehearsal import Rehearsal
+
         await self.idle()
         return await Rehearsal.begin(self._engine, process, limits)
 
@@ -354,14 +370,21 @@ class LocalNode:
         ]
 
     async def examine(self) -> Sequence[EndpointFinding]:
+        from aoshell.nodes.local import health
+
         return await asyncio.to_thread(health.examine, self._engine.store.folder)
 
     async def verify_log(self, process: str) -> Sequence[str]:
+        from aoshell.nodes.local import verify
+
         row = self._engine.processes.look_up(process)
         self._engine.flush()
         return await verify.verify_log(self._engine, row)
 
     async def export(self, process: str) -> bytes:
+        from aoshell.nodes.local.history import transfer
+        from aoshell.nodes.local.history.longwork import run_in_thread
+
         row = self._engine.processes.look_up(process)
         self._engine.flush()
         whole = self._engine.scheduler.head(row.number).slot + 1
@@ -374,11 +397,15 @@ class LocalNode:
             )
 
     async def warnings(self, process: str) -> Sequence[str]:
+        from aoshell.nodes.local.forked import withheld
+
         row = self._engine.processes.look_up(process)
         with self._engine.store.unchanging() as now:
             return await asyncio.to_thread(withheld.warnings, now, row.number)
 
     async def restore(self, data: bytes, name: str = "", *, unique: bool = False) -> ProcessInfo:
+        from aoshell.nodes.local.history import transfer
+
         engine = self._engine
         await engine.others.wait("import")
         engine.flush()

@@ -7,7 +7,6 @@ checkpoint before the code, else with the memory of a fork, else with the defini
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.engine import Engine
@@ -36,7 +35,7 @@ async def rerun(engine: Engine, row: ProcessRow, slot: int, code: bytes, last: i
     await engine.settling.wait_for_result(row.number, last)
     base = newest_base(engine, row, slot)
     loaded = await engine.loader.make_code(row)
-    known = (replace(base[0], seq=2 * base[0].seq), base[1]) if base else None
+    known = (base[0]._replace(seq=2 * base[0].seq), base[1]) if base else None
     replay = Replay(engine.supervisor, engine.modules, engine.limits, row, loaded, known)
     after = Place(base[1].slot, base[1].tick) if base else START
     before = _apart(base[1]) if base else None

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from aoshell.nodes.local.log.scheduler import block_height
+from aoshell.nodes.served import Stored
 from aoshell.nodes.transaction import Transaction
-from aoshell.nodes.values import Stored
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import Tag, raw

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from aoshell.nodes.base import NetworkVerbs
-from aoshell.nodes.values import StoredPage
+from aoshell.nodes.served import StoredPage
 from aoshell.serve.graphql.entries import to_entry
 from aoshell.serve.graphql.index import DamagedIndexError, Index, Position
 

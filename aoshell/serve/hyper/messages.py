@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from aoshell.errors import AoError
-from aoshell.nodes.values import HttpMessage, Stored
+from aoshell.nodes.served import Stored
+from aoshell.nodes.values import HttpMessage
 from aoshell.protocol import httpsig, multipart
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.commitment import CURRENT, Commitment

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from aoshell.errors import AoError, UnsupportedError
-from aoshell.nodes.values import LogEntry, NotFoundError, Span
+from aoshell.nodes.served import Span
+from aoshell.nodes.values import LogEntry, NotFoundError
 from aoshell.protocol.encoding import brief
 from aoshell.protocol.tabm import DEEPEST
 from aoshell.serve.http import JSON

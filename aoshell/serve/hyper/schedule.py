@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from aoshell.nodes.values import NotFoundError, Place, Scheduled, Span
+from aoshell.nodes.served import Scheduled, Span
+from aoshell.nodes.values import NotFoundError, Place
 from aoshell.protocol.message import Tag, printable
 from aoshell.protocol.tabm import header_case
 from aoshell.serve.http import JSON, RequestError

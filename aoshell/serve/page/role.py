@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from aoshell import __version__
-from aoshell.nodes.values import NotFoundError, Place, Span
+from aoshell.nodes.served import Span
+from aoshell.nodes.values import NotFoundError, Place
 from aoshell.protocol.encoding import has_id_form
 from aoshell.serve.http import Request, RequestError, Response, Stream, json_response
 from aoshell.serve.page import data

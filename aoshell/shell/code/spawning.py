@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.values import NodeInfo, ProcessInfo
@@ -21,8 +21,7 @@ from aoshell.shell.view.text import format_size
 DEFAULT_MODULE = "aos"  # on the built-in node
 
 
-@dataclass(frozen=True, slots=True)
-class SpawnRequest:
+class SpawnRequest(NamedTuple):
     """A process to make.
 
     Attributes:

@@ -13,9 +13,9 @@ from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.processes import local_verbs
 from aoshell.shell.computed import computed_entries
 from aoshell.shell.identities import OWN
-from aoshell.shell.journal import Past
 from aoshell.shell.naming import ID
 from aoshell.shell.outcome import CommandOutput
+from aoshell.shell.past import Past
 from aoshell.shell.session import Session
 
 MOST = 10_000  # messages of all processes that a record may have

@@ -34,8 +34,7 @@ async def run_line(session: Session, line: str) -> Outcome:
 
                 outcome = _dated(session, _with_lines(await run_command(session, line)))
             else:
-                code = await session.naming.in_lua(read_expression(line) or line)
-                outcome = await session.evaluate(code, shown=line)
+                outcome = await session.evaluate(await read_code(session, line), shown=line)
             outcome = await _advised(session, outcome)
         except AoError as error:
             outcome = LineFailure(error)
@@ -43,6 +42,11 @@ async def run_line(session: Session, line: str) -> Outcome:
             outcome = LineFailure(to_ao_error(error))
         session.sending = ""  # kept when cancelled: `given_up` needs it
         return outcome
+
+
+async def read_code(session: Session, line: str) -> str:
+    """The code that a line of Lua sends. Raises AoError as `Naming.in_lua`."""
+    return await session.naming.in_lua(read_expression(line) or line)
 
 
 def _with_lines(output: CommandOutput) -> CommandOutput:

@@ -42,6 +42,7 @@ from aoshell.shell.prompt.keys import make_bindings
 from aoshell.shell.prompt.picker import Picker
 from aoshell.shell.prompt.queued import Queued
 from aoshell.shell.prompt.screen import Marking, Screen
+from aoshell.shell.prompt.signing import SigningAhead
 from aoshell.shell.session import Session
 from aoshell.shell.view.render import Renderer, not_run
 from aoshell.shell.view.streams import Write
@@ -105,6 +106,8 @@ class Prompt:
         self._buffer = buffer = Buffer(history=self._history, multiline=True)
         buffer.on_text_changed += lambda _: self._suggest()
         self._entry = PromptInput(buffer, self)
+        self._signing = SigningAhead(self._entry, lambda: self._session, lambda: not self._busy)
+        buffer.on_text_changed += lambda _: self._signing.changed()
         picker = Picker(self._history, buffer, lambda: self._screen.rows)
         keys = make_bindings(self._entry, buffer, picker)
         vi = self._preferences.editing == "vi"
@@ -225,6 +228,7 @@ class Prompt:
                 await self._app.run_async(handle_sigint=False, set_exception_handler=False)
         finally:
             background.cancel()
+            self._signing.ended()
             self._stop_watching()
             if self._helpers:
                 self._helpers.stop()
@@ -255,6 +259,7 @@ class Prompt:
             if self._helpers:
                 self._helpers.stop()
             outcome = await self._watched(session, line)
+            self._signing.ended()
             if isinstance(outcome, Interrupted) and self._queue.held:
                 outcome = replace(outcome, lines=True)
             await self._answers.show(line, outcome)
@@ -382,6 +387,8 @@ class Prompt:
     def accept(self, lines: list[str]) -> None:
         """Queue lines. One that runs at once stays on the screen as it was typed, if it fits."""
         now = len(lines) <= 1 and not self._busy and self._screen.whole
+        if lines:
+            self._signing.entered()
         if self._busy_line.shown and len(lines) == 1 and may_read(lines[0]):
             self._beside.run(lines[0])
         elif lines:

@@ -8,6 +8,7 @@ from typing import Protocol
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.document import Document
 
+from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.lines.pasted import (
     COMPOSING,
     Following,
@@ -91,6 +92,17 @@ class PromptInput(KeyTarget):
         self._pasted = False
         self._buffer.reset()
         return typed
+
+    @property
+    def line(self) -> str:
+        """The line of Lua that Enter would send, "" where it would do anything else.
+
+        What was pasted is none: it may be many lines, or be looked at first.
+        """
+        if self._waiting or self._pasted:
+            return ""
+        lines, is_open = split_chunks(self._buffer.text)
+        return "" if is_open or len(lines) != 1 or is_command(lines[0]) else lines[0]
 
     # --- keys
 

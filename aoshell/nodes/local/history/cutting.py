@@ -16,7 +16,6 @@ from pathlib import Path
 
 from aoshell import durable
 from aoshell.errors import AoError
-from aoshell.nodes.local.history import transfer
 from aoshell.nodes.local.history.longwork import LongWork, Progress, run_in_thread
 from aoshell.nodes.local.keeping import Keeping
 from aoshell.nodes.local.log.checkpoint import Checkpoints
@@ -141,6 +140,8 @@ class Cutting:
 
 def _kept(store: Store, row: ProcessRow, name: Path, progress: Progress) -> Path:
     """Write a process to the first path of that name that is free."""
+    from aoshell.nodes.local.history import transfer
+
     for number in count(1):
         path = name.with_name(name.name + (f"-{number}" if number > 1 else "") + ".process")
         with suppress(FileExistsError):

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from aoshell.nodes.local.log.sealed import DamagedFileError, Header, Sealed, installed
 
@@ -21,8 +21,7 @@ SPREAD = 3  # an older one is removed where that leaves a gap of at most so many
 OLDER_BYTES = 64 << 20  # of all older ones of a process
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(NamedTuple):
     """The state of a process after message `seq`.
 
     Attributes:

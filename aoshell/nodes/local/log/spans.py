@@ -8,7 +8,8 @@ from typing import Any
 from aoshell.nodes.glances import Use
 from aoshell.nodes.local.log.reading import LOGGED, PROCESS, Reader, pair, prefixed
 from aoshell.nodes.local.log.rows import ADDING, Computed, Logged, ProcessRow, Upload
-from aoshell.nodes.values import Place, Span
+from aoshell.nodes.served import Span
+from aoshell.nodes.values import Place
 from aoshell.protocol.encoding import has_id_form
 
 _LARGEST = (1 << 63) - 1  # that the database can hold

@@ -11,7 +11,8 @@ from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.spans import logged_in, newest_processes, used_in
 from aoshell.nodes.local.tracing import trace
-from aoshell.nodes.values import EntryPage, LogEntry, Place, Span
+from aoshell.nodes.served import EntryPage, Span
+from aoshell.nodes.values import LogEntry, Place
 
 
 class LocalGlances:

@@ -12,8 +12,9 @@ from aoshell.nodes.local.log.assigning import EXCLUDE, Assigner
 from aoshell.nodes.local.log.form import Wire
 from aoshell.nodes.local.log.rows import Logged, Upload
 from aoshell.nodes.local.log.signed import load_signed, load_upload
+from aoshell.nodes.served import Scheduled, Stored
 from aoshell.nodes.transaction import Transaction
-from aoshell.nodes.values import HttpMessage, Scheduled, Signed, Stored
+from aoshell.nodes.values import HttpMessage, Signed
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, text
 

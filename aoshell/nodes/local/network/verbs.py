@@ -43,21 +43,17 @@ from aoshell.nodes.local.network.shapes import (
 from aoshell.nodes.local.network.states import States
 from aoshell.nodes.local.peek import fork_point
 from aoshell.nodes.local.push import owned
-from aoshell.nodes.transaction import Transaction
-from aoshell.nodes.values import (
+from aoshell.nodes.served import (
     EntryPage,
-    ForkPoint,
-    LogEntry,
-    Module,
     NetworkModule,
-    NotFoundError,
-    Receipt,
     Scheduled,
     SchedulePage,
     Span,
     Stored,
     StoredPage,
 )
+from aoshell.nodes.transaction import Transaction
+from aoshell.nodes.values import ForkPoint, LogEntry, Module, NotFoundError, Receipt
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import brief, has_id_form
 from aoshell.protocol.message import by_lower_name

@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.log.sealed import DamagedFileError, Sealed, installed
@@ -22,8 +21,7 @@ LOOK = 1.0  # seconds between two checks of a compiler that does not answer
 MEGABYTE = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerCode:
+class WorkerCode(NamedTuple):
     """What a worker loads before it boots a process.
 
     Attributes:

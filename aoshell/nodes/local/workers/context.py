@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from aoshell.nodes.local.events import Events
 from aoshell.nodes.local.log.checkpoint import Checkpoint, Checkpoints
@@ -16,8 +16,7 @@ from aoshell.nodes.local.workers.jobs import Cost
 from aoshell.nodes.values import Limits
 
 
-@dataclass(frozen=True, slots=True)
-class ComputeContext:
+class ComputeContext(NamedTuple):
     """The same for all processes of a node.
 
     Attributes:

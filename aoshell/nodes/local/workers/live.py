@@ -14,8 +14,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from aoshell.nodes.local.log.form import (
     FlatResult,
@@ -56,8 +55,7 @@ MAX_REASON = 1000  # characters of a worker's reason that are shown
 WAY_OUT = "raise .limits seconds or .limits memory, or .delete the process"
 
 
-@dataclass(frozen=True, slots=True)
-class PoolCalls:
+class PoolCalls(NamedTuple):
     """What a live process calls in the pool that made it live."""
 
     answered: Callable[[int], None]  # its worker has come to the end of a message
