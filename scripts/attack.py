@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from attacks import clients, files, guests, kills, liars, moments, peers
+from attacks import clients, files, forked, guests, kills, liars, moments, peers
 from attacks.attack import Attack
 from attacks.place import Place
 
@@ -20,7 +20,7 @@ from aoshell.home.wallets import ensure_wallet
 
 ATTACKS: list[Attack] = [
     attack
-    for room in (peers, clients, liars, files, guests, kills, moments)
+    for room in (peers, clients, liars, forked, files, guests, kills, moments)
     for attack in room.ATTACKS
 ]
 SHORT = (  # of each kind the one that did most harm before there was a bound

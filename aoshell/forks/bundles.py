@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aoshell.errors import AoError
-from aoshell.forks.messages import Assigned, ForeignMessage, message_of
+from aoshell.forks.messages import Assigned, ForeignMessage, check_number, message_of
 from aoshell.nodes.remote.http.answer import Response
 from aoshell.nodes.remote.hyperbeam import placed
 from aoshell.nodes.remote.results import words
@@ -102,6 +102,7 @@ def _whole(body: Tabm, edge: Any) -> Tabm:
 def _read(assignment: Tabm, edges: Mapping[str, Any], process: str, where: str) -> ForeignMessage:
     body = assignment["body"]
     assert isinstance(body, dict)
+    check_number(len(body), where)
     said_of = [_said(part) for part in (body, assignment)]  # with what is left out below
     for part in (body, assignment):
         _complete(part)

@@ -194,7 +194,7 @@ def message_from_gateway(code: verified.VerifiedCode, assigned: Assigned) -> For
     Raises:
         AoError: it has more tags than are read.
     """
-    _check_number(len(code.tags), "the gateway")
+    check_number(len(code.tags), "the gateway")
     item = None if code.packed.startswith(b"{") else DataItem.parse(code.packed)
     owner = item.owner_address if item else code.owner
     anchor = text(item.anchor) if item else ""
@@ -204,11 +204,12 @@ def message_from_gateway(code: verified.VerifiedCode, assigned: Assigned) -> For
 
 def _tags(listed: Any, where: str) -> tuple[Tag, ...]:
     if isinstance(listed, list):
-        _check_number(len(listed), where)
+        check_number(len(listed), where)
     return tuple(Tag(words(tag["name"]), words(tag["value"])) for tag in listed or ())
 
 
-def _check_number(tags: int, where: str) -> None:
+def check_number(tags: int, where: str) -> None:
+    """Raise AoError where a message has more tags than are read."""
     if tags > MOST_TAGS:
         raise AoError(
             f"{where} gives a message with {tags:,} tags, and {MOST_TAGS:,} are read at most",

@@ -20,6 +20,7 @@ from served_node import served
 from test_forks import asked, counted, home, settings
 
 from aoshell.errors import AoError
+from aoshell.forks import messages
 from aoshell.forks.compared import compare_fork
 from aoshell.forks.messages import Following, ForeignMessage, read_edge
 from aoshell.forks.remote import Remote
@@ -288,6 +289,19 @@ async def test_messages_that_a_node_garbles_are_checked_as_json_has_them(
     async with replayed(changed) as url, home(folder / "other") as node:
         with pytest.raises(AoError, match=r"slot 13 of .* is refused"):
             await take_from(node, settings(folder / "other"), url, process, "twin", told)
+
+
+@in_loop
+async def test_a_message_with_too_many_fields_is_named(
+    folder: Path, recorded: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages, "MOST_TAGS", 6)
+    async with replayed(recorded) as url, home(folder / "here") as node:
+        with pytest.raises(AoError, match=r"a message with \d+ tags, and 6 are read at most"):
+            await take_from(
+                node, settings(folder / "here"), url, process_of(recorded), "twin", told
+            )
+        assert not await node.processes()
 
 
 def tampered(exchanges: list[Any], part: str, was: bytes, now: bytes) -> list[Any]:
