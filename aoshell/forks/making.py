@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aoshell.errors import AoError, UsageError
@@ -42,6 +43,15 @@ _LIMIT = re.compile(r"([1-9][0-9]{0,6})-(kb|mb|gb)")
 _LUERL = (
     "its node runs it in luerl, and here it runs in Lua 5.3 with the functions of luerl: texts of"
     " errors, integers beyond 64 bits and random numbers may differ; .compare tells"
+)
+_STACK, _WASM_DEVICE = "stack@1.0", "wasm-64@1.0"
+_DEVICE = re.compile(r"[a-z0-9-]{1,40}@[0-9]{1,3}\.[0-9]{1,3}[a-z]?")
+BY_LUA = ("lua@5.3a", "patch@1.0")
+_BY_WASM = ("genesis-wasm@1.0", "wasi@1.0", "json-iface@1.0", _WASM_DEVICE, "multipass@1.0")
+_WASM64 = (
+    "its node runs it by wasm-64@1.0 and writes messages in a JSON of its own: here it is called as"
+    " compute units call it, from slot 0, so results may differ; the node's snapshots of its memory"
+    " are not used, as nothing has shown that such a guest goes on here; .compare tells"
 )
 _WEAVE_DRIVE = ("Availability-Type", "Extension")
 
@@ -90,7 +100,8 @@ async def find_code(remote: Remote, definition: Message, limits: Limits) -> Fork
     Raises:
         AoError: it is not there, is not what its id says, or needs what no home has.
     """
-    wanted = definition.tag("Module")
+    by_node = remote.is_hyperbeam
+    wanted = definition.tag("Module") or (definition.tag("Image") if by_node else "")
     _refuse_weave_drive(definition.tags)
     if not has_id_form(wanted):
         return _environment(f"its module is {wanted!r}")
@@ -103,9 +114,11 @@ async def find_code(remote: Remote, definition: Message, limits: Limits) -> Fork
             return _environment(f"{remote.source} runs its built-in environment for it")
         raise
     if not code.data.startswith(WASM_MAGIC):
-        return _lua(code, remote.is_hyperbeam)
+        found = _lua(code, by_node)
+        return replace(found, notes=(*found.notes, *left_out(definition, BY_LUA)))
     _refuse_weave_drive(code.tags)
     memory, notes = _memory(code, limits)
+    notes += left_out(definition, _BY_WASM) if by_node else ()
     told = {
         "Id": wanted,
         "Owner": code.owner,
@@ -113,6 +126,22 @@ async def find_code(remote: Remote, definition: Message, limits: Limits) -> Fork
     }
     text = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
     return ForkedCode(environment.module_id(code.data), "wasm", code.data, text, memory, notes)
+
+
+def left_out(definition: Message, here: Collection[str]) -> tuple[str, ...]:
+    """What a person should know of the devices with which a HyperBEAM node runs a process.
+
+    Args:
+        here: those that do here what they do there.
+    """
+    said = definition.tag("Execution-Device")
+    named = _DEVICE.findall(definition.tag("Device-Stack") if said == _STACK else said)
+    notes = [_WASM64] if _WASM_DEVICE in named else []
+    others = [name for name in named if name not in here]
+    if others:
+        many = "devices that are" if len(others) > 1 else "a device that is"
+        notes.append(f"its node runs it with {', '.join(others[:6])}, {many} left out here")
+    return tuple(notes)
 
 
 def _environment(why: str) -> ForkedCode:

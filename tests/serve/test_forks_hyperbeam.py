@@ -22,11 +22,12 @@ from test_forks import asked, counted, home, settings
 from aoshell.errors import AoError
 from aoshell.forks import messages
 from aoshell.forks.compared import compare_fork
+from aoshell.forks.making import BY_LUA, left_out
 from aoshell.forks.messages import Following, ForeignMessage, read_edge
 from aoshell.forks.remote import Remote
 from aoshell.forks.taking import take, take_from
 from aoshell.nodes.local.node import LocalNode
-from aoshell.protocol.message import Message
+from aoshell.protocol.message import Message, tags_of
 from aoshell.protocol.wallet import Wallet
 from aoshell.serve.serving import ServeOptions, Serving
 from aoshell.shell.forking import Changed
@@ -242,6 +243,43 @@ async def test_numbers_requests_and_order_are_those_of_the_node(
         assert again.origin is not None and again.origin.as_node
         assert (await node.result(process, sent.slot)).output == answer.output
         assert await node.verify_log(process) == []
+
+
+@in_loop
+async def test_patches_of_a_stack_of_devices_are_those_of_the_node(folder: Path) -> None:
+    here, exchanges = folder / "here", recording("stack-sept")
+    async with replayed(exchanges) as url, home(here) as node:
+        process = process_of(exchanges)
+        taken = await take_from(node, settings(here), url, process, "twin", told)
+        assert len(taken.notes) == 1, "no device of it is left out"
+        found = await compare_fork(
+            node, settings(here), taken.process, "", 0, None, Changed(), told
+        )
+        assert (found.equal, found.different, found.uncompared) == (4, (), ())
+
+
+@pytest.mark.parametrize(
+    ("tags", "said"),
+    [
+        ([("Execution-Device", "lua@5.3a")], ()),
+        ([("Execution-Device", "genesis-wasm@1.0")], ("genesis-wasm@1.0",)),
+        (
+            [("Execution-Device", "stack@1.0"), ("Device-Stack", '"dedup@1.0", "lua@5.3a"')],
+            ("dedup@1.0, a device that is left out here",),
+        ),
+        (
+            [("Execution-Device", "stack@1.0"), ("Device-Stack", '"wasi@1.0", "wasm-64@1.0"')],
+            ("its node runs it by wasm-64@1.0", "wasi@1.0, wasm-64@1.0, devices that are"),
+        ),
+    ],
+)
+def test_devices_that_are_left_out_are_named(
+    tags: list[tuple[str, str]], said: tuple[str, ...]
+) -> None:
+    definition = Message("", "", "", "", tags_of(tags), b"")
+    notes = left_out(definition, BY_LUA)
+    assert len(notes) == len(said)
+    assert all(part in note for part, note in zip(said, notes, strict=True))
 
 
 async def last_of(node: LocalNode, process: str) -> Message:

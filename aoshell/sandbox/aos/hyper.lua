@@ -222,8 +222,9 @@ local function messages_of(outbox)
   for i = 1, #keys do
     local entry = outbox[keys[i]]
     if type(entry) ~= "table" then error("a message in the outbox is no table", 0) end
-    messages[#messages + 1] = sent(entry)
-    if exposed.is_patch(entry) then exposed.patch(base, entry) end
+    local taken = exposed.is_patch(entry) and (not node or node.patches(base))
+    if taken then exposed.patch(base, entry) end
+    if not (taken and node) then messages[#messages + 1] = sent(entry) end  -- a node takes it out
   end
   return messages
 end

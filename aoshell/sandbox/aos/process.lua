@@ -287,6 +287,7 @@ end
 local machine
 
 local function machine_of(env)
+  if require(".hyper-node") and env.Module.Code then return require(".hyper") end
   local tags = env.Process.TagArray or env.Process.Tags
   for i = 1, #tags do
     local is_device = utils.normalize(tags[i].name) == "Execution-Device"

@@ -49,7 +49,7 @@ end
 function node.first_base(request)
   local base = copy(request.body)
   base.process, base.commitments = copy(request.body), nil
-  base.device = base["execution-device"]
+  base.device = "lua@5.3a"
   base.initialized, base["input-prefix"], base["at-slot"] = "true", "process", -1
   return base
 end
@@ -58,6 +58,15 @@ end
 function node.behind(base, msg)
   base["at-slot"], base.results = msg.Nonce, nil
   return base
+end
+
+-- Whether patches are laid over the base: that is another device of a stack.
+function node.patches(base)
+  local stack = base["device-stack"]
+  for _, device in pairs(type(stack) == "table" and stack or {}) do
+    if device == "patch@1.0" then return true end
+  end
+  return false
 end
 
 return node
