@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from eventually import in_loop
+from eventually import in_loop, until
 from served_node import served
 from test_forks import asked, counted, home, settings
 
@@ -27,6 +27,7 @@ from aoshell.forks.messages import Following, ForeignMessage, read_edge
 from aoshell.forks.remote import Remote
 from aoshell.forks.taking import take, take_from
 from aoshell.nodes.local.node import LocalNode
+from aoshell.nodes.local.workers import images
 from aoshell.protocol.message import Message, tags_of
 from aoshell.protocol.wallet import Wallet
 from aoshell.serve.serving import ServeOptions, Serving
@@ -217,9 +218,11 @@ async def test_a_lua_process_of_a_real_node_comes_to_the_same_here(
 @pytest.mark.parametrize("generation", ["luerl-sept", "luerl-nov"])
 @in_loop
 async def test_numbers_requests_and_order_are_those_of_the_node(
-    folder: Path, generation: str
+    folder: Path, generation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A program of ours that evaluates 170 lines and shows what it was called with."""
+    monkeypatch.setattr(images, "CHECKPOINT_EVERY", 0.0)
+    monkeypatch.setattr(images, "CHECKPOINT_SHARE", 0.0)
     here, exchanges = folder / "here", recording(generation)
     async with replayed(exchanges) as url, home(here) as node:
         process = process_of(exchanges)
@@ -237,6 +240,15 @@ async def test_numbers_requests_and_order_are_those_of_the_node(
         sent = await node.send(process, asked)
         answer = await node.result(process, sent.slot)
         assert "string:1.0e3" in answer.output and fork.owner in answer.output
+        checkpoints = settings(here).state / "checkpoints"
+        await until(lambda: (checkpoints / f"{process}.checkpoint").exists())
+    async with home(here) as node:
+        assert (await node.find(process)).checkpoint is not None
+        asked = replace(asked, id="B" * 43, data=b"1000.0 .. '';; select('#') .. 'x';;")
+        sent = await node.send(process, asked)
+        answer = await node.result(process, sent.slot)
+        assert "string:1.0e3" in answer.output and "string:0.0x" in answer.output
+        assert await node.verify_log(process) == []
         exported = await node.export(process)
     async with home(folder / "other") as node:
         again = await node.restore(exported)

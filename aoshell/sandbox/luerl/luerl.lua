@@ -235,6 +235,7 @@ end
 -- ours between the operands: a..b is a..JOIN..b, which is a..(JOIN..b). No script can reach it.
 
 local JOIN, HELD = {}, {}
+local NAME = "__between_operands__"  -- of JOIN in what is compiled
 local right  -- of the operands of HELD
 
 local function joined(x, y)
@@ -279,7 +280,7 @@ local function with_joins(code)
       local _, stop = find(code, "^%.+", at)
       if stop == at + 1 then
         count = count + 1
-        parts[count] = sub(code, from, stop) .. "JOIN.."
+        parts[count] = sub(code, from, stop) .. NAME .. ".."
         from = stop + 1
       end
       at = stop + 1
@@ -297,7 +298,7 @@ local function compiled(chunk, name)
   if not f or type(chunk) ~= "string" then return f, problem end
   has_own = has_own or find(chunk, "__concat", 1, true) ~= nil
   local code = not has_own and with_joins(chunk)
-  local made = code and load("local JOIN = ... return function(...) " .. code .. "\nend", name, "t")
+  local made = code and load("local " .. NAME .. " = ... return function(...) " .. code .. "\nend", name, "t")
   return made and made(JOIN) or f
 end
 luerl.load = compiled
