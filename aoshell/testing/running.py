@@ -19,7 +19,7 @@ from aoshell.testing.clock import BEGIN
 from aoshell.testing.coverage.recorder import Coverage
 from aoshell.testing.coverage.reports import SLOWER
 from aoshell.testing.guest import SandboxStoppedError, TestSandbox, base
-from aoshell.testing.opening import Zygotes, open_node
+from aoshell.testing.opening import Zygotes, open_node, remove_folders
 from aoshell.testing.outcomes import Difference, TestFailure, TestOutcome
 from aoshell.testing.snapshots import Taken, snapshots_file
 from aoshell.testing.sources import bundle_file, note_parts
@@ -146,9 +146,10 @@ class Runner:
         self._guest_of: TestFile | None = None
 
     def close(self) -> None:
-        """End its sandboxes."""
+        """End its sandboxes, and remove what a test that was interrupted has left."""
         self.forget_guest()
         self._zygotes.shut_down()
+        remove_folders()
 
     def forked(self) -> None:
         """To be called in a fork: it shares the zygote, and none of its workers."""
