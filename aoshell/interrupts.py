@@ -59,6 +59,16 @@ def raising() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+@contextmanager
+def ignored() -> Iterator[None]:
+    """While the block runs, Ctrl-C does nothing: what was begun is put away, which is soon done."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def run(work: Coroutine[Any, Any, _T]) -> _T:
     """As `asyncio.run`: Ctrl-C cancels the work and raises KeyboardInterrupt after its end."""
     import asyncio

@@ -13,7 +13,7 @@ from typing import Any
 from aoshell.errors import AoError, UsageError
 from aoshell.testing import budgets
 from aoshell.testing.answers import Answer, Mail
-from aoshell.testing.explaining import explain, find_troubles
+from aoshell.testing.explaining import explain, find_troubles, where_it_computes
 from aoshell.testing.identity import Identity
 from aoshell.testing.node import AsyncNode, AsyncProcess
 from aoshell.testing.references import with_ids
@@ -165,7 +165,12 @@ class Calls:
     async def _send(self, request: Request) -> dict[str, Any]:
         process, tags = self._process(request), _pairs(request)
         data = _text(request, "data")
-        return _answer_value(await process.send(data=data, as_=self._by(request), tags=tags))
+        answer = await process.send(data=data, as_=self._by(request), tags=tags)
+        value = _answer_value(answer)
+        if answer.outcome == "time":
+            place = await where_it_computes(process, answer.result.slot)
+            value["error"] += f", at {place}" if place else ""
+        return value
 
     async def _dryrun(self, request: Request) -> dict[str, Any]:
         process, tags = self._process(request), _pairs(request)

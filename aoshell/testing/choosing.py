@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fnmatch
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from aoshell.errors import UsageError
 
@@ -25,7 +28,7 @@ def find_test_files(given: Iterable[str]) -> list[Path]:
     """The test files that are given, also in folders; by default those below the current one.
 
     Raises:
-        UsageError: there is no such file or folder, or no test file in it.
+        UsageError: there is no such file or folder, no test file in it, or it cannot be read.
     """
     found: dict[Path, None] = {}
     for path in [Path(name) for name in given] or [Path()]:
@@ -37,12 +40,25 @@ def find_test_files(given: Iterable[str]) -> list[Path]:
     return list(found)
 
 
-def _below_folder(folder: Path) -> Iterator[Path]:
-    """Test files, in order; hidden folders are left out."""
-    matches = {path for pattern in PATTERNS for path in folder.rglob(pattern)}
-    for path in sorted(matches):
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts):
-            yield path
+def _below_folder(folder: Path) -> list[Path]:
+    """Test files, in order; hidden folders are left out.
+
+    Raises:
+        UsageError: a folder cannot be read, so tests in it would be left out unseen.
+    """
+    found: list[Path] = []
+    for where, folders, names in os.walk(folder, onerror=_refuse_folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        chosen = {name for pattern in PATTERNS for name in fnmatch.filter(names, pattern)}
+        found += [Path(where, name) for name in chosen if not name.startswith(".")]
+    return sorted(found)
+
+
+def _refuse_folder(error: OSError) -> NoReturn:
+    raise UsageError(
+        f"the folder {error.filename} cannot be read: {error.strerror}",
+        hint="name the files and folders of tests: aoshell test FILE|FOLDER…",
+    ) from error
 
 
 def parse_choice(expression: str) -> Test:

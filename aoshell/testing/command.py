@@ -76,7 +76,8 @@ def main(arguments: Sequence[str]) -> int:
         except KeyboardInterrupt:
             return interrupts.INTERRUPTED
         finally:
-            runner.close()
+            with interrupts.ignored():
+                runner.close()
 
 
 def _run(runner: Runner, files: list[Path], plan: Plan, given: argparse.Namespace) -> int:

@@ -7,13 +7,24 @@ from contextlib import suppress
 from typing import Any
 
 from aoshell.errors import AoError
+from aoshell.nodes.local.log import form
+from aoshell.nodes.local.node import LocalNode
+from aoshell.nodes.local.rehearsal import Rehearsed, output_of
 from aoshell.nodes.values import LogEntry
+from aoshell.sandbox.lua import PLACE
 from aoshell.shell.explaining import ask_why, explanation, other_names, read_facts
 from aoshell.testing.answers import make_answer
 from aoshell.testing.node import AsyncNode, AsyncProcess
 from aoshell.testing.references import ME
 
 _REFUSED = ("Message is not trusted! From: ", "Assignment is not trusted! From: ")
+LOOKED = 0.5  # seconds of processor time for which a message is looked at that has no end
+# A trial says where it computes once it is asked to, within the message (`sandbox.lua`).
+_PLACES = """local evaluate = Handlers.evaluate
+Handlers.evaluate = function(msg, env)
+  package.loaded[".places"]()
+  return evaluate(msg, env)
+end"""
 _MOST = 20  # messages in trouble that are looked at, the newest ones
 
 
@@ -43,6 +54,36 @@ def _next_step(facts: Mapping[str, Any]) -> str:
     if own:
         return f"→ {own[-1]} ran: msg.reply {{ … }} or Send {{ … }} in it sends a message"
     return "→ mend the tag of the message, or the pattern of the handler that should take it"
+
+
+async def where_it_computes(process: AsyncProcess, slot: int) -> str:
+    """The line where a message computes that a limit of time has stopped, as "FILE:LINE".
+
+    It is computed once more for that, on a copy that is gone afterwards.
+
+    Returns:
+        "" where that is not known.
+    """
+    local = process.node.local
+    if not isinstance(local, LocalNode):
+        return ""
+    with suppress(AoError):
+        message = (await local.schedule(process.id, slot, slot))[0]
+        rehearsal = await local.rehearse(process.id, local.limits)
+        try:
+            again = Rehearsed(
+                *(message.id, message.from_, message.owner),
+                tuple(form.narrow(part) for tag in message.tags for part in (tag.name, tag.value)),
+                *(message.data.decode("latin-1"), 0, True),
+            )
+            await rehearsal.prepare(_PLACES)
+            (done,) = await rehearsal.perform([again], LOOKED)
+        finally:
+            rehearsal.close()
+        place = output_of(done.result).rpartition("\n")[2]
+        if done.outcome == "time" and place.startswith(PLACE):
+            return place.removeprefix(PLACE)
+    return ""
 
 
 async def find_troubles(node: AsyncNode) -> list[dict[str, Any]]:

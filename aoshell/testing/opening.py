@@ -139,11 +139,26 @@ class NodeOpening:
 
     def _make_folder(self) -> Path:
         self._temporary = Path(tempfile.mkdtemp(prefix="aoshell-test-", dir=quick_folder()))
+        _folders.add(self._temporary)
         return self._temporary
 
     def _remove_folder(self) -> None:
         if self._temporary is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
+            _remove(self._temporary)
+
+
+_folders: set[Path] = set()  # that are to be removed
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    _folders.discard(folder)
+
+
+def remove_folders() -> None:
+    """Remove the folders of nodes that could not be closed, as a second Ctrl-C may have it."""
+    for folder in list(_folders):
+        _remove(folder)
 
 
 _begun: list[bytes] = []

@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
+from aoshell import interrupts
 from aoshell.errors import AoError
 from aoshell.sandbox.confine import die_with_parent
 from aoshell.sandbox.fates import describe_fate, read_fate
@@ -66,7 +67,11 @@ class Parallel:
             ) from error
 
     def close(self) -> None:
-        """End the forks, and what they run."""
+        """End the forks, and what they run. Ctrl-C once more changes nothing: they put it away."""
+        with interrupts.ignored():
+            self._close()
+
+    def _close(self) -> None:
         for part in self._parts:
             part.pipe.close()
             with contextlib.suppress(ProcessLookupError):

@@ -19,7 +19,7 @@ from aoshell.testing.clock import BEGIN
 from aoshell.testing.coverage.recorder import Coverage
 from aoshell.testing.coverage.reports import SLOWER
 from aoshell.testing.guest import SandboxStoppedError, TestSandbox, base
-from aoshell.testing.opening import Zygotes, open_node
+from aoshell.testing.opening import Zygotes, open_node, remove_folders
 from aoshell.testing.outcomes import Difference, TestFailure, TestOutcome
 from aoshell.testing.snapshots import Taken, snapshots_file
 from aoshell.testing.sources import bundle_file, note_parts
@@ -146,9 +146,10 @@ class Runner:
         self._guest_of: TestFile | None = None
 
     def close(self) -> None:
-        """End its sandboxes."""
+        """End its sandboxes, and remove what a test that was interrupted has left."""
         self.forget_guest()
         self._zygotes.shut_down()
+        remove_folders()
 
     def forked(self) -> None:
         """To be called in a fork: it shares the zygote, and none of its workers."""
@@ -171,7 +172,7 @@ class Runner:
             failed = TestOutcome(shown, "", "error", 0.0, TestFailure(f"{error.what}", shown))
             return TestFile(path, None, (), reads.all(), failed)
         run = _TestRun(path, shown, program)
-        guest, tests, why = await self._load(run)
+        guest, tests, why = await self._load(run, tells=True)
         problem = None if why is None else run.outcome("", "error", begin, why)
         file = TestFile(path, program, tests, reads.all(), problem)
         self._guest, self._guest_of = guest, file
@@ -226,9 +227,13 @@ class Runner:
         return run.outcome(test.name, outcome, begin, problem)
 
     async def _load(
-        self, run: _TestRun
+        self, run: _TestRun, *, tells: bool = False
     ) -> tuple[TestSandbox | None, tuple[DeclaredTest, ...], TestFailure | None]:
-        """A sandbox with the file, and its tests; or the reason why it could not be loaded."""
+        """A sandbox with the file, and its tests; or the reason why it could not be loaded.
+
+        Args:
+            tells: the tests are asked for.
+        """
         source = run.program.source.decode("utf-8", "surrogateescape")
         try:
             guest = TestSandbox(self._zygotes, self._seconds)
@@ -236,12 +241,12 @@ class Runner:
             return None, (), TestFailure(_refusal(error))
         try:
             async with asyncio.timeout(2 * self._seconds):
-                report = await guest.step("load", BEGIN, source=source)
+                report = await guest.step("load", BEGIN, source=source, tells=tells)
             run.prints += _prints(report)
             if "failure" in report:
                 failure = run.failure(report["failure"])
             else:
-                return guest, _tests(report), None
+                return guest, _tests(report) if tells else (), None
         except (SandboxStoppedError, TimeoutError) as error:
             why = str(error) or f"it took more than {2 * self._seconds:g} s"
             failure = TestFailure(f"while {run.shown} was loaded: {why}", run.shown)

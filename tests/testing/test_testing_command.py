@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -56,6 +57,31 @@ def test_files_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="no test files"):
         main(["empty"])
+
+
+def test_a_folder_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tests in it would be left out unseen. Root may read all, so the system is played."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a_test.lua").write_text('test("a", function(t) end)')
+    (tmp_path / ".hidden").mkdir()
+    closed = {".hidden"}
+    scandir = os.scandir
+
+    def refusing(path: Any) -> Any:
+        if isinstance(path, str) and Path(path).name in closed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert main([]) == 0
+    (tmp_path / "sub" / "below").mkdir(parents=True)
+    closed.add("below")
+    for given in ([], ["sub"], ["sub/below"]):
+        with pytest.raises(UsageError, match=r"folder .*below cannot be read: Perm"):
+            main(given)
+    assert main(["a_test.lua"]) == 0
 
 
 def test_what_a_person_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

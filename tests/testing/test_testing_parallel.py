@@ -69,7 +69,8 @@ def test_a_defect_of_ours_is_one(run: Any) -> None:
         run("a", "raises", "b")
 
 
-def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("at_once", "times"), [(3, 1), (3, 2), (1, 2)])
+def test_ctrl_c_leaves_nothing(tmp_path: Path, at_once: int, times: int) -> None:
     """Neither processes nor folders of nodes, whoever is in the middle of what."""
     tests = 'test("t%d", function(t) local p = t:spawn() while true do p:get("1") end end)\n'
     (tmp_path / "a_test.lua").write_text("".join(tests % n for n in range(8)))
@@ -77,7 +78,7 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     folder.mkdir()
     python_path = os.pathsep.join([str(REPO), *sys.path])
     command = subprocess.Popen(
-        [sys.executable, "-m", "aoshell", "test", "-j", "3", "--timeout", "60"],
+        [sys.executable, "-m", "aoshell", "test", "-j", f"{at_once}", "--timeout", "60"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": python_path, "TMPDIR": str(folder)},
         stdout=subprocess.PIPE,
@@ -86,10 +87,11 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     )
     try:
         end = time.monotonic() + LONG
-        while len(list(folder.iterdir())) < 3:
+        while len(list(folder.iterdir())) < at_once:
             assert time.monotonic() < end and command.poll() is None
             time.sleep(0.01)
-        os.killpg(command.pid, signal.SIGINT)
+        for _ in range(times):
+            os.killpg(command.pid, signal.SIGINT)
         said, _none = command.communicate(timeout=LONG)
         assert command.returncode == 130 and b"Traceback" not in said, said
         assert list(folder.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Callable
@@ -10,7 +11,10 @@ from typing import Any
 
 import pytest
 
+from aoshell.nodes.values import Limits
 from aoshell.testing.command import main
+from aoshell.testing.explaining import where_it_computes
+from aoshell.testing.opening import open_node
 
 CODE = """
 N = 0
@@ -117,3 +121,25 @@ def test_a_file_without_end_is_named(fail: Fail, capsys: Any) -> None:
     assert main(["--json", "--timeout", "0.5"]) == 1
     outcome = json.loads(capsys.readouterr().out.splitlines()[0])
     assert outcome["failure"]["text"].startswith("while a_test.lua was loaded: ")
+
+
+@pytest.mark.parametrize(
+    ("code", "place"),
+    [
+        ('Handlers.add("Go", "Go", function(msg)\n  while true do end\nend)', "code.lua:2"),
+        ('Handlers.add("Go", function(msg)\n  if msg.Action == "Go" then\n    repeat until false'
+         "\n  end\nend, print)", "code.lua:3"),
+        ('Handlers.add("Go", "Go", print)', ""),
+    ],
+)  # fmt: skip
+def test_where_a_message_computes_without_end(tmp_path: Path, code: str, place: str) -> None:
+    (tmp_path / "code.lua").write_text(code)
+
+    async def find() -> None:
+        async with open_node(files=tmp_path, limits=Limits(seconds=0.5)) as node:
+            process = await node.spawn("code.lua")
+            answer = await process.send("Go")
+            assert answer.outcome == ("time" if place else "ok")
+            assert await where_it_computes(process, answer.result.slot) == place
+
+    asyncio.run(find())
