@@ -64,6 +64,7 @@ class SourceFacts:
     """What a source reads, writes and calls.
 
     Attributes:
+        nodes: all of its tree, in the order of the text.
         reads: (path, node) of each global variable that is read, as far as its keys are constant:
             `ao.env.Process` is ("ao", "env", "Process"). `_G.x` is ("x",).
         writes: paths that are assigned.
@@ -81,6 +82,7 @@ class SourceFacts:
     main: tree.Function
     lexer: StrictLexer
     own: Collection[str] = ()
+    nodes: list[tree.SyntaxNode] = field(default_factory=list)
     reads: list[tuple[Path, tree.SyntaxNode]] = field(default_factory=list)
     writes: set[Path] = field(default_factory=set)
     tested: set[Path] = field(default_factory=set)
@@ -169,11 +171,10 @@ def read_facts(text: Text, own: Collection[str] = ()) -> SourceFacts:
         LuaSyntaxError: it is not Lua 5.3.
     """
     main, lexer = parse(text.source)
-    found = SourceFacts(text, main, lexer, own)
-    nodes = list(tree.walk(main))
-    _locals(found, nodes)
+    found = SourceFacts(text, main, lexer, own, list(tree.walk(main)))
+    _locals(found)
     inner: set[int] = set()  # parts of paths that are recorded as a whole
-    for node in nodes:
+    for node in found.nodes:
         _note(found, node, inner)
     return found
 
@@ -206,9 +207,9 @@ def _rooted(name: str, keys: list[str]) -> Path:
     return path[1:] if keys and name in ("_G", "_ENV") else path
 
 
-def _locals(found: SourceFacts, nodes: list[tree.SyntaxNode]) -> None:
+def _locals(found: SourceFacts) -> None:
     changed: set[tree.Local] = set()
-    for node in nodes:
+    for node in found.nodes:
         match node:
             case tree.LocalAssign(locals=locals_, values=values):
                 found.values.update(zip(locals_, values, strict=False))

@@ -7,11 +7,11 @@ from itertools import pairwise
 
 from aoshell.check.facts import without_parentheses
 from aoshell.check.handlers import all_handlers, own_nodes
-from aoshell.check.program import Placed, PlacedFunction, Program
+from aoshell.check.program import Placed, Program, Value
 from aoshell.lua import syntax as tree
 
 
-def handled(program: Program) -> list[PlacedFunction]:
+def handled(program: Program) -> list[Placed[tree.Function]]:
     """The functions whose first parameter is a message, each once.
 
     They are what is given to `Handlers`, written, named or wrapped there by functions of the
@@ -24,14 +24,14 @@ def handled(program: Program) -> list[PlacedFunction]:
         for part in (handler.pattern, handler.handle)
         if part
     ]
-    found: dict[int, PlacedFunction] = {}
+    found: dict[int, Placed[tree.Function]] = {}
     passed: set[tuple[int, int]] = set()
     while pending:
         placed = program.value(pending.pop())
         node, facts = placed.node, placed.facts
         if isinstance(node, tree.Function):
             if node.parameters and id(node) not in found:
-                found[id(node)] = PlacedFunction(node, facts)
+                found[id(node)] = Placed(node, facts)
                 called = _called_with(node, node.parameters[0])
                 pending.extend(Placed(inner, facts) for inner in called)
         elif isinstance(node, tree.Call):
@@ -43,7 +43,7 @@ def handled(program: Program) -> list[PlacedFunction]:
 
 def _arguments(
     node: tree.Expression, program: Program, passed: set[tuple[int, int]]
-) -> Iterator[Placed]:
+) -> Iterator[Value]:
     """What the calls of a function give for the parameter that an expression is."""
     owner = program.parameter(node)
     if owner is None or (id(owner[0]), owner[1]) in passed:
@@ -56,8 +56,8 @@ def _arguments(
 
 
 def _made(
-    call: tree.Call, placed: Placed, program: Program, passed: set[tuple[int, int]]
-) -> Iterator[Placed]:
+    call: tree.Call, placed: Value, program: Program, passed: set[tuple[int, int]]
+) -> Iterator[Value]:
     """What a function of the program returns, once for each function."""
     maker = program.function(call.function, placed.facts)
     if maker is None or (id(maker.node), -1) in passed:

@@ -194,14 +194,24 @@ def reads_of(
     `name_of` says the name that a node reads of a message in a variable, or "".
     """
     message, set_here, found = function.parameters[0], set[str](), dict[str, int]()
+    if is_set(message, function):
+        return
     for node in tree.walk(function.body):
         if isinstance(node, tree.Assign):
             set_here.update(name_of(target, message) for target in node.targets)
-            if any(isinstance(t, tree.Name) and t.local is message for t in node.targets):
-                return
         elif name := name_of(node, message):
             found.setdefault(name, node.at)
     yield from ((name, at) for name, at in found.items() if name not in set_here)
+
+
+def is_set(local: tree.Local, function: tree.Function) -> bool:
+    """Whether a function assigns to a variable."""
+    return any(
+        isinstance(target, tree.Name) and target.local is local
+        for node in tree.walk(function.body)
+        if isinstance(node, tree.Assign)
+        for target in node.targets
+    )
 
 
 def key_of(node: tree.SyntaxNode, message: tree.Local) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeAlias, TypeVar
 
 from aoshell.check.facts import SourceFacts, global_path, without_parentheses
 from aoshell.check.known import Path
@@ -14,20 +15,18 @@ _DEPTH = 12  # of names that stand for names
 _LOADED = (("package", "loaded"), ("package", "preload"))
 
 
+Node = TypeVar("Node", bound=tree.Expression, covariant=True)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Placed:
+class Placed(Generic[Node]):
     """An expression and the facts of its file."""
 
-    node: tree.Expression
+    node: Node
     facts: SourceFacts
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PlacedFunction:
-    """A function and the facts of its file."""
-
-    node: tree.Function
-    facts: SourceFacts
+Value: TypeAlias = Placed[tree.Expression]
 
 
 class Program:
@@ -40,24 +39,24 @@ class Program:
 
     def __init__(self, sources: list[SourceFacts], files: Mapping[str, str]) -> None:
         self.sources = sources
-        self._globals: dict[Path, list[Placed]] = defaultdict(list)
-        self._members: dict[tuple[tree.Local, str], list[Placed]] = defaultdict(list)
+        self._globals: dict[Path, list[Value]] = defaultdict(list)
+        self._members: dict[tuple[tree.Local, str], list[Value]] = defaultdict(list)
         self._parameters: dict[tree.Local, tuple[tree.Function, int]] = {}
         by_name = {facts.text.name: facts for facts in sources}
         self._chunks = {
-            module: PlacedFunction(by_name[file].main, by_name[file])
+            module: Placed(by_name[file].main, by_name[file])
             for module, file in files.items()
             if file in by_name
         }
         for facts in sources:
-            for node in tree.walk(facts.main):
+            for node in facts.nodes:
                 self._note(node, facts)
         self._calls = self._find_calls()
 
-    def value(self, placed: Placed, depth: int = _DEPTH) -> Placed:
+    def value(self, placed: Value, depth: int = _DEPTH) -> Value:
         """What an expression is sure to be: what the name that it is was set to, the only time."""
         node, facts = without_parentheses(placed.node), placed.facts
-        found: list[Placed] = []
+        found: list[Value] = []
         match node:
             case tree.Name(local=tree.Local() as local):
                 found = [Placed(facts.values[local], facts)] if local in facts.values else []
@@ -72,11 +71,11 @@ class Program:
             return Placed(node, facts)
         return self.value(found[0], depth - 1)
 
-    def function(self, node: tree.Expression, facts: SourceFacts) -> PlacedFunction | None:
+    def function(self, node: tree.Expression, facts: SourceFacts) -> Placed[tree.Function] | None:
         """The function that an expression is or names, None where that is not certain."""
         found = self.value(Placed(node, facts))
         if isinstance(found.node, tree.Function):
-            return PlacedFunction(found.node, found.facts)
+            return Placed(found.node, found.facts)
         return None
 
     def parameter(self, node: tree.Expression) -> tuple[tree.Function, int] | None:
@@ -99,7 +98,7 @@ class Program:
                     found[id(function.node)].append((call, facts))
         return found
 
-    def _field(self, table: Placed, key: str, depth: int) -> list[Placed]:
+    def _field(self, table: Value, key: str, depth: int) -> list[Value]:
         """All that is assigned to a key of a table which a local, a module or an expression is."""
         node, facts = without_parentheses(table.node), table.facts
         match node:
@@ -117,7 +116,7 @@ class Program:
                 return self._field(exported, key, depth - 1) if exported else []
         return []
 
-    def _exported(self, module: tree.Expression) -> Placed | None:
+    def _exported(self, module: tree.Expression) -> Value | None:
         """What a module returns at its end."""
         name = without_parentheses(module)
         if not isinstance(name, tree.Constant) or name.value not in self._chunks:
@@ -140,7 +139,7 @@ class Program:
                     for key, field in _fields(value):
                         self._members[local, key].append(Placed(field, facts))
 
-    def _note_assigned(self, target: tree.Expression, value: Placed) -> None:
+    def _note_assigned(self, target: tree.Expression, value: Value) -> None:
         match target:
             case tree.Index(
                 object=tree.Name(local=tree.Local() as local), key=tree.Constant(value=str(key))
@@ -155,14 +154,14 @@ class Program:
         for key, field in _fields(value.node):
             self._globals[*path, key].append(Placed(field, value.facts))
 
-    def _note_module(self, name: str, value: Placed) -> None:
+    def _note_module(self, name: str, value: Value) -> None:
         """A module that is a function of a file: `package.preload[name] = function() … end`."""
         node = without_parentheses(value.node)
         if isinstance(node, tree.Call):  # package.loaded[name] = load_it()
             node = node.function
         chunk = value.facts.function(node)
         if chunk:
-            self._chunks[name] = PlacedFunction(chunk, value.facts)
+            self._chunks[name] = Placed(chunk, value.facts)
 
 
 def _fields(table: tree.Expression) -> Iterator[tuple[str, tree.Expression]]:

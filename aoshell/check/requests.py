@@ -1,18 +1,19 @@
-"""Rules about what handlers do with a message: numbers in tags, checks that come late, floods."""
+"""Rules about what handlers do with a message: numbers in tags, floods; `late` has one more."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aoshell.check.facts import EMITS, SourceFacts, global_path, is_reply, without_parentheses
+from aoshell.check.facts import EMITS, SourceFacts, is_reply, without_parentheses
 from aoshell.check.finding import Finding
-from aoshell.check.handled import handled, is_local
-from aoshell.check.handlers import check_reads, key_of, own_nodes, tag_of
+from aoshell.check.handled import handled
+from aoshell.check.handlers import check_reads, is_set, key_of, own_nodes, tag_of
 from aoshell.check.hyper import check_request
 from aoshell.check.known import Path
+from aoshell.check.late import check_late
 from aoshell.check.messages import constant_value, kind_of
 from aoshell.check.names import World
-from aoshell.check.program import PlacedFunction, Program
+from aoshell.check.program import Placed, Program
 from aoshell.lua import syntax as tree
 
 # Fields of a message that are no tags: numbers, some of them.
@@ -27,9 +28,7 @@ _ORDERS = frozenset(("<", ">", "<=", ">="))
 _EQUALS = frozenset(("==", "~="))
 _ARITHMETIC = frozenset(("+", "-", "*", "/", "//", "%", "^"))
 _NUMBERS = frozenset((("tonumber",), ("math", "floor"), ("math", "tointeger"), ("os", "time")))
-_CHANGES = frozenset((("table", "insert"), ("table", "remove"), ("table", "sort")))
 _LISTS = frozenset((("pairs",), ("ipairs",), ("next",)))
-_ENDS = frozenset((("error",), ("assert",)))
 
 
 def check_requests(program: Program, world: World) -> Iterator[Finding]:
@@ -39,7 +38,7 @@ def check_requests(program: Program, world: World) -> Iterator[Finding]:
         if world.is_legacy:
             yield from check_reads(function.node, function.facts, world, written)
             yield from _numbers(function, written)
-            yield from _late(function)
+            yield from check_late(function, program)
         else:
             yield from check_request(function.node, function.facts, written)
         yield from _floods(function, world)
@@ -57,7 +56,7 @@ class _Written:
         self._names: set[str] = set()
         self.all_names = self.all_values = False
         for facts in program.sources:
-            for node in tree.walk(facts.main):
+            for node in facts.nodes:
                 if isinstance(node, tree.Assign):
                     for target in node.targets:
                         self._note(target, program)
@@ -84,10 +83,10 @@ class _Written:
 # Numbers in tags ----------------------------------------------------------------------------------
 
 
-def _numbers(function: PlacedFunction, written: _Written) -> Iterator[Finding]:
+def _numbers(function: Placed[tree.Function], written: _Written) -> Iterator[Finding]:
     """Tags, which are texts, where only a number works."""
     facts, message = function.facts, function.node.parameters[0]
-    if written.all_values or _is_set(message, function.node):
+    if written.all_values or is_set(message, function.node):
         return
 
     def tag(node: tree.Expression) -> str:
@@ -116,15 +115,6 @@ def _numbers(function: PlacedFunction, written: _Written) -> Iterator[Finding]:
                     if name := tag(bound):
                         yield _raises(f"the tag '{name}' is a text, which `for` refuses", bound.at,
                                       name, facts)  # fmt: skip
-
-
-def _is_set(local: tree.Local, function: tree.Function) -> bool:
-    return any(
-        is_local(target, local)
-        for node in tree.walk(function)
-        if isinstance(node, tree.Assign)
-        for target in node.targets
-    )
 
 
 def _operation(
@@ -160,87 +150,10 @@ def _raises(message: str, at: int, name: str, facts: SourceFacts) -> Finding:
     return facts.text.finding("tag-number", "warning", at, message, f"use tonumber() of '{name}'")
 
 
-# Checks that come late ----------------------------------------------------------------------------
-
-
-def _late(function: PlacedFunction) -> Iterator[Finding]:
-    """A handler that changes state before it checks who asks: a refusal does not undo that."""
-    facts, message = function.facts, function.node.parameters[0]
-    change: tuple[int, str] | None = None
-    for statement in function.node.body.statements:
-        if change and _checks_sender(statement, facts, message):
-            line = facts.text.place(statement.at)[0]
-            yield facts.text.finding(
-                "late-check", "warning", change[0],
-                f"'{change[1]}' is changed before line {line} checks who asks: what it refuses is "
-                "changed all the same",
-                "check first",
-            )  # fmt: skip
-            return
-        change = change or _changes(statement, facts)
-
-
-def _changes(statement: tree.Statement, facts: SourceFacts) -> tuple[int, str] | None:
-    """Where a statement is sure to change a global, and its name. Counters do not count."""
-    match statement:
-        case tree.Assign(targets=(target, *_), values=(value, *_)):
-            root: tree.Expression = target
-            while isinstance(root, tree.Index):
-                root = without_parentheses(root.object)
-            is_global = isinstance(root, tree.Name) and root.local is None
-            if is_global and not isinstance(value, tree.Function) and not _counts(value, facts):
-                return target.at, root.name if isinstance(root, tree.Name) else ""
-        case tree.CallStatement(call=tree.Call(function=called, arguments=(first, *_))):
-            path = global_path(first)
-            if path and facts.path(called) in _CHANGES:
-                return first.at, ".".join(path)
-    return None
-
-
-def _counts(value: tree.Expression, facts: SourceFacts) -> bool:
-    """Whether a value is a name and a constant added, or a name or a constant."""
-    match without_parentheses(value):
-        case tree.Binary(operator="+" | "or", left=left, right=right):
-            return global_path(left) is not None and kind_of(facts.origin(right)) != ""
-    return False
-
-
-def _checks_sender(statement: tree.Statement, facts: SourceFacts, message: tree.Local) -> bool:
-    """Whether a statement ends the handler, or not, by who sent the message."""
-    condition: tree.Expression
-    match statement:
-        case tree.CallStatement(call=tree.Call(function=called, arguments=(condition, *_))):
-            if facts.path(called) != ("assert",):
-                return False
-        case tree.If(branches=(tree.Branch(condition=tree.SyntaxNode() as condition, body=body),)):
-            if not body.statements or not _ends(body.statements[-1], facts):
-                return False
-        case _:
-            return False
-    return any(
-        isinstance(node, tree.Binary)
-        and node.operator in _EQUALS
-        and any(
-            key_of(facts.origin(side), message) in ("From", "Owner")
-            for side in (node.left, node.right)
-        )
-        for node in tree.walk(condition)
-    )
-
-
-def _ends(statement: tree.Statement, facts: SourceFacts) -> bool:
-    match statement:
-        case tree.Return():
-            return True
-        case tree.CallStatement(call=tree.Call(function=called)):
-            return facts.path(called) in _ENDS
-    return False
-
-
 # Floods -------------------------------------------------------------------------------------------
 
 
-def _floods(function: PlacedFunction, world: World) -> Iterator[Finding]:
+def _floods(function: Placed[tree.Function], world: World) -> Iterator[Finding]:
     """A message for each entry of a table that the process keeps."""
     facts = function.facts
     for node in own_nodes(function.node):

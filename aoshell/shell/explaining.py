@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -13,7 +12,7 @@ from aoshell.errors import AoError
 from aoshell.protocol.message import Message, Result, Tag
 from aoshell.protocol.tag_names import title_case
 from aoshell.shell.outcome import Table
-from aoshell.shell.view.errors_view import split_error
+from aoshell.shell.view.errors_view import NAMED_FIELD, split_error
 from aoshell.shell.view.tables import table_lines
 
 ASKED = "Asked-Why"  # see aos/why.lua
@@ -90,14 +89,11 @@ def _answer(one: Mapping[str, Any]) -> str:
     return f"{answer}: {misfit['key']} {is_what}, not {misfit['wanted']}"
 
 
-_FIELD = re.compile(r"\((?:field|method) '([^']+)'\)")
-
-
 def other_names(facts: Mapping[str, Any], message: Message) -> Iterator[str]:
     """Tags of the message that were looked for by a name which aos has changed."""
     misfits = [one.get("misfit") or {} for one in facts.get("asked") or []]
     missing = {misfit.get("key") for misfit in misfits if misfit.get("found") is None}
-    missing.update(_FIELD.findall(facts.get("error") or ""))
+    missing.update(NAMED_FIELD.findall(facts.get("error") or ""))
     for name in dict.fromkeys(tag.name for tag in message.tags):
         if name in missing and title_case(name) != name:
             yield (

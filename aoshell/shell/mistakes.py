@@ -18,7 +18,7 @@ from aoshell.lua.lexer import KEYWORDS, pieces
 from aoshell.lua.references import masked
 from aoshell.shell.outcome import LineAnswer
 from aoshell.shell.questions import query
-from aoshell.shell.view.errors_view import TYPED, split_error
+from aoshell.shell.view.errors_view import NAMED_FIELD, TYPED, split_error
 
 if TYPE_CHECKING:
     from aoshell.shell.session import Session
@@ -62,7 +62,6 @@ _NO_SQLITE = (
     "does aoshell NAME --sqlite"
 )
 _NIL_GLOBAL = re.compile(r"\(global '(\w+)'\)")
-_NIL_FIELD = re.compile(r"\((?:field|method) '(\w+)'\)")
 _STOPPED = re.compile(r":(?P<line>\d{1,9}): [^\n]* near '(?P<token>.*)'\Z", re.DOTALL)
 _PATH = re.compile(r"\s*((?:[A-Za-z_]\w*\.)*)([A-Za-z_]\w*)\s*\Z")
 
@@ -82,8 +81,8 @@ async def advise(session: Session, answer: LineAnswer) -> str:
         return _NO_SQLITE
     if "nil value" in first and (name := _NIL_GLOBAL.search(first)):
         return await _on_undefined(session, name[1])
-    if "nil value" in first and (name := _NIL_FIELD.search(first)):
-        owner = re.search(rf"((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)[.:]{name[1]}\b", line)
+    if "nil value" in first and (name := NAMED_FIELD.search(first)):
+        owner = re.search(rf"((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)[.:]{re.escape(name[1])}\b", line)
         return await _on_field(session, owner[1], name[1]) if owner else ""
     return _on_syntax(line, reason)
 

@@ -27,6 +27,10 @@ def wrapped(body: str) -> str:
     return f'Handlers.add("H", "H", function(msg) {body} end)'
 
 
+# Functions of a script: one changes state, one checks who asks.
+CREDIT = "Held = {} local function credit(who, n) local m = n Held[who] = m return m end "
+OWNED = "local function owned(m) if m.From ~= Owner then error('no') end end "
+
 BOTH = [
     ("send-loop", "M = {} " + wrapped("for k in pairs(M) do Send({ Target = k }) end")),
     ("send-loop", "M = {} " + wrapped("for _, m in ipairs(M.x) do ao.send({ Target = m }) end")),
@@ -79,6 +83,21 @@ LEGACY = [
     ("late-check", wrapped("Inbox.x = msg.Data if msg.From ~= Owner then return end")),
     ("late-check", wrapped("table.insert(Inbox, 1) if Owner ~= msg.From then error('x') end")),
     ("late-check", wrapped("Inbox[msg.Id] = 1 local from = msg.From assert(from == ao.id)")),
+    ("late-check", CREDIT + wrapped("credit(msg.Data, 1) assert(msg.From == Owner, 'no')")),
+    ("late-check", CREDIT + wrapped("local n = credit(msg.Data, 1) assert(msg.From == Owner)")),
+    (
+        "late-check",
+        f"local bank = {{}} {CREDIT} function bank.pay(m) credit(m.Data, 1) end "
+        + wrapped("bank.pay(msg) if msg.From ~= Owner then error('no') end"),
+    ),
+    ("late-check", CREDIT + OWNED + wrapped("credit(msg.Data, 1) owned(msg)")),
+    ("late-check", CREDIT + OWNED + wrapped("do credit(msg.Data, 1) end owned(msg)")),
+    (
+        "late-check",
+        CREDIT
+        + "local function isOwner(who) return who == Owner end "
+        + wrapped("credit(msg.Data, 1) if not isOwner(msg.From) then return end"),
+    ),
     ("tag-case", "local function h(msg) print(msg.Tags.my_tag) end Handlers.add('a', 'a', h)"),
     ("tag-case", "function h(msg) print(msg.Tags.my_tag) end Handlers.add('a', 'a', h)"),
     ("tag-case", "local m = {} function m.h(s) print(s.Tags.x_y) end Handlers.add('a', 'a', m.h)"),
@@ -259,6 +278,18 @@ def test_what_is_fine_is_let_be(source: str, target: str) -> None:
         wrapped("Balances = Balances or 0 assert(msg.From == Owner)"),
         wrapped("if msg.Data then Balances = {} end assert(msg.From == Owner)"),
         wrapped("local seen = 1 seen = 2 assert(msg.From == Owner)"),
+        CREDIT + OWNED + wrapped("owned(msg) credit(msg.Data, 1) assert(msg.From == Owner)"),
+        CREDIT + wrapped("assert(msg.From == Owner) credit(msg.Data, 1)"),
+        CREDIT + wrapped("if msg.Data then credit(msg.Data, 1) end assert(msg.From == Owner)"),
+        "local function note(n) local seen = {} seen[n] = 1 return seen end "
+        + wrapped("note(1) assert(msg.From == Owner)"),
+        "local function again(n) return again(n) end "
+        + wrapped("again(1) assert(msg.From == Owner)"),
+        "function once(n) return twice(n) end function twice(n) return once(n) end "
+        + wrapped("once(1) assert(msg.From == Owner)"),
+        # Whoever gets the message as a parameter of another name checks it before it changes.
+        "local function set(m) assert(m.From == Owner) Price = m.Data end "
+        + wrapped("set(msg) assert(msg.From == Owner)"),
         "local function add(n, h) Handlers.add(n, n, h) end add('a', print) add('b', print)",
         "local function f(m) print(m.Tags.x_y) end f({ Tags = {} })",
         wrapped("msg = {} print(msg.data)"),

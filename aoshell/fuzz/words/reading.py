@@ -101,7 +101,7 @@ def _loaded(facts: SourceFacts) -> list[bytes]:
     """Texts in a file that are code themselves, as where files are loaded in one message."""
     return [
         node.value.encode("latin-1")
-        for node in tree.walk(facts.main)
+        for node in facts.nodes
         if isinstance(node, tree.Constant)
         and isinstance(node.value, str)
         and ("Handlers" in node.value or "function" in node.value)
@@ -114,7 +114,7 @@ def _functions(facts: SourceFacts) -> Iterator[tuple[str, tree.Function]]:
     for local, value in facts.values.items():
         if isinstance(value, tree.Function):
             yield local.name, value
-    for node in tree.walk(facts.main):
+    for node in facts.nodes:
         if isinstance(node, tree.Assign):
             for target, value in zip(node.targets, node.values, strict=False):
                 if isinstance(value, tree.Function) and (name := _last_name(target)):
@@ -160,15 +160,13 @@ class Reader:
 
     def all_reads(self) -> Reads:
         """What all of the code reads."""
-        return self._reads(
-            [node for script in self._scripts for node in tree.walk(script.facts.main)]
-        )
+        return self._reads([node for script in self._scripts for node in script.facts.nodes])
 
     def constants(self) -> tuple[set[str], set[str]]:
         """Numbers, and texts without blanks, of all of the code."""
         numbers, texts = set[str](), set[str]()
         for script in self._scripts:
-            for node in tree.walk(script.facts.main):
+            for node in script.facts.nodes:
                 if not isinstance(node, tree.Constant) or isinstance(node.value, bool):
                     continue
                 if isinstance(node.value, int):

@@ -30,7 +30,7 @@ def recorded_messages(file: Path) -> list[list[tuple[str, str]]]:
 
 
 def _messages(source: bytes, name: str) -> Iterator[list[tuple[str, str]]]:
-    for node in tree.walk(read_facts(Text(name, source)).main):
+    for node in read_facts(Text(name, source)).nodes:
         if not isinstance(node, tree.TableConstructor):
             continue
         tags = []

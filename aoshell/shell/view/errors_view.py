@@ -26,6 +26,9 @@ _NEAR = re.compile(r"near (?:'(?P<token>.*)'|<eof>)$", re.DOTALL)
 _VARIABLE = re.compile(
     r"\((?:global|local|upvalue|field|method|constant) '([^']+)'\)|^bad argument #\d+ to '([^']+)'"
 )
+NAMED_FIELD = re.compile(r"\((?:field|method) '([^']+)'\)")
+"""How Lua names the field or method that an operation failed on."""
+
 _RAISING = frozenset({"error", "assert"})
 _WIDEST = 160
 
