@@ -158,12 +158,12 @@ def _wishes(given: argparse.Namespace) -> Wishes:
 
 def _explained(name: str) -> str:
     from aoshell.attest.explaining import explain
-    from aoshell.attest.verify import CHECKS
+    from aoshell.attest.verify import all_checks
 
     try:
         return explain(name)
     except KeyError:
-        known = ", ".join(dict.fromkeys(one.name for one in CHECKS))
+        known = ", ".join(dict.fromkeys(one.name for one in all_checks()))
         what = f"there is no verdict, check or error {brief(name)}"
         raise UsageError(what, hint=f"there are the checks {known}") from None
 
