@@ -67,7 +67,9 @@ def main(
             return 0
         target = _target(given.target)
         judge = partial(judging.judge_evidence, test_roots=test_roots, test_ek_roots=test_ek_roots)
-        trial = interrupts.run(_tried(target, given, ask, judge))
+        asks = judging.is_url(target) or not given.offline
+        run = interrupts.run if asks else interrupts.run_at_once
+        trial = run(_tried(target, given, ask, judge))
         if isinstance(trial, AoError):
             nothing = _nothing(trial, given)
             say((nothing if given.json else fit(nothing)) + "\n")
