@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from aoshell.sandbox.supervisor import Follow, Supervisor
     from aoshell.shell.start import Key, Start
 
-COLLECT = 20_000, 20, 20  # thresholds of the garbage collector; 700, 10, 10 by default
 OWN_GATEWAY = 10.0  # seconds in which a node of this machine, busy or not, shows what it is
 
 
@@ -114,7 +113,7 @@ class LocalBackend:
 
         if not self._program:
             raise_descriptors()
-            _collect_less()
+            _freeze()
         fetch = self._endpoints and partial(_fetch_module, self._endpoints, settings)
         supervisor, self._supervisor = self._supervisor, None
         return await HomeNode.open(
@@ -137,16 +136,11 @@ class LocalBackend:
         return read_last_prompt(settings.node_db, name)
 
 
-def _collect_less() -> None:
-    """Have Python look for unreachable cycles less often: a message leaves none.
-
-    What start-up made stays, so it is not looked through again. It is some 40 us of the 200 that a
-    message between processes takes of the shell.
-    """
+def _freeze() -> None:
+    """Have Python look no more through what start-up made, for garbage: it stays."""
     import gc
 
     gc.freeze()
-    gc.set_threshold(*COLLECT)
 
 
 class RemoteBackend:

@@ -86,6 +86,21 @@ def run(work: Coroutine[Any, Any, _T]) -> _T:
         work.close()
 
 
+def run_at_once(work: Coroutine[Any, Any, _T]) -> _T:
+    """Run work that waits for nothing. No event loop is imported for it, and Ctrl-C ends it.
+
+    Raises:
+        RuntimeError: it waits.
+    """
+    try:
+        work.send(None)
+    except StopIteration as done:
+        result: _T = done.value
+        return result
+    work.close()
+    raise RuntimeError("work that was to wait for nothing waits")
+
+
 def in_background(call: Callable[[], _T]) -> asyncio.Future[_T]:
     """Call a function in a thread that the end of the program does not wait for.
 

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from aoshell.interrupts import in_background
+from aoshell.interrupts import in_background, run_at_once
 
 
 def test_the_end_does_not_wait_for_it() -> None:
@@ -85,3 +85,19 @@ def test_the_program_ends_with_its_code_while_a_thread_works(code: int) -> None:
         timeout=30,
     )
     assert (done.returncode, done.stdout, done.stderr) == (code, "printed", "")
+
+
+async def _told(what: str) -> str:
+    return what
+
+
+async def _failing() -> None:
+    raise KeyError(await _told("x"))
+
+
+def test_what_waits_for_nothing_needs_no_loop() -> None:
+    assert run_at_once(_told("done")) == "done"
+    with pytest.raises(KeyError):
+        run_at_once(_failing())
+    with pytest.raises(RuntimeError, match="waits"):
+        run_at_once(asyncio.sleep(0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aoshell.attest.verify import CHECKS, CUSTODY, NOT_EXCLUSIVE
+from aoshell.attest.verify import CUSTODY, NOT_EXCLUSIVE, all_checks
 
 NO_EVIDENCE = "EVIDENCE_UNAVAILABLE"
 EVIDENCE = "evidence"  # the only check of a node without evidence
@@ -278,7 +278,7 @@ def _checks(name: str, error: str = "") -> list[str]:
     """The descriptions of the checks of a name or number, or of those that end with an error."""
     found = [
         f"{one.number} {one.name}\n{one.explanation}\nErrors: {', '.join(one.errors)}"
-        for one in CHECKS
+        for one in all_checks()
         if name in (one.name, str(one.number)) or error in one.errors
     ]
     for own, about, end in (

@@ -5,47 +5,8 @@
 
 PASS means that every check that applies passed. INCONCLUSIVE means that something is missing. This
 module uses no clock, no network and no files, and raises nothing, whatever the evidence.
-"""
 
-from __future__ import annotations
-
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-from aoshell.attest.checks import chain, envelope, node, policy, report, tpm
-from aoshell.attest.checks.configuration import describe_changes
-from aoshell.attest.checks.custody import Custody, State, judge_custody
-from aoshell.attest.checks.frame import Case, Check, CheckResult, Status, TpmCase
-from aoshell.attest.checks.tpm import SECTIONS
-from aoshell.attest.errors import (
-    EvidenceError,
-    InconclusiveError,
-    SkippedCheckError,
-    UnusableFileError,
-)
-from aoshell.attest.evidence import Collateral, Evidence
-from aoshell.attest.kinds import Kind
-from aoshell.attest.policy import Image, Policy
-from aoshell.attest.products import PINNED_ROOTS
-from aoshell.attest.report import Report
-from aoshell.attest.tpm.roots import EkRoot
-
-
-def _all_checks() -> tuple[Check, ...]:
-    modules = (envelope, report, chain, policy, node, tpm)
-    found = [one for module in modules for one in vars(module).values() if isinstance(one, Check)]
-    # What is around a report comes before its content: it decides which bytes are the report, and
-    # which part of an answer later checks may read at all.
-    first = (42, 39, 37, 43, 38, 44, 45, 41)
-    order = {number: place - len(first) for place, number in enumerate(first)}
-    return tuple(sorted(found, key=lambda one: order.get(one.number, one.number)))
-
-
-CHECKS = _all_checks()
-"""In the order in which they run. The first one that fails names the error of the verdict.
-
-PASS takes all of them, whatever the order. The order decides which error is reported when several
+PASS takes all checks, whatever the order. The order decides which error is reported when several
 checks fail, so the deepest cause comes first; `needs` keeps a check from relying on one that
 failed.
 
@@ -60,6 +21,57 @@ failed.
 6. Of a TPM, its keys (47-51), what it signed (52-54), and what it booted (55-57).
 7. The envelope of the start, and the secret (58, 59).
 """
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+
+from aoshell.attest.checks import chain, envelope, node, policy, report
+from aoshell.attest.checks.configuration import describe_changes
+from aoshell.attest.checks.custody import Custody, State, judge_custody
+from aoshell.attest.checks.frame import Case, Check, CheckResult, Status, TpmCase
+from aoshell.attest.errors import (
+    EvidenceError,
+    InconclusiveError,
+    SkippedCheckError,
+    UnusableFileError,
+)
+from aoshell.attest.evidence import Collateral, Evidence
+from aoshell.attest.kinds import Kind
+from aoshell.attest.policy import Image, Policy
+from aoshell.attest.products import PINNED_ROOTS
+from aoshell.attest.report import Report
+from aoshell.attest.tpm.roots import EkRoot
+
+
+@cache
+def all_checks() -> tuple[Check, ...]:
+    """In the order in which they run. The first one that fails names the error of the verdict."""
+    from aoshell.attest.checks import tpm
+
+    return _in_order(envelope, report, chain, policy, node, tpm)
+
+
+@cache
+def checks_of(kind: Kind) -> tuple[Check, ...]:
+    """The checks that evidence of this kind must pass, in the order in which they run."""
+    # Those of a TPM are for that kind only, and much of what there is to load.
+    found = all_checks() if kind is Kind.TPM else _in_order(envelope, report, chain, policy, node)
+    return tuple(one for one in found if kind in one.kinds)
+
+
+def _in_order(*modules: ModuleType) -> tuple[Check, ...]:
+    found = [one for module in modules for one in vars(module).values() if isinstance(one, Check)]
+    # What is around a report comes before its content: it decides which bytes are the report, and
+    # which part of an answer later checks may read at all.
+    first = (42, 39, 37, 43, 38, 44, 45, 41)
+    order = {number: place - len(first) for place, number in enumerate(first)}
+    return tuple(sorted(found, key=lambda one: order.get(one.number, one.number)))
+
 
 # Evidence of a node must pass these as well. Without them the report is genuine, but says nothing
 # of who answers, or of the software behind it. SKIPPED does not count as passed, here and in
@@ -242,6 +254,8 @@ def _software(case: Case, results: Mapping[str, CheckResult]) -> Image | None:
         return Image("", measurement=case.report.measurement)
     if not _passed(results, "event-log"):
         return None
+    from aoshell.attest.checks.tpm import SECTIONS
+
     sections = case.tpm.evidence.quote.values[SECTIONS]
     if case.tpm.programs:
         return Image("", efi=case.tpm.programs, pcr11=sections)
@@ -262,11 +276,6 @@ def describe_tpm(tpm: TpmCase) -> dict[str, object]:
         "secure_boot": boot.enabled if boot else None,
         "db": [one.identity for one in boot.lists["db"]] if boot else None,
     }
-
-
-def checks_of(kind: Kind) -> tuple[Check, ...]:
-    """The checks that evidence of this kind must pass, in the order in which they run."""
-    return tuple(one for one in CHECKS if kind in one.kinds)
 
 
 def _passed(results: Mapping[str, CheckResult], name: str) -> bool:

@@ -78,7 +78,9 @@ def _is_others(group: int) -> bool:
     return group > 1 and group != os.getpgid(0)
 
 
-START = """import sys
+# Imports leave no garbage to look for; the zygote has it looked for again once it serves.
+START = """import gc, sys
+gc.disable()
 sys.path[:0] = sys.argv[4:]
 from aoshell.sandbox.zygote import main
 main()"""

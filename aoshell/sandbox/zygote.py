@@ -66,6 +66,7 @@ class Zygote:
     def serve(self) -> NoReturn:
         # Nobody waits for workers, or for forks that the zygote adopted: the kernel reaps them.
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        gc.enable()
         while True:
             # What is there now stays as it is: no collection of garbage in a fork touches it, or
             # each fork would get a copy of its own.

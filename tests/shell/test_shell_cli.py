@@ -155,6 +155,22 @@ def test_version_imports_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert not [name for name in heavy if f"'{name}'" in done.stdout]
 
 
+def test_a_file_is_attested_offline_without_an_event_loop(tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    report.write_bytes((2).to_bytes(4, "little") + bytes(1180))
+    code = (
+        "import sys, aoshell.cli as c\n"
+        f"print(c.main(['attest', {str(report)!r}, '--offline']))\n"
+        "print({'asyncio', 'aoshell.attest.checks.tpm'} & {*sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=REPO, check=True
+    )
+    code_of_verdict, loaded = done.stdout.splitlines()[-2:]
+    assert code_of_verdict in ("1", "3"), done.stdout + done.stderr
+    assert loaded == "set()"
+
+
 def test_list(home: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     node = FakeNode()
     node.make("L" * 43, "na\x1bme", "O" * 43)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from aoshell.attest.checks.frame import Case, TpmCase, check
-from aoshell.attest.envelope import activation as secrets
 from aoshell.attest.envelope import reading, snp
 from aoshell.attest.envelope.ids import is_large, stable_id
 from aoshell.attest.envelope.reading import Envelope, Links, map_at
@@ -12,7 +11,6 @@ from aoshell.attest.evidence import Exchange
 from aoshell.attest.kinds import ENVELOPES, Kind
 from aoshell.attest.report import Report
 from aoshell.attest.signed import SignedPart
-from aoshell.attest.tpm.evidence import read_tpm_evidence
 from aoshell.attest.x509.certificates import ec_key
 from aoshell.errors import AoError
 from aoshell.protocol.encoding import b64url
@@ -93,6 +91,8 @@ def links(case: Case) -> str:
         case.snp = snp.read_snp_evidence(case.envelope.evidence)
         case.raw = case.snp.report
     else:
+        from aoshell.attest.tpm.evidence import read_tpm_evidence
+
         case.tpm = TpmCase(read_tpm_evidence(case.envelope.evidence))
     return f"{len(exchange.links)} fetched" if exchange.links else "none"
 
@@ -284,7 +284,9 @@ def activation(case: Case) -> str:
         raise InconclusiveError("ACTIVATION_UNAVAILABLE", sent.unanswered, hint)
     if sent.credential.get("subject-id") != b64url(made.recipient_id):
         raise EvidenceError("ACTIVATION_SHAPE", "the secret was sent to another key")
-    check_opener(made, secrets.check_snp_proof(sent.answer, sent.credential, sent.secret))
+    from aoshell.attest.envelope.activation import check_snp_proof
+
+    check_opener(made, check_snp_proof(sent.answer, sent.credential, sent.secret))
     if not exchange_of(case).asked_now:
         raise SkippedCheckError(
             "who kept this exchange knew the secret, so its answer proves nothing"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from aoshell.attest.envelope.reading import Envelope, kind_of
 from aoshell.attest.envelope.snp import SnpEvidence
@@ -22,18 +22,20 @@ from aoshell.attest.policy import Image, Policy
 from aoshell.attest.products import Product
 from aoshell.attest.report import VLEK, Report
 from aoshell.attest.signed import SignedPart
-from aoshell.attest.tpm.ek_certificate import EkCertificate
-from aoshell.attest.tpm.ek_path import EkPath, EkPool
-from aoshell.attest.tpm.eventlog import EventLog
-from aoshell.attest.tpm.evidence import TpmEvidence
-from aoshell.attest.tpm.roots import EkRoot
-from aoshell.attest.tpm.secureboot import SecureBoot
-from aoshell.attest.tpm.structures import PublicArea, Quote
 from aoshell.attest.urls import chain_hint, vek_hint
 from aoshell.attest.x509 import amd_profile, path
 from aoshell.attest.x509.certificates import Certificate, common_name
 from aoshell.attest.x509.path import Pool, read_enclosed_collateral
 from aoshell.protocol.structured import Value
+
+if TYPE_CHECKING:
+    from aoshell.attest.tpm.ek_certificate import EkCertificate
+    from aoshell.attest.tpm.ek_path import EkPath, EkPool
+    from aoshell.attest.tpm.eventlog import EventLog
+    from aoshell.attest.tpm.evidence import TpmEvidence
+    from aoshell.attest.tpm.roots import EkRoot
+    from aoshell.attest.tpm.secureboot import SecureBoot
+    from aoshell.attest.tpm.structures import PublicArea, Quote
 
 IF_KNOWN = "if you know what this is: .trust NAME"  # hint for software that has no name yet
 
@@ -145,6 +147,8 @@ class Case:
     @cached_property
     def ek_pool(self) -> EkPool:
         """Certificates and CRLs for the endorsement key."""
+        from aoshell.attest.tpm.ek_path import EkPool
+
         given = (self.collateral.ek_chain,) if self.collateral.ek_chain else ()
         return EkPool.read(self.tpm.evidence.ek_chain.encode("utf-8", "replace"), given)
 

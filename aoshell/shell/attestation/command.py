@@ -67,7 +67,9 @@ def main(
             return 0
         target = _target(given.target)
         judge = partial(judging.judge_evidence, test_roots=test_roots, test_ek_roots=test_ek_roots)
-        trial = interrupts.run(_tried(target, given, ask, judge))
+        asks = judging.is_url(target) or not given.offline
+        run = interrupts.run if asks else interrupts.run_at_once
+        trial = run(_tried(target, given, ask, judge))
         if isinstance(trial, AoError):
             nothing = _nothing(trial, given)
             say((nothing if given.json else fit(nothing)) + "\n")
@@ -158,12 +160,12 @@ def _wishes(given: argparse.Namespace) -> Wishes:
 
 def _explained(name: str) -> str:
     from aoshell.attest.explaining import explain
-    from aoshell.attest.verify import CHECKS
+    from aoshell.attest.verify import all_checks
 
     try:
         return explain(name)
     except KeyError:
-        known = ", ".join(dict.fromkeys(one.name for one in CHECKS))
+        known = ", ".join(dict.fromkeys(one.name for one in all_checks()))
         what = f"there is no verdict, check or error {brief(name)}"
         raise UsageError(what, hint=f"there are the checks {known}") from None
 
