@@ -7,11 +7,12 @@ import gc
 import os
 import shutil
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+from machine_code import compile_once, folder_of_run
 from rsa_keys import RsaKeys
 
 from aoshell.protocol.wallet import Wallet
@@ -23,6 +24,8 @@ hypothesis.settings.load_profile("steady")
 REPO = Path(__file__).resolve().parents[1]
 # The superuser without the right to read and write where the mode forbids it.
 POWERLESS = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"]
+# Objects between two looks for garbage. Python's own 700 cost a tenth of the time of many tests.
+GARBAGE = (20_000, 20, 20)
 GUARD: pytest.StashKey[SharedGuard] = pytest.StashKey()
 
 
@@ -65,6 +68,13 @@ def powerless() -> list[str]:
     if not shutil.which(POWERLESS[0]):
         pytest.skip("the superuser may read and write everything, and there is no setpriv")
     return POWERLESS
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        compile_once(folder_of_run(tmp_path_factory), patched)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -150,6 +160,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Have the collector of garbage pass over all that was imported and collected."""
     gc.enable()
+    gc.set_threshold(*GARBAGE)
     gc.collect()
     gc.freeze()
 

@@ -28,12 +28,13 @@ class RsaKeys:
     def wallet(self, number: int) -> Wallet:
         return self._wallet(number, GENERATED_BITS)
 
-    def quick_wallet(self) -> Wallet:
+    def quick_wallet(self, number: int = 0) -> Wallet:
         """One with the fewest bits that are taken: it signs five times as fast.
 
-        For nodes that sign each answer; no key for data items, which have room for 4096 bits only.
+        For what is signed over HTTP; no key for data items, which have room for 4096 bits only.
+        Number 0 is a node's, which signs each answer, and 1 a user's.
         """
-        return self._wallet(0, SMALLEST_BITS)
+        return self._wallet(number, SMALLEST_BITS)
 
     def key(self, number: int) -> rsa.RSAPrivateKey:
         return self.wallet(number)._key
@@ -64,3 +65,9 @@ def _of(p: int, q: int) -> Wallet:
     d = pow(e, -1, math.lcm(p - 1, q - 1))
     dp, dq, qi = rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q)
     return Wallet({"n": n, "e": e, "d": d, "p": p, "q": q, "dp": dp, "dq": dq, "qi": qi})
+
+
+@pytest.fixture(scope="session")
+def wallet(rsa_keys: RsaKeys) -> Wallet:
+    """The user's, for tests whose user signs over HTTP only: they import this fixture."""
+    return rsa_keys.quick_wallet(1)

@@ -10,6 +10,8 @@ from Crypto.Hash import keccak
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from aoshell.protocol.keys import KINDS
+
 N = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # of secp256k1's
 
 
@@ -23,6 +25,10 @@ class Ed25519:
     @property
     def owner(self) -> bytes:
         return self.key.public_key().public_bytes_raw()
+
+    @property
+    def address(self) -> str:
+        return KINDS[self.type].address(self.owner)
 
     def sign(self, message: bytes) -> bytes:
         return self.key.sign(message)

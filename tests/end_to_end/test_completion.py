@@ -130,7 +130,10 @@ def test_fish_tells(line: str, expected: set[str], folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("line", "expected"), ASKED)
-def test_zsh_at_a_terminal(line: str, expected: set[str], folder: Path) -> None:
+def test_zsh_at_a_terminal(
+    line: str, expected: set[str], folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    functions = tmp_path_factory.getbasetemp() / "zcompdump"  # what zsh has: found by the first
     child = pexpect.spawn(
         needed("zsh"),
         ["-f", "-i"],
@@ -141,7 +144,8 @@ def test_zsh_at_a_terminal(line: str, expected: set[str], folder: Path) -> None:
         dimensions=(24, 500),
     )
     try:
-        child.sendline("autoload -U compinit; compinit -u -D; . ./completion.zsh; PS1='READY> '")
+        child.sendline(f"autoload -U compinit; compinit -u -d {shlex.quote(str(functions))}")
+        child.sendline(". ./completion.zsh; PS1='READY> '")
         # Ctrl-X a: puts all that fits into the line.
         child.sendline("zle -C all complete-word _generic; bindkey '^Xa' all")
         child.sendline("zstyle ':completion:all:*' completer _all_matches _complete")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from local_home import KINDS, Local, opened
+from signers import Ed25519
 
 from aoshell.nodes.values import Limits
-from aoshell.protocol.wallet import Wallet
 
 Open = Callable[..., AbstractAsyncContextManager[Local]]
 
@@ -19,14 +19,20 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "node"
 
 
+@pytest.fixture(scope="session")
+def signer() -> Ed25519:
+    """Who uses the local node. An RSA-4096 wallet takes a hundred times as long to sign."""
+    return Ed25519()
+
+
 @pytest.fixture
-def opening(folder: Path, wallet: Wallet) -> Open:
+def opening(folder: Path, signer: Ed25519) -> Open:
     """Opens the test's node; the same one each time."""
 
     def open_node(
         limits: Limits | None = None, **changed: float
     ) -> AbstractAsyncContextManager[Local]:
-        return opened(folder, wallet, limits or Limits(**changed))  # type: ignore[arg-type]
+        return opened(folder, signer, limits or Limits(**changed))  # type: ignore[arg-type]
 
     return open_node
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from eventually import until
 from local_home import Local, plain
+from signers import Ed25519
 from zygotes import SHARED
 
 from aoshell.nodes.joined.carrying import Home
 from aoshell.nodes.joined.node import HomeNode
 from aoshell.nodes.values import Event, Limits
-from aoshell.protocol.wallet import Wallet
 from aoshell.sandbox.supervisor import Supervisor
 
 ENDLESS = "while true do end"
@@ -24,7 +24,7 @@ ENDLESS = "while true do end"
 @contextlib.asynccontextmanager
 async def shell(
     folder: Path,
-    wallet: Wallet,
+    signer: Ed25519,
     client: str = "a:1",
     limits: Limits | None = None,
     supervisor: Supervisor = SHARED,
@@ -33,7 +33,7 @@ async def shell(
     """A shell on a home: the first one carries its node."""
     node = await HomeNode.open(Home(folder, supervisor), limits, client=client, **how)
     try:
-        yield Local(node, wallet, (await node.info()).address)  # type: ignore[arg-type]
+        yield Local(node, signer, (await node.info()).address)  # type: ignore[arg-type]
     finally:
         await node.close()
 
@@ -41,14 +41,14 @@ async def shell(
 @contextlib.asynccontextmanager
 async def two(
     folder: Path,
-    wallet: Wallet,
+    signer: Ed25519,
     limits: Limits | None = None,
     supervisor: Supervisor = SHARED,
 ) -> AsyncIterator[tuple[Local, Local]]:
     """The shell that carries, and one that joined it."""
     async with (
-        shell(folder, wallet, "a:1", limits, supervisor) as carrier,
-        shell(folder, wallet, "b:2", limits) as joined,
+        shell(folder, signer, "a:1", limits, supervisor) as carrier,
+        shell(folder, signer, "b:2", limits) as joined,
     ):
         assert carrier.node._reach.node is not None  # type: ignore[attr-defined]
         assert joined.node._reach.node is None  # type: ignore[attr-defined]

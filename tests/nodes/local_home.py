@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from signers import Ed25519
 from zygotes import SHARED
 
 from aoshell.errors import AoError
@@ -60,7 +62,7 @@ class Local:
     """An open node and the wallet of the one who sits at it."""
 
     node: LocalNode
-    wallet: Wallet
+    wallet: Wallet | Ed25519
     address: str
 
     @property
@@ -74,13 +76,17 @@ class Local:
         """A signed message."""
         body = data.encode() if isinstance(data, str) else data
         named = tags(Data_Protocol="ao", Type="Message", **values)
-        return DataItem.sign(self.wallet, target=target, tags=named, data=body)
+        return self._signed(target, named, body)
 
     def definition(self, module: str = "aos", data: bytes = b"", **values: str) -> DataItem:
         """A signed definition of a process that trusts this node."""
         values.setdefault("Authority", self.address)
         named = tags(Data_Protocol="ao", Type="Process", Module=module, **values)
-        return DataItem.sign(self.wallet, tags=named, data=data)
+        return self._signed("", named, data)
+
+    def _signed(self, target: str, tags: tuple[Tag, ...], data: bytes) -> DataItem:
+        # Signatures by Ed25519 of one text are one signature, and the item would have one slot.
+        return DataItem.sign(self.wallet, target, tags, data, os.urandom(32))
 
     async def spawn(self, source: str = "", *, name: str = "", **values: str) -> str:
         """A process of the user's that runs `source` when it boots; its id."""
@@ -142,7 +148,7 @@ async def lived(local: Local, messages: int = 20) -> str:
 @contextlib.asynccontextmanager
 async def opened(
     folder: Path,
-    wallet: Wallet,
+    wallet: Wallet | Ed25519,
     limits: Limits | None = None,
     supervisor: Supervisor = SHARED,
 ) -> AsyncIterator[Local]:

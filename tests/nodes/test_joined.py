@@ -11,17 +11,17 @@ import pytest
 from eventually import in_loop, turns, until
 from joined_shells import ENDLESS, Heard, shell, two
 from local_home import COUNTER, plain
+from signers import Ed25519
 
 from aoshell.errors import AoError, UnsupportedError, UsageError
 from aoshell.nodes.joined import reach, server
 from aoshell.nodes.values import Limits, NameTakenError, NotFoundError
 from aoshell.protocol.message import Message
-from aoshell.protocol.wallet import Wallet
 
 
 @in_loop
-async def test_a_joined_shell_does_what_a_carrier_does(folder: Path, wallet: Wallet) -> None:
-    async with two(folder, wallet) as (carrier, joined):
+async def test_a_joined_shell_does_what_a_carrier_does(folder: Path, signer: Ed25519) -> None:
+    async with two(folder, signer) as (carrier, joined):
         pid = await joined.spawn(COUNTER, name="counter")
         assert plain((await joined.eval(pid, "X = 1 return X + 1")).output) == "2"
         assert await carrier.value(pid, "X") == "1"
@@ -78,8 +78,8 @@ async def test_a_joined_shell_does_what_a_carrier_does(folder: Path, wallet: Wal
 
 
 @in_loop
-async def test_of_two_that_want_a_name_one_gets_it(folder: Path, wallet: Wallet) -> None:
-    async with two(folder, wallet) as (carrier, joined):
+async def test_of_two_that_want_a_name_one_gets_it(folder: Path, signer: Ed25519) -> None:
+    async with two(folder, signer) as (carrier, joined):
         item = carrier.definition()
         receipt = await carrier.node.spawn(item, "mine", unique=True)
         for other in (joined, carrier):
@@ -90,8 +90,8 @@ async def test_of_two_that_want_a_name_one_gets_it(folder: Path, wallet: Wallet)
 
 
 @in_loop
-async def test_errors_are_the_same_from_afar(folder: Path, wallet: Wallet) -> None:
-    async with two(folder, wallet) as (carrier, joined):
+async def test_errors_are_the_same_from_afar(folder: Path, signer: Ed25519) -> None:
+    async with two(folder, signer) as (carrier, joined):
         pid = await carrier.spawn()
 
         async def fails(kind: type[AoError], call: str, *args: Any, bench: bool = False) -> None:
@@ -112,9 +112,9 @@ async def test_errors_are_the_same_from_afar(folder: Path, wallet: Wallet) -> No
 
 @in_loop
 async def test_a_message_that_somebody_else_changed_is_refused(
-    folder: Path, wallet: Wallet
+    folder: Path, signer: Ed25519
 ) -> None:
-    async with two(folder, wallet) as (_, joined):
+    async with two(folder, signer) as (_, joined):
         pid = await joined.spawn()
         item = joined.item(pid, "1", Action="Eval")
         object.__setattr__(item, "data", b"2")
@@ -125,8 +125,8 @@ async def test_a_message_that_somebody_else_changed_is_refused(
 
 
 @in_loop
-async def test_a_wait_that_is_given_up_is_given_up_there(folder: Path, wallet: Wallet) -> None:
-    async with two(folder, wallet, Limits(seconds=10_000)) as (carrier, joined):
+async def test_a_wait_that_is_given_up_is_given_up_there(folder: Path, signer: Ed25519) -> None:
+    async with two(folder, signer, Limits(seconds=10_000)) as (carrier, joined):
         pid = await joined.spawn()
         receipt = await joined.post(pid, ENDLESS, Action="Eval")
         waiting = asyncio.create_task(joined.node.result(pid, receipt.place))
@@ -142,10 +142,10 @@ async def test_a_wait_that_is_given_up_is_given_up_there(folder: Path, wallet: W
 
 @in_loop
 async def test_a_message_on_its_way_is_sent_whole_or_not_at_all(
-    folder: Path, wallet: Wallet
+    folder: Path, signer: Ed25519
 ) -> None:
     """Who gives it up has the receipt, so that Ctrl-C stops this line and not the one before."""
-    async with two(folder, wallet) as (_, joined):
+    async with two(folder, signer) as (_, joined):
         pid = await joined.spawn()
         came: list[Any] = []
 
@@ -170,10 +170,10 @@ async def test_a_message_on_its_way_is_sent_whole_or_not_at_all(
 
 @in_loop
 async def test_a_message_given_up_before_it_is_taken_is_not_computed(
-    folder: Path, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+    folder: Path, signer: Ed25519, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reach, "FINISHING", 0.0)
-    async with two(folder, wallet, Limits(seconds=10_000)) as (_, joined):
+    async with two(folder, signer, Limits(seconds=10_000)) as (_, joined):
         pid = await joined.spawn()
         receipts: list[Any] = []
 
@@ -193,9 +193,9 @@ async def test_a_message_given_up_before_it_is_taken_is_not_computed(
 
 @in_loop
 async def test_each_shell_hears_of_its_own_and_of_what_it_watches(
-    folder: Path, wallet: Wallet
+    folder: Path, signer: Ed25519
 ) -> None:
-    async with two(folder, wallet) as (carrier, joined):
+    async with two(folder, signer) as (carrier, joined):
         pid, other = await carrier.spawn(), await carrier.spawn()
         heard = Heard(joined)
         await joined.eval(pid, "return 'mine'")
@@ -207,8 +207,8 @@ async def test_each_shell_hears_of_its_own_and_of_what_it_watches(
 
 
 @in_loop
-async def test_a_result_is_told_before_its_answer(folder: Path, wallet: Wallet) -> None:
-    async with two(folder, wallet) as (_, joined):
+async def test_a_result_is_told_before_its_answer(folder: Path, signer: Ed25519) -> None:
+    async with two(folder, signer) as (_, joined):
         pid = await joined.spawn()
         heard = Heard(joined)
         for number in range(5):
@@ -219,10 +219,10 @@ async def test_a_result_is_told_before_its_answer(folder: Path, wallet: Wallet) 
 
 @in_loop
 async def test_a_slow_reader_misses_events_and_then_looks_them_up(
-    folder: Path, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+    folder: Path, signer: Ed25519, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "UNREAD", 200_000)
-    async with two(folder, wallet) as (carrier, joined):
+    async with two(folder, signer) as (carrier, joined):
         pid = await carrier.spawn()
         heard = Heard(joined)
         await joined.node.watch(pid)
@@ -242,11 +242,11 @@ async def test_a_slow_reader_misses_events_and_then_looks_them_up(
 
 
 @in_loop
-async def test_limits_are_the_nodes_and_others_are_said(folder: Path, wallet: Wallet) -> None:
+async def test_limits_are_the_nodes_and_others_are_said(folder: Path, signer: Ed25519) -> None:
     async with (
-        shell(folder, wallet, limits=Limits(seconds=3)) as carrier,
-        shell(folder, wallet, "b:2", Limits(seconds=7, memory=64 << 20)) as joined,
-        shell(folder, wallet, "c:3") as third,
+        shell(folder, signer, limits=Limits(seconds=3)) as carrier,
+        shell(folder, signer, "b:2", Limits(seconds=7, memory=64 << 20)) as joined,
+        shell(folder, signer, "c:3") as third,
     ):
         heard, silent = Heard(joined), Heard(third)
         await until(heard.notices)
@@ -263,8 +263,8 @@ async def test_limits_are_the_nodes_and_others_are_said(folder: Path, wallet: Wa
 
 
 @in_loop
-async def test_a_large_export_comes_whole(folder: Path, wallet: Wallet) -> None:
-    async with two(folder, wallet) as (carrier, joined):
+async def test_a_large_export_comes_whole(folder: Path, signer: Ed25519) -> None:
+    async with two(folder, signer) as (carrier, joined):
         pid = await joined.spawn()
         body = os.urandom(600_000).hex()
         await joined.post(pid, body, Action="Keep")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from eventually import in_loop, until
 from joined_shells import ENDLESS, shell, two
+from signers import Ed25519
 
 from aoshell import __version__
 from aoshell.errors import AoError
@@ -23,38 +24,37 @@ from aoshell.nodes.joined.node import HomeNode
 from aoshell.nodes.joined.verbs import CLOCK
 from aoshell.nodes.local.log.lock import lock_folder
 from aoshell.nodes.values import Limits
-from aoshell.protocol.wallet import Wallet
 from aoshell.sandbox.supervisor import Supervisor
 
 
 @in_loop
 async def test_the_socket_is_private_and_goes_with_its_carrier(
-    folder: Path, wallet: Wallet
+    folder: Path, signer: Ed25519
 ) -> None:
-    async with shell(folder, wallet):
+    async with shell(folder, signer):
         path = folder / "node.sock"
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert stat.S_ISSOCK(path.stat().st_mode)
     assert not path.exists()
     path.write_bytes(b"left behind")  # by one that was killed
-    async with two(folder, wallet) as (_, joined):
+    async with two(folder, signer) as (_, joined):
         assert await joined.node.processes() == []
 
 
 @in_loop
 async def test_a_socket_whose_file_was_removed_is_bound_anew(
-    folder: Path, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+    folder: Path, signer: Ed25519, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(door, "LOOK", 0.01)
     for threaded in (False, True):
         async with (
-            shell(folder, wallet, threaded=threaded) as carrier,
-            shell(folder, wallet, "b:2") as before,
+            shell(folder, signer, threaded=threaded) as carrier,
+            shell(folder, signer, "b:2") as before,
         ):
             pid = await before.spawn()
             for _ in range(2):
                 (folder / "node.sock").unlink()
-                async with shell(folder, wallet, "c:3") as after:
+                async with shell(folder, signer, "c:3") as after:
                     assert await after.value(pid, "1") == "1"
                 assert stat.S_IMODE((folder / "node.sock").stat().st_mode) == 0o600
             assert await before.value(pid, "1") == "1"  # it stays joined
@@ -64,11 +64,11 @@ async def test_a_socket_whose_file_was_removed_is_bound_anew(
 
 @in_loop
 async def test_a_socket_that_stays_away_is_named(
-    folder: Path, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+    folder: Path, signer: Ed25519, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(door, "LOOK", 1e6)
     monkeypatch.setattr(reach, "PATIENCE", 0.2)
-    async with shell(folder, wallet):
+    async with shell(folder, signer):
         (folder / "node.sock").unlink()
         with pytest.raises(AoError, match=r"node\.sock is not there"):
             await HomeNode.open(Home(folder), client="b:2")
@@ -76,7 +76,7 @@ async def test_a_socket_that_stays_away_is_named(
 
 @in_loop
 async def test_long_paths_go_to_the_runtime_folder(
-    folder: Path, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+    folder: Path, signer: Ed25519, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runtime = Path(f"/tmp/ao-{os.getpid()}")
     runtime.mkdir(mode=0o700)
@@ -85,7 +85,7 @@ async def test_long_paths_go_to_the_runtime_folder(
             monkeypatch.setenv("XDG_RUNTIME_DIR", name)
             monkeypatch.setattr("tempfile.tempdir", str(runtime))
             deep = folder / ("d" * 90) / str(len(name))
-            async with two(deep, wallet) as (carrier, joined):
+            async with two(deep, signer) as (carrier, joined):
                 pid = await joined.spawn()
                 assert await carrier.value(pid, "return 1") == "1"
                 found = carrier.node._reach._carrier._door._path  # type: ignore[attr-defined]
@@ -102,14 +102,14 @@ async def test_long_paths_go_to_the_runtime_folder(
 
 @in_loop
 async def test_without_a_socket_a_node_works_alone(
-    folder: Path, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+    folder: Path, signer: Ed25519, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: Path) -> Path:
         raise PermissionError("no sockets here")
 
     monkeypatch.setattr(door, "socket_path", refuse)
     monkeypatch.setattr(reach, "WITHOUT_SOCKET", 0.2)
-    async with shell(folder, wallet) as alone:
+    async with shell(folder, signer) as alone:
         assert await alone.value(await alone.spawn(), "return 1") == "1"
         with pytest.raises(AoError, match="cannot be joined") as silent:
             await HomeNode.open(Home(folder))
@@ -136,9 +136,9 @@ async def test_who_is_waited_for_is_said_once(
 
 @in_loop
 async def test_another_user_is_not_let_in(
-    folder: Path, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+    folder: Path, signer: Ed25519, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with shell(folder, wallet):
+    async with shell(folder, signer):
         monkeypatch.setattr(door, "peer_of", lambda _: (1, os.geteuid() + 1))
         reader, writer = await asyncio.open_unix_connection(str(folder / "node.sock"))
         assert await reader.read() == b""
@@ -151,9 +151,9 @@ async def test_another_user_is_not_let_in(
 
 @in_loop
 async def test_another_version_is_refused_with_both(
-    folder: Path, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+    folder: Path, signer: Ed25519, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with shell(folder, wallet):
+    async with shell(folder, signer):
         for hello in (Hello(FORMAT + 1, __version__, 9), Hello(FORMAT, "99.0", 9)):
             reader, writer = await asyncio.open_unix_connection(str(folder / "node.sock"))
             writer.write(hello.line())
@@ -170,8 +170,8 @@ async def test_another_version_is_refused_with_both(
 
 
 @in_loop
-async def test_another_build_of_the_same_version_is_refused(folder: Path, wallet: Wallet) -> None:
-    async with shell(folder, wallet):
+async def test_another_build_of_the_same_version_is_refused(folder: Path, signer: Ed25519) -> None:
+    async with shell(folder, signer):
         reader, writer = await asyncio.open_unix_connection(str(folder / "node.sock"))
         writer.write(HELLO + JOIN.replace(server.build_of_this().encode(), b"0" * 64))
         assert b"another build of this version" in await reader.read()
@@ -219,9 +219,9 @@ def call(number: int, text: bytes, *blobs: bytes) -> bytes:
 )
 @in_loop
 async def test_hostile_bytes_end_their_own_connection_only(
-    folder: Path, wallet: Wallet, said: bytes
+    folder: Path, signer: Ed25519, said: bytes
 ) -> None:
-    async with two(folder, wallet) as (carrier, joined):
+    async with two(folder, signer) as (carrier, joined):
         pid = await joined.spawn()
         for size in (len(said), 7):
             reader, writer = await asyncio.open_unix_connection(str(folder / "node.sock"))
@@ -236,9 +236,9 @@ async def test_hostile_bytes_end_their_own_connection_only(
 
 @in_loop
 async def test_one_that_says_nothing_or_goes_away_harms_nobody(
-    folder: Path, wallet: Wallet
+    folder: Path, signer: Ed25519
 ) -> None:
-    async with two(folder, wallet, Limits(seconds=10_000)) as (carrier, joined):
+    async with two(folder, signer, Limits(seconds=10_000)) as (carrier, joined):
         pid = await joined.spawn()
         silent = [await asyncio.open_unix_connection(str(folder / "node.sock")) for _ in range(20)]
         receipt = await joined.post(pid, ENDLESS, Action="Eval")
@@ -257,11 +257,11 @@ async def test_one_that_says_nothing_or_goes_away_harms_nobody(
 
 @in_loop
 async def test_there_is_a_bound_on_shells_and_on_calls(
-    folder: Path, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+    folder: Path, signer: Ed25519, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "SHELLS", 2)
     monkeypatch.setattr(server, "CALLS", 3)
-    async with two(folder, wallet, Limits(seconds=10_000)) as (_, joined):
+    async with two(folder, signer, Limits(seconds=10_000)) as (_, joined):
         second = await asyncio.open_unix_connection(str(folder / "node.sock"))
         assert await second[0].readline()
         with pytest.raises(AoError, match="2 shells share"):
@@ -290,9 +290,9 @@ class _Gone:
 
 @in_loop
 async def test_nothing_is_written_to_a_connection_that_is_lost(
-    folder: Path, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+    folder: Path, signer: Ed25519, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with two(folder, wallet) as (carrier, joined):
+    async with two(folder, signer) as (carrier, joined):
         (guest,) = carrier.node._reach._carrier._host._guests  # type: ignore[attr-defined]
         wire = joined.node._reach._wire  # type: ignore[attr-defined]
         with monkeypatch.context() as lost:
@@ -312,9 +312,9 @@ def open_files(pid: int) -> list[str]:
 
 
 @in_loop
-async def test_workers_hold_neither_lock_nor_socket(folder: Path, wallet: Wallet) -> None:
+async def test_workers_hold_neither_lock_nor_socket(folder: Path, signer: Ed25519) -> None:
     # With a zygote of its own, which starts while the lock is open.
-    async with two(folder, wallet, supervisor=Supervisor()) as (carrier, joined):
+    async with two(folder, signer, supervisor=Supervisor()) as (carrier, joined):
         pid = await joined.spawn()
         await joined.value(pid, "return 1")
         engine = carrier.node._reach.node._engine  # type: ignore[attr-defined]
@@ -331,8 +331,8 @@ async def test_workers_hold_neither_lock_nor_socket(folder: Path, wallet: Wallet
 
 
 @in_loop
-async def test_a_fork_of_the_program_does_not_hold_the_home(folder: Path, wallet: Wallet) -> None:
-    async with shell(folder, wallet):
+async def test_a_fork_of_the_program_does_not_hold_the_home(folder: Path, signer: Ed25519) -> None:
+    async with shell(folder, signer):
         begin, end = socket.socketpair()
         if not (child := os.fork()):
             held = [name for name in open_files(os.getpid()) if "node.lock" in name]
@@ -345,8 +345,8 @@ async def test_a_fork_of_the_program_does_not_hold_the_home(folder: Path, wallet
 
 
 @in_loop
-async def test_a_home_that_cannot_be_opened_says_why(folder: Path, wallet: Wallet) -> None:
-    del wallet
+async def test_a_home_that_cannot_be_opened_says_why(folder: Path, signer: Ed25519) -> None:
+    del signer
     folder.mkdir()
     (folder / "node.db").write_bytes(b"no database" * 1000)
     for threaded in (False, True):

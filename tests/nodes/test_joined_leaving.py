@@ -11,6 +11,7 @@ import pytest
 from eventually import in_loop, turns, until
 from joined_shells import ENDLESS, Heard, shell, two
 from local_home import plain
+from signers import Ed25519
 from zygotes import SHARED
 
 from aoshell.errors import AoError
@@ -19,16 +20,17 @@ from aoshell.nodes.joined.carrying import Home
 from aoshell.nodes.joined.frames import Code
 from aoshell.nodes.joined.node import HomeNode
 from aoshell.nodes.values import Limits
-from aoshell.protocol.wallet import Wallet
 
 
 @in_loop
-async def test_when_the_carrier_closes_another_one_carries_on(folder: Path, wallet: Wallet) -> None:
+async def test_when_the_carrier_closes_another_one_carries_on(
+    folder: Path, signer: Ed25519
+) -> None:
     limits = Limits(seconds=10_000)
     async with contextlib.AsyncExitStack() as stack:
         carrier = await HomeNode.open(Home(folder, SHARED), limits, client="a:1")
-        joined = await stack.enter_async_context(shell(folder, wallet, "b:2"))
-        third = await stack.enter_async_context(shell(folder, wallet, "c:3"))
+        joined = await stack.enter_async_context(shell(folder, signer, "b:2"))
+        third = await stack.enter_async_context(shell(folder, signer, "c:3"))
         pid = await joined.spawn()
         heard = Heard(joined)
         await joined.node.watch(pid)
@@ -51,9 +53,9 @@ async def test_when_the_carrier_closes_another_one_carries_on(folder: Path, wall
 
 @in_loop
 async def test_a_message_whose_receipt_was_lost_is_one_slot(
-    folder: Path, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+    folder: Path, signer: Ed25519, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with two(folder, wallet) as (carrier, joined):
+    async with two(folder, signer) as (carrier, joined):
         pid = await joined.spawn()
         give = server.Guest._give_value
         lost = []
@@ -78,9 +80,9 @@ async def test_a_message_whose_receipt_was_lost_is_one_slot(
 
 @in_loop
 async def test_what_changes_something_is_not_done_twice(
-    folder: Path, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+    folder: Path, signer: Ed25519, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with two(folder, wallet) as (carrier, joined):
+    async with two(folder, signer) as (carrier, joined):
         give = server.Guest._give_value
 
         async def losing(guest: Any, number: int, verb: Any, value: Any) -> None:
@@ -98,9 +100,9 @@ async def test_what_changes_something_is_not_done_twice(
 
 @in_loop
 async def test_a_verb_that_ends_every_carrier_is_not_asked_for_ever(
-    folder: Path, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+    folder: Path, signer: Ed25519, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with two(folder, wallet) as (_, joined):
+    async with two(folder, signer) as (_, joined):
         asked = []
 
         async def ending(guest: Any, *_: Any) -> None:
@@ -114,8 +116,8 @@ async def test_a_verb_that_ends_every_carrier_is_not_asked_for_ever(
 
 
 @in_loop
-async def test_what_happened_in_between_is_told_once(folder: Path, wallet: Wallet) -> None:
-    async with two(folder, wallet) as (carrier, joined):
+async def test_what_happened_in_between_is_told_once(folder: Path, signer: Ed25519) -> None:
+    async with two(folder, signer) as (carrier, joined):
         pid, other = await joined.spawn(), await joined.spawn()
         heard = Heard(joined)
         await joined.node.watch(pid)
@@ -141,9 +143,9 @@ async def test_what_happened_in_between_is_told_once(folder: Path, wallet: Walle
 
 @in_loop
 async def test_nothing_is_written_to_one_that_is_gone(
-    folder: Path, wallet: Wallet, caplog: pytest.LogCaptureFixture
+    folder: Path, signer: Ed25519, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with two(folder, wallet) as (carrier, joined):
+    async with two(folder, signer) as (carrier, joined):
         host = carrier.node._reach._carrier._host  # type: ignore[attr-defined]
         (guest,) = host._guests
         wire = joined.node._reach._wire  # type: ignore[attr-defined]

@@ -13,6 +13,7 @@ import pytest
 from eventually import in_loop, turns, until
 from joined_shells import ENDLESS, Heard, shell, two
 from local_home import Local
+from signers import Ed25519
 from zygotes import SHARED
 
 from aoshell.errors import AoError
@@ -20,17 +21,16 @@ from aoshell.nodes.joined.carrying import Home
 from aoshell.nodes.joined.node import HomeNode
 from aoshell.nodes.local import others
 from aoshell.nodes.values import Limits
-from aoshell.protocol.wallet import Wallet
 
 
 @in_loop
-async def test_twenty_shells_open_at_once(folder: Path, wallet: Wallet) -> None:
+async def test_twenty_shells_open_at_once(folder: Path, signer: Ed25519) -> None:
     nodes = await asyncio.gather(
         *(HomeNode.open(Home(folder, SHARED), client=f"s:{number}") for number in range(20))
     )
     try:
         assert sum(node._reach.node is not None for node in nodes) == 1
-        locals_ = [Local(node, wallet, node._reach.address) for node in nodes]  # type: ignore[arg-type]
+        locals_ = [Local(node, signer, node._reach.address) for node in nodes]  # type: ignore[arg-type]
         pid = await locals_[3].spawn("N = 0")
         await asyncio.gather(*(local.eval(pid, "N = N + 1") for local in locals_))
         assert await locals_[7].value(pid, "N") == "20"
@@ -41,9 +41,9 @@ async def test_twenty_shells_open_at_once(folder: Path, wallet: Wallet) -> None:
 
 @in_loop
 async def test_what_changes_a_log_waits_for_lines_of_others(
-    folder: Path, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+    folder: Path, signer: Ed25519, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with two(folder, wallet, Limits(seconds=10_000)) as (carrier, joined):
+    async with two(folder, signer, Limits(seconds=10_000)) as (carrier, joined):
         pid, other = await joined.spawn(name="bank"), await joined.spawn()
         await joined.eval(pid, "N = 1")
         exported = await joined.node.export(other)
@@ -70,8 +70,10 @@ async def test_what_changes_a_log_waits_for_lines_of_others(
 
 
 @in_loop
-async def test_others_are_told_what_was_taken_back_or_deleted(folder: Path, wallet: Wallet) -> None:
-    async with two(folder, wallet) as shells:
+async def test_others_are_told_what_was_taken_back_or_deleted(
+    folder: Path, signer: Ed25519
+) -> None:
+    async with two(folder, signer) as shells:
         for doer, other in (shells, reversed(shells)):
             pid = await doer.spawn(name="bank")
             await other.eval(pid, "1")
@@ -90,8 +92,8 @@ async def test_others_are_told_what_was_taken_back_or_deleted(folder: Path, wall
 
 
 @in_loop
-async def test_a_deed_that_nobody_hears_is_not_kept(folder: Path, wallet: Wallet) -> None:
-    async with shell(folder, wallet) as alone:
+async def test_a_deed_that_nobody_hears_is_not_kept(folder: Path, signer: Ed25519) -> None:
+    async with shell(folder, signer) as alone:
         await alone.node.delete(await alone.spawn())
         heard = Heard(alone)
         await turns()
@@ -99,8 +101,8 @@ async def test_a_deed_that_nobody_hears_is_not_kept(folder: Path, wallet: Wallet
 
 
 @in_loop
-async def test_the_log_knows_who_sent_a_message(folder: Path, wallet: Wallet) -> None:
-    async with two(folder, wallet) as (carrier, joined):
+async def test_the_log_knows_who_sent_a_message(folder: Path, signer: Ed25519) -> None:
+    async with two(folder, signer) as (carrier, joined):
         pid = await joined.spawn()
         await carrier.eval(pid, "1")
         await joined.eval(pid, f'Send({{Target = "{pid}", Action = "x"}})')
@@ -110,30 +112,30 @@ async def test_the_log_knows_who_sent_a_message(folder: Path, wallet: Wallet) ->
             "",  # sent by the process
         ]
         assert not [tag for one in messages for tag in one.tags if "b:2" in tag.value]
-    async with shell(folder, wallet, "c:3") as again:
+    async with shell(folder, signer, "c:3") as again:
         assert [one.assignment.client for one in await again.messages(pid) if one.assignment][
             :3
         ] == ["b:2", "a:1", "b:2"]
 
 
 @in_loop
-async def test_what_a_line_returned_crosses_the_socket(folder: Path, wallet: Wallet) -> None:
-    async with two(folder, wallet) as (carrier, joined):
+async def test_what_a_line_returned_crosses_the_socket(folder: Path, signer: Ed25519) -> None:
+    async with two(folder, signer) as (carrier, joined):
         pid = await joined.spawn()
         assert (await joined.eval(pid, "nil")).returned == "nil"
         assert (await carrier.eval(pid, "x = 1")).returned == ""
 
 
 @in_loop
-async def test_a_program_answers_while_its_own_code_blocks(folder: Path, wallet: Wallet) -> None:
+async def test_a_program_answers_while_its_own_code_blocks(folder: Path, signer: Ed25519) -> None:
     """The second shell is a process of its own loop, in a thread: the first loop stands still."""
-    async with shell(folder, wallet, "python:1", threaded=True) as program:
+    async with shell(folder, signer, "python:1", threaded=True) as program:
         pid = await program.spawn("N = 7")
         assert program.node._reach.node is None  # type: ignore[attr-defined]
         answers: list[str] = []
 
         async def other() -> None:
-            async with shell(folder, wallet, "b:2") as joined:
+            async with shell(folder, signer, "b:2") as joined:
                 answers.append(await joined.value(pid, "return N"))
 
         thread = threading.Thread(target=lambda: asyncio.run(other()))
@@ -146,9 +148,9 @@ async def test_a_program_answers_while_its_own_code_blocks(folder: Path, wallet:
 
 
 @in_loop
-async def test_a_carrier_that_does_not_answer_is_shown(folder: Path, wallet: Wallet) -> None:
+async def test_a_carrier_that_does_not_answer_is_shown(folder: Path, signer: Ed25519) -> None:
     """As one whose terminal is held (Ctrl-S): it is not stopped, and nobody knows why."""
-    async with shell(folder, wallet, "python:1", threaded=True) as program:
+    async with shell(folder, signer, "python:1", threaded=True) as program:
         pid = await program.spawn()
         loop = program.node._reach._carrier._loop  # type: ignore[attr-defined]
         go_on = threading.Event()

@@ -33,16 +33,16 @@ ENDED = (-signal.SIGKILL, -signal.SIGALRM)
 class Course:
     """The script, a home to start from, and what comes of it undisturbed."""
 
-    def __init__(self, folder: Path, wallet) -> None:
+    def __init__(self, folder: Path, signer) -> None:
         self.folder = folder
         self.home = folder / "home"
         self.script = folder / "script.json"
-        asyncio.run(self._make(wallet))
+        asyncio.run(self._make(signer))
         self.undisturbed = self.run(folder / "undisturbed", ["nothing"])
         assert isinstance(self.undisturbed, dict)
 
-    async def _make(self, wallet) -> None:
-        async with opened(self.home, wallet) as local:
+    async def _make(self, signer) -> None:
+        async with opened(self.home, signer) as local:
             module = (await local.node.upload(SCRIPT_MODULE.encode())).id
             definitions = [local.definition(module, Name=f"peer {n}") for n in range(PEERS)]
             peers = [item.id for item in definitions]
@@ -55,7 +55,7 @@ class Course:
                 left = {"Walk": 5, "Fan": 1}.get(action, 1)
                 values = tags(Action=action, Path=str(n), N=str(n), Left=str(left))
                 pid = chance.choice(peers)
-                inputs.append((pid, "", DataItem.sign(wallet, target=pid, tags=values)))
+                inputs.append((pid, "", DataItem.sign(signer, target=pid, tags=values)))
         rows = [[pid, name, b64encode(item.raw).decode()] for pid, name, item in inputs]
         self.script.write_text(json.dumps(rows))
 
@@ -97,8 +97,8 @@ class Course:
 
 
 @pytest.fixture(scope="session")
-def course(tmp_path_factory, wallet):
-    return Course(tmp_path_factory.mktemp("course"), wallet)
+def course(tmp_path_factory, signer):
+    return Course(tmp_path_factory.mktemp("course"), signer)
 
 
 def shell_plan(chance: random.Random) -> list:

@@ -71,7 +71,7 @@ async def told(local, *processes):
 
 
 @in_loop
-async def test_a_node_goes_round_and_goes_on(opening, folder, elsewhere, wallet):
+async def test_a_node_goes_round_and_goes_on(opening, folder, elsewhere, signer):
     async with opening() as local:
         pid, show = await lived(local)
         await local.node.workbench.warp(30 * 24 * HOUR)
@@ -82,7 +82,7 @@ async def test_a_node_goes_round_and_goes_on(opening, folder, elsewhere, wallet)
     assert (loaded.processes, loaded.waits, loaded.node) == (3, 0, old)
     assert loaded.clock_taken and loaded.ahead == 30 * 24 * HOUR
     assert rows(folder) == rows(elsewhere) | {"names": rows(folder, "names")["names"]}
-    async with opened(elsewhere, wallet) as local:
+    async with opened(elsewhere, signer) as local:
         assert local.address != old
         assert await told(local, pid, show) == before
         assert [await local.node.verify_log(one) for one in (pid, show)] == [[], []]
@@ -97,13 +97,13 @@ async def test_a_node_goes_round_and_goes_on(opening, folder, elsewhere, wallet)
 
 
 @in_loop
-async def test_only_what_was_there_trusts_the_old_node(opening, folder, elsewhere, wallet):
+async def test_only_what_was_there_trusts_the_old_node(opening, folder, elsewhere, signer):
     async with opening() as local:
         pid, show = await lived(local)
         await local.node.workbench.pause(show, False)
         old, data = local.address, dump(folder)
     load(elsewhere, data)
-    async with opened(elsewhere, wallet) as local:
+    async with opened(elsewhere, signer) as local:
         new = await local.spawn(SHOW, name="new")
         made = (await local.node.find(new)).authority
         assert (made, (await local.node.find(show)).authority) == ("", old)
@@ -119,13 +119,13 @@ async def test_only_what_was_there_trusts_the_old_node(opening, folder, elsewher
     again = dump(elsewhere)
     third = elsewhere.with_name("third")
     load(third, again)
-    async with opened(third, wallet) as other:
+    async with opened(third, signer) as other:
         assert (await other.node.find(show)).authority == old
         assert (await other.node.find(new)).authority == local.address
 
 
 @in_loop
-async def test_what_has_no_result_is_computed_after_loading(opening, folder, elsewhere, wallet):
+async def test_what_has_no_result_is_computed_after_loading(opening, folder, elsewhere, signer):
     async with opening() as local:
         pid, show = await lived(local)
         await local.node.workbench.pause(show, False)
@@ -135,14 +135,14 @@ async def test_what_has_no_result_is_computed_after_loading(opening, folder, els
         await local.node.idle()
         slots = [await local.node.slots(one) for one in (pid, show)]
     assert load(elsewhere, data).waits > 0
-    async with opened(elsewhere, wallet) as local:
+    async with opened(elsewhere, signer) as local:
         await local.node.idle()
         assert [await local.node.slots(one) for one in (pid, show)] == slots
         assert [await local.node.verify_log(one) for one in (pid, show)] == [[], []]
 
 
 @in_loop
-async def test_held_messages_stay_held(opening, folder, elsewhere, wallet):
+async def test_held_messages_stay_held(opening, folder, elsewhere, signer):
     async with opening(pushes=1) as local:
         pid, _show = await lived(local)
         await local.eval(pid, 'for i = 1, 3 do Send({Target = ao.id, Action = "X"}) end')
@@ -150,7 +150,7 @@ async def test_held_messages_stay_held(opening, folder, elsewhere, wallet):
         assert any("the bound is 1" in reason for reason in reasons)
         data = dump(folder)
     load(elsewhere, data)
-    async with opened(elsewhere, wallet, Limits(pushes=1)) as local:
+    async with opened(elsewhere, signer, Limits(pushes=1)) as local:
         assert await local.reasons(pid) == reasons
         await local.node.set_limits(Limits())
         await local.node.idle()
@@ -158,7 +158,7 @@ async def test_held_messages_stay_held(opening, folder, elsewhere, wallet):
 
 
 @in_loop
-async def test_cron_has_no_arrears(opening, folder, elsewhere, wallet):
+async def test_cron_has_no_arrears(opening, folder, elsewhere, signer):
     async with opening() as local:
         pid, _show = await lived(local)
         slots = len(await local.messages(pid))
@@ -171,7 +171,7 @@ async def test_cron_has_no_arrears(opening, folder, elsewhere, wallet):
     ((every, due, cron_tags),) = json.loads(process["cron"])
     process["cron"] = json.dumps([[every, due - 1000 * HOUR, cron_tags]])
     load(elsewhere, rewritten(found))
-    async with opened(elsewhere, wallet) as local:
+    async with opened(elsewhere, signer) as local:
         await local.node.idle()
         assert len(await local.messages(pid)) == slots
         row = local.engine.store.process(pid)
@@ -183,13 +183,13 @@ async def test_cron_has_no_arrears(opening, folder, elsewhere, wallet):
 
 
 @in_loop
-async def test_a_home_with_processes_keeps_its_own(opening, folder, elsewhere, wallet):
+async def test_a_home_with_processes_keeps_its_own(opening, folder, elsewhere, signer):
     """Numbers go on, its clock stays, and its processes are what they were."""
     async with opening() as local:
         pid, show = await lived(local)
         await local.node.workbench.warp(HOUR)
         before, data = await told(local, pid, show), dump(folder)
-    async with opened(elsewhere, wallet) as local:
+    async with opened(elsewhere, signer) as local:
         own = await local.spawn(name="own")
         await local.eval(own, "X = 1")
         mine = await told(local, own)
@@ -197,7 +197,7 @@ async def test_a_home_with_processes_keeps_its_own(opening, folder, elsewhere, w
     assert (loaded.clock_taken, loaded.ahead) == (False, HOUR)
     shifted = [row[0] for row in rows(elsewhere, "log")["log"]]
     assert len(set(shifted)) == len(shifted)
-    async with opened(elsewhere, wallet) as local:
+    async with opened(elsewhere, signer) as local:
         assert local.engine.clock.ahead == 0
         assert await told(local, own) == mine
         after = await told(local, pid, show)
@@ -209,12 +209,12 @@ async def test_a_home_with_processes_keeps_its_own(opening, folder, elsewhere, w
 
 
 @in_loop
-async def test_what_is_here_already_is_named(opening, folder, elsewhere, wallet):
+async def test_what_is_here_already_is_named(opening, folder, elsewhere, signer):
     async with opening() as local:
         pid, _show = await lived(local)
         await local.node.upload(b"return 1", "tool")
         data = dump(folder)
-    async with opened(elsewhere, wallet) as local:
+    async with opened(elsewhere, signer) as local:
         await local.spawn(name="show")
         await local.node.upload(b"return 2", "tool")
     before = rows(elsewhere)
@@ -229,13 +229,13 @@ async def test_what_is_here_already_is_named(opening, folder, elsewhere, wallet)
 
 @pytest.mark.parametrize("path", HOMES, ids=lambda path: path.name)
 @in_loop
-async def test_homes_of_every_format_are_dumped_as_they_are(path, tmp_path, elsewhere, wallet):
+async def test_homes_of_every_format_are_dumped_as_they_are(path, tmp_path, elsewhere, signer):
     """Without migrating them: somebody else may have one open."""
     old = unpacked(path, tmp_path / "old")
     before = rows(old, "log", "results", "kept")
     load(elsewhere, dump(old))
     assert rows(old, "log", "results", "kept") == before
-    async with opened(elsewhere, wallet) as local:
+    async with opened(elsewhere, signer) as local:
         for info in await local.node.processes():
             assert await local.node.verify_log(info.id) == []
         assert (await local.node.find("old")).waiting == 1

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from eventually import in_loop
 from local_home import Local
+from signers import Ed25519
 from zygotes import SHARED
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.values import Limits, Module
-from aoshell.protocol.wallet import Wallet
 
 FAR, NOWHERE, ODD = "F" * 43, "N" * 43, "O" * 43
 SOURCE = b"Far = 42"
@@ -41,15 +41,15 @@ class Network:
         return Module(module, "lua", "", SOURCE)
 
 
-async def opened(folder: Path, wallet: Wallet, network: Network | None) -> Local:
+async def opened(folder: Path, signer: Ed25519, network: Network | None) -> Local:
     node = await LocalNode.open(folder, supervisor=SHARED, fetch=network and network.fetch)
-    return Local(node, wallet, (await node.info()).address)
+    return Local(node, signer, (await node.info()).address)
 
 
 @in_loop
-async def test_a_process_spawns_what_the_node_lacks(folder: Path, wallet: Wallet) -> None:
+async def test_a_process_spawns_what_the_node_lacks(folder: Path, signer: Ed25519) -> None:
     network = Network()
-    local = await opened(folder, wallet, network)
+    local = await opened(folder, signer, network)
     parent = await local.spawn()
     await local.eval(parent, SPAWN.format(FAR))
     # The line has settled only when the child is there.
@@ -64,8 +64,8 @@ async def test_a_process_spawns_what_the_node_lacks(folder: Path, wallet: Wallet
 
 
 @in_loop
-async def test_whatever_fails_ends_the_wait(folder: Path, wallet: Wallet) -> None:
-    local = await opened(folder, wallet, Network())
+async def test_whatever_fails_ends_the_wait(folder: Path, signer: Ed25519) -> None:
+    local = await opened(folder, signer, Network())
     parent = await local.spawn()
     await local.eval(parent, SPAWN.format(ODD))
     assert (await local.value(parent, "return Got")).startswith("Spawn-Error")
@@ -73,9 +73,9 @@ async def test_whatever_fails_ends_the_wait(folder: Path, wallet: Wallet) -> Non
 
 
 @in_loop
-async def test_two_modules_of_one_line(folder: Path, wallet: Wallet) -> None:
+async def test_two_modules_of_one_line(folder: Path, signer: Ed25519) -> None:
     network = Network()
-    local = await opened(folder, wallet, network)
+    local = await opened(folder, signer, network)
     parent = await local.spawn()
     await local.eval(
         parent,
@@ -92,10 +92,10 @@ async def test_two_modules_of_one_line(folder: Path, wallet: Wallet) -> None:
 
 
 @in_loop
-async def test_what_was_being_fetched_is_asked_for_again(folder: Path, wallet: Wallet) -> None:
+async def test_what_was_being_fetched_is_asked_for_again(folder: Path, signer: Ed25519) -> None:
     network = Network()
     network.gate.clear()
-    local = await opened(folder, wallet, network)
+    local = await opened(folder, signer, network)
     parent = await local.spawn()
     receipt = await local.post(parent, SPAWN.format(FAR), Action="Eval")
     await local.node.result(parent, receipt.slot)
@@ -103,7 +103,7 @@ async def test_what_was_being_fetched_is_asked_for_again(folder: Path, wallet: W
         await asyncio.sleep(0.01)
     await local.node.close()
     network.gate.set()
-    local = await opened(folder, wallet, network)
+    local = await opened(folder, signer, network)
     await local.node.settled(receipt.id)
     assert await local.value(parent, "return Got") == "Spawned"
     assert network.asked == [FAR, FAR]
@@ -111,8 +111,8 @@ async def test_what_was_being_fetched_is_asked_for_again(folder: Path, wallet: W
 
 
 @in_loop
-async def test_a_typed_spawn_fetches_too(folder: Path, wallet: Wallet) -> None:
-    local = await opened(folder, wallet, Network())
+async def test_a_typed_spawn_fetches_too(folder: Path, signer: Ed25519) -> None:
+    local = await opened(folder, signer, Network())
     assert (await local.node.fetch(FAR)).id == FAR
     receipt = await local.node.spawn(local.definition(FAR))
     assert (await local.node.result(receipt.process, 0)).ok
@@ -123,8 +123,8 @@ async def test_a_typed_spawn_fetches_too(folder: Path, wallet: Wallet) -> None:
 
 
 @in_loop
-async def test_without_a_network_it_is_refused_at_once(folder: Path, wallet: Wallet) -> None:
-    local = await opened(folder, wallet, None)
+async def test_without_a_network_it_is_refused_at_once(folder: Path, signer: Ed25519) -> None:
+    local = await opened(folder, signer, None)
     parent = await local.spawn()
     await local.eval(parent, SPAWN.format(FAR))
     assert (await local.value(parent, "return Got")).startswith("Spawn-Error")
@@ -135,11 +135,11 @@ async def test_without_a_network_it_is_refused_at_once(folder: Path, wallet: Wal
 
 @in_loop
 async def test_a_line_settles_whose_spawn_is_held_when_its_module_has_come(
-    folder: Path, wallet: Wallet
+    folder: Path, signer: Ed25519
 ) -> None:
     """Nothing else is computed then, whose end would settle it."""
     network = Network()
-    local = await opened(folder, wallet, network)
+    local = await opened(folder, signer, network)
     parent = await local.spawn()
     await local.node.set_limits(Limits(pushes=1))
     network.gate.clear()
@@ -160,9 +160,9 @@ async def test_a_line_settles_whose_spawn_is_held_when_its_module_has_come(
 
 @in_loop
 async def test_a_node_without_a_network_says_that_it_asks_none(
-    folder: Path, wallet: Wallet
+    folder: Path, signer: Ed25519
 ) -> None:
-    local = await opened(folder, wallet, None)
+    local = await opened(folder, signer, None)
     with pytest.raises(AoError, match="asks no network"):
         await local.engine.fetching.fetch_module(FAR)
     await local.node.close()

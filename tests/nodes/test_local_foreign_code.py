@@ -78,14 +78,14 @@ async def refused(opening, data: bytes, why: str) -> None:
     ],
 )
 @in_loop
-async def test_code_that_does_not_load_is_told(opening, tmp_path, wallet, source, why):
-    data = await exported(lambda: opened(tmp_path / "elsewhere", wallet))
+async def test_code_that_does_not_load_is_told(opening, tmp_path, signer, source, why):
+    data = await exported(lambda: opened(tmp_path / "elsewhere", signer))
     await refused(opening, with_environment(data, {".process": source}), why)
 
 
 @in_loop
-async def test_code_that_loops_over_a_failure_is_told(opening, tmp_path, wallet):
-    data = await exported(lambda: opened(tmp_path / "elsewhere", wallet), "error('x')")
+async def test_code_that_loops_over_a_failure_is_told(opening, tmp_path, signer):
+    data = await exported(lambda: opened(tmp_path / "elsewhere", signer), "error('x')")
     source = environment.read_sources()[".process"]
     code = f"local made = (function(...) {source}\nend)(...)\nmade.failed = function() {LOOP} end "
     data = with_environment(data, {".process": code + "return made"})
@@ -100,9 +100,9 @@ async def test_code_that_loops_over_a_failure_is_told(opening, tmp_path, wallet)
     ],
 )
 @in_loop
-async def test_a_log_that_was_never_computed_so_is_told(opening, tmp_path, wallet, line, why):
+async def test_a_log_that_was_never_computed_so_is_told(opening, tmp_path, signer, line, why):
     """A file may say of any message that it went well."""
-    data = await exported(lambda: opened(tmp_path / "elsewhere", wallet), "x = 1")
+    data = await exported(lambda: opened(tmp_path / "elsewhere", signer), "x = 1")
     records = records_of(data)
     message = records[-1]["message"]
     body = json.loads(message["body"])
@@ -112,8 +112,8 @@ async def test_a_log_that_was_never_computed_so_is_told(opening, tmp_path, walle
 
 
 @in_loop
-async def test_control_code_that_loads_does(opening, tmp_path, wallet):
-    data = await exported(lambda: opened(tmp_path / "elsewhere", wallet), "x = 20", "error('x')")
+async def test_control_code_that_loads_does(opening, tmp_path, signer):
+    data = await exported(lambda: opened(tmp_path / "elsewhere", signer), "x = 20", "error('x')")
     source = "-- another comment\n" + environment.read_sources()[".process"]
     async with opening(SHORT) as local:
         restored = await local.node.restore(with_environment(data, {".process": source}))

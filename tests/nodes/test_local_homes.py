@@ -66,12 +66,12 @@ async def test_files_of_a_home_are_private(opening, folder):
 
 
 @pytest.fixture(scope="module")
-def closed_home(tmp_path_factory, wallet):
+def closed_home(tmp_path_factory, signer):
     """A home whose process has counted to 60: its folder, and the process."""
     folder = tmp_path_factory.mktemp("closed") / "node"
 
     async def work():
-        async with opened(folder, wallet) as local:
+        async with opened(folder, signer) as local:
             pid = await lived(local, 60)
             await local.node.settled(pid)
             return folder, pid
@@ -153,12 +153,12 @@ def often(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def kept_home(tmp_path_factory, wallet):
+def kept_home(tmp_path_factory, signer):
     """A home with two processes and a checkpoint of each: its folder, and the processes."""
     folder = tmp_path_factory.mktemp("kept") / "node"
 
     async def work():
-        async with opened(folder, wallet) as local:
+        async with opened(folder, signer) as local:
             pids = await lived(local), await lived(local, 3)
             for one in list(local.engine.computer._live.values()):
                 await one.images.ask()
@@ -229,14 +229,14 @@ async def test_a_checkpoint_saves_the_replay(opening, folder, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def cut_home(tmp_path_factory, wallet):
+def cut_home(tmp_path_factory, signer):
     """A copy of a home that was at work: database and WAL as the disk may have them, and what of
     it had been acknowledged."""
     base = tmp_path_factory.mktemp("cut")
     folder = base / "node"
 
     async def work():
-        async with opened(folder, wallet) as local:
+        async with opened(folder, signer) as local:
             a = await lived(local, 5)
             b = await local.spawn(COUNTER)
             local.engine.store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -254,7 +254,7 @@ def cut_home(tmp_path_factory, wallet):
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_a_log_whose_tail_was_cut_is_a_prefix(cut_home, tmp_path, wallet, seed):
+def test_a_log_whose_tail_was_cut_is_a_prefix(cut_home, tmp_path, signer, seed):
     home, a, b, taken = cut_home
     shutil.copytree(home, tmp_path / "copy")
     chance = random.Random(seed)
@@ -271,7 +271,7 @@ def test_a_log_whose_tail_was_cut_is_a_prefix(cut_home, tmp_path, wallet, seed):
     wal.write_bytes(data)
 
     async def look():
-        async with opened(tmp_path / "copy", wallet) as local:
+        async with opened(tmp_path / "copy", signer) as local:
             for info in await local.node.processes():
                 messages = await local.messages(info.id)
                 assert [m.assignment.slot for m in messages] == list(range(len(messages)))

@@ -27,9 +27,9 @@ BUSY = "import time\nend = time.monotonic() + 20\nwhile time.monotonic() < end: 
 
 
 @pytest.fixture
-def opening(folder, wallet):
+def opening(folder, signer):
     """Opens the test's node with a zygote of its own, as tests stop it."""
-    return lambda limits=None: opened(folder, wallet, limits, Supervisor())
+    return lambda limits=None: opened(folder, signer, limits, Supervisor())
 
 
 @pytest.fixture

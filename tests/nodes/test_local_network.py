@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 from eventually import in_loop
-from local_home import COUNTER, Local, plain, tags
+from local_home import COUNTER, Local, opened, plain, tags
 from network_home import (
     AOS,
     ECHO,
@@ -25,7 +25,7 @@ from aoshell.nodes.httpitem import http_item
 from aoshell.nodes.local.aliases import BUILT_IN
 from aoshell.nodes.local.log.spans import find_message
 from aoshell.nodes.served import Span
-from aoshell.nodes.values import HttpMessage, NotFoundError, Place
+from aoshell.nodes.values import HttpMessage, Limits, NotFoundError, Place
 from aoshell.protocol import httpsig, signing
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.keys import KINDS
@@ -33,6 +33,12 @@ from aoshell.protocol.message import Tag
 from aoshell.protocol.wallet import Wallet
 
 # Messages in --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def opening(folder, wallet):
+    """Opens the test's node, for a user who also signs over HTTP."""
+    return lambda **changed: opened(folder, wallet, Limits(**changed))
 
 
 @in_loop

@@ -20,9 +20,9 @@ from aoshell.sandbox import environment
 
 
 @pytest.fixture
-def elsewhere(tmp_path, wallet):
+def elsewhere(tmp_path, signer):
     """Another node of the same user."""
-    return lambda: opened(tmp_path / "other", wallet)
+    return lambda: opened(tmp_path / "other", signer)
 
 
 async def lived(local):

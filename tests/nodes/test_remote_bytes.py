@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 from hyper_server import Reply, Request
+from rsa_keys import wallet
 from test_remote_hyperbeam import (
     Home,
     evaluate,
@@ -27,7 +28,7 @@ from aoshell.nodes.values import Verify
 from aoshell.protocol.commitment import CURRENT
 from aoshell.protocol.message import Message, Outgoing, Tag
 
-__all__ = ["home", "node_wallet", "profile", "server"]  # fixtures
+__all__ = ["home", "node_wallet", "profile", "server", "wallet"]  # fixtures
 
 # As OTP's json fails at a byte, and at a text that ends within a character.
 REASONS = ["{invalid_byte,255}", "unexpected_end"]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from eventually import in_loop
 from hyper_server import HTML
+from rsa_keys import wallet
 from test_remote_hyperbeam import Home, evaluate, home, node_wallet, profile, server, spawn, up
 
 from aoshell.errors import AoError
@@ -15,7 +16,7 @@ from aoshell.nodes.values import NotFoundError, Verify
 from aoshell.protocol.commitment import EDGE
 from aoshell.protocol.wallet import Wallet
 
-__all__ = ["home", "node_wallet", "profile", "server"]  # fixtures
+__all__ = ["home", "node_wallet", "profile", "server", "wallet"]  # fixtures
 
 
 # Whom to believe --------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from eventually import in_loop
 from hyper_server import HyperServer, Reply, Request, in_json, serving
+from rsa_keys import wallet
 from test_remote_hyperbeam import EVAL, Home, home, node_wallet, profile, server, spawn, up
 
 from aoshell.errors import AoError
@@ -20,7 +21,7 @@ from aoshell.protocol.commitment import CURRENT
 from aoshell.protocol.message import Message
 from aoshell.protocol.wallet import Wallet
 
-__all__ = ["home", "node_wallet", "profile", "server"]  # fixtures
+__all__ = ["home", "node_wallet", "profile", "server", "wallet"]  # fixtures
 
 Verb = Callable[[HyperBeamNode, Home, str], Awaitable[object]]
 VERIFYING = [Verify.ON, Verify.ATTESTED]

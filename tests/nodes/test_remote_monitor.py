@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from eventually import in_loop
+from rsa_keys import wallet
 from test_remote_hyperbeam import (
     LUA_MODULE,
     Home,
@@ -19,7 +20,7 @@ from aoshell.errors import AoError
 from aoshell.nodes.values import Verify
 from aoshell.protocol.message import tags_of
 
-__all__ = ["home", "node_wallet", "profile", "server"]  # fixtures
+__all__ = ["home", "node_wallet", "profile", "server", "wallet"]  # fixtures
 
 
 @pytest.mark.parametrize("level", [Verify.OFF, Verify.ON])

@@ -10,13 +10,14 @@ import pytest
 from eventually import in_loop
 from eventually import until as holds
 from hyper_server import Reply, Request, serving
+from rsa_keys import wallet
 from test_remote_hyperbeam import EVAL, Home, evaluate, home, node_wallet, profile, server, spawn
 
 from aoshell.errors import AoError
 from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
 from aoshell.nodes.remote.hyperbeam.owed import OWED
 
-__all__ = ["home", "node_wallet", "profile", "server"]  # fixtures
+__all__ = ["home", "node_wallet", "profile", "server", "wallet"]  # fixtures
 
 
 def sends(target: str) -> dict[str, object]:

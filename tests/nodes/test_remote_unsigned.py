@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from hyper_server import HyperServer, Reply, Request, serving
-from rsa_keys import RsaKeys
+from rsa_keys import RsaKeys, wallet
 from test_remote_hyperbeam import EVAL, LUA_MODULE, WASM_MODULE, node_wallet, profile, server
 
 from aoshell.backends import remote_node
@@ -35,7 +35,7 @@ from aoshell.shell.lines.batch import BatchFront, run_lines
 from aoshell.shell.start import Key, Start, close_session, open_session
 from aoshell.shell.view.render import Renderer
 
-__all__ = ["node_wallet", "profile", "server"]  # fixtures
+__all__ = ["node_wallet", "profile", "server", "wallet"]  # fixtures
 
 MARK = "XQMARKQX"
 ID = MARK + "A" * 35

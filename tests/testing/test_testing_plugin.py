@@ -19,8 +19,9 @@ PLUGIN = ("-p", "aoshell.testing.plugin", "-p", "no:cacheprovider", "-p", "no:ra
 
 @pytest.fixture(autouse=True)
 def importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """aoshell is found also where it is not installed."""
+    """aoshell is found also where it is not installed; of other plugins those that are named."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(REPO), *sys.path]))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
 
 def test_fixtures(pytester: pytest.Pytester) -> None:
@@ -69,7 +70,7 @@ def test_the_plugin_costs_nothing_where_nobody_asks(pytester: pytest.Pytester) -
         BEFORE = {"asyncio"}  # pytest's own plugins may bring it
         """
     )
-    result = pytester.runpytest_subprocess(*PLUGIN, "-p", "no:hypothesispytest", "-p", "no:xdist")
+    result = pytester.runpytest_subprocess(*PLUGIN)
     result.assert_outcomes(passed=1)
 
 
@@ -89,7 +90,8 @@ def test_tests_run_beside_each_other(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(passed=6)
 
 
-def test_the_example_in_python(pytester: pytest.Pytester) -> None:
+def test_the_example_in_python(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
     for file in EXAMPLES.iterdir():
         if file.is_file():
             shutil.copy(file, pytester.path)

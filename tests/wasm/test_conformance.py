@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from machine_code import FOLDER, folder_of_run
 from npm_packages import installed
 from program import AOSHELL
 from program import run as run_program
@@ -101,26 +102,11 @@ def plain(text: str) -> str:
     return SGR.sub("", text)
 
 
-def share_machine_code(test: Path, state: Path) -> None:
-    """Have a node keep the machine code of modules where those of other tests keep it.
-
-    Args:
-        test: the test's own folder.
-        state: the node's, made here if missing.
-    """
-    code = test.parent / "machine-code"
-    for made in (code, state):
-        made.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not (state / code.name).exists():
-        (state / code.name).symlink_to(code)
-
-
 @contextlib.asynccontextmanager
 async def opened(
     folder: Path, wallet: Wallet, limits: Limits | None = None
 ) -> AsyncIterator[Shell]:
     """A node in a folder, in that of the test."""
-    share_machine_code(folder.parent, folder)
     node = await LocalNode.open(folder, limits, SHARED)
     try:
         yield Shell(node, wallet, (await node.info()).address)
@@ -412,12 +398,19 @@ def test_a_database_in_memory(session: Session) -> None:
 
 
 @pytest.fixture
-def program(tmp_path: Path, modules: Path) -> Callable[..., list[str]]:
-    """Runs lines at a process of a module's, with the program itself; what it prints."""
+def program(
+    tmp_path: Path, modules: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., list[str]]:
+    """Runs lines at a process of a module's, with the program itself; what it prints.
+
+    All these programs keep machine code in one place: each compiles for itself.
+    """
     environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     environment |= {"HOME": str(tmp_path), "AOSHELL_HOME": str(tmp_path / "home")}
     environment |= {"PYTHONPATH": str(REPO)}
-    share_machine_code(tmp_path, tmp_path / "home" / "state")
+    state = tmp_path / "home" / "state"
+    state.mkdir(mode=0o700, parents=True)
+    (state / FOLDER).symlink_to(folder_of_run(tmp_path_factory))
 
     def run(module: str, *lines: str) -> list[str]:
         done = run_program(
