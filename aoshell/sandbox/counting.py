@@ -40,6 +40,7 @@ LARGEST = 4 << 20  # bytes of compiled code that is made to count
 _DIGEST = 32  # bytes
 _KEPT = 16  # codes that are kept, should they come again
 _REGISTERS, _UPVALUES, _OPERANDS = 250, 255, 256  # limits of Lua's functions and instructions
+_WIDE = 1 << 18  # values that the longest operand of an instruction has
 _INTEGER = 19  # kind of a constant
 _NAME = b"\x08(lines)"  # of the registers that are added, as a dump has names
 
@@ -210,11 +211,16 @@ class _Counting:
             self._added = 3  # constants are brought in by registers
         if function.registers + self._added > _REGISTERS:
             raise ValueError("too many registers")
+        if function.constant_count + count + 1 > _WIDE:
+            raise ValueError("too many constants")
         for at in range(len(function.code)):
             self._put(at)
         for at, target, way in self._jumps:
             place = self._places[target]
-            self._code[at] |= place.blocks.get(way, place.at) - at - 1 + JUMP_ZERO << 14
+            by = place.blocks.get(way, place.at) - at - 1 + JUMP_ZERO
+            if not 0 <= by < _WIDE:
+                raise ValueError("a jump is too long")
+            self._code[at] |= by << 14
         tails = [at for at in range(len(function.code)) if self._flow.op(at) == TAILCALL]
         self._finish()
         return [(at, self._places[at].at) for at in tails]
