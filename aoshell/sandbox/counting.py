@@ -6,9 +6,11 @@ another that a hook would be told of gets instructions that add 1 to a counter. 
 a table that each function has as its last upvalue. They hold exactly what a hook would count, in a
 fraction of its time.
 
-Nothing that a script can see changes. The registers that counting needs lie behind the parameters,
-so no value on its way from one instruction to another is touched. What is inserted stands in the
-line of the instruction behind it, and sets no register that a message of Lua could name.
+Nothing that a script can see changes. The registers that counting needs lie behind all others, so
+calls within calls lie as close as ever, and as many fit on the stack. Where a function counts while
+values are on their way that no instruction names, they would be overwritten there: then its own lie
+behind its parameters. What is inserted stands in the line of the instruction behind it, and sets no
+register that a message of Lua could name.
 """
 
 from __future__ import annotations
@@ -40,10 +42,12 @@ LARGEST = 4 << 20  # bytes of compiled code that is made to count
 _DIGEST = 32  # bytes
 _KEPT = 16  # codes that are kept, should they come again
 _REGISTERS, _UPVALUES, _OPERANDS = 250, 255, 256  # limits of Lua's functions and instructions
+_WIDE = 1 << 18  # values that the longest operand of an instruction has
 _INTEGER = 19  # kind of a constant
 _NAME = b"\x08(lines)"  # of the registers that are added, as a dump has names
 
-_LOADK, _LOADNIL, _GETTABUP, _SETTABUP, _ADD, _TFORLOOP = 1, 4, 6, 8, 13, 42
+_LOADK, _LOADNIL, _GETTABUP, _SETTABUP, _ADD = 1, 4, 6, 8, 13
+_CALL, _TFORLOOP, _VARARG = 36, 42, 45
 _PAIRED = CONDITIONS | {TFORCALL}  # the jump behind them is part of them
 _JUMPS = frozenset((JMP, FORLOOP, FORPREP, _TFORLOOP))
 # Which operands are registers. B and C from 256 on are constants; the A of JMP is 0 or one more.
@@ -195,7 +199,7 @@ class _Counting:
         self._lines: list[int] = []
         self._jumps: list[tuple[int, int, Way]] = []  # an instruction's place, its target, its way
         self._constants: dict[int, int] = {}
-        self._added = 1  # registers
+        self._first, self._added = function.registers, 1  # registers
 
     def insert(self) -> list[tuple[int, int]]:
         """Change the function; where its tail calls were, and are.
@@ -205,16 +209,23 @@ class _Counting:
         """
         function = self._function
         self._find_ways()
+        if self._counts_amid_values():
+            self._first = function.parameters
         count = sum(len(place.ways) for place in self._places) + len(self._skips)
         if function.constant_count + count + 1 > _OPERANDS:
             self._added = 3  # constants are brought in by registers
         if function.registers + self._added > _REGISTERS:
             raise ValueError("too many registers")
+        if function.constant_count + count + 1 > _WIDE:
+            raise ValueError("too many constants")
         for at in range(len(function.code)):
             self._put(at)
         for at, target, way in self._jumps:
             place = self._places[target]
-            self._code[at] |= place.blocks.get(way, place.at) - at - 1 + JUMP_ZERO << 14
+            by = place.blocks.get(way, place.at) - at - 1 + JUMP_ZERO
+            if not 0 <= by < _WIDE:
+                raise ValueError("a jump is too long")
+            self._code[at] |= by << 14
         tails = [at for at in range(len(function.code)) if self._flow.op(at) == TAILCALL]
         self._finish()
         return [(at, self._places[at].at) for at in tails]
@@ -250,6 +261,15 @@ class _Counting:
         if any(places[at].ways for at in pairs):
             raise ValueError("a jump leads into the middle of an instruction")
 
+    def _counts_amid_values(self) -> bool:
+        """Whether a way is counted behind an instruction that leaves any number of values."""
+        for at, word in enumerate(self._function.code):
+            op, b, c = word & 63, word >> 23, word >> 14 & 511
+            leaves = (op in (_CALL, TAILCALL) and not c) or (op == _VARARG and not b)
+            if leaves and self._places[at + 1].ways:
+                return True
+        return False
+
     # Code -----------------------------------------------------------------------------------------
 
     def _put(self, at: int) -> None:
@@ -284,7 +304,7 @@ class _Counting:
         """Add 1 to the counter of a way, and then jump to an instruction, `at` unless `to`."""
         cost = (3 if self._added == 1 else 5) + jumps
         place = self.counters.setdefault((way, cost), len(self.counters))
-        first, table = self._function.parameters, self._table
+        first, table = self._first, self._table
         key, one = self._constant(self._before + place + 1), self._constant(1)
         if self._added == 1:
             key, one = _OPERANDS | key, _OPERANDS | one
@@ -305,7 +325,7 @@ class _Counting:
 
     def _moved(self, word: int) -> int:
         """An instruction with its registers behind those that are added."""
-        first, by = self._function.parameters, self._added
+        first, by = self._first, self._added
         op, a, b, c = word & 63, word >> 6 & 255, word >> 23, word >> 14 & 511
         if (op in _A and a >= first) or (op == JMP and a > first):
             word += by << 6
@@ -318,10 +338,11 @@ class _Counting:
         return word
 
     def _finish(self) -> None:
-        function, first, by = self._function, self._function.parameters, self._added
+        function, first, by = self._function, self._first, self._added
         places = [*(place.at for place in self._places), len(self._code)]
         moved = [(name, places[start], places[end]) for name, start, end in function.locals]
-        moved[first:first] = [(_NAME, places[0], len(self._code))] * by
+        if first == function.parameters:
+            moved[first:first] = [(_NAME, places[0], len(self._code))] * by
         function.locals = moved
         for inner in function.inner:
             inner.upvalues = [

@@ -10,6 +10,7 @@ import pytest
 from lupa import lua53
 from test_watch import lines_of, runtime
 
+from aoshell.lua.compiled import read_dump, write_dump
 from aoshell.lua.linetable import compiled
 from aoshell.sandbox import counting
 from aoshell.sandbox.counting import make_counting
@@ -284,3 +285,26 @@ def test_the_limits_of_the_compiler_are_kept() -> None:
     text = f"{outer}local function f()\n{more}return function()\n{used}end end\nreturn f"
     with pytest.raises(ValueError, match="upvalues"):
         counting.make_counting(compiled(text.encode()))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "local n = 0\nfor i = 1, 2 do\n" + "n = n + 1\n" * 27_000 + "end",
+        "local n = 0\nif n then\n" + "n = n + 1\n" * 27_000 + "end",
+        "local n = 0\nfor k in next, {} do\n" + "n = n + 1\n" * 27_000 + "end",
+    ],
+    ids=["for", "if", "in"],
+)
+def test_a_jump_that_would_become_longer_than_instructions_hold_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="jump"):
+        counting.make_counting(compiled(text.encode()))
+
+
+def test_more_constants_than_instructions_name_are_refused() -> None:
+    dump = compiled(b"local n = 1\nn = 2\nn = 3")
+    main = read_dump(dump)
+    main.constants *= 100_000
+    main.constant_count *= 100_000
+    with pytest.raises(ValueError, match="constants"):
+        counting.make_counting(write_dump(dump, main))

@@ -74,6 +74,20 @@ def test_instructions_are_the_same_in_each_run_with_and_without_lines(code: str)
     assert counts.pop() > 100
 
 
+def test_as_many_calls_within_calls_fit_on_the_stack() -> None:
+    """700 thousand calls of a function of one register; the stack holds a million values."""
+    file = "local n = 0\nlocal function f()\n  n = n + 1\n  if n < 700000 then\n    return f() + 1 "
+    file += "end\n  return n\nend\nreturn f()"
+    message = eval_message(f"return load({file!r}, '@deep.lua')()")
+    found = []
+    for mode in MODES:
+        made = runtime(mode)
+        found.append((made.deliver(message), made.gas_used))
+    plain, counted, noted = found
+    assert plain[0] == counted[0] and counted == noted
+    assert "1399999" in plain[0][1]
+
+
 def test_a_loop_takes_three_instructions_a_turn_and_coroutines_count() -> None:
     """The instructions of a loop as luac lists them: two sums, and the loop."""
 
