@@ -244,10 +244,13 @@ async def test_numbers_requests_and_order_are_those_of_the_node(
         await until(lambda: (checkpoints / f"{process}.checkpoint").exists())
     async with home(here) as node:
         assert (await node.find(process)).checkpoint is not None
-        asked = replace(asked, id="B" * 43, data=b"1000.0 .. '';; select('#') .. 'x';;")
+        asked = replace(asked, id="B" * 43, data=ASKED)
         sent = await node.send(process, asked)
         answer = await node.result(process, sent.slot)
         assert "string:1.0e3" in answer.output and "string:0.0x" in answer.output
+        assert (
+            "boolean:false | string:{no_module,<<46,98,105,110,116>>,<<39,46,47,47" in answer.output
+        )
         assert await node.verify_log(process) == []
         exported = await node.export(process)
     async with home(folder / "other") as node:
@@ -292,6 +295,9 @@ def test_devices_that_are_left_out_are_named(
     notes = left_out(definition, BY_LUA)
     assert len(notes) == len(said)
     assert all(part in note for part, note in zip(said, notes, strict=True))
+
+
+ASKED = b"1000.0 .. '';; select('#') .. 'x';; pcall(require, '.bint');;"
 
 
 async def last_of(node: LocalNode, process: str) -> Message:

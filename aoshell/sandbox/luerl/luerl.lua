@@ -5,8 +5,9 @@ local error, find, format, gsub, match, rep, sub =
 local getmetatable, ipairs, pairs, pcall, rawget, rawlen, select, setmetatable, tonumber, tostring, type =
   getmetatable, ipairs, pairs, pcall, rawget, rawlen, select, setmetatable, tonumber, tostring, type
 local max, min, sort = math.max, math.min, table.sort
-local abs, byte, char, load, log, lower, math_type, tointeger, concat, unpack = math.abs, string.byte, string.char, load,
-  math.log, string.lower, math.type, math.tointeger, table.concat, table.unpack
+local byte, char, lower = string.byte, string.char, string.lower
+local abs, log, math_type, tointeger = math.abs, math.log, math.type, math.tointeger
+local concat, load, unpack = table.concat, load, table.unpack
 
 local luerl = {}
 
@@ -88,7 +89,8 @@ local function padded(value, flags, width)
 end
 
 local function signed(flags, negative, digits, width)
-  local sign = negative and "-" or find(flags, "+", 1, true) and "+" or find(flags, " ", 1, true) and " " or ""
+  local sign = negative and "-" or find(flags, "+", 1, true) and "+"
+    or find(flags, " ", 1, true) and " " or ""
   if find(flags, "0", 1, true) and not find(flags, "-", 1, true) and width then
     return sign .. padded(digits, "0", width - #sign)
   end
@@ -298,7 +300,9 @@ local function compiled(chunk, name)
   if not f or type(chunk) ~= "string" then return f, problem end
   has_own = has_own or find(chunk, "__concat", 1, true) ~= nil
   local code = not has_own and with_joins(chunk)
-  local made = code and load("local " .. NAME .. " = ... return function(...) " .. code .. "\nend", name, "t")
+  if not code then return f end
+  code = "local " .. NAME .. " = ... return function(...) " .. code .. "\nend"
+  local made = load(code, name or chunk, "t")
   return made and made(JOIN) or f
 end
 luerl.load = compiled
@@ -350,6 +354,31 @@ local function best(choose)
   end
 end
 
+-- Modules: no file is there, and this environment's own are not of it -------------------------------
+
+local function binary(value)
+  local bytes = { byte(value, 1, -1) }
+  for i = 1, #bytes do bytes[i] = format("%d", bytes[i]) end
+  return "<<" .. concat(bytes, ",") .. ">>"
+end
+
+local function required(of)
+  return function(name)
+    local library = rawget(of, "package")
+    local loaded = type(library) == "table" and library.loaded or {}
+    if loaded[name] ~= nil then return loaded[name] end
+    local loader = type(library) == "table" and library.preload and library.preload[name]
+    if not loader then
+      local path = gsub(name, "%.", "/")
+      local tried = "'./" .. path .. ".lua' './" .. path .. "/init.lua' "
+      error("{no_module," .. binary(name) .. "," .. binary(tried) .. "}!", 0)
+    end
+    local value = loader(name)
+    if value ~= nil then loaded[name] = value elseif loaded[name] == nil then loaded[name] = true end
+    return loaded[name]
+  end
+end
+
 -- All of them --------------------------------------------------------------------------------------
 
 function luerl.install(of)
@@ -378,6 +407,7 @@ function luerl.install(of)
     return concat(texts, type(between) == "number" and text(between) or between, from, to)
   end
   of.string.format = formatted
+  of.require = required(of)
   of.coroutine, of.xpcall, of.io = nil, nil, {}
   of.dofile, of.loadfile, of.string.dump = absent "dofile", absent "loadfile", absent "string.dump"
   of.table.move, of.string.pack, of.string.unpack, of.string.packsize = nil, nil, nil, nil
