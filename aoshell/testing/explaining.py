@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -11,6 +12,7 @@ from aoshell.nodes.local.log import form
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.local.rehearsal import Rehearsed, output_of
 from aoshell.nodes.values import LogEntry
+from aoshell.protocol.tag_names import title_case
 from aoshell.sandbox.lua import PLACE
 from aoshell.shell.explaining import ask_why, explanation, other_names, read_facts
 from aoshell.testing.answers import make_answer
@@ -87,12 +89,16 @@ async def where_it_computes(process: AsyncProcess, slot: int) -> str:
 
 
 async def find_troubles(node: AsyncNode) -> list[dict[str, Any]]:
-    """The messages that failed or were not trusted, the newest first: process, slot, text."""
+    """The messages that failed, were not trusted, or have a tag that the code looks for by another
+    name, the newest first: process, slot, text."""
     found: list[tuple[int, dict[str, Any]]] = []
+    keeping = {one.id for one in await node.local.processes() if one.tags_as_sent}
     for process in await node.processes():
         for entry in await process.entries():
             assigned = entry.message.assignment
             why = _trouble(entry)
+            if not why and process.id not in keeping:
+                why = _renamed(entry, node.sources)
             if why and assigned is not None:
                 what = entry.message.tag("Action") or "a message without Action"
                 text = _named(f"{what} {why}", node)
@@ -112,6 +118,20 @@ def _trouble(entry: LogEntry) -> str:
             f"was not trusted: it came from {entry.message.from_}, and {entry.message.owner}"
             " signed it, who is not among ao.authorities"
         )
+    return ""
+
+
+def _renamed(entry: LogEntry, sources: Mapping[str, str]) -> str:
+    """A tag whose name aos has changed, and that the code of the test names as it came."""
+    for name in dict.fromkeys(tag.name for tag in entry.message.tags):
+        if title_case(name) == name:
+            continue
+        looked_for = re.compile(rf"""[.'"]{re.escape(name)}\b""")
+        if any(looked_for.search(text) for text in sources.values()):
+            return (
+                f"had the tag {name}: handlers find it as {title_case(name)}, or as it came in a"
+                ' process made with { tags = "as-sent" }'
+            )
     return ""
 
 

@@ -143,3 +143,18 @@ def test_where_a_message_computes_without_end(tmp_path: Path, code: str, place: 
             assert await where_it_computes(process, answer.result.slot) == place
 
     asyncio.run(find())
+
+
+def test_a_tag_that_the_code_looks_for_by_another_name(fail: Fail) -> None:
+    Path("code.lua").write_text(
+        'Handlers.add("Add", "Add", function(msg) N = msg.Tags.MyName or "none" end)'
+    )
+    send = 'p:send { Action = "Add", MyName = "x", otherName = "y" } t:equal(p:get("N"), "x")'
+    text = fail(send)["text"]
+    assert text.endswith(
+        "→ before this, Add had the tag MyName: handlers find it as Myname, or as it came in a"
+        ' process made with { tags = "as-sent" }'
+    )
+    assert "otherName" not in text  # the code does not look for it
+    kept = f'p = t:spawn {{ file = "code.lua", tags = "as-sent" }} {send.replace("x", "z", 1)}'
+    assert fail(kept)["text"] == "not equal"
