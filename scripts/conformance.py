@@ -44,6 +44,20 @@ LINES = (
     "x = 5 return x * 2",
     "error('boom')",
     'Send({Target = Owner, Data = "hi"}) return #Inbox',
+    # What programs of the network send: state as a patch, assignments, lists in tags, to nobody.
+    "return Send({ device = 'patch@1.0', balances = { a = '1' } }).output",
+    "return type(ao.assign({ Processes = { ao.id }, Message = ao.id }))",
+    "return #ao.send({ Target = Owner, Action = 'Work', Assignments = { 'p1', 'p2' } }).Target",
+    "return Send({ Action = 'Stored', Data = 'x' }).output",
+    "return ao.send({ Target = Owner, Tags = { { name = 'X', value = 'list' } }, Data = 5 }).Data",
+    "return ao.spawn(ao._module, { Tags = { Name = 'child' }, Data = 'x = 1' }).Data",
+    """package.preload['lib.answer'] = function(name) return { value = 42, name = name } end
+    local lib = require('lib.answer')
+    Handlers.add('Move', 'Move', function(msg)
+      msg.reply({ Action = 'Moved', Value = tostring(lib.value) })
+      Send({ device = 'patch@1.0', moved = lib.name })
+    end)
+    Send({ Target = ao.id, Action = 'Move' })""",
 )
 STARTING = 60.0  # seconds that a program has to listen
 SETTLING = 60.0  # seconds of the soak before memory is looked at
@@ -87,13 +101,29 @@ def cu(wallet: Wallet, folder: Path, report: Report) -> None:
 
 
 def _result(port: int, path: str) -> Any:
-    """A result, without what only WASM modules of aos have, and in one form where it failed."""
+    """A result, without what only WASM modules of aos have, and in one form where it failed.
+
+    A message here has all its fields, and they are texts: what the unit leaves out, or gives as
+    the module's JSON has it, is put into that form.
+    """
     found = json.loads(ask(connect(port), "GET", path))
     if "Error" in found:
         found["Output"] = ""
     else:
         found["Output"].pop("test", None)
+    for message in found["Messages"]:
+        message["Target"] = message.get("Target", "")
+        message["Data"] = _text(message.get("Data", ""))
+        for tag in message["Tags"]:
+            tag["value"] = _text(tag["value"])
     return found
+
+
+def _text(value: Any) -> str:
+    """A value as text; one that is JSON, or text of a table, without blanks."""
+    if isinstance(value, str) and value.startswith(("[", "{")):
+        value = json.loads(value)
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
 def _checkout() -> Path:

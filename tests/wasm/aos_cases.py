@@ -4,38 +4,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from aos_forms import FORMS, Case, case, message
 from aos_lines import CUT, ERRORS, MODULES, VALUES
 
 from aoshell.blueprints import SHIPPED
 
-Step = str | dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """Steps in one process: a line of its owner, or a message of its owner (tags, and Data).
-
-    Later cases find the state that earlier ones left.
-    """
-
-    name: str
-    steps: tuple[Step, ...]
-
-
-def case(name: str, *steps: Step) -> Case:
-    return Case(name, steps)
-
-
-def message(action: str, data: str = "", **tags: str) -> dict[str, str]:
-    """A message; a `_` in a tag's name stands for `-`."""
-    named = {name.replace("_", "-"): value for name, value in tags.items()}
-    return {"Action": action, "Data": data, **named}
-
+__all__ = ["BLUEPRINTS", "CASES", "DIFFERENT", "OLDER", "Case"]
 
 # Texts that are no JSON, most of them cut off.
 CASES = [
+    *FORMS,
     *(case(f"value: {line}", line) for line in VALUES),
     *(case(f"module: {line}", line) for line in MODULES),
     *(case(f"error: {line}", line) for line in ERRORS),
@@ -333,6 +311,8 @@ DIFFERENT = {
     "globals: HANDLER_PRINT_LOGS": "`HANDLER_PRINT_LOGS`",
     "globals: which there are": "`json`, `base64` and `apm` as globals",
     "globals: Errors": "a handler's error",
+    "form: a whole float in a tag": "a whole float in a tag",
+    "form: a traceback": "a traceback",
 }
 
 # Case → such a row, and the versions of aos that differ from the newest one there.

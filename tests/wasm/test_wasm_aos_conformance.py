@@ -46,6 +46,8 @@ class Said:
             data = sent.data.decode("utf-8", "replace")
             kind = "spawn" if sent.spawn else "to"
             self.lines.append(_named(f"{kind} {sent.target} {tags} {data!r}", names))
+        for id, processes in result.assignments:
+            self.lines.append(_named(f"assign {id} {', '.join(processes)}", names))
 
 
 # Which scheme of messages a module speaks, and where what it sends stands in its own count.
