@@ -20,14 +20,17 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lupa import lua53
 
-from aoshell.sandbox import environment, watch
+from aoshell.sandbox import environment
 from aoshell.sandbox.digests import Digests, pbkdf2
 from aoshell.sandbox.runtime import OutOfMemoryError
 from aoshell.sandbox.textfiles import path_of, read_text
+
+if TYPE_CHECKING:
+    from aoshell.sandbox.watch import LineCounts
 
 # The chunks of host/ by version, in the order in which they run; an environment names the version
 # that it was made for. What a script can observe of the host (texts, places, order, limits) depends
@@ -148,8 +151,11 @@ class LuaRuntime:
         load = self._lua.globals().load
         self._host.version = environment.host_version(sources)
         chunks = _chunks(sources)
-        self._counts = watch.LineCounts()
+        self._counts: LineCounts | None = None
         if watched:
+            # A third of what a zygote imports, which those of shells have no need of.
+            from aoshell.sandbox import watch
+
             self._counts = watch.install(self._host)
             chunks.insert(0, watch.CHUNK)
         for chunk in chunks:
@@ -161,20 +167,22 @@ class LuaRuntime:
         self._deliver = self._host.deliver
         self._emit = emit
         self._prints_places = False
-        self._watching = False
+        self._watching: LineCounts | None = None
         self._room = 0  # bytes beside the guest's own, for what is noted of it
 
     def watch(self, *, lines: bool) -> None:
         """See `runtime.Watched`. Only where the runtime was made to be watched."""
+        from aoshell.sandbox.watch import ROOM
+
         self._host.watch(lines)
-        self._watching, self._room = True, watch.ROOM if lines else 0
+        self._watching, self._room = self._counts, ROOM if lines else 0
 
     def watched_lines(self) -> str:
         self._lua.set_max_memory(UNLIMITED)  # until the next message
-        return self._counts.take(*self._host.watched_handlers())
+        return self._counts.take(*self._host.watched_handlers()) if self._counts else ""
 
     def lines_so_far(self) -> str:
-        return self._counts.take()
+        return self._counts.take() if self._counts else ""
 
     def limit_memory(self, size: int, *, judged: bool = True) -> None:
         """Let the guest's heap grow to `size` bytes, the environment's included."""
@@ -199,10 +207,10 @@ class LuaRuntime:
         try:
             if self._watching:
                 self._host.watch_message()
-                self._counts.begin()
+                self._watching.begin()
             result: tuple[Any, ...] = self._deliver(*message)
             if self._watching:
-                self.gas_used = int(self._host.watched_steps()) - self._counts.steps()
+                self.gas_used = int(self._host.watched_steps()) - self._watching.steps()
         except lua53.LuaMemoryError as error:
             raise OutOfMemoryError from error
         except lua53.LuaError as error:

@@ -13,7 +13,6 @@ import select
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -149,7 +148,9 @@ class Supervisor:
 
         It goes as a file, so that what several forks of this process hand over is not mixed up.
         """
-        with contextlib.suppress(OSError, AoError), tempfile.TemporaryFile() as file:
+        from tempfile import TemporaryFile  # only here: a start has no need of it
+
+        with contextlib.suppress(OSError, AoError), TemporaryFile() as file:
             file.write(packed)
             file.flush()
             self.start()
