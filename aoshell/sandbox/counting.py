@@ -41,6 +41,7 @@ from aoshell.lua.compiled import (
 LARGEST = 4 << 20  # bytes of compiled code that is made to count
 _DIGEST = 32  # bytes
 _KEPT = 16  # codes that are kept, should they come again
+MOST_GIVEN = 64 << 20  # bytes of code of others that is kept, the newest
 _REGISTERS, _UPVALUES, _OPERANDS = 250, 255, 256  # limits of Lua's functions and instructions
 _WIDE = 1 << 18  # values that the longest operand of an instruction has
 _INTEGER = 19  # kind of a constant
@@ -95,7 +96,7 @@ def pack_counting(dump: bytes, made: CountingCode) -> bytes:
 
 
 def take_counting(packed: bytes) -> None:
-    """Have `make_counting` give what another process of ours has packed."""
+    """Have `make_counting` give what another process of ours has packed, as one of the newest."""
     at, parts = _DIGEST + 12, []
     for size in struct.unpack_from("<III", packed, _DIGEST):
         parts.append(packed[at : at + size])
@@ -103,6 +104,8 @@ def take_counting(packed: bytes) -> None:
     code, counters, flat = parts
     tails = tuple(struct.iter_unpack("<II", flat))
     _given[packed[:_DIGEST]] = CountingCode(code, counters, tails)
+    while sum(len(one.code) + len(one.counters) for one in _given.values()) > MOST_GIVEN:
+        del _given[next(iter(_given))]
 
 
 def make_counting(dump: bytes) -> CountingCode:

@@ -272,6 +272,18 @@ def test_what_another_process_has_made_is_taken(monkeypatch: pytest.MonkeyPatch)
     assert "@x.lua" in told and told.endswith("\0\0\0\0")
 
 
+def test_of_what_others_have_made_the_newest_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watch hands over a code for each save, all day long."""
+    monkeypatch.setattr(counting, "_given", {})
+    dumps = [compiled(f"return {at}".encode(), b"@x.lua") for at in range(100)]
+    made = [counting.make_counting(dump) for dump in dumps]
+    size = len(made[0].code) + len(made[0].counters)
+    monkeypatch.setattr(counting, "MOST_GIVEN", 10 * size)
+    for dump, one in zip(dumps, made, strict=True):
+        counting.take_counting(counting.pack_counting(dump, one))
+    assert list(counting._given.values()) == made[-10:]
+
+
 def test_the_limits_of_the_compiler_are_kept() -> None:
     names = [f"a{at}" for at in range(199)]
     text = f"local {', '.join(names)}\nreturn f({', '.join(names[:51])})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from hashlib import sha256
 
 import pytest
@@ -173,6 +174,45 @@ def test_only_the_same_bytes_have_it(node: FakeNode, home: Settings, made: Signa
         assert await session.ahead.prepared(other) is other
 
     use(node, home, body)
+
+
+@pytest.mark.parametrize("key", ["\x03", "\x15", "\x1bOA"], ids=["c", "u", "up"])
+def test_a_line_that_is_given_up_is_forgotten(node: FakeNode, home: Settings, key: str) -> None:
+    async def script(keyboard: Keyboard) -> None:
+        keyboard.type("x = 1\r")
+        await until(lambda: node.codes)
+        session = await ready(keyboard)
+        await signed(keyboard, "1+1")
+        keyboard.type(key)
+        await until(lambda: session.ahead._kept is None)
+        keyboard.type("\x03\x03\x04")
+
+    play(node, home, script)
+
+
+def test_where_no_thread_can_begin_a_line_is_signed_as_it_is_sent(
+    node: FakeNode, home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def script(keyboard: Keyboard) -> None:
+        session = await ready(keyboard)
+        await keyboard.helped()
+        keyboard.type("1+1")
+        await keyboard.line("1+1")
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refused)
+            keyboard.app._signing._begin()
+            making = keyboard.app._signing._making
+            assert making
+            await until(making.done)
+        assert making.exception() is None and session.ahead._kept is None
+        keyboard.type("\r")
+        await keyboard.see("2\n")
+        keyboard.type("\x04")
+
+    play(node, home, script)
 
 
 def test_an_unsent_text_leaves_no_trace(

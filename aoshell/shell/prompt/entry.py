@@ -91,6 +91,7 @@ class PromptInput(KeyTarget):
         self._pastes.clear()
         self._pasted = False
         self._buffer.reset()
+        self._buffer.on_text_changed.fire()  # `reset` tells nobody
         return typed
 
     @property

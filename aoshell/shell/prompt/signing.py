@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from aoshell.errors import AoError
 from aoshell.shell.lines.run import read_code
 from aoshell.shell.prompt.entry import PromptInput
 from aoshell.shell.session import Session
@@ -77,5 +76,5 @@ class SigningAhead:
             self._making = asyncio.create_task(self._sign(session, line))
 
     async def _sign(self, session: Session, line: str) -> None:
-        with suppress(AoError):  # it is shown where the line is sent
+        with suppress(Exception):  # what is wrong or lacking is shown where the line is sent
             await session.sign_ahead(await read_code(session, line))

@@ -71,7 +71,7 @@ class Coverage:
         self.handlers: dict[Place, dict[str, None]] = {}
         self.modules: dict[Path, None] = {}
         self._known: dict[tuple[str, str], CoveredFile] = {}
-        self._made: dict[tuple[Path, str], CoveredFile] = {}  # shared with those made `fresh`
+        self._made: dict[Path, CoveredFile] = {}  # the newest; shared with those made `fresh`
         self._handed: set[tuple[str, str]] = set()  # so is this
         self._twins: dict[tuple[str, str], set[Path]] = {}
         self._left_out = False
@@ -120,10 +120,10 @@ class Coverage:
         if known is None or known.digest != digest:
             if known is not None:
                 self._changed[path] = None
-            found = self._made.get((path, digest))
-            if found is None:
+            found = self._made.get(path)
+            if found is None or (found.name, found.digest) != (name, digest):
                 found = CoveredFile(path, name, digest, data, loaded, line_table(loaded))
-            self._made[path, digest] = found
+            self._made[path] = found
             self.files[path] = self._known[name, digest] = found
         self._twins.setdefault((name, digest), set()).add(path)
 
