@@ -52,8 +52,12 @@ class Origins:
         """The processes that others run under the same ids, also of those deleted here."""
         (newest,) = self._store.select_one("SELECT max(number) FROM processes")
         now = newest or 0, self._store.cuts  # what comes raises the one, what goes the other
-        if now != self._elsewhere_of:
-            self._elsewhere, self._elsewhere_of = Elsewhere.of(self._store), now
+        before = self._elsewhere_of
+        if now[1] != before[1]:
+            self._elsewhere = Elsewhere.of(self._store)
+        elif now[0] != before[0]:
+            self._elsewhere = self._elsewhere.grown(self._store, before[0])
+        self._elsewhere_of = now
         return self._elsewhere
 
     def of(self, process: int) -> Origin | None:

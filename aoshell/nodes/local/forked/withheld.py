@@ -48,6 +48,14 @@ class Elsewhere:
         ids = [*elsewhere.forks(reader), *elsewhere.gone(reader)]
         return cls(ids, elsewhere.stand_ins(reader))
 
+    def grown(self, reader: Reader, behind: int) -> Elsewhere:
+        """These, with those that came behind a process of that number."""
+        new = [*elsewhere.forks(reader, behind), *elsewhere.gone(reader)]
+        stand_ins = elsewhere.stand_ins(reader, behind)
+        if not stand_ins and self._ids.issuperset(new):
+            return self
+        return Elsewhere(self._ids.union(new), self.stand_ins.union(stand_ins))
+
     def __bool__(self) -> bool:
         """Whether there are any."""
         return bool(self._ids)

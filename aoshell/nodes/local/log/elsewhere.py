@@ -16,23 +16,25 @@ _GONE = "elsewhere:"  # in the table of facts, in front of the id of one that wa
 _BEHIND = "elsewhere;"  # the first text behind all of these
 
 
-def forks(reader: Reader) -> list[str]:
-    """Those of forks that are here. Raises AoError where it cannot be read."""
-    return [
-        id for (id,) in reader.select("SELECT id FROM processes JOIN origins ON process = number")
-    ]
+def forks(reader: Reader, behind: int = 0) -> list[str]:
+    """Those of forks that are here. Raises AoError where it cannot be read.
+
+    Args:
+        behind: number of a process; only those behind it.
+    """
+    query = "SELECT id FROM processes JOIN origins ON process = number WHERE number > ?"
+    return [id for (id,) in reader.select(query, behind)]
 
 
-def stand_ins(reader: Reader) -> list[str]:
-    """Those of stand-ins that are here. Raises AoError where it cannot be read."""
+def stand_ins(reader: Reader, behind: int = 0) -> list[str]:
+    """Those of stand-ins that are here, as `forks`."""
     rows = reader.select(
         "SELECT p.id, l.body FROM processes p JOIN log l ON l.process = p.number "
-        "WHERE l.slot = 0 AND l.tick = 0 AND instr(l.body, ?)",
+        "WHERE p.number > ? AND l.slot = 0 AND l.tick = 0 AND instr(l.body, ?)",
+        behind,
         f'"{MOCK}"'.encode(),
     )
-    return [
-        id for id, body in rows if form.find_tag(form.load_wire(body)[form.TAGS :], MOCK) == "true"
-    ]
+    return [id for id, body in rows if _is_stand_in(body)]
 
 
 def gone(reader: Reader) -> list[str]:
@@ -46,3 +48,8 @@ def gone(reader: Reader) -> list[str]:
 def facts_of(ids: Sequence[str]) -> dict[str, int | str]:
     """What the table of facts says where these are gone."""
     return {_GONE + id: 1 for id in ids}
+
+
+def _is_stand_in(body: bytes) -> bool:
+    """Whether a definition, as the log stores it, is that of a stand-in."""
+    return form.find_tag(form.load_wire(body)[form.TAGS :], MOCK) == "true"
