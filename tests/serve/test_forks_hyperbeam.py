@@ -253,6 +253,8 @@ async def test_numbers_requests_and_order_are_those_of_the_node(
         )
         assert await node.verify_log(process) == []
         exported = await node.export(process)
+        copy = await node.workbench.fork(process, 3, "copy")
+        assert await node.verify_log(copy.id) == []
     async with home(folder / "other") as node:
         again = await node.restore(exported)
         assert again.origin is not None and again.origin.as_node

@@ -14,7 +14,7 @@ from aoshell.errors import AoError, UsageError
 from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.history.longwork import Progress, run_in_thread
 from aoshell.nodes.local.log import elsewhere, form
-from aoshell.nodes.local.log.rows import Batch, Computed, Logged, ProcessRow
+from aoshell.nodes.local.log.rows import OF_NODE, Batch, Computed, Logged, ProcessRow
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.replay import Replay
 from aoshell.nodes.local.rerunning import rerun
@@ -235,10 +235,11 @@ def _renamed(
 ) -> tuple[Logged, Computed | None]:
     """A message and its result with another process id, and so without a signature."""
     before, after = old.encode(), new.encode()
+    request = logged.signed if logged.form == OF_NODE else None  # what a script is given is no item
     message = logged._replace(
         id=logged.id.replace(old, new),
         body=logged.body.replace(before, after),
-        signed=None,
+        signed=request and request.replace(before, after),
         assignment="",
         assigned=None,
     )
