@@ -96,7 +96,7 @@ class Worker:
         self._count = 0  # messages since then
         self._taken = 0  # bytes that had been taken by then
         self._fork_cost = 0.001  # seconds, of the last fork with the copying that follows
-        self._commands: dict[str, Callable[..., None]] = {
+        self._commands: dict[str, Callable[..., object]] = {
             "code": self._code,
             "compile": self._compile,
             "watch": self._watch,
@@ -106,6 +106,7 @@ class Worker:
             "run": self._run,
             "replay": self._replay,
             "failed": self._failed,
+            "park": self._park,
             "dry": self._dry,
             "trial": self._trial,
             "checkpoint": self._checkpoint,
@@ -342,6 +343,10 @@ class Worker:
             self._sockets.send(["parked", self._seq, os.getpid()])
         if self._parked and not self._is_far_behind():
             return False
+        return self._park()
+
+    def _park(self) -> bool:
+        """Park this process and go on in a fork. Returns True when promoted."""
         self._reap()
         own = os.getpid()
         start = time.perf_counter()
