@@ -187,7 +187,7 @@ class Runner:
             yield await self.run(file, index)
 
     async def run(self, file: TestFile, index: int) -> TestOutcome:
-        """Run a test of a file that was loaded, by its place; the file is loaded anew for it."""
+        """Run a test of a file that was loaded, by its place: as if no other had run before."""
         if self.coverage is None or not self.apart:
             return await self._run(file, index)
         self._zygotes.coverage = self.coverage = self.coverage.fresh()
