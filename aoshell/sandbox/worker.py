@@ -22,6 +22,7 @@ import time
 import zlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, NoReturn
 
 from aoshell.sandbox.ahead import Ahead
@@ -269,7 +270,10 @@ class Worker:
             return nullcontext()
         return LastLines(seconds, self._send_lines_so_far)
 
-    def _compute(self, seconds: float, message: tuple[Any, ...]) -> tuple[str, float, list[Any]]:
+    def _compute(
+        self, seconds: float, message: tuple[Any, ...], *, told: bool = True
+    ) -> tuple[str, float, list[Any]]:
+        """Outcome, seconds and result of a message. told: which lines it ran will be told."""
         self._printed.clear()
         self._runtime.limit_memory(self._memory, judged=self._judged)
         if self._judged:
@@ -279,7 +283,7 @@ class Worker:
         # guest does (pcall, a coroutine, a pattern that never ends) can prevent that.
         signal.setitimer(signal.ITIMER_PROF, seconds)
         try:
-            with self._last_lines(seconds):
+            with self._last_lines(seconds) if told else nullcontext():
                 error, *others = self._runtime.deliver(message)
             outcome, result = self._runtime.failure if error else "ok", [error, *others]
         except (OutOfMemoryError, MemoryError):
@@ -424,7 +428,7 @@ class Worker:
         self._end_task()
         self._ahead.spoil()
         self._runtime.print_places()
-        printed, compute = self._printed, self._compute
+        printed, compute = self._printed, partial(self._compute, told=False)
         Trial(self._sockets, self._runtime, printed, compute, token, seconds, end, steps).run()
 
     def _checkpoint(self, seq: int) -> None:
