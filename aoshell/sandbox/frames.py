@@ -15,6 +15,7 @@ To a worker (`epoch`: how often it was rolled back; frames of an older epoch are
     run         epoch seq seconds message…   a live message
     replay      epoch seq message…           a message that was computed before; has no answer
     failed      epoch seq text               a message that had failed with this error
+    park        epoch                        keep the state as it is now, for a roll-back
     dry         epoch token seconds message…
     trial       epoch token seconds end [is-doubtful message…]…  messages in turn on the state,
                                              all undone (`trials`)

@@ -22,6 +22,7 @@ import time
 import zlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, NoReturn
 
 from aoshell.sandbox.ahead import Ahead
@@ -96,7 +97,7 @@ class Worker:
         self._count = 0  # messages since then
         self._taken = 0  # bytes that had been taken by then
         self._fork_cost = 0.001  # seconds, of the last fork with the copying that follows
-        self._commands: dict[str, Callable[..., None]] = {
+        self._commands: dict[str, Callable[..., object]] = {
             "code": self._code,
             "compile": self._compile,
             "watch": self._watch,
@@ -106,6 +107,7 @@ class Worker:
             "run": self._run,
             "replay": self._replay,
             "failed": self._failed,
+            "park": self._park,
             "dry": self._dry,
             "trial": self._trial,
             "checkpoint": self._checkpoint,
@@ -268,7 +270,10 @@ class Worker:
             return nullcontext()
         return LastLines(seconds, self._send_lines_so_far)
 
-    def _compute(self, seconds: float, message: tuple[Any, ...]) -> tuple[str, float, list[Any]]:
+    def _compute(
+        self, seconds: float, message: tuple[Any, ...], *, told: bool = True
+    ) -> tuple[str, float, list[Any]]:
+        """Outcome, seconds and result of a message. told: which lines it ran will be told."""
         self._printed.clear()
         self._runtime.limit_memory(self._memory, judged=self._judged)
         if self._judged:
@@ -278,7 +283,7 @@ class Worker:
         # guest does (pcall, a coroutine, a pattern that never ends) can prevent that.
         signal.setitimer(signal.ITIMER_PROF, seconds)
         try:
-            with self._last_lines(seconds):
+            with self._last_lines(seconds) if told else nullcontext():
                 error, *others = self._runtime.deliver(message)
             outcome, result = self._runtime.failure if error else "ok", [error, *others]
         except (OutOfMemoryError, MemoryError):
@@ -342,6 +347,10 @@ class Worker:
             self._sockets.send(["parked", self._seq, os.getpid()])
         if self._parked and not self._is_far_behind():
             return False
+        return self._park()
+
+    def _park(self) -> bool:
+        """Park this process and go on in a fork. Returns True when promoted."""
         self._reap()
         own = os.getpid()
         start = time.perf_counter()
@@ -419,7 +428,7 @@ class Worker:
         self._end_task()
         self._ahead.spoil()
         self._runtime.print_places()
-        printed, compute = self._printed, self._compute
+        printed, compute = self._printed, partial(self._compute, told=False)
         Trial(self._sockets, self._runtime, printed, compute, token, seconds, end, steps).run()
 
     def _checkpoint(self, seq: int) -> None:

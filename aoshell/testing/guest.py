@@ -38,14 +38,21 @@ class TestSandbox:
     Args:
         supervisor: has `base()` as its base.
         seconds: processor time that one step may take.
+
+    Attributes:
+        prints: what the file printed while it was loaded.
     """
 
     def __init__(self, supervisor: Supervisor, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         self._seconds = seconds
+        self.prints: list[str] = []
         self._answer: asyncio.Future[str] = loop.create_future()
         self._ended = ""  # why
         self._steps = 0
+        self._epoch = 0  # how often it was rolled back
+        self._kept = False
+        self._back: asyncio.Future[None] | None = None  # while it is rolled back
         self._printed = ""
         calls = (self._on_frame, self._on_image, self._on_end)
         self._worker = supervisor.worker(loop, *calls, based=True, watched=False)
@@ -66,7 +73,7 @@ class TestSandbox:
         self._steps += 1
         data = narrow(json.dumps({"step": name, **values}, ensure_ascii=False))
         message = ["", "", "", "", data, "", now, 0, 0, "", False, False]
-        self._worker.send(["run", 0, self._steps, self._seconds, *message])
+        self._worker.send(["run", self._epoch, self._steps, self._seconds, *message])
         try:
             answer = jsontext.parse(widen(await self._answer), deepest=DEEPEST, strict=False)
         except ValueError as error:
@@ -74,6 +81,24 @@ class TestSandbox:
         if not isinstance(answer, dict):
             raise SandboxStoppedError("the test's request is not a JSON object")
         return answer
+
+    def keep(self) -> None:
+        """Keep the state as it is now, unless one is kept: `go_back` leads to it."""
+        if not self._kept:
+            self._kept = True
+            self._worker.send(["park", self._epoch])
+
+    async def go_back(self) -> bool:
+        """Go back to the state that was kept, and keep it; False where that is gone."""
+        if self._ended or not self._kept:
+            return False
+        self._back = asyncio.get_running_loop().create_future()
+        self._worker.stop_computing()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._back, _LAST)
+        done, self._back, self._kept = self._back.done(), None, False
+        self.keep()
+        return done and not self._ended
 
     async def stop_step(self) -> str:
         """Stop the running step; what it had printed."""
@@ -95,6 +120,10 @@ class TestSandbox:
         match frame:
             case ["done", _epoch, _seq, outcome, _milliseconds, _memory, _gas, *values]:
                 self._done(outcome, values)
+            case ["promoted", _seq, "killed", _printed, _pid] if self._back is not None:
+                self._epoch += 1
+                if not self._back.done():
+                    self._back.set_result(None)
             case ["promoted", _seq, how, printed, _pid]:
                 why = {
                     "time": f"the test computed for more than {self._seconds:g} s at a stretch",

@@ -142,7 +142,7 @@ class Runner:
         self._roots = roots
         self._zygotes = Zygotes(coverage, base())
         self._zygotes.start()
-        self._guest: TestSandbox | None = None  # has loaded a file, and run none of its tests
+        self._guest: TestSandbox | None = None  # has loaded a file, as if it had run no test
         self._guest_of: TestFile | None = None
 
     def close(self) -> None:
@@ -187,7 +187,7 @@ class Runner:
             yield await self.run(file, index)
 
     async def run(self, file: TestFile, index: int) -> TestOutcome:
-        """Run a test of a file that was loaded, by its place; the file is loaded anew for it."""
+        """Run a test of a file that was loaded, by its place: as if no other had run before."""
         if self.coverage is None or not self.apart:
             return await self._run(file, index)
         self._zygotes.coverage = self.coverage = self.coverage.fresh()
@@ -205,9 +205,12 @@ class Runner:
         if self._guest_of is file:
             guest, self._guest, self._guest_of = self._guest, None, None
         else:
+            self.forget_guest()
             guest, _tests, problem = await self._load(run)
         if guest is None:
             return run.outcome(test.name, "error", begin, problem)
+        run.prints += guest.prints
+        is_back = False
         try:
             try:
                 async with asyncio.timeout(self._seconds):
@@ -222,8 +225,13 @@ class Runner:
                 problem = TestFailure(_refusal(error), shown, test.line)
             if outcome == "error":
                 run.prints += (await guest.stop_step()).splitlines()
+            else:
+                is_back = await guest.go_back()
         finally:
-            guest.close()
+            if is_back:
+                self._guest, self._guest_of = guest, file
+            else:
+                guest.close()
         return run.outcome(test.name, outcome, begin, problem)
 
     async def _load(
@@ -242,10 +250,11 @@ class Runner:
         try:
             async with asyncio.timeout(2 * self._seconds):
                 report = await guest.step("load", BEGIN, source=source, tells=tells)
-            run.prints += _prints(report)
             if "failure" in report:
+                run.prints += _prints(report)
                 failure = run.failure(report["failure"])
             else:
+                guest.prints = _prints(report)
                 return guest, _tests(report) if tells else (), None
         except (SandboxStoppedError, TimeoutError) as error:
             why = str(error) or f"it took more than {2 * self._seconds:g} s"
@@ -256,6 +265,7 @@ class Runner:
     async def _steps(self, run: _TestRun, guest: TestSandbox, index: int) -> TestFailure | None:
         """Run a test to its end: each step, and the requests that it makes."""
         limits = Limits(seconds=max(0.5, self._seconds / 2), gas=_COUNTED)
+        guest.keep()  # with the file, and before the test: the next one begins from there
         async with open_node(limits=limits, supervisor=self._zygotes) as node:
             assert run.taken is not None
             calls = Calls(node, run.file, self._roots, run.reads, run.taken)

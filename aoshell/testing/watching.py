@@ -57,6 +57,8 @@ class Watch:
     def learn(self, found: Round) -> None:
         """Take over what a round has read."""
         for file in found.files:
+            if self._files.get(file.path, {}).get(file.path) == ABSENT:
+                continue  # it was told to be gone since then
             self._files[file.path] = dict(file.reads)
             if file.problem is None:
                 named = {test.name for test in file.tests}

@@ -498,6 +498,27 @@ def test_each_test_is_alone(run: Run) -> None:
     assert [outcome["outcome"] for outcome in run(source=source)] == ["passed"] * 3
 
 
+def test_each_test_begins_where_its_file_was_loaded(run: Run) -> None:
+    """Also behind a test that failed, one that was stopped, and one that waits in a coroutine."""
+    source = """
+      print("loaded")
+      local count = 0
+      for i = 1, 6 do
+        test("t" .. i, function(t)
+          count = count + 1
+          t:equal(count, 1)
+          t:spawn("echo.lua")
+          if i == 2 then error("fails") end
+          if i == 3 then while true do end end
+          if i == 4 then while true do t:now() end end
+        end)
+      end"""
+    found = run(source=source, flags=("-j", "1", "--timeout", "1"))
+    kinds = ["passed", "failed", "error", "error", "passed", "passed"]
+    assert [one["outcome"] for one in found] == kinds
+    assert [one["prints"] for one in found] == [["loaded"]] * 6
+
+
 def test_random_numbers_are_the_same_each_time(run: Run) -> None:
     first, second = run("print(math.random(1000000))", "print(math.random(1000000))")
     assert first["prints"] == second["prints"] != []

@@ -13,8 +13,9 @@ import pytest
 
 from aoshell.nodes.values import Limits
 from aoshell.testing.command import main
+from aoshell.testing.coverage.recorder import Coverage
 from aoshell.testing.explaining import where_it_computes
-from aoshell.testing.opening import open_node
+from aoshell.testing.opening import Zygotes, open_node
 
 CODE = """
 N = 0
@@ -135,14 +136,21 @@ def test_a_file_without_end_is_named(fail: Fail, capsys: Any) -> None:
 def test_where_a_message_computes_without_end(tmp_path: Path, code: str, place: str) -> None:
     (tmp_path / "code.lua").write_text(code)
 
+    coverage = Coverage()
+    zygotes = Zygotes(coverage)
+
     async def find() -> None:
-        async with open_node(files=tmp_path, limits=Limits(seconds=0.5)) as node:
+        limits = Limits(seconds=0.5)
+        async with open_node(files=tmp_path, limits=limits, supervisor=zygotes) as node:
             process = await node.spawn("code.lua")
             answer = await process.send("Go")
             assert answer.outcome == ("time" if place else "ok")
+            before = coverage.packed()
             assert await where_it_computes(process, answer.result.slot) == place
+            assert coverage.packed() == before  # what is computed once more counts once
 
     asyncio.run(find())
+    zygotes.shut_down()
 
 
 def test_a_tag_that_the_code_looks_for_by_another_name(fail: Fail) -> None:

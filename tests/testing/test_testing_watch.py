@@ -136,7 +136,9 @@ def test_files_of_tests_come_and_go(watched: Watched) -> None:
     (folder / "b_test.lua").unlink()
     (folder / "c_test.lua").write_text('test("new", function(t) end)')
     seen = watched.round()
-    if seen[0] != "b_test.lua is gone":  # which of both is seen first is chance
+    if "b_test.lua is gone" in seen:  # which of both is seen first is chance
+        seen.remove("b_test.lua is gone")
+    else:
         assert watched._lines.get(timeout=LONG) == "b_test.lua is gone"
     assert seen[-3:] == ["c_test.lua", "✓ new", "1 passed"]
     put_in_place(folder / "b_test.lua", "test(")
@@ -192,9 +194,8 @@ def test_a_save_ends_the_round_that_runs(
     assert command.line() == "saved: b_test.lua"
     put_in_place(folder / "coin.lua", "N = 1 -- again")
     assert command.line("saved: ") == "saved: coin.lua"
-    # What was to be run still is, and what was saved since.
+    # What was to be run still is, and what was saved since; whether it was loaded by then or not.
     put_in_place(folder / "b_test.lua", 'test("ends", function(t) end)')
-    assert command.line("saved: ") == "saved: b_test.lua"
     said = command.round()
     assert {"✓ ends", "✓ loads it"} <= set(said), said
 
