@@ -116,6 +116,7 @@ def _result(port: int, path: str) -> Any:
         message["Data"] = _text(message.get("Data", ""))
         for tag in message["Tags"]:
             tag["value"] = _text(tag["value"])
+        message["Tags"].sort(key=lambda tag: str(tag["name"]))  # as the module's tables have them
     return found
 
 

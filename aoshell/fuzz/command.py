@@ -94,12 +94,11 @@ def _fuzz(target: Target, given: argparse.Namespace, runner: asyncio.Runner) -> 
 
         def name(fault: Fault) -> None:
             tests.append(_write(base, fault, given, tests))
-            if target.is_python:
-                doubt = doubt_of_python(tests[-1])
-            else:
-                compiles = bool(base.rehearsal.wasm)
-                verdict = fault.failed.verdict
-                doubt = runner.run(doubt_of(tests[-1], verdict, compiles=compiles))
+            try:
+                doubt = _doubt(base, fault, tests[-1], runner)
+            except KeyboardInterrupt:
+                report.found(fault, tests[-1], "it was stopped")
+                raise
             report.found(fault, tests[-1], doubt)
 
         most = 1 if given.first else MOST_FAULTS
@@ -111,6 +110,14 @@ def _fuzz(target: Target, given: argparse.Namespace, runner: asyncio.Runner) -> 
     if search.done.faults:
         return FOUND
     return interrupts.INTERRUPTED if search.done.stopped else 0
+
+
+def _doubt(base: Base, fault: Fault, test: Path, runner: asyncio.Runner) -> str:
+    """Why a test that was written does not fail, "" where it does."""
+    if base.target.is_python:
+        return doubt_of_python(test)
+    compiles = bool(base.rehearsal.wasm)
+    return runner.run(doubt_of(test, fault.failed.verdict, compiles=compiles))
 
 
 def _write(base: Base, fault: Fault, given: argparse.Namespace, before: list[Path]) -> Path:

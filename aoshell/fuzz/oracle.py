@@ -138,10 +138,15 @@ class Oracle:
         return None
 
     def _of_death(self, step: Step, done: Performed) -> Verdict:
-        place = form.widen(done.result.output).rpartition("\n")[2]
-        where = f", at {place.removeprefix(PLACE)}" if place.startswith(PLACE) else ""
+        where = f", {place}" if (place := place_of(done)) else ""
         what = {
             "time": f"it computes for more than {self._seconds:g} s{where}",
             "memory": f"it needs more than {self._memory >> 20} MB{where}",
         }.get(done.outcome, f"its worker dies under it{where}")
         return Verdict(done.outcome, step.handler, what)
+
+
+def place_of(done: Performed) -> str:
+    """Where a message that was stopped computed, as "at FILE:LINE"; "" where that is not known."""
+    place = form.widen(done.result.output).rpartition("\n")[2]
+    return f"at {place.removeprefix(PLACE)}" if place.startswith(PLACE) else ""

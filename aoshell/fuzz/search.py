@@ -18,7 +18,10 @@ _TOLD = 0.5  # seconds between two progress lines
 
 
 class _OverError(BaseException):
-    """The run is at its end; hypothesis lets it pass, as it is no failure of an example."""
+    """The run is at its end, by the error that it is made of, if there is one.
+
+    hypothesis lets it pass, as it is no failure of an example.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,8 @@ class Search:
         """Look until the time is up, or enough is found; `done` has what came of it.
 
         Raises:
-            AoError: stage "compute", the worker cannot go on, for a reason outside the messages.
+            AoError: stage "compute", the worker cannot go on, for a reason outside the messages; or
+                a fault cannot be named.
         """
         from hypothesis import HealthCheck, Phase, given, settings, strategies
         from hypothesis import seed as seeded
@@ -103,12 +107,17 @@ class Search:
         )
         @given(strategies.binary(min_size=SIZE, max_size=SIZE))
         def one(data: bytes) -> None:
-            self._try(data)
+            try:
+                self._try(data)
+            except Exception as error:  # hypothesis would try it again, as a failure of its own
+                raise _OverError(error) from error
 
         try:
             one()
-        except _OverError:
-            pass
+        except _OverError as over:
+            self._count()
+            if over.args:
+                raise over.args[0] from None
         except KeyboardInterrupt:
             self.done.stopped = True
         self._count()
@@ -140,6 +149,8 @@ class Search:
             self.done.stopped = True
         fault = Fault(shrinking.best, len(failed.steps))
         self._base.known |= {failed.fault, fault.failed.fault}
+        if failed.verdict.is_death:
+            self._base.deadly.add(failed.steps[-1].handler)
         self.done.faults.append(fault)
         self._name(fault)
         if self.done.stopped or len(self.done.faults) >= self._most:

@@ -14,7 +14,7 @@ import pytest
 from fuzzed import FAULTS, Fuzzing
 
 import aoshell.fuzz
-from aoshell.errors import UsageError
+from aoshell.errors import AoError, UsageError
 from aoshell.fuzz import installing
 from aoshell.home.folders import Settings
 from aoshell.testing import open_node
@@ -44,6 +44,10 @@ def test_a_script_that_does_not_compile_is_named(fuzzing: Fuzzing) -> None:
         ('invariant("a", function( end)', "h.lua:1: <name> or '...' expected near 'end'"),
         ("\nerror('no')", "h.lua:2: no"),
         ('invariant("a")', 'usage: invariant("name", function(before, after, msg) ... end)'),
+        (
+            'state("n", function() Send({ Target = ao.id }) return N end)',
+            'state "n" sends a message, and may only look',
+        ),
         ("answers(5)", 'usage: answers("HANDLER", ...)'),
         ('for _ = 1, 2 do state("n", function() end) end', "there is a state of this name already"),
     ],
@@ -55,6 +59,56 @@ def test_invariants_that_do_not_load_are_named(holding: str, told: str, fuzzing:
     assert code == 2
     assert told in said
     assert "mend h.lua" in said
+
+
+def test_invariants_whose_loading_does_not_end_are_named_with_their_line(
+    fuzzing: Fuzzing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aoshell.fuzz.opening.LOADING", 1.0)
+    fuzzing.write("a.lua", COUNTER)
+    fuzzing.write("h.lua", "\nwhile true do end")
+    code, _, said = fuzzing.run("a.lua", "--invariants", "h.lua")
+    assert code == 2
+    assert "took more than 1 s of processor time at h.lua:2" in said
+
+
+def test_an_invariant_that_sends_is_named(fuzzing: Fuzzing) -> None:
+    fuzzing.write("a.lua", COUNTER)
+    fuzzing.write(
+        "h.lua", 'invariant("x", function() Send({ Target = ao.id, Action = "Inc" }) end)'
+    )
+    found = fuzzing.json("a.lua", "--invariants", "h.lua")["found"]
+    assert (found["about"], found["doubt"]) == ("x", "")
+    assert found["text"] == 'invariant "x" sends a message, and may only look'
+
+
+def test_what_cannot_be_written_is_told_once(
+    fuzzing: Fuzzing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(*_: object) -> None:
+        raise AoError("answers cannot be written: No space left on device", stage="output")
+
+    monkeypatch.setattr("aoshell.fuzz.report.Report.found", found)
+    fuzzing.write("a.lua", 'Handlers.add("A", "A", function(msg) local _ = msg.Data.x.y end)')
+    code, said, told = fuzzing.run("a.lua")
+    assert (code, said) == (2, "")
+    assert told == "output: answers cannot be written: No space left on device\n"
+
+
+def test_ctrl_c_while_a_test_is_tried_names_its_fault(
+    fuzzing: Fuzzing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("aoshell.fuzz.command._doubt", stopped)
+    fuzzing.write("a.lua", 'Handlers.add("A", "A", function(msg) local _ = msg.Data.x.y end)')
+    code, said, _ = fuzzing.run("a.lua")
+    assert code == 1
+    assert 'found: handler "A": a.lua:1: attempt to index' in said
+    assert "that test does not fail by itself: it was stopped" in said
+    assert "stopped: " in said
+    assert Path("a_fuzz_test.lua").is_file()
 
 
 def test_misuse_has_a_code_of_its_own(fuzzing: Fuzzing) -> None:

@@ -113,16 +113,22 @@ class Rehearsal:
         """Evaluate Lua in the copy, as its owner; outcome and result."""
         self._seq += 1
         self._slot += 1
-        tags = ("Action", "Eval", "Data-Protocol", "ao", "Type", "Message")
-        item = Rehearsed("e" * 43, self.owner, self.owner, tags, form.narrow(code), 0, False)
-        return await self._replay.run(self._seq, self._frame(item, self._slot))
+        return await self._replay.run(self._seq, self._frame(self._eval(code), self._slot))
+
+    async def try_out(self, code: str, seconds: float) -> Performed:
+        """Evaluate Lua in the copy, and undo it; one that computes too long says where."""
+        performed = await self.perform([self._eval(code)], seconds)
+        return performed[0]
 
     async def ask(self, code: str) -> tuple[str, form.FlatResult]:
         """Evaluate Lua in the copy, and undo it; outcome and result."""
-        tags = ("Action", "Eval", "Data-Protocol", "ao", "Type", "Message")
-        item = Rehearsed("e" * 43, self.owner, self.owner, tags, form.narrow(code), 0, False)
-        outcome, _cost, result = await self._replay.dry(self._frame(item, self._slot + 1))
+        frame = self._frame(self._eval(code), self._slot + 1)
+        outcome, _cost, result = await self._replay.dry(frame)
         return outcome, result
+
+    def _eval(self, code: str) -> Rehearsed:
+        tags = ("Action", "Eval", "Data-Protocol", "ao", "Type", "Message")
+        return Rehearsed("e" * 43, self.owner, self.owner, tags, form.narrow(code), 0, False)
 
     async def perform(
         self, messages: Sequence[Rehearsed], seconds: float, end: str = ""

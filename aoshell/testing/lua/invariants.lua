@@ -62,21 +62,38 @@ local function plain(value, open)
   return copy
 end
 
+-- How much the message sends so far: what looks at it may not send.
+local function count()
+  local outbox = type(ao) == "table" and ao.outbox
+  if type(outbox) ~= "table" then return 0 end
+  local sent = 0
+  for _, key in ipairs { "Messages", "Spawns", "Assignments" } do
+    local list = outbox[key]
+    if type(list) == "table" then sent = sent + #list end
+  end
+  return sent
+end
+
+local SENDS = "sends a message, and may only look"
+
 local function take()
-  local found = {}
+  local found, sent = {}, count()
   for _, one in ipairs(states) do
     local ok, value = pcall(one.read)
     if not ok then error(mark .. 'state "' .. one.name .. '" raised: ' .. tostring(value), 0) end
+    if count() ~= sent then error(mark .. 'state "' .. one.name .. '" ' .. SENDS, 0) end
     found[one.name] = plain(value, {})
   end
   return found
 end
 
 local function check(before, after, msg)
+  local sent = count()
   for _, one in ipairs(invariants) do
     local ok, answer, text = pcall(one.holds, before, after, msg)
     local which = mark .. 'invariant "' .. one.name .. '" '
     if not ok then error(which .. "raised: " .. tostring(answer), 0) end
+    if count() ~= sent then error(which .. SENDS, 0) end
     if answer == false then
       error(which .. "does not hold" .. (text ~= nil and ": " .. tostring(text) or ""), 0)
     end
@@ -120,6 +137,7 @@ for _, one in ipairs(meant or {}) do answering[one] = true end
 local world = setmetatable(declaring, { __index = _G, __newindex = _G })
 local chunk, problem = load(source, "@" .. name, "t", world)
 if not chunk then error(problem, 0) end
+if loaded[".places"] then loaded[".places"]() end
 chunk()
 listen()
 local before, is_open = take(), false
