@@ -151,6 +151,7 @@ local function boot(env, request)
   local first = node and node.first_base(request) or first_base(env)
   if lower(tostring(first.sandbox or "false")) == "true" then sandbox() end
   local ao = type(_G.ao) == "table" and _G.ao or {}
+  if node then ao = node.library(ao) end
   for name, f in pairs(library) do ao[name] = f end
   _G.ao = ao
   base = first

@@ -7,15 +7,18 @@ local read = require(".node-request")
 local node = { install = luerl.install, load = luerl.load, text = luerl.text }
 
 -- A message as a script gets it: the node keeps no functions, and gives each call a copy.
-local function copy(value)
+local function copy(value, with_functions)
   if type(value) ~= "table" then return value end
   local result = {}
   for key, item in pairs(value) do
-    if type(item) ~= "function" then result[key] = copy(item) end
+    if with_functions or type(item) ~= "function" then result[key] = copy(item, with_functions) end
   end
   return result
 end
 node.copy = copy
+
+-- The global `ao` once the scripts are loaded: the node puts a copy in its place (dev_lua_lib.erl).
+function node.library(ao) return copy(ao, true) end
 
 -- A message that was scheduled here has no signature; it states its owner.
 local function unsigned(msg)
