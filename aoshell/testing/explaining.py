@@ -8,12 +8,9 @@ from contextlib import suppress
 from typing import Any
 
 from aoshell.errors import AoError
-from aoshell.nodes.local.log import form
 from aoshell.nodes.local.node import LocalNode
-from aoshell.nodes.local.rehearsal import Rehearsed, output_of
 from aoshell.nodes.values import LogEntry
 from aoshell.protocol.tag_names import title_case
-from aoshell.sandbox.lua import PLACE
 from aoshell.shell.explaining import ask_why, explanation, other_names, read_facts
 from aoshell.testing.answers import make_answer
 from aoshell.testing.node import AsyncNode, AsyncProcess
@@ -66,6 +63,11 @@ async def where_it_computes(process: AsyncProcess, slot: int) -> str:
     Returns:
         "" where that is not known.
     """
+    # Imported here: few tests ask for it.
+    from aoshell.nodes.local.log import form
+    from aoshell.nodes.local.rehearsal import Rehearsed, output_of
+    from aoshell.sandbox.lua import PLACE
+
     local = process.node.local
     if not isinstance(local, LocalNode):
         return ""

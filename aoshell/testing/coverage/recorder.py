@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from aoshell.blueprints import SHIPPED
 from aoshell.lua.linetable import LuaFunction, compiled, line_table
 from aoshell.protocol.message import raw, text
-from aoshell.sandbox.counting import make_counting, pack_counting
 from aoshell.sandbox.digests import text_digest
 from aoshell.testing.sources import ModuleSource
 
@@ -131,6 +130,8 @@ class Coverage:
         if (file.name, file.digest) in self._handed:
             return
         self._handed.add((file.name, file.digest))
+        from aoshell.sandbox.counting import make_counting, pack_counting  # where lines are counted
+
         dump = compiled(file.loaded, b"@" + file.name.encode())
         with suppress(ValueError):  # workers say so
             self.hand(pack_counting(dump, make_counting(dump)))
