@@ -438,4 +438,4 @@ def test_cron_messages_of_a_process_of_the_home_are_sent(fuzzing: Fuzzing) -> No
     assert "p:tick()" in Path(found["test"]).read_text()
     code, _, told = fuzzing.run("pool", "--tag", "A=b")
     assert code == 2
-    assert "--tag is for a Lua file" in told
+    assert "--tag and --module are for a file" in told
