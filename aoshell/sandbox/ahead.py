@@ -10,7 +10,10 @@ import json
 import mmap
 from typing import Any
 
-MOST_KEPT = 1 << 16  # bytes of a definition; behind a longer one, a fork is parked as it comes
+# Frames that a process has before its first message: with them, the fresh state becomes that of the
+# fork. The last one is `boot`.
+BEGINNING = ("watch", "lift", "boot")
+MOST_KEPT = 1 << 16  # bytes of these frames; behind longer ones, a fork is parked as it comes
 _HEADER = 5  # bytes: what the fork does, and the length of what follows
 _NOTHING, _BOOTED, _TASK = b"\0", b"\1", b"\2"
 
@@ -20,33 +23,36 @@ class Ahead:
 
     def __init__(self) -> None:
         self._page = mmap.mmap(-1, _HEADER + MOST_KEPT)
+        self._frames: list[list[Any]] = []
         self._spoilt = False
 
     def spoil(self) -> None:
-        """The fork is no longer what `boot` alone would make of the other one."""
+        """The fork is no longer what frames would make of the other one."""
         self._spoilt = True
         self._page[:1] = _NOTHING
 
-    def keep_boot(self, values: tuple[Any, ...]) -> None:
-        """Keep the values of a frame `boot`, if they are short enough."""
-        data = json.dumps(values).encode("ascii")
+    def keep(self, command: str, values: list[Any]) -> None:
+        """Keep a frame of `BEGINNING`, without its epoch, if they are short enough."""
+        self._frames.append([command, *values])
+        data = json.dumps(self._frames).encode("ascii")
         if len(data) <= MOST_KEPT and not self._spoilt:
             self._page[1:_HEADER] = len(data).to_bytes(_HEADER - 1, "big")
             self._page[_HEADER : _HEADER + len(data)] = data
-            self._page[:1] = _BOOTED  # last: the fork may be killed in between
+            if command == "boot":
+                self._page[:1] = _BOOTED  # last: the fork may be killed in between
 
     def begin_task(self) -> None:
         """From now on the fork runs code or a log that came with the process."""
         self._page[:1] = _TASK
 
     @property
-    def boot(self) -> list[Any] | None:
-        """The values of the frame `boot` that leads to the state of the fork, if they do."""
+    def frames(self) -> list[list[Any]]:
+        """The frames that lead to the state of the fork, where they do; else none."""
         if self._page[:1] != _BOOTED:
-            return None
+            return []
         length = int.from_bytes(self._page[1:_HEADER], "big")
-        values: list[Any] = json.loads(self._page[_HEADER : _HEADER + length])
-        return values
+        frames: list[list[Any]] = json.loads(self._page[_HEADER : _HEADER + length])
+        return frames
 
     @property
     def runs_task(self) -> bool:

@@ -25,7 +25,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, NoReturn
 
-from aoshell.sandbox.ahead import Ahead
+from aoshell.sandbox.ahead import BEGINNING, Ahead
 from aoshell.sandbox.confine import die_with_parent
 from aoshell.sandbox.fates import OUT_OF_MEMORY, describe_fate, end_as, read_fate
 from aoshell.sandbox.floor import Floor
@@ -123,6 +123,8 @@ class Worker:
                 # Older frames were sent before the shell knew of a roll-back; it sends them again.
                 if epoch == self._epoch:
                     self._commands[command](*rest)
+                    if self._first and command in BEGINNING:
+                        self._ahead.keep(command, rest)
                 elif command in WITH_BYTES:
                     self._sockets.read(rest[-1])
             except MemoryError:
@@ -155,7 +157,6 @@ class Worker:
         compile_module(self._sockets, self._host, self._floor, source, gas)
 
     def _watch(self, lines: bool) -> None:
-        self._ahead.spoil()
         self._watches, self._notes_lines = True, lines
 
     def _boot(self, memory: int, seconds: float, *definition: Any) -> None:
@@ -165,11 +166,8 @@ class Worker:
             self._loaded.watch(lines=self._notes_lines)
         self._runtime.limit_memory(memory)
         self._runtime.boot(definition)
-        if self._first:
-            self._ahead.keep_boot((memory, seconds, *definition))
 
     def _lift(self) -> None:
-        self._ahead.spoil()
         self._judged = False
 
     def _image(self, seq: int, length: int) -> None:
@@ -327,12 +325,13 @@ class Worker:
             self._begin_fork(start)
             return
         _pid, status = os.waitpid(child, 0)
-        boot = self._ahead.boot
         if self._ahead.runs_task:
             self._end_watched(status)
-        if boot is None:
+        frames = self._ahead.frames
+        if not frames:
             end_as(status)
-        self._boot(*boot)
+        for command, *values in frames:
+            self._commands[command](*values)
         self._take_over(status)
 
     def _begin_fork(self, start: float) -> None:
@@ -342,7 +341,7 @@ class Worker:
 
     def _park_when_due(self) -> bool:
         """Park this process and go on in a fork, if it is time. Returns True when promoted."""
-        if self._first and self._ahead.boot is not None:
+        if self._first and self._ahead.frames:
             self._parked, self._first = self._first, 0
             self._sockets.send(["parked", self._seq, os.getpid()])
         if self._parked and not self._is_far_behind():
@@ -426,7 +425,8 @@ class Worker:
 
     def _trial(self, token: int, seconds: float, end: str, *steps: list[Any]) -> None:
         self._end_task()
-        self._ahead.spoil()
+        if self._first:
+            self._ahead.spoil()
         self._runtime.print_places()
         printed, compute = self._printed, partial(self._compute, told=False)
         Trial(self._sockets, self._runtime, printed, compute, token, seconds, end, steps).run()

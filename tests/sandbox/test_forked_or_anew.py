@@ -25,6 +25,7 @@ from aoshell.sandbox.frames import Frame, FrameReader
 from aoshell.sandbox.lua import LuaRuntime
 from aoshell.sandbox.packing import unpack
 from aoshell.sandbox.supervisor import Supervisor
+from aoshell.sandbox.watching import Watch
 
 MEMORY = 64 << 20  # bytes
 # What differs between two runtimes of plain Lua: the order of keys (by the seed of its hashes, and
@@ -189,13 +190,20 @@ def test_the_first_message_fails(own: Supervisor, size: int, failing: str) -> No
         assert (name, outcome, frame[8]) == ("done", "ok", f"{size}nil"), frame
 
 
-def test_what_boot_alone_does_not_make(own: Supervisor) -> None:
-    """Behind other frames the fresh state is not what a message is undone to."""
-    with closing(Driven(own, boots=False)) as worker:
-        worker.send(["lift", 0])
+@pytest.mark.parametrize("watch", [None, Watch(lines=True)], ids=["", "watched"])
+@pytest.mark.parametrize("lifted", [False, True])
+def test_the_frames_before_the_first_message(watch: Watch | None, lifted: bool) -> None:
+    """The process that was parked ahead takes over with all that its fork was told."""
+    with closing(Supervisor(watch)) as own, closing(Driven(own, boots=False)) as worker:
+        if lifted:
+            worker.send(["lift", 0])
         worker.boot(MEMORY)
-        assert worker.run(first_message())[1] == "ok"
+        steps = worker.run(first_message())[2][6]
         assert worker.eval("error('undone')")[1] == "error"
+        assert worker.worker.pid == worker.worker.group  # the first one computes again
+        again = worker.run(first_message())[2]
+        assert (again[3], bool(again[6])) == ("ok", bool(watch))
+        assert bool(steps) == bool(watch)
         assert worker.is_well()
 
 
