@@ -47,7 +47,8 @@ def main(arguments: Sequence[str]) -> int:
         return leaving.code if isinstance(leaving.code, int) else MISUSED
     try:
         require_hypothesis()
-        return _run(given)
+        with interrupts.ended_alike():
+            return _run(given)
     except KeyboardInterrupt:  # before there was anything to tell of
         return interrupts.INTERRUPTED
     except AoError as error:  # 1 would say that a fault was found

@@ -424,11 +424,13 @@ def test_nothing_is_left_in_the_current_folder(fuzzing: Fuzzing) -> None:
     assert not list(folder.iterdir())
 
 
-def test_ctrl_c_tells_what_was_done(fuzzing: Fuzzing) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_who_ends_it_is_told_what_was_done(fuzzing: Fuzzing, number: signal.Signals) -> None:
     fuzzing.write("a.lua", COUNTER)
-    folder = fuzzing.folder
+    folder, temporary = fuzzing.folder, fuzzing.folder / "tmp"
+    temporary.mkdir()
     command = [sys.executable, "-c", _TOLD, "a.lua", "--for", "10m"]
-    environment = os.environ | {"PYTHONPATH": str(REPO)}
+    environment = os.environ | {"PYTHONPATH": str(REPO), "TMPDIR": str(temporary)}
     with subprocess.Popen(
         command,
         cwd=folder,
@@ -439,10 +441,11 @@ def test_ctrl_c_tells_what_was_done(fuzzing: Fuzzing) -> None:
     ) as run:
         assert run.stderr is not None
         run.stderr.readline()  # it has begun
-        os.kill(run.pid, signal.SIGINT)
+        os.kill(run.pid, number)
         said, _ = run.communicate(timeout=120)
-        assert run.returncode == 130
+        assert run.returncode == (130 if number is signal.SIGINT else -number)
     assert said.startswith("stopped: ")
+    assert not list(temporary.iterdir())
     assert "nothing found" in said
     assert not list(Path(folder).glob("*_test.lua"))
 
