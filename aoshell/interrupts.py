@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 if TYPE_CHECKING:
@@ -57,6 +57,40 @@ def raising() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def ended_alike() -> Iterator[None]:
+    """While the block runs, SIGTERM and SIGHUP do what Ctrl-C does, and end the program behind it.
+
+    For what has files to put away. Signals that the parent process ignores stay ignored.
+    """
+    import sys
+    import threading
+
+    came: list[int] = []
+
+    def end(number: int, _frame: object) -> None:
+        came.append(number)
+        signal.raise_signal(signal.SIGINT)
+
+    taken = []
+    if threading.current_thread() is threading.main_thread():  # no other may take signals
+        ends = (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            taken = [number for number in ends if signal.getsignal(number) is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
+        if came:
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(OSError, ValueError):  # nobody reads, or it is closed
+                    stream.flush()
+            signal.raise_signal(came[0])
 
 
 @contextmanager
@@ -109,7 +143,6 @@ def in_background(call: Callable[[], _T]) -> asyncio.Future[_T]:
     """
     import asyncio
     import threading
-    from contextlib import suppress
     from functools import partial
 
     loop = asyncio.get_running_loop()
@@ -140,7 +173,6 @@ def leave(code: int) -> NoReturn:
     rethrown".
     """
     import sys
-    from contextlib import suppress
 
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # nobody reads, or it is closed

@@ -41,9 +41,10 @@ def main(arguments: Sequence[str]) -> int:
     interrupts.heed()
     settings = Settings.find()
     settings.make_folders()
-    told = interrupts.run(
-        compare_live(settings, given.source, given.process, changed, given.gateway or "", tell)
-    )
+    with interrupts.ended_alike():  # the home goes with it
+        told = interrupts.run(
+            compare_live(settings, given.source, given.process, changed, given.gateway or "", tell)
+        )
     for note in told.notes:
         tell(note)
     say = writer(sys.stdout, needed=True)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -45,7 +47,8 @@ def main(arguments: Sequence[str]) -> int:
         return leaving.code if isinstance(leaving.code, int) else MISUSED
     try:
         require_hypothesis()
-        return _run(given)
+        with interrupts.ended_alike():
+            return _run(given)
     except KeyboardInterrupt:  # before there was anything to tell of
         return interrupts.INTERRUPTED
     except AoError as error:  # 1 would say that a fault was found
@@ -86,6 +89,7 @@ def _beside(path: Path) -> Path | None:
 
 
 def _fuzz(target: Target, given: argparse.Namespace, runner: asyncio.Runner) -> int:
+    _refuse_unwritable(_place(given, target.is_python, is_first=True))
     opening = open_base(target)
     base = runner.run(opening.__aenter__())
     try:
@@ -138,15 +142,26 @@ def _write(base: Base, fault: Fault, given: argparse.Namespace, before: list[Pat
     return place
 
 
+def _refuse_unwritable(path: Path) -> None:
+    """Refuse now a place of which the end of the run would say that it cannot be written."""
+    if not path.parent.is_dir():
+        raise _unwritable(path, f"there is no folder {path.parent}")
+    if path.is_dir():
+        raise _unwritable(path, "it is a folder")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise _unwritable(path, os.strerror(errno.EACCES))
+
+
 def _put(path: Path, data: bytes) -> None:
     try:
         path.write_bytes(data)
     except OSError as error:
-        raise AoError(
-            f"{path} cannot be written: {error.strerror or error}",
-            stage="fuzz",
-            hint="--out FILE names another place",
-        ) from error
+        raise _unwritable(path, error.strerror or str(error)) from error
+
+
+def _unwritable(path: Path, why: str) -> AoError:
+    told, hint = f"{path} cannot be written: {why}", "--out FILE names another place"
+    return AoError(told, stage="fuzz", hint=hint)
 
 
 def _place(given: argparse.Namespace, is_python: bool, *, is_first: bool) -> Path:

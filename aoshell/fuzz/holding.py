@@ -72,13 +72,13 @@ class Holding:
             try:
                 with _limited():
                     answer = holds(before, after, msg)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 return name, f"raised: {self._place(error)}{type(error).__name__}: {error}"
             if answer is False:
                 return name, "does not hold"
         return None
 
-    def _place(self, error: Exception) -> str:
+    def _place(self, error: BaseException) -> str:
         """Where in the user's file it was raised."""
         frames = traceback.extract_tb(error.__traceback__)
         own = [one for one in frames if one.filename == str(self.path)]
@@ -125,8 +125,9 @@ def read_holding(path: Path) -> Holding:
     try:
         runpy.run_path(str(path))
     except SyntaxError as error:
-        raise _unloadable(path, f"{path.name}:{error.lineno}: {error.msg}") from error
-    except Exception as error:
+        place = f"{Path(error.filename or path).name}:{error.lineno}"
+        raise _unloadable(path, f"{place}: {error.msg}") from error
+    except (Exception, SystemExit) as error:
         what = f"{found._place(error)}{type(error).__name__}: {error}"
         raise _unloadable(path, what) from error
     finally:

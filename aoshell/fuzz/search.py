@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -96,6 +97,9 @@ class Search:
         """
         from hypothesis import HealthCheck, Phase, given, settings, strategies
         from hypothesis import seed as seeded
+        from hypothesis.configuration import set_hypothesis_home_dir
+
+        set_hypothesis_home_dir(os.devnull)  # it keeps nothing in the current folder
 
         @seeded(seed)
         @settings(

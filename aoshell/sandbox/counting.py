@@ -120,7 +120,7 @@ def make_counting(dump: bytes) -> CountingCode:
 @lru_cache(_KEPT)
 def _make_counting(dump: bytes) -> CountingCode:
     if len(dump) > LARGEST:
-        raise ValueError("too large")
+        raise ValueError("its compiled code is too large")
     main = read_dump(dump)
     functions, counters = bytearray(), bytearray()
     tails: list[tuple[int, CompiledFunction, int]] = []
@@ -147,7 +147,7 @@ def _with_tables(
     """All functions, each with the number of the upvalue that is its table of counters."""
     table = len(function.upvalues)
     if table >= _UPVALUES:
-        raise ValueError("too many upvalues")
+        raise ValueError("a function has too many upvalues")
     function.upvalues.append(found)
     yield function, table
     for inner in function.inner:
@@ -218,9 +218,9 @@ class _Counting:
         if function.constant_count + count + 1 > _OPERANDS:
             self._added = 3  # constants are brought in by registers
         if function.registers + self._added > _REGISTERS:
-            raise ValueError("too many registers")
+            raise ValueError("a function needs too many registers")
         if function.constant_count + count + 1 > _WIDE:
-            raise ValueError("too many constants")
+            raise ValueError("a function has too many constants")
         for at in range(len(function.code)):
             self._put(at)
         for at, target, way in self._jumps:

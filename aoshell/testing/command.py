@@ -69,15 +69,21 @@ def main(arguments: Sequence[str]) -> int:
             coverage=Coverage() if given.coverage or given.coverage_report else None,
             apart=given.watch,
         )
-        try:
-            if given.watch:
-                return _watch(runner, files, plan, given)
-            return _run(runner, files, plan, given)
-        except KeyboardInterrupt:
-            return interrupts.INTERRUPTED
-        finally:
-            with interrupts.ignored():
-                runner.close()
+        with interrupts.ended_alike():
+            return _run_all(runner, files, plan, given)
+
+
+def _run_all(runner: Runner, files: list[Path], plan: Plan, given: argparse.Namespace) -> int:
+    """Run tests, once or in a watch; the exit code. The runner is closed behind it."""
+    try:
+        if given.watch:
+            return _watch(runner, files, plan, given)
+        return _run(runner, files, plan, given)
+    except KeyboardInterrupt:
+        return interrupts.INTERRUPTED
+    finally:
+        with interrupts.ignored():
+            runner.close()
 
 
 def _run(runner: Runner, files: list[Path], plan: Plan, given: argparse.Namespace) -> int:

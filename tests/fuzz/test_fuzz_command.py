@@ -375,11 +375,62 @@ def test_a_test_has_a_name_that_no_file_has(fuzzing: Fuzzing) -> None:
     assert fuzzing.json("a.lua", "--out", "b_test.lua")["found"]["test"] == "b_test.lua"
 
 
-def test_ctrl_c_tells_what_was_done(fuzzing: Fuzzing) -> None:
+@pytest.mark.parametrize(
+    ("out", "told"), [("no/x_test.lua", "there is no folder no"), ("there", "it is a folder")]
+)
+def test_what_cannot_be_written_is_refused_before_the_run(
+    fuzzing: Fuzzing, out: str, told: str
+) -> None:
     fuzzing.write("a.lua", COUNTER)
-    folder = fuzzing.folder
-    command = [sys.executable, "-c", _TOLD, "a.lua", "--for", "10m"]
+    (fuzzing.folder / "there").mkdir()
+    code, said, error = fuzzing.run("a.lua", "--for", "1s", "--out", out)
+    assert (code, said) == (2, "")
+    assert f"{out} cannot be written: {told}" in error
+    assert "--out FILE names another place" in error
+
+
+def test_python_that_leaves_is_an_error_of_its_file(fuzzing: Fuzzing) -> None:
+    fuzzing.write("a.lua", COUNTER)
+    fuzzing.write("h.py", "import sys\nsys.exit(0)")
+    code, _, told = fuzzing.run("a.lua", "--invariants", "h.py")
+    assert code == 2
+    assert "the invariants do not load: h.py:2: SystemExit: 0" in told
+    leaves = "import sys\nfrom aoshell.fuzz import invariant\n\n\n@invariant('x')\n"
+    fuzzing.write("h.py", f"{leaves}def leave(before, after, msg):\n    sys.exit(0)\n")
+    found = fuzzing.json("a.lua", "--invariants", "h.py", "--for", "10m")["found"]
+    assert "h.py:7: SystemExit: 0" in str(found)
+
+
+def test_a_syntax_error_is_placed_in_the_file_that_has_it(
+    fuzzing: Fuzzing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fuzzing.write("a.lua", COUNTER)
+    monkeypatch.syspath_prepend(fuzzing.folder)
+    fuzzing.write("a_helper_of_h.py", "\n\nx = = 1\n")
+    fuzzing.write("h.py", "import a_helper_of_h")
+    code, _, told = fuzzing.run("a.lua", "--invariants", "h.py")
+    assert code == 2
+    assert "the invariants do not load: a_helper_of_h.py:3: invalid syntax" in told
+
+
+def test_nothing_is_left_in_the_current_folder(fuzzing: Fuzzing) -> None:
+    folder = fuzzing.folder / "empty"
+    folder.mkdir()
+    fuzzing.write("a.lua", COUNTER)
+    code = "import sys; from aoshell.fuzz.command import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "../a.lua", "--for", "1s"]
     environment = os.environ | {"PYTHONPATH": str(REPO)}
+    subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True)
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_who_ends_it_is_told_what_was_done(fuzzing: Fuzzing, number: signal.Signals) -> None:
+    fuzzing.write("a.lua", COUNTER)
+    folder, temporary = fuzzing.folder, fuzzing.folder / "tmp"
+    temporary.mkdir()
+    command = [sys.executable, "-c", _TOLD, "a.lua", "--for", "10m"]
+    environment = os.environ | {"PYTHONPATH": str(REPO), "TMPDIR": str(temporary)}
     with subprocess.Popen(
         command,
         cwd=folder,
@@ -390,10 +441,11 @@ def test_ctrl_c_tells_what_was_done(fuzzing: Fuzzing) -> None:
     ) as run:
         assert run.stderr is not None
         run.stderr.readline()  # it has begun
-        os.kill(run.pid, signal.SIGINT)
+        os.kill(run.pid, number)
         said, _ = run.communicate(timeout=120)
-        assert run.returncode == 130
+        assert run.returncode == (130 if number is signal.SIGINT else -number)
     assert said.startswith("stopped: ")
+    assert not list(temporary.iterdir())
     assert "nothing found" in said
     assert not list(Path(folder).glob("*_test.lua"))
 

@@ -120,6 +120,25 @@ def test_how_often_lines_ran_is_what_the_text_says(shop: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("at_once", ["1", "2"])
+def test_a_file_that_cannot_count_is_said_to_be_left_out(
+    shop: Path, capsys: Any, at_once: str
+) -> None:
+    """Not to have run in no line, which nobody has looked at."""
+    names = ", ".join(f"a{at}" for at in range(199))
+    used = ", ".join(f"a{at}" for at in range(51))
+    wide = f"local function wide(f)\n  local {names}\n  return f({used})\nend\nwide(type)\n"
+    (shop / "wide.lua").write_text(wide.replace("f(", "f(1, ") + SHOP)
+    (shop / "wide_test.lua").write_text(TEST.replace("shop.lua", "wide.lua"))
+    assert main(["--json", "--coverage", "-j", at_once]) == 0
+    value = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [file["file"] for file in value["coverage"]] == ["shop.lua"]
+    assert value["notes"] == [
+        f"{shop}/wide.lua is left out, as its lines cannot be counted: "
+        "a function needs too many registers"
+    ]
+
+
 def test_what_processes_gather_is_added_up(shop: Path) -> None:
     one = Coverage()
     zygotes = Zygotes(one)
@@ -182,7 +201,10 @@ def test_code_that_is_no_file_is_left_out(shop: Path, capsys: Any) -> None:
         '  p:eval("function g() return 1 end g()")\n  p:blueprint("token")\nend)\n'
     )
     assert main(["--coverage"]) == 0
-    assert "no file with handlers was loaded, so nothing is covered" in capsys.readouterr().out
+    assert (
+        "no file whose lines can be counted was loaded, so nothing is covered"
+        in capsys.readouterr().out
+    )
 
 
 def test_names_of_handlers_are_text_and_nothing_else(shop: Path) -> None:

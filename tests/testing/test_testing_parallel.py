@@ -69,8 +69,19 @@ def test_a_defect_of_ours_is_one(run: Any) -> None:
         run("a", "raises", "b")
 
 
-@pytest.mark.parametrize(("at_once", "times"), [(3, 1), (3, 2), (1, 2)])
-def test_ctrl_c_leaves_nothing(tmp_path: Path, at_once: int, times: int) -> None:
+@pytest.mark.parametrize(
+    ("at_once", "times", "number"),
+    [
+        (3, 1, signal.SIGINT),
+        (3, 2, signal.SIGINT),
+        (1, 2, signal.SIGINT),
+        (3, 1, signal.SIGTERM),
+        (1, 1, signal.SIGHUP),
+    ],
+)
+def test_who_ends_it_leaves_nothing(
+    tmp_path: Path, at_once: int, times: int, number: signal.Signals
+) -> None:
     """Neither processes nor folders of nodes, whoever is in the middle of what."""
     tests = 'test("t%d", function(t) local p = t:spawn() while true do p:get("1") end end)\n'
     (tmp_path / "a_test.lua").write_text("".join(tests % n for n in range(8)))
@@ -91,9 +102,10 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path, at_once: int, times: int) -> None
             assert time.monotonic() < end and command.poll() is None
             time.sleep(0.01)
         for _ in range(times):
-            os.killpg(command.pid, signal.SIGINT)
+            os.killpg(command.pid, number)
         said, _none = command.communicate(timeout=LONG)
-        assert command.returncode == 130 and b"Traceback" not in said, said
+        code = 130 if number is signal.SIGINT else -number
+        assert command.returncode == code and b"Traceback" not in said, said
         assert list(folder.iterdir()) == []
         with pytest.raises(ProcessLookupError):
             os.killpg(command.pid, 0)

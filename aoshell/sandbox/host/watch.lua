@@ -93,11 +93,12 @@ local note_text = aside(function(text, name, f)
   local original, digest = dump(f), H.text_digest(text)
   local key = name .. "\0" .. digest
   local code, kinds
-  if counters_of[key] or count_files < TEXTS then code, kinds = H.make_counting(original) end
-  if not code then
+  if counters_of[key] or count_files < TEXTS then
+    code, kinds = H.make_counting(original)
+  else
     left_out = true
-    return f
   end
+  if not code then return f end  -- who loaded the file knows that, too
   if not counters_of[key] then
     count_files = count_files + 1
     count_file({}, key, name, digest, kinds, counters_in(kinds))

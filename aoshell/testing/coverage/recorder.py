@@ -6,7 +6,6 @@ import re
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,7 +70,9 @@ class Coverage:
         self.modules: dict[Path, None] = {}
         self._known: dict[tuple[str, str], CoveredFile] = {}
         self._made: dict[Path, CoveredFile] = {}  # the newest; shared with those made `fresh`
-        self._handed: set[tuple[str, str]] = set()  # so is this
+        # By name and digest, why the file cannot count, "" where it can; shared as well.
+        self._handed: dict[tuple[str, str], str] = {}
+        self._uncounted: dict[Path, str] = {}  # files that cannot, and why
         self._twins: dict[tuple[str, str], set[Path]] = {}
         self._left_out = False
         self._changed: dict[Path, None] = {}
@@ -82,6 +83,8 @@ class Coverage:
         """What the figures leave out, one sentence each."""
         for path in self.modules:
             yield f"{path} is WebAssembly, which has no line hook: it is left out"
+        for path, why in self._uncounted.items():
+            yield f"{path} is left out, as its lines cannot be counted: {why}"
         for path in self._changed:
             yield f"{path} changed between two tests: the figures are those of its last text"
         for twins in self._twins.values():
@@ -111,7 +114,10 @@ class Coverage:
         for file in program.files:
             path = (program.root / file.path).resolve()
             self._know_file(path, file.path, file.data, _BREAK.sub(b"\n", file.source))
-            self._hand_file(self.files[path])
+            why = self._hand_file(self.files[path])
+            self._uncounted.pop(path, None)
+            if why:
+                self._leave_out(path, why)
 
     def _know_file(self, path: Path, name: str, data: bytes, loaded: bytes) -> None:
         digest = text_digest(loaded)
@@ -126,15 +132,26 @@ class Coverage:
             self.files[path] = self._known[name, digest] = found
         self._twins.setdefault((name, digest), set()).add(path)
 
-    def _hand_file(self, file: CoveredFile) -> None:
-        if (file.name, file.digest) in self._handed:
-            return
-        self._handed.add((file.name, file.digest))
-        from aoshell.sandbox.counting import make_counting, pack_counting  # where lines are counted
+    def _hand_file(self, file: CoveredFile) -> str:
+        """Hand a file over, once; why it cannot count, "" where it can."""
+        key = file.name, file.digest
+        if key not in self._handed:
+            from aoshell.sandbox.counting import (  # where lines are counted
+                make_counting,
+                pack_counting,
+            )
 
-        dump = compiled(file.loaded, b"@" + file.name.encode())
-        with suppress(ValueError):  # workers say so
-            self.hand(pack_counting(dump, make_counting(dump)))
+            self._handed[key] = ""
+            dump = compiled(file.loaded, b"@" + file.name.encode())
+            try:
+                self.hand(pack_counting(dump, make_counting(dump)))
+            except ValueError as error:
+                self._handed[key] = str(error)
+        return self._handed[key]
+
+    def _leave_out(self, path: Path, why: str) -> None:
+        self._uncounted[path] = why
+        self.files.pop(path, None)
 
     # What workers tell ------------------------------------------------------------------------
 
@@ -199,6 +216,7 @@ class Coverage:
             "handlers": [[*place, list(names)] for place, names in self.handlers.items()],
             "modules": [str(path) for path in self.modules],
             "others": list(self._other_texts),
+            "uncounted": [[str(path), why] for path, why in self._uncounted.items()],
             "left_out": self._left_out,
         }
 
@@ -213,6 +231,8 @@ class Coverage:
                 self._name(Place(*place), name)
         self.modules.update(dict.fromkeys(map(Path, packed["modules"])))
         self._other_texts.update(dict.fromkeys(packed["others"]))
+        for path, why in packed["uncounted"]:
+            self._leave_out(Path(path), why)
         self._left_out |= packed["left_out"]
 
 

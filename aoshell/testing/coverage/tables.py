@@ -14,7 +14,7 @@ _NAME = 40  # columns of a name that are shown
 def table_lines(files: Sequence[FileTotal], notes: Iterable[str]) -> Iterator[str]:
     """The table: a row for each file, below it its handlers, and what of them did not run."""
     if not files:
-        yield "no file with handlers was loaded, so nothing is covered"
+        yield "no file whose lines can be counted was loaded, so nothing is covered"
     else:
         rows = [row for file in files for row in _file_rows(file)]
         total = _total_row(files) if len(files) > 1 else None
