@@ -10,10 +10,9 @@ from typing import Any
 from aoshell.errors import AoError
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.node import LocalNode
-from aoshell.nodes.local.rehearsal import Rehearsed, output_of
+from aoshell.nodes.local.rehearsal import Rehearsed
 from aoshell.nodes.values import LogEntry
 from aoshell.protocol.tag_names import title_case
-from aoshell.sandbox.lua import PLACE
 from aoshell.shell.explaining import ask_why, explanation, other_names, read_facts
 from aoshell.testing.answers import make_answer
 from aoshell.testing.node import AsyncNode, AsyncProcess
@@ -82,9 +81,7 @@ async def where_it_computes(process: AsyncProcess, slot: int) -> str:
             (done,) = await rehearsal.perform([again], LOOKED)
         finally:
             rehearsal.close()
-        place = output_of(done.result).rpartition("\n")[2]
-        if done.outcome == "time" and place.startswith(PLACE):
-            return place.removeprefix(PLACE)
+        return done.line if done.outcome == "time" else ""
     return ""
 
 
