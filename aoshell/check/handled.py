@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from aoshell.check.facts import without_parentheses
-from aoshell.check.handlers import all_handlers, own_nodes
+from aoshell.check.handlers import all_handlers, is_local, own_nodes
 from aoshell.check.program import Placed, Program, Value
 from aoshell.lua import syntax as tree
 
@@ -76,9 +75,3 @@ def _called_with(function: tree.Function, message: tree.Local) -> Iterator[tree.
             for called, argument in pairwise(chain):
                 if is_local(argument, message):
                     yield called
-
-
-def is_local(node: tree.Expression, local: tree.Local) -> bool:
-    """Whether an expression is a variable."""
-    node = without_parentheses(node)
-    return isinstance(node, tree.Name) and node.local is local

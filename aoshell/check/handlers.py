@@ -207,11 +207,17 @@ def reads_of(
 def is_set(local: tree.Local, function: tree.Function) -> bool:
     """Whether a function assigns to a variable."""
     return any(
-        isinstance(target, tree.Name) and target.local is local
+        is_local(target, local)
         for node in tree.walk(function.body)
         if isinstance(node, tree.Assign)
         for target in node.targets
     )
+
+
+def is_local(node: tree.Expression, local: tree.Local) -> bool:
+    """Whether an expression is a variable."""
+    node = without_parentheses(node)
+    return isinstance(node, tree.Name) and node.local is local
 
 
 def key_of(node: tree.SyntaxNode, message: tree.Local) -> str:

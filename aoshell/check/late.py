@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from aoshell.check.facts import SourceFacts, global_path, without_parentheses
 from aoshell.check.finding import Finding
-from aoshell.check.handlers import key_of
+from aoshell.check.handlers import is_local, key_of
 from aoshell.check.messages import kind_of
 from aoshell.check.program import Placed, Program
 from aoshell.lua import syntax as tree
@@ -50,8 +50,7 @@ class _Scope:
 
     def has_message(self, node: tree.Expression) -> bool:
         """Whether an expression is the message."""
-        node = self.facts.origin(node)
-        return isinstance(node, tree.Name) and node.local is not None and node.local is self.message
+        return self.message is not None and is_local(self.facts.origin(node), self.message)
 
     def has_sender(self, node: tree.Expression) -> bool:
         """Whether an expression is who sent the message."""
@@ -59,6 +58,13 @@ class _Scope:
         if isinstance(node, tree.Name):
             return node.local in self.senders
         return self.message is not None and key_of(node, self.message) in _SENDER
+
+    def compares_sender(self, node: tree.SyntaxNode) -> bool:
+        """Whether a part of the text compares who sent the message, itself."""
+        match node:
+            case tree.Binary(operator="==" | "~=", left=left, right=right):
+                return self.has_sender(left) or self.has_sender(right)
+        return False
 
 
 def check_late(function: Placed[tree.Function], program: Program) -> Iterator[Finding]:
@@ -179,24 +185,13 @@ def _checks(statement: tree.Statement, scope: _Scope, program: Program) -> bool:
 def _asks_who(condition: tree.Expression, scope: _Scope, program: Program) -> bool:
     """Whether a condition compares who sent the message, itself or in a function that it calls."""
     for node in tree.walk(condition):
-        match node:
-            case tree.Binary(operator="==" | "~=", left=left, right=right):
-                if scope.has_sender(left) or scope.has_sender(right):
-                    return True
-            case tree.Call():
-                inner = _inside(node, scope, program)
-                if inner and (inner[1].message or inner[1].senders) and _compares(*inner):
-                    return True
+        if scope.compares_sender(node):
+            return True
+        if isinstance(node, tree.Call) and (inner := _inside(node, scope, program)):
+            function, within = inner
+            if any(map(within.compares_sender, tree.walk(function.body))):
+                return True
     return False
-
-
-def _compares(function: tree.Function, scope: _Scope) -> bool:
-    return any(
-        isinstance(node, tree.Binary)
-        and node.operator in ("==", "~=")
-        and (scope.has_sender(node.left) or scope.has_sender(node.right))
-        for node in tree.walk(function.body)
-    )
 
 
 def _ends(statement: tree.Statement, scope: _Scope) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from aoshell.errors import AoError
 from aoshell.fuzz.base import MEMORY, SECONDS, Base, Target
 from aoshell.fuzz.holding import read_holding
-from aoshell.fuzz.oracle import Oracle, place_of
+from aoshell.fuzz.oracle import Oracle
 from aoshell.fuzz.sequences import Person, Sequences
 from aoshell.fuzz.words.listing import LIST, Past, read_vocabulary
 from aoshell.fuzz.words.recorded import recorded_messages
@@ -214,7 +214,8 @@ async def _hold(
     if outcome == "ok":
         return tuple(split_error(output_of(result))[1].splitlines())
     why = split_error(form.widen(str(result.error or "")))[1].replace(mark, "")
-    why = why or f"loading them {describe_fate(outcome, LOADING)} {place_of(tried)}".strip()
+    where = f" at {tried.line}" if tried.line else ""
+    why = why or f"loading them {describe_fate(outcome, LOADING)}{where}"
     shown = show_source(why, {name: text(source)})
     raise AoError(
         f"the invariants do not load: {why}" + (f"\n{shown}" if shown else ""),

@@ -9,7 +9,6 @@ from aoshell.fuzz.holding import Holding
 from aoshell.fuzz.sequences import Step
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.rehearsal import Performed, output_of
-from aoshell.sandbox.lua import PLACE
 from aoshell.shell.view.errors_view import split_error
 from aoshell.shell.view.text import without_colours
 from aoshell.testing.invariants import marked, told_values
@@ -138,15 +137,9 @@ class Oracle:
         return None
 
     def _of_death(self, step: Step, done: Performed) -> Verdict:
-        where = f", {place}" if (place := place_of(done)) else ""
+        where = f", at {done.line}" if done.line else ""
         what = {
             "time": f"it computes for more than {self._seconds:g} s{where}",
             "memory": f"it needs more than {self._memory >> 20} MB{where}",
         }.get(done.outcome, f"its worker dies under it{where}")
         return Verdict(done.outcome, step.handler, what)
-
-
-def place_of(done: Performed) -> str:
-    """Where a message that was stopped computed, as "at FILE:LINE"; "" where that is not known."""
-    place = form.widen(done.result.output).rpartition("\n")[2]
-    return f"at {place.removeprefix(PLACE)}" if place.startswith(PLACE) else ""

@@ -29,17 +29,17 @@ def read_sources() -> dict[str, str]:
     `aos/handlers.lua` is the module `.handlers`, `aos/crypto/util/hex.lua` is `.crypto.util.hex`;
     `.environment` is made here.
     """
-    return with_version(dict(_read(FOLDER, "")))
+    return with_version(dict(read_folder(FOLDER)))
 
 
-def _read(folder: str, name: str) -> Iterator[tuple[str, str]]:
+def read_folder(folder: str, name: str = "") -> Iterator[tuple[str, str]]:
     """The modules of a folder, in the order of their paths, on which the environment's id depends.
 
     Path.rglob() would take four times as long, at each start of a shell and of a zygote.
     """
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         if entry.is_dir():
-            yield from _read(entry.path, f"{name}.{entry.name}")
+            yield from read_folder(entry.path, f"{name}.{entry.name}")
         elif entry.name.endswith(".lua"):
             yield f"{name}.{entry.name.removesuffix('.lua')}", read_text(entry.path)
 

@@ -83,13 +83,10 @@ class _CountedFile:
         self._table = table
         self._functions: list[tuple[bytes, int, int]] = []  # its place, its counters from and to
         count, at = struct.unpack_from("<I", kinds)[0], 4
-        number = 0
+        text, number = _sized(name) + _sized(digest), 0
         for _ in range(count):
             first, last, own = struct.unpack_from("<III", kinds, at)
-            place = struct.pack(
-                f"<I{len(name)}sI{len(digest)}s", len(name), name, len(digest), digest
-            )
-            self._functions.append((place + struct.pack("<II", first, last), number, number + own))
+            self._functions.append((text + struct.pack("<II", first, last), number, number + own))
             number += own
             at += 12
         counters = list(struct.iter_unpack("<8sI", kinds[at:]))

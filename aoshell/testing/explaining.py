@@ -9,6 +9,7 @@ from typing import Any
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.node import LocalNode
+from aoshell.nodes.local.rehearsal import Rehearsed
 from aoshell.nodes.values import LogEntry
 from aoshell.protocol.tag_names import title_case
 from aoshell.shell.explaining import ask_why, explanation, other_names, read_facts
@@ -65,8 +66,6 @@ async def where_it_computes(process: AsyncProcess, slot: int) -> str:
     """
     # Imported here: few tests ask for it.
     from aoshell.nodes.local.log import form
-    from aoshell.nodes.local.rehearsal import Rehearsed, output_of
-    from aoshell.sandbox.lua import PLACE
 
     local = process.node.local
     if not isinstance(local, LocalNode):
@@ -84,9 +83,7 @@ async def where_it_computes(process: AsyncProcess, slot: int) -> str:
             (done,) = await rehearsal.perform([again], LOOKED)
         finally:
             rehearsal.close()
-        place = output_of(done.result).rpartition("\n")[2]
-        if done.outcome == "time" and place.startswith(PLACE):
-            return place.removeprefix(PLACE)
+        return done.line if done.outcome == "time" else ""
     return ""
 
 

@@ -94,11 +94,14 @@ class TestSandbox:
             return False
         self._back = asyncio.get_running_loop().create_future()
         self._worker.stop_computing()
-        with contextlib.suppress(TimeoutError):
+        try:
             await asyncio.wait_for(self._back, _LAST)
-        done, self._back, self._kept = self._back.done(), None, False
+        except TimeoutError:
+            return False
+        finally:
+            self._back, self._kept = None, False
         self.keep()
-        return done and not self._ended
+        return not self._ended
 
     async def stop_step(self) -> str:
         """Stop the running step; what it had printed."""

@@ -47,6 +47,14 @@ class Performed(NamedTuple):
     cost: Cost
     result: form.FlatResult
 
+    @property
+    def line(self) -> str:
+        """Where it computed when a limit stopped it, as "FILE:LINE"; "" where nothing says so."""
+        from aoshell.sandbox.lua import PLACE
+
+        told = output_of(self.result).rpartition("\n")[2]
+        return told.removeprefix(PLACE) if told.startswith(PLACE) else ""
+
 
 class Rehearsal:
     """A worker of its own that has the state of a process. Make one with `begin`.

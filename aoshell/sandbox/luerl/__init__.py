@@ -12,20 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 
 from aoshell.sandbox import environment
+from aoshell.sandbox.textfiles import path_of
 
-FOLDER = Path(__file__).parent
 DEEPEST = 64  # maps in maps of a message
 
 
 @cache
 def module() -> tuple[str, bytes]:
     """Id and code of that environment, as a module."""
-    sources = dict(environment.read_sources())
-    for path in FOLDER.glob("*.lua"):
-        sources[f".{path.stem}"] = path.read_text(encoding="latin-1")
+    sources = environment.read_sources() | dict(environment.read_folder(path_of("luerl")))
     data = environment.pack(environment.with_version(sources))
     return environment.module_id(data), data
 

@@ -1,6 +1,6 @@
 -- How a node of HyperBEAM calls a process of its device lua@5.3a. Sources: dev_process.erl,
 -- dev_lua.erl, and what nodes of September and November 2025 gave scripts.
-local getmetatable, lower, pairs, type = getmetatable, string.lower, pairs, type
+local lower, pairs, type = string.lower, pairs, type
 local luerl = require(".luerl")
 local read = require(".node-request")
 
