@@ -87,7 +87,7 @@ class Report:
             f"found: {about}{verdict.text}",
             *show_source(verdict.text, self._base.shown_sources).splitlines(),
             f"after {_many(count, 'message')} (found with {fault.before}): {test}",
-            *([f"that test does not fail by itself: {doubt}"] if doubt else []),
+            *([f"that test was not seen to fail: {doubt}"] if doubt else []),
         ]
 
     def _object(self, done: Done) -> dict[str, Any]:
