@@ -18,14 +18,14 @@ from rsa_keys import RsaKeys
 from aoshell.protocol.wallet import Wallet
 
 # How long an example takes says something about the machine, and nothing about the code.
-hypothesis.settings.register_profile("steady", deadline=None)
+# Where a test says no number of examples, each run tries others.
+hypothesis.settings.register_profile("steady", deadline=None, max_examples=40)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=400)
 hypothesis.settings.load_profile("steady")
 
 REPO = Path(__file__).resolve().parents[1]
 # The superuser without the right to read and write where the mode forbids it.
 POWERLESS = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"]
-# Objects between two looks for garbage. Python's own 700 cost a tenth of the time of many tests.
-GARBAGE = (20_000, 20, 20)
 GUARD: pytest.StashKey[SharedGuard] = pytest.StashKey()
 
 
@@ -160,7 +160,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Have the collector of garbage pass over all that was imported and collected."""
     gc.enable()
-    gc.set_threshold(*GARBAGE)
     gc.collect()
     gc.freeze()
 

@@ -23,9 +23,6 @@ PACKAGES = (
     "ajv@8.20.0",
     "speedscope@1.25.0",
 )
-QUIET = ("--ignore-scripts", "--no-audit", "--no-fund", "--silent")
-# What no test uses: a third of the packages, and of the time.
-LEAN = ("--omit=optional", "--omit=peer", "--legacy-peer-deps", "--no-package-lock")
 
 
 def installed(factory: pytest.TempPathFactory) -> Path:
@@ -50,7 +47,8 @@ def installed(factory: pytest.TempPathFactory) -> Path:
 def _install(target: Path) -> str:
     """Install all packages; why that failed, or ""."""
     (target / "package.json").write_text('{"private": true}')
-    command = ["npm", "install", *QUIET, *LEAN, *PACKAGES]
+    quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--silent")
+    command = ["npm", "install", *quiet, *PACKAGES]
     try:
         done = subprocess.run(
             command, cwd=target, capture_output=True, text=True, timeout=SECONDS, check=False

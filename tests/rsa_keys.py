@@ -6,11 +6,12 @@ import fcntl
 import json
 import math
 import os
+from dataclasses import dataclass, field
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from aoshell.protocol.wallet import EXPONENT, GENERATED_BITS, SMALLEST_BITS, Wallet
+from aoshell.protocol.wallet import EXPONENT, GENERATED_BITS, SMALLEST_BITS, Digest, Wallet
 
 
 class RsaKeys:
@@ -65,6 +66,18 @@ def _of(p: int, q: int) -> Wallet:
     d = pow(e, -1, math.lcm(p - 1, q - 1))
     dp, dq, qi = rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q)
     return Wallet({"n": n, "e": e, "d": d, "p": p, "q": q, "dp": dp, "dq": dq, "qi": qi})
+
+
+@dataclass(frozen=True, eq=False)
+class RepeatingWallet(Wallet):
+    """Signs each text once, as for a node that gives the same answer again."""
+
+    _known: dict[tuple[bytes, Digest], bytes] = field(default_factory=dict, repr=False)
+
+    def sign(self, message: bytes, digest: Digest = "sha256") -> bytes:
+        if (message, digest) not in self._known:
+            self._known[message, digest] = super().sign(message, digest)
+        return self._known[message, digest]
 
 
 @pytest.fixture(scope="session")

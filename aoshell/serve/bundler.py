@@ -17,7 +17,7 @@ from aoshell.serve.http import (
 from aoshell.serve.items import Checker, keep
 
 if TYPE_CHECKING:
-    from aoshell.nodes.base import NetworkVerbs
+    from aoshell.nodes.network_verbs import NetworkVerbs
 
 CLIENT = "bundler"  # who handed an item in, in the log
 BALANCE = "1000000000000000"  # winston; nothing costs anything here

@@ -27,7 +27,8 @@ from aoshell.serve.results import (
 )
 
 if TYPE_CHECKING:
-    from aoshell.nodes.base import LocalVerbs, NetworkVerbs, Node
+    from aoshell.nodes.base import LocalVerbs, Node
+    from aoshell.nodes.network_verbs import NetworkVerbs
 
 RESULT_SECONDS = 60.0  # that a request waits for a result that is not computed yet
 MOST_RESULTS = 1000  # of one page

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 from aoshell.bounded import jsontext
 from aoshell.errors import AoError
-from aoshell.nodes.base import NetworkVerbs
+from aoshell.nodes.network_verbs import NetworkVerbs
 from aoshell.nodes.served import Stored
 from aoshell.nodes.transaction import Transaction
 from aoshell.protocol.ans104 import DataItem

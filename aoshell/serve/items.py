@@ -17,7 +17,7 @@ from aoshell.protocol.encoding import ProtocolError, has_id_form
 from aoshell.serve.http import RequestError
 
 if TYPE_CHECKING:
-    from aoshell.nodes.base import NetworkVerbs
+    from aoshell.nodes.network_verbs import NetworkVerbs
     from aoshell.nodes.transaction import Transaction
 
 _THREADS = 2  # that check signatures; what waits for them is bounded by `load.Bounds`

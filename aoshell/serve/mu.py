@@ -16,7 +16,7 @@ from aoshell.serve.items import REFUSED, Checker, absent
 from aoshell.serve.traces import Traces
 
 if TYPE_CHECKING:
-    from aoshell.nodes.base import NetworkVerbs
+    from aoshell.nodes.network_verbs import NetworkVerbs
 
 CLIENT = "mu"  # who handed a message in, in the log
 MOST_EXCLUDED = 20  # fields that an assignment leaves out

@@ -29,7 +29,8 @@ from aoshell.serve.traces import Traces
 from aoshell.serve.workbench import SignAs, TokenWorkbench
 
 if TYPE_CHECKING:
-    from aoshell.nodes.base import NetworkVerbs, Node
+    from aoshell.nodes.base import Node
+    from aoshell.nodes.network_verbs import NetworkVerbs
     from aoshell.protocol.wallet import Wallet
 
 PORT, HOST = 4000, "127.0.0.1"

@@ -21,7 +21,7 @@ from aoshell.serve.items import absent
 from aoshell.serve.results import tags_in_json
 
 if TYPE_CHECKING:
-    from aoshell.nodes.base import NetworkVerbs
+    from aoshell.nodes.network_verbs import NetworkVerbs
 
 MOST_MESSAGES = 1000  # of one page
 LARGEST_PAGE = 32 << 20  # bytes of a page, which then ends early

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
-from aoshell.nodes.base import NetworkVerbs
+from aoshell.nodes.network_verbs import NetworkVerbs
 from aoshell.nodes.values import Hop, NotFoundError
 from aoshell.protocol.message import Message, Outgoing
 from aoshell.serve.http import Request, RequestError, Response, json_response

@@ -14,7 +14,7 @@ from attest_node import SimulatedNode
 from cryptography.hazmat.primitives.asymmetric import rsa
 from ek import Maker
 from envelope_node import SnpNode, TpmNode
-from rsa_keys import RsaKeys
+from rsa_keys import RepeatingWallet, RsaKeys
 from simulated_tpm import SimulatedTpm
 
 from aoshell.protocol.wallet import Wallet
@@ -34,6 +34,12 @@ def milan(amd: Amd) -> Line:
 def good(milan: Line) -> Sample:
     """A report that passes."""
     return milan.sample()
+
+
+@pytest.fixture(scope="session")
+def wallet(rsa_keys: RsaKeys) -> Wallet:
+    """That of the node."""
+    return RepeatingWallet(rsa_keys.wallet(0).numbers)
 
 
 @pytest.fixture(scope="session")

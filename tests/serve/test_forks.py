@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from eventually import in_loop
 from served_node import AUTHORITY, COUNTER, ServedNode, served
+from zygotes import SHARED
 
 from aoshell.errors import AoError
 from aoshell.forks.cache import LogCache
@@ -34,7 +35,7 @@ def settings(folder: Path) -> Settings:
 
 @contextlib.asynccontextmanager
 async def home(folder: Path) -> AsyncIterator[LocalNode]:
-    node = await LocalNode.open(settings(folder).state)
+    node = await LocalNode.open(settings(folder).state, supervisor=SHARED)
     try:
         yield node
     finally:

@@ -12,6 +12,7 @@ import pytest
 from eventually import in_loop, until
 from program import AOSHELL
 from served_node import COUNTER, served
+from signers import Ed25519
 from test_forks import counted, forked, home, settings
 from typed_session import Typed, run
 
@@ -186,7 +187,7 @@ def test_a_thousand_messages_are_forked_compared_and_gone_on_with(
     here, many = folder / "here", 1000
 
     async def test() -> None:
-        async with served(folder / "there", wallet) as there, home(here) as node:
+        async with served(folder / "there", Ed25519()) as there, home(here) as node:
             process = await counted(there, 0)
             network = there.node.network
             for number in range(many):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shell_typing import Typing, Use
+from zygotes import SHARED
 
 from aoshell.nodes.local.node import LocalNode
 from aoshell.shell.outcome import CommandOutput, LineAnswer
@@ -144,7 +145,7 @@ def test_it_is_in_the_log_and_replays(tmp_path: Path, typing: Use) -> None:
     typing(body)
 
     async def again() -> None:
-        node = await LocalNode.open(tmp_path / "state")
+        node = await LocalNode.open(tmp_path / "state", supervisor=SHARED)
         try:
             desk = await node.find("desk")
             newest = (await node.results(desk.id))[-1]
@@ -165,7 +166,7 @@ def test_it_is_in_the_log_and_replays(tmp_path: Path, typing: Use) -> None:
             changed = json.dumps([*values[:-1], *([code] if code else [])]).encode()
             database.execute("UPDATE results SET body = ? WHERE seq = ?", (changed, seq))
         database.close()
-        node = await LocalNode.open(tmp_path / "state")
+        node = await LocalNode.open(tmp_path / "state", supervisor=SHARED)
         try:
             return await node.verify_log((await node.find("desk")).id)
         finally:

@@ -33,7 +33,7 @@ from aoshell.protocol.wallet import Wallet
 
 if TYPE_CHECKING:
     from aoshell.attest.evidence import Evidence
-    from aoshell.nodes.base import NetworkVerbs
+    from aoshell.nodes.network_verbs import NetworkVerbs
 
 
 class HomeNode:

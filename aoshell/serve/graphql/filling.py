@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from aoshell.nodes.base import NetworkVerbs
+from aoshell.nodes.network_verbs import NetworkVerbs
 from aoshell.nodes.served import StoredPage
 from aoshell.serve.graphql.entries import to_entry
 from aoshell.serve.graphql.index import DamagedIndexError, Index, Position

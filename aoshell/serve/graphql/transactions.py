@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from aoshell.nodes.base import NetworkVerbs
+from aoshell.nodes.network_verbs import NetworkVerbs
 from aoshell.nodes.transaction import Transaction
 from aoshell.nodes.values import WithheldError
 from aoshell.protocol.ans104 import DataItem

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 from collections.abc import Iterable
 
-from aoshell.nodes.base import NetworkVerbs
+from aoshell.nodes.network_verbs import NetworkVerbs
 from aoshell.nodes.remote.arweave.bundler import ENCODINGS, check_code
 from aoshell.nodes.values import Module
 from aoshell.protocol.encoding import b64url

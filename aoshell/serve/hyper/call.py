@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from aoshell.nodes.base import NetworkVerbs, Node
+from aoshell.nodes.base import Node
+from aoshell.nodes.network_verbs import NetworkVerbs
 from aoshell.nodes.values import Receipt
 from aoshell.protocol.wallet import Wallet
 from aoshell.serve.http import Request, RequestError

@@ -25,7 +25,7 @@ from aoshell.serve.page.files import DATA_POLICY, KEPT_TO_ITSELF
 from aoshell.serve.page.shown import line
 
 if TYPE_CHECKING:
-    from aoshell.nodes.base import NetworkVerbs
+    from aoshell.nodes.network_verbs import NetworkVerbs
 
 MOST_STREAMS = 32  # open at once
 MOST_PROCESSES = 500  # that events tell of: the newest

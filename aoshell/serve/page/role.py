@@ -27,7 +27,8 @@ from aoshell.serve.safety import refuse_other_pages
 from aoshell.serve.workbench import DEVICE
 
 if TYPE_CHECKING:
-    from aoshell.nodes.base import NetworkVerbs, Node
+    from aoshell.nodes.base import Node
+    from aoshell.nodes.network_verbs import NetworkVerbs
 
 MOST_MESSAGES = 200  # of one list
 LARGEST_LIST = 4 << 20  # bytes of messages that are read for it; then it ends early

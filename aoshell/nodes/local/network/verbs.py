@@ -1,4 +1,4 @@
-"""See `nodes.base.NetworkVerbs`."""
+"""See `nodes.network_verbs.NetworkVerbs`."""
 
 from __future__ import annotations
 
