@@ -294,6 +294,10 @@ class ZygoteHandle:
             os.waitpid(self.pid, 0)
 
 
+def _nothing_more() -> None:
+    """Behind the frames of a read nothing is left to do."""
+
+
 class WorkerHandle:
     """The worker of one AO process, as the shell sees it: it sends frames and calls back.
 
@@ -303,6 +307,7 @@ class WorkerHandle:
         follow: is told each frame in either direction.
 
     Attributes:
+        on_read: called behind all frames of one read.
         pid: of the fork that computes; 0 while unknown.
         group: process group of the worker and all its forks; 0 before its frame `ready`.
         unbelieved: it was given up because it sent what no worker sends.
@@ -329,6 +334,7 @@ class WorkerHandle:
         self._on_frame = on_frame
         self._on_image = on_image
         self._on_gone = on_gone
+        self.on_read: Callable[[], None] = _nothing_more
         self._frames = FrameReader(unpack)
         self._images = FrameReader(unpack)
         self._image: Frame | None = None
@@ -401,6 +407,7 @@ class WorkerHandle:
             try:
                 frame = self._frames.frame()
                 if frame is None:
+                    self.on_read()
                     return
                 self._note_pid(check_worker_frame(frame))
                 if self._take_lines(frame):

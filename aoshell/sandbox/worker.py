@@ -353,6 +353,9 @@ class Worker:
         self._reap()
         own = os.getpid()
         start = time.perf_counter()
+        # Before there is a fork that may end this process in turn: the older one would take that
+        # for the death of what computes, and come back with a state that is too old.
+        self._end_older_park()
         child = os.fork()
         if child == 0:
             self._begin_fork(start)
@@ -360,8 +363,6 @@ class Worker:
             self._count, self._taken = 0, self._sockets.taken
             self._sockets.send(["parked", self._seq, os.getpid()])
             return False
-        # Only now that this state is kept: until then the older one is what a roll-back goes to.
-        self._end_older_park()
         # Sleep until the computing fork ends.
         self._take_over(os.waitpid(child, 0)[1])
         return True

@@ -7,11 +7,13 @@ Run as `python crash_driver.py JOB`, JOB a JSON file:
     home     folder of the node
     script   file of inputs, a JSON list of [process or "", name, base64 of the signed item]
     acks     file to which the number of each acknowledged input is appended
+    heard    file to which each result is appended that the node has told of
     plan     [kind, n, …] of what is to be killed, see `Killer`
     live     most workers at a time
     often    whether checkpoints are made all the time
 
-Ends with a report on stdout, unless it was killed. Exit code 3: something acknowledged was lost.
+Ends with a report on stdout, unless it was killed. Exit code 3: something acknowledged was lost; 4:
+a result that the node has told of.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.local.workers import dryruns, images, live, pool, room
 from aoshell.nodes.local.workers.live import Live
 from aoshell.nodes.local.workers.pool import Computer
+from aoshell.nodes.values import Event
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, tags_of
 
@@ -196,6 +199,37 @@ def parent_in(group: int, pid: int) -> int:
         return 0
 
 
+class Heard:
+    """Writes down each result that the node tells of, and says whether those of before are there.
+
+    One that is told of before it is written would be lost where the node is killed between.
+    """
+
+    def __init__(self, node: LocalNode, path: Path) -> None:
+        store = node._engine.store
+        for line in path.read_text().splitlines() if path.exists() else ():
+            order, said = json.loads(line)
+            found = store.result_of(order)
+            if found is None or [store.at_seq(order).id, found.body.decode("latin-1")] != said:
+                sys.exit(4)
+        self._store = store
+        self._file = path.open("a")
+        node.listen(self)
+
+    def put(self, event: Event | None) -> None:
+        if event is None or event.kind != "result" or event.load is None:
+            return
+        entry = event.load()
+        assert entry.message.assignment is not None and entry.result is not None
+        order = entry.message.assignment.order
+        computed = self._store.result_of(order)
+        if computed is None:
+            sys.exit(4)
+        said = [entry.message.id, computed.body.decode("latin-1")]
+        self._file.write(json.dumps([order, said]) + "\n")
+        self._file.flush()
+
+
 async def feed(node: LocalNode, job: dict[str, Any]) -> None:
     """Send what is not in the log yet, and wait for all that it causes."""
     store = node._engine.store
@@ -278,6 +312,7 @@ def out_of_order(home: Path) -> int:
 
 async def run(job: dict[str, Any], killer: Killer) -> dict[str, Any]:
     node = await LocalNode.open(Path(job["home"]))
+    Heard(node, Path(job["heard"]))
     await feed(node, job)
     found = await report(node)
     found["killed"] = killer.killed

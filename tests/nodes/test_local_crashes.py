@@ -68,6 +68,7 @@ class Course:
             "home": str(home),
             "script": str(self.script),
             "acks": str(place / "acks"),
+            "heard": str(place / "heard"),
             "plan": plan,
             "live": live,
             "often": often,

@@ -11,7 +11,7 @@ from eventually import in_loop, until
 from local_home import FullDisk, Local, database
 
 from aoshell.errors import AoError
-from aoshell.nodes.local import engine, retries
+from aoshell.nodes.local import committing, retries
 from aoshell.nodes.local.workers.live import Live
 from aoshell.nodes.values import Limits
 from aoshell.protocol.message import Message
@@ -116,7 +116,24 @@ async def test_a_result_is_written_before_what_comes_from_outside(opening, monke
 
 
 @in_loop
-async def test_a_message_is_on_disk_before_it_runs_and_its_result_before_anybody_knows(
+async def test_what_was_sent_runs_before_what_comes_from_outside_then(opening, monkeypatch):
+    """Its slot is the one before, whichever way it comes to the worker."""
+    note = 'Handlers.add("Note", "Note", function(msg) Seen[#Seen + 1] = msg.Data end)'
+    async with opening() as local:
+        row = local.engine.processes.find(await local.spawn(f"Seen = {{}} {note}"))
+
+        def send(_live: Live, _logged: Any) -> None:
+            line = 'Seen[#Seen + 1] = "outside"'
+            local.engine.intake.send(row, local.item(row.id, line, Action="Eval"))
+
+        OnAnswer(monkeypatch, 1, send)
+        await local.eval(row.id, 'Send({Target = ao.id, Action = "Note", Data = "sent"})')
+        assert await local.value(row.id, 'table.concat(Seen, " ")') == "sent outside"
+        assert await local.node.verify_log(row.id) == []
+
+
+@in_loop
+async def test_a_line_is_on_disk_before_it_runs_and_each_result_before_anybody_knows(
     opening, folder, monkeypatch
 ):
     async with opening() as local:
@@ -135,7 +152,8 @@ async def test_a_message_is_on_disk_before_it_runs_and_its_result_before_anybody
         enqueue, put = local.engine._enqueue, local.engine.events.put
 
         def enqueued(logged: Any, body: Any) -> None:
-            seen["message"].append(committed("log", logged.seq))
+            if logged.cause is None:
+                seen["message"].append(committed("log", logged.seq))
             enqueue(logged, body)
 
         def announced(event: Any) -> None:
@@ -148,7 +166,7 @@ async def test_a_message_is_on_disk_before_it_runs_and_its_result_before_anybody
         monkeypatch.setattr(local.engine.events, "put", announced)
         local.node.subscribe()
         assert (await local.eval(pid, f'Send({{Target = "{other}", Data = "x"}})')).ok
-        assert seen["message"] == [True] * 2 and seen["result"] == [True] * 2
+        assert seen["message"] == [True] and seen["result"] == [True] * 2
 
 
 @in_loop
@@ -293,14 +311,14 @@ async def test_a_full_disk_is_shown_once(opening, monkeypatch):
 @in_loop
 async def test_what_somebody_waited_for_is_fsynced(opening, monkeypatch, wait):
     """Not a moment later: the timer that would do it then is not due within the test."""
-    monkeypatch.setattr(engine, "QUIET", 600)
+    monkeypatch.setattr(committing, "QUIET", 600)
     async with opening() as local:
         pid = await local.spawn()
         sent = await local.post(pid, "1", Action="Eval")
         await local.node.result(pid, sent.slot)
-        assert local.engine._unsynced
+        assert local.engine._committing.unsynced
         await (local.node.idle() if wait == "idle" else local.node.settled(sent.id))
-        assert not local.engine._unsynced
+        assert not local.engine._committing.unsynced
         assert local.engine.store.meta("computed_to") == local.engine.scheduler.last_seq
 
 
@@ -319,7 +337,7 @@ async def test_a_failure_that_somebody_waits_through_is_not_shown(opening, monke
 @in_loop
 async def test_an_abandoned_node_does_nothing_later(opening, monkeypatch):
     """Its database is closed, so a call that comes would fail, and come again."""
-    monkeypatch.setattr(engine, "QUIET", 0.001)
+    monkeypatch.setattr(committing, "QUIET", 0.001)
     async with opening() as local:
         pid = await local.spawn(Cron_Interval="1-second", Cron_Tag_Action="Tick")
         await local.post(pid, "1", Action="Eval")

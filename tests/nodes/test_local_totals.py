@@ -71,6 +71,20 @@ async def test_sums_go_on_from_those_that_are_kept(opening):
 
 
 @in_loop
+async def test_sums_that_were_written_meanwhile_are_not_counted_twice(opening):
+    """Who asks has the sums written, in the middle of those that go on."""
+    async with opening() as local:
+        process = await local.spawn(name="desk")
+        await lines(local, process, 6)
+    async with opening() as local:
+        local.engine.store.set_meta(key_of(local.engine.processes.look_up(process).number), None)
+        await lines(local, process, 1)
+        check(local, process)
+        await lines(local, process, 6)
+        check(local, process)
+
+
+@in_loop
 async def test_failures_at_the_end_are_not_read_again(opening):
     async with opening() as local:
         process = await local.spawn(name="desk")

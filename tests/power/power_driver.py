@@ -28,6 +28,10 @@ FILES = ("state/trusted.toml", "state/blueprints.json", "state/wallet.json")
 SENDER = (
     'Handlers.add("Go", "Go", function(m) Send({Target = m.To, Action = "Note", Data = "n"}) end)'
 )
+# A chain of messages that workers compute ahead of the log.
+HOPPER = """Handlers.add("Hop", "Hop", function(m)
+  if m.Left ~= "" then Send({Target = ao.id, Action = "Hop", Left = m.Left:sub(2)}) end
+end)"""
 ADDRESS = "m" * 43
 BOOK, NODE = "state/remote.db", "https://node.example"
 
@@ -44,6 +48,7 @@ def facts(node: LocalNode, home: Path) -> dict[str, Any]:
         "heads": {
             row.id: store.head(row.number)[2:4] + store.head(row.number)[11:12] for row in rows
         },  # type: ignore[index]
+        "computed": [store._db.execute("SELECT count(*) FROM results").fetchone()[0]],
         "names": sorted(store._db.execute("SELECT name, module FROM names")),
         "marks": sorted(store._db.execute("SELECT key, value FROM meta WHERE key LIKE 'marks %'")),
         "paused": sorted(engine.keeping.paused),
@@ -100,6 +105,8 @@ def lines(home: Path) -> list[str]:
         ".fork as twin",
         f".mock {ADDRESS} {lib} as stand-in",
         SENDER,
+        HOPPER,
+        'Send({Target = ao.id, Action = "Hop", Left = ("x"):rep(30)})',
         ".attach other",
         ".queue on",
         ".attach default",
@@ -128,9 +135,11 @@ async def run(home: Path, wallet: Wallet) -> None:
 
     told: dict[str, Any] = {}
 
-    async def done(what: str, session: AoSession) -> None:
+    async def done(what: str, session: AoSession, *, settled: bool = False) -> None:
         carried = session.node._reach.node  # type: ignore[attr-defined]
         told.update(what=what, facts=facts(carried, home))
+        if not settled:  # results that nobody has waited for are computed again
+            del told["facts"]["computed"]
         mark(json.dumps(told).encode())
 
     async with aoshell.api.open("early") as session:
@@ -144,7 +153,7 @@ async def run(home: Path, wallet: Wallet) -> None:
             outcome = await session.run(line)
             if not outcome.ok:
                 sys.exit(f"{line}: {outcome}")
-            await done(line, session)
+            await done(line, session, settled=not line.startswith("."))
         book = Book(home / BOOK)
         book.put(NODE, "process", ADDRESS, {"name": "far"})
         await done("a process made on a remote node", session)

@@ -221,6 +221,28 @@ def test_a_state_is_parked_though_forks_seem_to_cost_too_much(
         assert worker.is_well()
 
 
+SLOW_TO_END = """
+import time
+from aoshell.sandbox.worker import Worker
+from aoshell.sandbox import worker
+worker.PARK_SHARE = 0
+end = Worker._end_older_park
+def slowly(self):
+    time.sleep(0.3 * (self._seq % 2))
+    end(self)
+Worker._end_older_park = slowly
+"""
+
+
+def test_no_older_state_comes_back_where_a_fork_is_not_scheduled(changed: Workers) -> None:
+    """On a busy machine: it would lack what came behind it, and nobody sends that again."""
+    with driven(changed(SLOW_TO_END)) as worker:
+        for number in range(1, 9):
+            name, outcome, frame = worker.eval("n = (n or 0) + 1 return n")
+            assert (name, outcome, frame[8]) == ("done", "ok", str(number))
+        assert eventually(lambda: len(group_of(worker.worker.group)) == 2)
+
+
 def test_frames_from_before_a_roll_back_are_ignored(worker: Driven) -> None:
     assert worker.eval("error('x')")[1] == "error"
     assert worker.is_well()

@@ -2,19 +2,19 @@
 
 One transaction holds a message's result and everything that it sends, so at any moment the database
 says what is still to be computed. Starting is the same as recovering: compute what has no result.
-Each turn of the event loop has one transaction, with all that workers have answered by then.
 
-Messages from outside are fsynced before they run. Results are fsynced in groups: before anybody
-hears that a line has settled, and a moment after nothing more has come.
+Messages from outside are fsynced before they run. What they cause may run before it is written, and
+nobody hears of it before that (`committing`). Results are fsynced in groups: before anybody hears
+that a line has settled, and a moment after nothing more has come.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from functools import lru_cache, partial
 
 from aoshell.errors import AoError
+from aoshell.nodes.local.committing import Committing
 from aoshell.nodes.local.events import Events, put_result
 from aoshell.nodes.local.fetching import Fetch, Fetching
 from aoshell.nodes.local.fixed import Fixed
@@ -36,7 +36,7 @@ from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.local.others import Others
 from aoshell.nodes.local.peek import describe_process, keeps_names
 from aoshell.nodes.local.process_rows import ProcessRows
-from aoshell.nodes.local.push import Pusher, add_pushed
+from aoshell.nodes.local.push import Pusher
 from aoshell.nodes.local.retries import Retries
 from aoshell.nodes.local.roots import Roots
 from aoshell.nodes.local.settling import Settling, Waiters, stuck_error
@@ -52,7 +52,6 @@ from aoshell.nodes.local.workers.turns import Turns
 from aoshell.nodes.values import Limits, ProcessInfo
 from aoshell.sandbox.supervisor import Supervisor
 
-QUIET = 0.05  # seconds after a commit without fsync before `sync`, so that a burst gets one fsync
 NAMED = 4096  # processes of which it is known under which names they get tags
 MOMENT = 0.5  # seconds that closing waits for messages that are being computed
 
@@ -94,7 +93,7 @@ class Engine:
         self.processes = ProcessRows(
             store, self.scheduler, self.modules, self.clock, self._get_limits
         )
-        self.others = Others(store, self.roots, self.processes, self.work)
+        self.others = Others(store, self.roots, self.processes, self.work, self.flush)
         self._waiters = Waiters()
         self.retries = Retries(self.events.notice, self._is_awaited, self._fail_all)
         machine_code = MachineCode(store.folder / "machine-code", supervisor, self.events.notice)
@@ -107,6 +106,7 @@ class Engine:
             self.events,
             self._get_limits,
             self.flush,
+            self._dispatch,
             self.add_result,
             self._report_stuck,
             self.origins.base_of,
@@ -114,6 +114,17 @@ class Engine:
         self.computer = Computer(context, self.loader, supervisor)
         self._turns = Turns(self.computer.enqueue) if fixed else None
         self._enqueue = self._turns.add if self._turns else self.computer.enqueue
+        self._committing = Committing(
+            store,
+            self.scheduler,
+            self.roots,
+            self._waiters,
+            self.tallies,
+            self.retries,
+            self._enqueue,
+            self._written,
+            self._not_written,
+        )
         self._pusher = Pusher(
             self.address,
             store,
@@ -174,12 +185,6 @@ class Engine:
             self.flush,
             self.sync,
         )
-        # What the next `flush` writes; messages to compute and calls to make once it is written.
-        self._batch = Batch()
-        self._ready: list[tuple[Logged, Wire]] = []
-        self._after: list[Callable[[], None]] = []
-        self._flush_due: asyncio.Handle | None = None
-        self._unsynced = False  # something was committed without fsync
 
     def start(self) -> None:
         """Compute what was left, and send the cron messages that are due."""
@@ -198,7 +203,7 @@ class Engine:
         # Those who wait for a root go on waiting: the books are made again from the log, and only
         # then `settle_empty` releases whoever waits for a root of which nothing is left.
         self.roots.forget_all()
-        self._go_on([(logged, form.load_wire(logged.body)) for logged in pending], begin=True)
+        self._go_on([(logged, form.load_wire(logged.body)) for logged in pending])
         self.fetching.resume()
         self.roots.settle_empty()
         return len(pending)
@@ -230,8 +235,7 @@ class Engine:
         self.fetching.stop()
         self.loader.stop()
         self.retries.stop()
-        if self._flush_due is not None:
-            self._flush_due.cancel()
+        self._committing.forget()
         if not self.loop.is_closed():  # nobody can wait on a closed one
             closed = AoError("the node was closed", stage="node", hint="what was sent is kept")
             self._fail_all(closed)
@@ -317,8 +321,10 @@ class Engine:
     def _commit_now(self, batch: Batch) -> None:
         """Write what came from outside, with fsync."""
         # Results first: their messages have lower numbers, and the log on disk is at any time a
-        # prefix of what the node took. This fsync covers them, too.
-        self.flush()
+        # prefix of what the node took. This fsync covers them, too. Where they cannot be written,
+        # the numbers behind theirs are of no use.
+        if error := self.flush():
+            raise error
         try:
             self.store.commit(batch, sync=True)
         except AoError:
@@ -328,7 +334,7 @@ class Engine:
             self._undo()
             self.retries.call_later("retry", self._recover)
             raise
-        self._unsynced = False
+        self._committing.unsynced = False
         self.retries.forget_failures()
         self.changes.release(None)
 
@@ -339,30 +345,29 @@ class Engine:
         if self.retries.waits("retry"):
             self._recover()
         else:
-            self._go_on(scheduled, begin=True)
+            self._dispatch()  # their places are before these
+            self._go_on(scheduled)
 
-    def _go_on(self, scheduled: list[tuple[Logged, Wire]], *, begin: bool = False) -> None:
-        """Compute messages that are on disk, in their order; `begin` where `Roots` lacks them."""
+    def _go_on(self, scheduled: list[tuple[Logged, Wire]]) -> None:
+        """Compute messages that are on disk, in their order."""
         for logged, body in scheduled:
-            if begin:
-                self.roots.begin(logged)
+            self.roots.begin(logged)
             self._enqueue(logged, body)
 
     # Results ------------------------------------------------------------------------------------
 
     def add_result(self, logged: Logged, outcome: str, cost: Cost, result: FlatResult) -> None:
         """Take a worker's answer and schedule what it sends; `flush` writes both."""
-        sender, root = self.processes.get(logged.process), self.roots.id_of(logged.root)
         outbox = form.Outbox(result)
+        if outbox.assignments and self.flush():
+            return  # they name messages of the log; this one has gone, with all that was not on it
+        sender, root = self.processes.get(logged.process), self.roots.id_of(logged.root)
         pushed = self._pusher.push(sender, logged, root, outbox)
         # A failed message is undone, so it has neither suspended a handling nor ended one.
         waits = result.suspended - len(outbox.resumed) if outcome == "ok" else 0
         body = form.dump_result(result)
         computed = Computed(logged.seq, outcome, *cost, waits, body)
-        self._batch.results.append(computed)
-        self.tallies.note(logged)
-        add_pushed(self._batch, pushed)
-        self._ready += pushed.scheduled
+        self.tallies.note(logged, computed)
         # Here, not when they run: `flush` would else take the root for settled.
         for entry, _body in pushed.scheduled:
             self.roots.begin(entry)
@@ -372,11 +377,9 @@ class Engine:
             self.roots.done(logged)
         release = partial(self._waiters.release, logged.process, logged.slot)
         event = sender.id, root, logged, computed, result, spawned, kept
-        self._after += [release, partial(put_result, self.events, *event)]
-        self._after += [partial(self.fetching.begin, item) for item in fetched]
-        # At the end of this turn: one transaction for all workers that have answered in it.
-        if self._flush_due is None:
-            self._flush_due = self.loop.call_soon(self.flush)
+        after = [release, partial(put_result, self.events, *event)]
+        after += [partial(self.fetching.begin, item) for item in fetched]
+        self._committing.add(logged, computed, pushed, after)
         if self._turns:
             self._turns.done(logged)
 
@@ -391,64 +394,33 @@ class Engine:
             tags_as_sent=self._keeps_names(process.number, process.id, process.created),
         )
 
-    def flush(self) -> None:
-        """Commit what workers have answered; then compute what they sent, and announce the results.
+    def flush(self) -> AoError | None:
+        """Commit what workers have answered, and announce it; why that was not possible."""
+        return self._committing.flush()
 
-        The order is the promise: nothing runs and nobody hears of anything that is not committed.
-        """
-        if self._flush_due is not None:
-            self._flush_due.cancel()
-            self._flush_due = None
-        if not self._batch.results:
-            return
-        # Taken out before the commit: what follows it may bring new answers, for the next one.
-        batch, ready, after = self._batch, self._ready, self._after
-        self._batch, self._ready, self._after = Batch(), [], []
-        settled = self.roots.take_settled()
-        # Who waits for a line to settle may rely on all of it being on disk: fsync at once, in the
-        # same transaction. Any other result can be computed again, so its fsync may wait.
-        sync = any(self.roots.is_awaited(root) for root in settled)
-        if sync:  # a mark that saves the next start some reading: no more often than an fsync
-            batch.computed_to = self.roots.computed_to(self.scheduler.last_seq)
-        try:
-            batch.facts |= self.tallies.take_due()
-            self.store.commit(batch, sync=sync)
-        except AoError as error:
-            # None of it is on disk, and workers hold state that the log does not know.
-            self._undo()
-            self.retries.call_again(error, "retry", self._recover)
-            return
+    def _dispatch(self) -> None:
+        self._committing.dispatch()
+
+    def sync(self) -> None:
+        """The same, with fsync of all before it. Raises AoError."""
+        self._committing.sync()
+
+    def _written(self, batch: Batch) -> None:
         self.retries.forget_failures()
         self.changes.release(None)
-        # Workers first, then those who wait: computing goes on while the shell shows the result.
-        self._go_on(ready)
-        for call in after:
-            call()
-        # Behind `after`: the events of all results are put before whoever waits for a root goes on.
-        for root in settled:
-            self.roots.settle(root)
-        self._unsynced = not sync
-        if self._unsynced:
-            self.retries.call_later("sync", self.sync, QUIET)
         if batch.processes:  # a new one may have a cron that is due before all others
             self.ticking.begin()
 
-    def sync(self) -> None:
-        """Write and fsync everything. Raises AoError.
-
-        A transaction of its own: an fsync covers all commits before it, so this one may hold as
-        little as the mark up to which all is computed.
-        """
-        self.flush()
-        if self._unsynced:
-            computed_to = self.roots.computed_to(self.scheduler.last_seq)
-            self.store.commit(Batch(computed_to=computed_to), sync=True)
-            self._unsynced = False
+    def _not_written(self, error: AoError) -> None:
+        # None of it is on disk, and workers hold state that the log does not know.
+        self._undo()
+        self.retries.call_again(error, "retry", self._recover)
 
     # Back to what is on disk ----------------------------------------------------------------------
 
     def start_over(self) -> None:
         """Go on from the log, which something other than a result has changed."""
+        self.flush()
         self._undo()
         self._recover()
 
@@ -458,13 +430,14 @@ class Engine:
         self.computer.drop_all()
         if self._turns:
             self._turns.clear()
-        self._batch, self._ready, self._after = Batch(), [], []
+        self._committing.forget()
         self.processes.forget_all()
         self.tallies.forget_all()
         self.origins.forget_all()
 
     def _report_stuck(self, process: ProcessRow, text: str) -> None:
         """Raise an error for all who wait for a process that cannot be computed."""
+        self.flush()
         self.events.notice_about(process, text)
         error = stuck_error(process, text)
         self._waiters.fail(error, process.number)

@@ -38,7 +38,7 @@ class Keeping:
         roots: Roots,
         processes: ProcessRows,
         pusher: Pusher,
-        flush: Callable[[], None],
+        flush: Callable[[], object],
         admit: Callable[[Batch, list[tuple[Logged, Wire]]], None],
     ) -> None:
         self._store = store
@@ -77,6 +77,7 @@ class Keeping:
 
     def release_held(self) -> None:
         """Deliver what was held by a lower bound on pushes."""
+        self._flush()
         self.release(self._store.kept(held=HELD))
 
     def release_left(self) -> None:

@@ -272,6 +272,7 @@ class LocalNode:
         return await self._states.read(process, None, key)
 
     async def slots(self, process: str) -> int:
+        self._engine.flush()
         return self._engine.scheduler.head(self._engine.processes.look_up(process).number).slot + 1
 
     async def settled(self, root: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from aoshell.errors import AoError
 from aoshell.nodes.clients import CLIENT
@@ -17,13 +18,25 @@ _LOOK = 0.02  # seconds between two looks
 
 
 class Others:
-    """Looks for messages of other clients (`nodes.clients`) that are not settled yet."""
+    """Looks for messages of other clients (`nodes.clients`) that are not settled yet.
 
-    def __init__(self, store: Store, roots: Roots, processes: ProcessRows, work: LongWork) -> None:
+    Args:
+        flush: writes what workers have answered.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        roots: Roots,
+        processes: ProcessRows,
+        work: LongWork,
+        flush: Callable[[], object],
+    ) -> None:
         self._store = store
         self._roots = roots
         self._processes = processes
         self._work = work
+        self._flush = flush
 
     async def wait(self, stage: str, process: ProcessRow | None = None) -> None:
         """Return when no other client's line is under way, at once where there is none.
@@ -52,6 +65,7 @@ class Others:
 
     def _line(self, process: ProcessRow | None) -> Logged | None:
         """The first line of another client that concerns the process."""
+        self._flush()
         mine = CLIENT.get()
         found = (self._store.at_seq(root) for root in self._roots.unsettled)
         theirs = [root for root in found if root.client not in ("", mine)]

@@ -65,6 +65,9 @@ class Pushed:
     kept: list[Kept] = field(default_factory=list)
 
 
+NOTHING = Pushed()
+
+
 class Pusher:
     """Turns outboxes into scheduled messages.
 
@@ -111,8 +114,8 @@ class Pusher:
             cause: the message whose result it belongs to.
             root: id of the message that began it all, for Pushed-For.
         """
-        if self.is_foreign(cause):
-            return Pushed()
+        if not (outbox.messages or outbox.assignments) or self.is_foreign(cause):
+            return NOTHING
         run = _Push(self, sender, cause, root, Pushed())
         for spawn, target, data, anchor, tags in outbox.messages:
             if spawn:

@@ -77,6 +77,11 @@ class Roots:
         """Whether anybody waits for a root to settle."""
         return root in self._waiting
 
+    @property
+    def is_one_settled_for(self) -> bool:
+        """Whether a root has settled since `take_settled` that somebody waits for."""
+        return any(root in self._waiting and not self._left.get(root) for root in self._touched)
+
     def settle(self, root: int) -> None:
         """Release those who wait for a root that has settled, and forget it."""
         self._left.pop(root, None)

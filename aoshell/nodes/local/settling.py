@@ -29,6 +29,10 @@ class Waiters:
         """Return once the slot's result is on disk. Raises the AoError given to `fail`."""
         await self._waiting.wait((process, slot))
 
+    def is_awaited(self, process: int, slot: int) -> bool:
+        """Whether anybody waits for the result of a slot."""
+        return (process, slot) in self._waiting
+
     def release(self, process: int, slot: int) -> None:
         """Let those go on who wait for a slot."""
         self._waiting.release((process, slot))
@@ -57,7 +61,7 @@ class Settling:
         waiters: Waiters,
         retries: Retries,
         given_up: Mapping[int, str],
-        flush: Callable[[], None],
+        flush: Callable[[], AoError | None],
         sync: Callable[[], None],
     ) -> None:
         self._store = store
@@ -71,6 +75,7 @@ class Settling:
 
     async def wait_for_result(self, process: int, slot: int) -> None:
         """Wait until a slot has its result on disk."""
+        self._flush()
         found = self._store.at_slot(process, slot)
         if found is None or found[1] is None:
             if process in self._given_up:
@@ -83,15 +88,16 @@ class Settling:
             why = self._given_up.get(logged.process)
             if why and self._roots.id_of(logged.root) == message_id:
                 raise stuck_error(self._processes.get(logged.process), why)
-        await self._roots.wait(message_id)
-        while await self._is_computed_again():
+        again = True
+        while again:
+            self._flush()  # `Roots` also counts what is not written yet
             await self._roots.wait(message_id)
+            again = await self._is_computed_again()
         self._sync()
 
     async def wait_until_idle(self) -> None:
         """Wait until nothing that was scheduled is left, and all of it is on disk."""
-        self._flush()
-        while await self._is_computed_again() or self._roots.anything_open:
+        while await self._is_computed_again() or self._roots.anything_open or self._flush():
             for number, why in self._given_up.items():
                 raise stuck_error(self._processes.get(number), why)
             await asyncio.sleep(IDLE)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import suppress
 
 from aoshell.errors import AoError
-from aoshell.nodes.local.log.rows import Batch, Logged
+from aoshell.nodes.local.log.rows import Batch, Computed, Logged
 from aoshell.nodes.local.log.store import Store
-from aoshell.nodes.local.log.totals import Totals, sums_to_keep, totals_of
+from aoshell.nodes.local.log.totals import Running, Totals, sums_to_keep, totals_of
 from aoshell.nodes.values import Place
 
 EVERY = 500  # slots of a process, after which its sums are kept again (`log.totals`)
@@ -20,12 +19,17 @@ class Tallies:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._places: dict[int, Place | None] = {}
+        self._running: dict[int, Running] = {}
         self._due: list[int] = []
 
-    def note(self, logged: Logged) -> None:
+    def note(self, logged: Logged, computed: Computed) -> None:
         """Take a message that is computed; its result is written next."""
-        process = logged.process
-        self._places[process] = Place(logged.slot, logged.tick)
+        process, place = logged.process, Place(logged.slot, logged.tick)
+        running = self._running.get(process)
+        if running is None:
+            running = self._running[process] = Running(process, place)
+        running.add(logged, computed)
+        self._places[process] = place
         behind = logged.slot + logged.tick
         if behind and not behind % EVERY:
             self._due.append(process)
@@ -41,22 +45,27 @@ class Tallies:
         """The sums of now. Raises AoError."""
         found = totals_of(self._store, process)
         if found.summed > EVERY:
+            if process in self._running:
+                self._running[process].look_back(self._store)
             with suppress(AoError):  # a full disk: they are made anew the next time
-                self._store.commit(Batch(facts=self._sums([process])), sync=False)
+                facts = dict[str, int | str](sums_to_keep(self._store, process))
+                self._store.commit(Batch(facts=facts), sync=False)
         return found
 
     def take_due(self) -> dict[str, int | str]:
-        """Facts to be written with the next results: sums over what is written. Raises AoError."""
-        due, self._due = self._due, []
-        return self._sums(due)
+        """Facts to be written with the results that were noted: sums up to these.
 
-    def _sums(self, processes: Iterable[int]) -> dict[str, int | str]:
+        Raises:
+            AoError: what is before them cannot be read.
+        """
+        due, self._due = self._due, []
         facts: dict[str, int | str] = {}
-        for process in processes:
-            facts |= sums_to_keep(self._store, process)
+        for process in due:
+            facts |= self._running[process].to_keep(self._store)
         return facts
 
     def forget_all(self) -> None:
         """Ask the log again: some of what was noted may not have been written."""
         self._places.clear()
+        self._running.clear()
         self._due.clear()

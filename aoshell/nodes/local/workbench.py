@@ -123,6 +123,7 @@ class LocalWorkbench:
 
     async def mark(self, process: str, name: str) -> int:
         row = self._engine.processes.look_up(process)
+        self._engine.flush()
         slot = self._engine.scheduler.head(row.number).slot
         self._engine.marks.put(row.id, name, slot)
         return slot

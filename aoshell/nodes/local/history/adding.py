@@ -41,7 +41,7 @@ class Adding:
         roots: Roots,
         processes: ProcessRows,
         work: LongWork,
-        flush: Callable[[], None],
+        flush: Callable[[], object],
         add_with_log: Callable[[Batch], None],
     ) -> None:
         self._store = store

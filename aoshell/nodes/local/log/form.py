@@ -9,6 +9,7 @@ the dataclasses of `aoshell.protocol.message`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from aoshell.nodes.local.log.rows import Computed, Kept, Logged
@@ -279,9 +280,10 @@ def to_result(
     outbox = Outbox(flat)
     # One look at all of it spares one at each text; a line may send thousands of messages.
     wide = str if computed.body and computed.body.isascii() else widen
+    tag = lru_cache(maxsize=None)(Tag)  # most of their tags are the same
     messages = []
     for spawn, target, data, anchor, pairs in outbox.messages:
-        tags = tuple(map(Tag, map(wide, pairs[::2]), map(wide, pairs[1::2])))
+        tags = tuple(map(tag, map(wide, pairs[::2]), map(wide, pairs[1::2])))
         messages.append(
             Outgoing(wide(target or ""), tags, data.encode("latin-1"), wide(anchor), spawn)
         )

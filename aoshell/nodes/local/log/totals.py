@@ -11,7 +11,8 @@ import json
 from typing import NamedTuple
 
 from aoshell.nodes.local.log.reading import START, Reader
-from aoshell.nodes.local.log.rows import mark_of
+from aoshell.nodes.local.log.rows import Computed, Logged, mark_of
+from aoshell.nodes.values import Place
 
 PER_MESSAGE = 150  # bytes on disk of a message and its result besides their texts
 
@@ -76,22 +77,84 @@ def totals_of(reader: Reader, process: int) -> Totals:
     )
 
 
+class Running:
+    """Sums over the messages of a process that come to their results one after the other.
+
+    Thousands may exist, so no message is kept.
+
+    Args:
+        process: its number.
+        first: the first of these messages; all before it is on disk.
+    """
+
+    __slots__ = (
+        "_before",
+        "_effective",
+        "_first",
+        "_mark",
+        "_place",
+        "_process",
+        "_size",
+        "_waits",
+    )
+
+    def __init__(self, process: int, first: Place) -> None:
+        self._process = process
+        self._first = self._place = first
+        self._mark = ""
+        self._before: Kept | None = None
+        self._size = self._waits = self._effective = 0
+
+    def add(self, logged: Logged, computed: Computed) -> None:
+        """Add the next message."""
+        self._place, self._mark = Place(logged.slot, logged.tick), mark_of(logged)
+        self._size += len(logged.body) + len(logged.signed or b"") + len(computed.body)
+        self._size += PER_MESSAGE
+        self._waits += computed.waits
+        if computed.outcome == "ok":
+            self._effective = logged.seq
+
+    def look_back(self, reader: Reader) -> Kept:
+        """Sums over all before the first message: what is kept must not be ahead of it yet."""
+        if self._before is None:
+            kept = _read(reader, self._process)
+            self._before = _summed(reader, self._process, kept, self._first, "<")
+        return self._before
+
+    def to_keep(self, reader: Reader) -> dict[str, str]:
+        """The fact that keeps the sums up to the message that was added last. Raises AoError."""
+        before = self.look_back(reader)
+        sums = Kept(
+            *self._place,
+            self._mark,
+            before.size + self._size,
+            before.waits + self._waits,
+            self._effective or before.effective,
+        )
+        return {key_of(self._process): json.dumps(sums)}
+
+
 def sums_to_keep(reader: Reader, process: int) -> dict[str, str]:
     """The fact that keeps the sums up to the last message with a result; none without any."""
     kept = _read(reader, process)
     last = reader.last_computed(process)
     if last is None:
         return {}
-    logged = last[0]
+    place = Place(last[0].slot, last[0].tick)
+    sums = _summed(reader, process, kept, place, "<=")._replace(mark=mark_of(last[0]))
+    return {key_of(process): json.dumps(sums)}
+
+
+def _summed(reader: Reader, process: int, kept: Kept, place: Place, how: str) -> Kept:
+    """Sums up to a message, without its mark; `how`: "<=" with it, "<" without it."""
     _count, _slot, _computed, size, waits, effective = reader.select_one(
-        f"{_SUMS} AND (slot, tick) <= (?, ?)",
-        *(process, kept.slot, kept.tick, logged.slot, logged.tick),
+        f"{_SUMS} AND (slot, tick) {how} (?, ?)",
+        *(process, kept.slot, kept.tick, *place),
     )
-    sums = Kept(
-        *(logged.slot, logged.tick, mark_of(logged), kept.size + size, kept.waits + waits),
+    return Kept(
+        *(*place, "", kept.size + size, kept.waits + waits),
         effective=kept.effective if effective is None else effective,
     )
-    return {key_of(process): json.dumps(sums)}
 
 
 def key_of(process: int) -> str:

@@ -22,6 +22,7 @@ class ComputeContext(NamedTuple):
     Attributes:
         get_limits: those of now, for the next message.
         flush: writes what workers have answered.
+        dispatch: has computed what workers have sent.
         add_result: takes outcome, cost and result of a message.
         report_stuck: takes a process that cannot be computed, and why.
         base_of: what a fork begins with, and the last message that is in it.
@@ -33,7 +34,8 @@ class ComputeContext(NamedTuple):
     modules: Modules
     events: Events
     get_limits: Callable[[], Limits]
-    flush: Callable[[], None]
+    flush: Callable[[], object]
+    dispatch: Callable[[], None]
     add_result: Callable[[Logged, str, Cost, FlatResult], None]
     report_stuck: Callable[[ProcessRow, str], None]
     base_of: Callable[[ProcessRow], tuple[Checkpoint, Logged] | None]

@@ -109,6 +109,8 @@ class Live:
         self._worker: WorkerHandle = supervisor.worker(
             asyncio.get_running_loop(), self._frame, self._image, self._gone, code.device
         )
+        self._worker.on_read = self._read
+        self._answered = False  # messages were, in the frames that are being read
         self._replay: Iterator[Frame] | None = None
         self._boot(code)
 
@@ -192,9 +194,18 @@ class Live:
     # Answers of the worker ----------------------------------------------------------------------
 
     def _frame(self, frame: Frame) -> None:
+        name, *values = frame
+        self._take(getattr(self, f"_on_{name}"), *values)
+
+    def _read(self) -> None:
+        if self._answered:
+            self._answered = False
+            self._take(self._proceed)
+            self._take(self._context.dispatch)
+
+    def _take(self, call: Callable[..., None], *values: Any) -> None:
         try:
-            name, *values = frame
-            getattr(self, f"_on_{name}")(*values)
+            call(*values)
         except FrameError:
             self._worker.give_up()
         except Exception as error:  # whoever waits gets the error, and the message is kept
@@ -233,7 +244,7 @@ class Live:
         self._promotions = 0
         self._pool.answered(self.row.number)
         self._finish(outcome, Cost(milliseconds, memory, gas), result)
-        self._proceed()
+        self._answered = True
 
     def _finish(self, outcome: str, cost: Cost, result: FlatResult) -> None:
         job = self._sent.popleft()
@@ -246,7 +257,7 @@ class Live:
         self._stop_cancelled()
 
     def _proceed(self) -> None:
-        """Go on behind an answer: a checkpoint, more messages, or room for others."""
+        """Go on behind answers: a checkpoint, more messages, or room for others."""
         if self.images.is_due:
             self.images.ask()
         self.pump()
@@ -276,6 +287,7 @@ class Live:
         self._promotions = 0
         self.began = True
         self._pool.answered(self.row.number)
+        self._context.flush()  # it has seen what may not be written yet: nobody hears of it before
         if self._dries.answer(token, outcome, Cost(milliseconds, memory, gas), result):
             self.pump()
         self.used = time.monotonic()

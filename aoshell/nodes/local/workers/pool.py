@@ -56,7 +56,7 @@ class Computer:
     # Work in --------------------------------------------------------------------------------
 
     def enqueue(self, logged: Logged, wire: Wire) -> None:
-        """Compute a message. It must be on disk: the next start computes what is left."""
+        """Compute a message; what it comes to is written behind it."""
         if self._stopped:
             return
         job, key = Job(logged, make_message_frame(logged, wire)), (logged.seq, logged.id)
@@ -182,7 +182,7 @@ class Computer:
         # The replay reads the log: a result that is not written yet would be missing from it.
         self._context.flush()
         if process in self._live or process in self._held:
-            return  # what the flush enqueued has started it; or it is held
+            return  # a cron message that was due has started it; or it is held
         self.given_up.pop(process, None)
         row = self._context.processes.get(process)
         queue = self._queues.setdefault(process, deque())
