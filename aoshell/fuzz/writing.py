@@ -18,7 +18,7 @@ from aoshell.testing.writing import AddressNames, lua_comment, lua_string
 # A process that sends what it is told to.
 SAYS = 'Handlers.add("Say", "Say", function(msg) Send(msg.Data) end)'
 _FIELDS = frozenset(("Data", "Tags", "Target", "Anchor", "From", "Owner"))  # of a message in tests
-COMPILING = 120.0  # seconds for a test that compiles a module
+COMPILING = 30.0  # seconds for a test that compiles a module
 LONG = 500  # characters of a reason that stand in a test
 
 
