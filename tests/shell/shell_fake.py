@@ -204,6 +204,10 @@ class FakeNode:
     async def export(self, process: str) -> bytes:
         return b"exported " + process.encode()
 
+    async def warnings(self, process: str) -> Sequence[str]:
+        del process
+        return ()
+
     async def restore(self, data: bytes, name: str = "", *, unique: bool = False) -> ProcessInfo:
         assert unique
         id = data.removeprefix(b"exported ").decode()
