@@ -18,7 +18,7 @@ from aoshell.fuzz.words.vocabulary import Vocabulary
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.local.rehearsal import Rehearsal, output_of
-from aoshell.nodes.values import Limits
+from aoshell.nodes.values import Limits, LogEntry
 from aoshell.protocol.encoding import unb64url
 from aoshell.protocol.message import raw, text
 from aoshell.sandbox.fates import describe_fate
@@ -78,14 +78,15 @@ async def _made(node: AsyncNode, target: Target) -> AsyncProcess:
 
 
 async def _prepared(node: AsyncNode, target: Target, rehearsal: Rehearsal) -> Base:
-    past = await _past(node, rehearsal.process)
+    entries = await node.process(rehearsal.process).entries()
+    past = _past(entries)
     if not target.is_export:
         past += recorded_messages(target.file)
     sources: dict[str, str] = {}
     addresses: set[str] = set()
     is_aos = await _is_aos(rehearsal)
     if is_aos:
-        sources = await _sources(node, rehearsal)
+        sources = _sources(node, rehearsal, entries)
         words = await _vocabulary(rehearsal, sources, past)
         found = await _value(rehearsal, _ADDRESSES)
         addresses = {*words.addresses, *(map(str, found) if isinstance(found, list) else ())}
@@ -124,9 +125,9 @@ async def _is_aos(rehearsal: Rehearsal) -> bool:
     return False
 
 
-async def _sources(node: AsyncNode, rehearsal: Rehearsal) -> dict[str, str]:
+def _sources(node: AsyncNode, rehearsal: Rehearsal, entries: Sequence[LogEntry]) -> dict[str, str]:
     """Its Lua by the names that errors give it."""
-    sources = {**node.sources, **await _evaluated(node, rehearsal.process)}
+    sources = {**node.sources, **_evaluated(entries)}
     if rehearsal.code and not node.sources:
         return {"module": rehearsal.code, **sources}
     return sources
@@ -224,18 +225,17 @@ async def _hold(
     )
 
 
-async def _evaluated(node: AsyncNode, process: str) -> dict[str, str]:
-    """Lua that was evaluated in a process, and its module's, where that is Lua."""
+def _evaluated(entries: Sequence[LogEntry]) -> dict[str, str]:
+    """Lua that was evaluated in a process."""
     found = {}
-    for entry in await node.process(process).entries():
+    for entry in entries:
         message = entry.message
         if message.tag("Action") == "Eval" and message.assignment:
             found[f"slot {message.assignment.slot}"] = text(message.data)
     return found
 
 
-async def _past(node: AsyncNode, process: str) -> list[list[tuple[str, str]]]:
-    entries = await node.process(process).entries()
+def _past(entries: Sequence[LogEntry]) -> list[list[tuple[str, str]]]:
     messages = [entry.message for entry in entries if entry.message.tag("Action") != "Eval"]
     return [
         [(tag.name, tag.value) for tag in message.tags if tag.name not in ENVELOPE]
