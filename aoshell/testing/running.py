@@ -135,7 +135,6 @@ class Runner:
         coverage: Coverage | None = None,
         apart: bool = False,
     ) -> None:
-        self.coverage = coverage
         self.apart = apart and coverage is not None
         self._update = update
         self._seconds = seconds if coverage is None else SLOWER * seconds
@@ -144,6 +143,11 @@ class Runner:
         self._zygotes.start()
         self._guest: TestSandbox | None = None  # has loaded a file, as if it had run no test
         self._guest_of: TestFile | None = None
+
+    @property
+    def coverage(self) -> Coverage | None:
+        """Where the lines that run are counted now."""
+        return self._zygotes.coverage
 
     def close(self) -> None:
         """End its sandboxes, and remove what a test that was interrupted has left."""
@@ -190,9 +194,9 @@ class Runner:
         """Run a test of a file that was loaded, by its place: as if no other had run before."""
         if self.coverage is None or not self.apart:
             return await self._run(file, index)
-        self._zygotes.coverage = self.coverage = self.coverage.fresh()
+        own = self._zygotes.coverage = self.coverage.fresh()
         outcome = await self._run(file, index)
-        return replace(outcome, covered=self.coverage.packed())
+        return replace(outcome, covered=own.packed())
 
     async def _run(self, file: TestFile, index: int) -> TestOutcome:
         test, shown = file.tests[index], str(file.path)
