@@ -251,22 +251,29 @@ class Worker:
 
     def _send_lines(self, outcome: str) -> None:
         """Send which lines the message ran."""
-        if self._notes_lines and isinstance(self._loaded, Watched):
+        counting = self._counting
+        if counting is not None:
             self._floor.lift()
             if outcome == "memory":  # Lua cannot be asked for handlers any more
-                self._send_lines_so_far()
+                self._send_lines_so_far(counting)
             else:
-                self._sockets.send(["lines", self._loaded.watched_lines()])
+                self._sockets.send(["lines", counting.watched_lines()])
 
-    def _send_lines_so_far(self) -> None:
-        assert isinstance(self._loaded, Watched)
-        self._sockets.send(["lines", self._loaded.lines_so_far()])
+    @property
+    def _counting(self) -> Watched | None:
+        """What counts the lines of messages; None where nobody is to know them."""
+        loaded = self._loaded
+        return loaded if self._notes_lines and isinstance(loaded, Watched) else None
+
+    def _send_lines_so_far(self, counting: Watched) -> None:
+        self._sockets.send(["lines", counting.lines_so_far()])
 
     def _last_lines(self, seconds: float) -> AbstractContextManager[None]:
         """While a message runs, see that its lines are not lost with the process."""
-        if not (self._notes_lines and isinstance(self._loaded, Watched)):
+        counting = self._counting
+        if counting is None:
             return nullcontext()
-        return LastLines(seconds, self._send_lines_so_far)
+        return LastLines(seconds, partial(self._send_lines_so_far, counting))
 
     def _compute(
         self, seconds: float, message: tuple[Any, ...], *, told: bool = True
