@@ -120,6 +120,20 @@ def run(work: Coroutine[Any, Any, _T]) -> _T:
         work.close()
 
 
+def run_on(runner: asyncio.Runner, work: Coroutine[Any, Any, _T]) -> _T:
+    """As `Runner.run`, but Ctrl-C raises KeyboardInterrupt at any moment.
+
+    A signal that comes while `Runner.run` begins cancels the work, and the runner forgets why: it
+    raises CancelledError. Nobody else cancels what a runner runs.
+    """
+    import asyncio
+
+    try:
+        return runner.run(work)
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
 def run_at_once(work: Coroutine[Any, Any, _T]) -> _T:
     """Run work that waits for nothing. No event loop is imported for it, and Ctrl-C ends it.
 

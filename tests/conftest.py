@@ -17,10 +17,19 @@ from rsa_keys import RsaKeys
 
 from aoshell.protocol.wallet import Wallet
 
-# How long an example takes says something about the machine, and nothing about the code.
+# How long an example takes, and how many were drawn in vain, says something about the machine and
+# about chance, and nothing about the code.
+STEADY = hypothesis.settings(
+    deadline=None,
+    suppress_health_check=[
+        hypothesis.HealthCheck.too_slow,
+        hypothesis.HealthCheck.filter_too_much,
+        hypothesis.HealthCheck.data_too_large,
+    ],
+)
 # Where a test says no number of examples, each run tries others.
-hypothesis.settings.register_profile("steady", deadline=None, max_examples=40)
-hypothesis.settings.register_profile("thorough", deadline=None, max_examples=400)
+hypothesis.settings.register_profile("steady", STEADY, max_examples=40)
+hypothesis.settings.register_profile("thorough", STEADY, max_examples=400)
 hypothesis.settings.load_profile("steady")
 
 REPO = Path(__file__).resolve().parents[1]

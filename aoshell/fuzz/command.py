@@ -12,8 +12,10 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from aoshell import interrupts
 from aoshell.errors import AoError, UsageError
@@ -36,6 +38,7 @@ from aoshell.testing.node import EXPORT
 FOUND, MISUSED = 1, 2
 _CODE = (".lua", ".wasm")
 _LONGEST = 7 * 24 * 3600.0  # seconds of a run
+_Run = Callable[[Coroutine[Any, Any, Any]], Any]  # runs a coroutine to its end
 _TESTS = 1000  # of one file that have names of their own
 
 
@@ -62,7 +65,7 @@ def _run(given: argparse.Namespace) -> int:
         exported(Settings.find(), given.what) as file,
         asyncio.Runner() as runner,
     ):
-        return _fuzz(_target(given, file), given, runner)
+        return _fuzz(_target(given, file), given, partial(interrupts.run_on, runner))
 
 
 def _target(given: argparse.Namespace, file: Path | None) -> Target:
@@ -88,10 +91,10 @@ def _beside(path: Path) -> Path | None:
     return next((name for name in names if name.is_file()), None)
 
 
-def _fuzz(target: Target, given: argparse.Namespace, runner: asyncio.Runner) -> int:
+def _fuzz(target: Target, given: argparse.Namespace, run: _Run) -> int:
     _refuse_unwritable(_place(given, target.is_python, is_first=True))
     opening = open_base(target)
-    base = runner.run(opening.__aenter__())
+    base = run(opening.__aenter__())
     try:
         report = Report(base, given.seed, as_json=given.json)
         tests: list[Path] = []
@@ -99,29 +102,30 @@ def _fuzz(target: Target, given: argparse.Namespace, runner: asyncio.Runner) -> 
         def name(fault: Fault) -> None:
             tests.append(_write(base, fault, given, tests))
             try:
-                doubt = _doubt(base, fault, tests[-1], runner)
+                doubt = _doubt(base, fault, tests[-1], run)
             except KeyboardInterrupt:
                 report.found(fault, tests[-1], "it was stopped")
                 raise
             report.found(fault, tests[-1], doubt)
 
         most = 1 if given.first else MOST_FAULTS
-        search = Search(base, runner.run, given.seconds, most, report.progress, name)
+        search = Search(base, run, given.seconds, most, report.progress, name)
         search.look(given.seed)
         report.end(search.done)
     finally:
-        runner.run(opening.__aexit__(None, None, None))
+        run(opening.__aexit__(None, None, None))
     if search.done.faults:
         return FOUND
     return interrupts.INTERRUPTED if search.done.stopped else 0
 
 
-def _doubt(base: Base, fault: Fault, test: Path, runner: asyncio.Runner) -> str:
+def _doubt(base: Base, fault: Fault, test: Path, run: _Run) -> str:
     """Why a test that was written does not fail, "" where it does."""
     if base.target.is_python:
         return doubt_of_python(test)
     compiles = bool(base.rehearsal.wasm)
-    return runner.run(doubt_of(test, fault.failed.verdict, compiles=compiles))
+    doubt: str = run(doubt_of(test, fault.failed.verdict, compiles=compiles))
+    return doubt
 
 
 def _write(base: Base, fault: Fault, given: argparse.Namespace, before: list[Path]) -> Path:
