@@ -196,17 +196,18 @@ def test_a_log_that_differs_fails(node: FakeNode, home: Settings) -> None:
 def test_all_logs_are_told_of_in_the_order_of_the_processes(
     node: FakeNode, home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    node.make("B" * 43, "bent", "O" * 43)
-    node.make("C" * 43, "gone", "O" * 43)
+    bent, gone = "B" * 43, "C" * 43
+    node.make(bent, "bent", "O" * 43)
+    node.make(gone, "gone", "O" * 43)
     verify, under_way = node.verify_log, set[str]()
 
     async def verify_log(process: str) -> Sequence[str]:
         under_way.add(process)
         assert len(under_way) <= 2
         try:
-            for _ in range(3 if process.startswith("B") else 1):
+            for _ in range(3 if process == bent else 1):
                 await asyncio.sleep(0)
-            if process.startswith("C"):
+            if process == gone:
                 raise AoError("its code is gone", stage="compute")
             return await verify(process)
         finally:
@@ -220,8 +221,8 @@ def test_all_logs_are_told_of_in_the_order_of_the_processes(
         reply = replied(await run_line(session, ".verify-log --all"))
         found = reply.value["processes"]
         assert not reply.ok and [one["process"] for one in found] == processes
-        differs = {one["process"][0]: one["differences"] for one in found}
-        assert "slot 1" in differs["B"][0] and "its code is gone" in differs["C"][0]
+        differs = {one["process"]: one["differences"] for one in found}
+        assert "slot 1" in differs[bent][0] and "its code is gone" in differs[gone][0]
         assert "bent" in reply.text and reply.text.count("gives the recorded results") == 1
 
     use(node, home, body)
