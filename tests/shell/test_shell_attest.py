@@ -427,8 +427,7 @@ def test_the_toolbar_says_when_it_is_over(there: Any, monkeypatch: pytest.Monkey
     monkeypatch.setattr("aoshell.shell.commands.attest.LIFETIME", 1)
 
     async def body(at: There) -> None:
-        await at.pass_()
-        assert at.session.attestation.startswith("attested")
+        await at.pass_()  # on a busy machine it may be over behind that
         await until(lambda: at.session.attestation == "attest again")
 
     there(body)
