@@ -48,6 +48,7 @@ def compile_module(
 
 def save_image(sockets: WorkerSockets, runtime: Runtime, floor: Floor, seq: int) -> None:
     """Make an image of the state after a message in a fork, without waiting for it."""
+    reap_images()
     # No die_with_parent: the image stays good when a message fails after it and this process ends.
     if os.fork():
         return
@@ -61,3 +62,12 @@ def save_image(sockets: WorkerSockets, runtime: Runtime, floor: Floor, seq: int)
         image, reason = b"", f"it is larger than {IMAGE_LIMIT >> 20} MB"
     sockets.send_aside(seq, image, reason)
     os._exit(0)
+
+
+def reap_images() -> None:
+    """Collect the forks of images that have ended, or they would stay as zombies."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass

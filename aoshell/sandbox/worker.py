@@ -1,16 +1,10 @@
 """The child process that computes one AO process; forked by a zygote, killed from outside.
 
-Roll-back works by *parked forks*. Before a live message, when enough has been computed since the
-last time, the worker forks: the child goes on, the parent keeps the state and sleeps until the
-child ends. A message that fails makes the child exit (or the kernel kills it at its time limit).
-The parent, whose state is older, then sends `promoted` and is sent what to compute again. How often
-to park follows from what a fork costs: a tenth of the computing time at most. On a busy machine a
-fork may seem to cost seconds, so it is done after some messages in any case: the shell keeps them.
-The first process is parked before there is anything to compute (`ahead`).
+A message that fails is undone by going back to a *parked fork*, which has the state before it:
+`parking` says how.
 
 Code that came with a process, and its log, run under limits too. These are wide enough for all that
-once went well. Meanwhile the process that was there first waits, and reports how the fork that
-computes died, if it does.
+once went well.
 """
 
 from __future__ import annotations
@@ -25,24 +19,18 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, NoReturn
 
-from aoshell.sandbox.ahead import BEGINNING, Ahead
 from aoshell.sandbox.confine import die_with_parent
-from aoshell.sandbox.fates import OUT_OF_MEMORY, describe_fate, end_as, read_fate
+from aoshell.sandbox.fates import OUT_OF_MEMORY, describe_fate, read_fate
 from aoshell.sandbox.floor import Floor
 from aoshell.sandbox.frames import WITH_BYTES
 from aoshell.sandbox.last_lines import LastLines
+from aoshell.sandbox.parking import ROLL_BACK, Parking
 from aoshell.sandbox.printed import Printed
 from aoshell.sandbox.runtime import Host, OutOfMemoryError, Runtime, Watched
 from aoshell.sandbox.side_work import compile_module, save_image
 from aoshell.sandbox.trials import Trial
 from aoshell.sandbox.worker_sockets import WorkerSockets
 
-ROLL_BACK = 3  # exit code of a fork whose message failed; its result is sent already
-PARK_SHARE = 10  # forks may cost one part in this many of the computing time
-COPYING = 2  # a fork costs this many times what fork(2) takes: pages are copied on later writes
-# What may be computed behind a parked fork: the shell keeps it, to send it once more.
-MOST_BEHIND = 2000  # messages
-BYTES_BEHIND = 8 << 20  # bytes of frames
 # Seconds of processor time.
 LOAD_SECONDS = 2.0  # that code may take to load at least, whatever a message may; ours takes 0.03
 REPLAY_TIMES = 10  # a replayed message may take this many times what a new one may
@@ -84,19 +72,11 @@ class Worker:
         self._seconds = 0.0  # of processor time, that a new message may take
         self._judged = True  # messages are new: all bounds count
         self._code_size = 0  # bytes of the code that came with the process
-        self._epoch = 0
         self._seq = 0  # the last message whose effects the state holds
-        self._parked = 0  # pid of the parked process that waits for this one, 0: none
-        self._watcher = 0  # pid of the process that waits while code or a log is run, 0: none
-        self._first = 0  # pid of the process that was parked ahead and is not used yet, 0: none
-        self._ahead = Ahead()
+        self._parking = Parking(sockets, printed)
         self._task = ""  # LOADING, RESTORING or REPLAYING while that is under way
         self._watches = self._notes_lines = False
         self._armed = 0.0  # when the task's timer was last set, seconds
-        self._spent = 0.0  # seconds computed since parking
-        self._count = 0  # messages since then
-        self._taken = 0  # bytes that had been taken by then
-        self._fork_cost = 0.001  # seconds, of the last fork with the copying that follows
         self._commands: dict[str, Callable[..., object]] = {
             "code": self._code,
             "compile": self._compile,
@@ -116,15 +96,14 @@ class Worker:
     def serve(self) -> NoReturn:
         sys.unraisablehook = _end_out_of_memory
         self._sockets.send(["ready", os.getpid()])
-        self._park_ahead()
+        self._parking.park_ahead(lambda command, *values: self._commands[command](*values))
         while True:
             try:
                 command, epoch, *rest = self._sockets.receive()
                 # Older frames were sent before the shell knew of a roll-back; it sends them again.
-                if epoch == self._epoch:
+                if epoch == self._parking.epoch:
                     self._commands[command](*rest)
-                    if self._first and command in BEGINNING:
-                        self._ahead.keep(command, rest)
+                    self._parking.keep(command, rest)
                 elif command in WITH_BYTES:
                     self._sockets.read(rest[-1])
             except MemoryError:
@@ -188,7 +167,7 @@ class Worker:
         """
         now = time.perf_counter()
         if task != self._task:
-            self._have_it_watched()  # before the timer is set: a fork does not inherit it, fork(2)
+            self._parking.have_it_watched()
             self._task = task
             self._printed.clear()
             # What the process that waits reports if the time runs out.
@@ -211,42 +190,20 @@ class Worker:
             self._task = ""
             signal.setitimer(signal.ITIMER_PROF, 0)
 
-    def _have_it_watched(self) -> None:
-        """From now on the process that was parked ahead reports how this one dies, if it does.
-
-        Once only: later, a parked process waits anyway.
-        """
-        if self._first:
-            self._watcher, self._first = self._first, 0
-            self._ahead.begin_task()
-            self._sockets.send(["forked", os.getpid()])
-
-    def _end_watched(self, status: int) -> NoReturn:
-        """Report how the fork died that ran code or a log, if it did, and end."""
-        how = read_fate(status)
-        if how and how != "killed":
-            overdue = self._printed.text().partition("\n")[0]
-            task = overdue.partition(":")[0]
-            self._sockets.end_unable(
-                overdue if how == "time" else f"{task}: it {describe_fate(how, 0)}"
-            )
-        end_as(status)
-
     # Messages -----------------------------------------------------------------------------
 
     def _run(self, seq: int, seconds: float, *message: Any) -> None:
         self._end_task()
-        if self._park_when_due():
+        if self._parking.park_when_due(self._seq):
             return  # promoted: this message will come again
         outcome, spent, result = self._compute(seconds, message)
         cost = (spent * 1000, self._runtime.memory, self._runtime.gas_used)
         self._send_lines(outcome)
-        self._sockets.send(["done", self._epoch, seq, outcome, *cost, *result])
+        self._sockets.send(["done", self._parking.epoch, seq, outcome, *cost, *result])
         # Exit after the result is sent. The parked process has the state before the message.
         if outcome != "ok":
             os._exit(ROLL_BACK)
-        self._spent += spent
-        self._count += 1
+        self._parking.add(spent, 1)
         self._seq = seq
 
     def _send_lines(self, outcome: str) -> None:
@@ -307,7 +264,7 @@ class Worker:
             self._runtime.deliver(message)
         except (OutOfMemoryError, MemoryError):
             self._sockets.end_unable(f"{REPLAYING} within {size >> 20} MB")
-        self._spent += time.perf_counter() - start
+        self._parking.add(time.perf_counter() - start, 0)
         self._seq = seq
 
     def _failed(self, seq: int, text: str) -> None:
@@ -315,102 +272,15 @@ class Worker:
         self._runtime.failed(text)
         self._seq = seq
 
-    # Forks --------------------------------------------------------------------------------
+    # Forks that nobody goes back to ----------------------------------------------------------
 
-    def _is_far_behind(self) -> bool:
-        """Whether the state that is parked is old enough to park another."""
-        if self._spent >= PARK_SHARE * self._fork_cost or self._count >= MOST_BEHIND:
-            return True
-        return self._sockets.taken - self._taken >= BYTES_BEHIND
-
-    def _park_ahead(self) -> None:
-        """Park this process while it has nothing to do; go on in a fork, or when promoted."""
-        own, start = os.getpid(), time.perf_counter()
-        child = os.fork()
-        if child == 0:
-            self._first = own
-            self._begin_fork(start)
-            return
-        _pid, status = os.waitpid(child, 0)
-        if self._ahead.runs_task:
-            self._end_watched(status)
-        frames = self._ahead.frames
-        if not frames:
-            end_as(status)
-        for command, *values in frames:
-            self._commands[command](*values)
-        self._take_over(status)
-
-    def _begin_fork(self, start: float) -> None:
-        """Go on as a fork that was begun at `start`."""
-        die_with_parent(True)
-        self._fork_cost = max(COPYING * (time.perf_counter() - start), 0.001)
-
-    def _park_when_due(self) -> bool:
-        """Park this process and go on in a fork, if it is time. Returns True when promoted."""
-        if self._first and self._ahead.frames:
-            self._parked, self._first = self._first, 0
-            self._sockets.send(["parked", self._seq, os.getpid()])
-        if self._parked and not self._is_far_behind():
-            return False
-        return self._park()
-
-    def _park(self) -> bool:
-        """Park this process and go on in a fork. Returns True when promoted."""
-        self._reap()
-        own = os.getpid()
-        start = time.perf_counter()
-        # Before there is a fork that may end this process in turn: the older one would take that
-        # for the death of what computes, and come back with a state that is too old.
-        self._end_older_park()
-        child = os.fork()
-        if child == 0:
-            self._begin_fork(start)
-            self._parked, self._watcher, self._first, self._spent = own, 0, 0, 0.0
-            self._count, self._taken = 0, self._sockets.taken
-            self._sockets.send(["parked", self._seq, os.getpid()])
-            return False
-        # Sleep until the computing fork ends.
-        self._take_over(os.waitpid(child, 0)[1])
-        return True
-
-    def _end_older_park(self) -> None:
-        """End the process that was parked before: nobody goes back to its state any more."""
-        older = self._parked or self._watcher or self._first
-        self._watcher = self._first = 0
-        # It is this process's parent. If another one is, it has ended, and its pid may be reused.
-        if older and os.getppid() == older:
-            # Its death would kill this process. Once the zygote has adopted this one, dying with
-            # the parent means dying with the zygote.
-            die_with_parent(False)
-            os.kill(older, signal.SIGKILL)
-            while os.getppid() == older:
-                time.sleep(0.0001)
-            die_with_parent(True)
-
-    def _take_over(self, status: int) -> None:
-        """Take over from the computing fork; end as it did where it has ended for good."""
-        why = read_fate(status)
-        if not why:
-            if os.WEXITSTATUS(status) != ROLL_BACK:
-                end_as(status)
-            why = "rollback"
-        self._epoch += 1
-        self._parked, self._spent = 0, 0.0
-        self._sockets.send(["promoted", self._seq, why, self._printed.text(), os.getpid()])
-
-    def _reap(self) -> None:
-        """Collect the forks of images that have ended, or they would stay as zombies."""
-        try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        except ChildProcessError:
-            pass
+    def _park(self) -> None:
+        self._parking.park(self._seq)
 
     def _dry(self, token: int, seconds: float, *message: Any) -> None:
         self._end_task()
         # A dry run is stopped by killing the computing fork, so a parked one must be there first.
-        if not self._parked and self._park_when_due():
+        if not self._parking.is_parked and self._parking.park_when_due(self._seq):
             return  # promoted: the dry run will come again, if it is still wanted
         child = os.fork()
         if child == 0:
@@ -433,12 +303,10 @@ class Worker:
 
     def _trial(self, token: int, seconds: float, end: str, *steps: list[Any]) -> None:
         self._end_task()
-        if self._first:
-            self._ahead.spoil()
+        self._parking.spoil()
         self._runtime.print_places()
         printed, compute = self._printed, partial(self._compute, told=False)
         Trial(self._sockets, self._runtime, printed, compute, token, seconds, end, steps).run()
 
     def _checkpoint(self, seq: int) -> None:
-        self._reap()
         save_image(self._sockets, self._runtime, self._floor, seq)

@@ -198,8 +198,8 @@ def test_only_the_newest_state_stays_parked(worker: Driven) -> None:
 
 
 DEAR = """
-from aoshell.sandbox import worker
-worker.COPYING, worker.{bound} = 1e9, {most}
+from aoshell.sandbox import parking
+parking.COPYING, parking.{bound} = 1e9, {most}
 """
 
 
@@ -222,15 +222,15 @@ def test_a_state_is_parked_though_forks_seem_to_cost_too_much(
 
 
 SLOW_TO_END = """
-import time
-from aoshell.sandbox.worker import Worker
-from aoshell.sandbox import worker
-worker.PARK_SHARE = 0
-end = Worker._end_older_park
+import itertools, time
+from aoshell.sandbox import parking
+parking.PARK_SHARE = 0
+parked = itertools.count()
+end = parking.Parking._end_older_park
 def slowly(self):
-    time.sleep(0.3 * (self._seq % 2))
+    time.sleep(0.3 * (next(parked) % 2))
     end(self)
-Worker._end_older_park = slowly
+parking.Parking._end_older_park = slowly
 """
 
 

@@ -5,7 +5,7 @@ whether the node has just started, the worker was put away to make room, or it d
 message is not answered. One that had failed is not run again: the worker gets its error only.
 
 A worker runs ahead of the log by a window of messages. A message that fails is undone as
-`sandbox.worker` describes, and those behind it are sent again.
+`sandbox.parking` describes, and those behind it are sent again.
 """
 
 from __future__ import annotations
