@@ -18,7 +18,8 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn
+from enum import Enum, auto
+from typing import Any, NamedTuple, NoReturn
 
 from aoshell.sandbox.ahead import BEGINNING, Ahead
 from aoshell.sandbox.confine import die_with_parent
@@ -35,8 +36,39 @@ MOST_BEHIND = 2000  # messages
 BYTES_BEHIND = 8 << 20  # bytes of frames
 
 
+class Role(Enum):
+    """What the parent does when its fork, this process, ends."""
+
+    NONE = auto()  # it is the zygote, and waits for no fork
+    AHEAD = auto()  # it was parked ahead: it takes over where frames lead to the fork's state
+    WATCHING = auto()  # it reports how the fork died over code or a log
+    PARKED = auto()  # it takes over, with the state that it has kept
+
+
+class Parent(NamedTuple):
+    """The parent of this process."""
+
+    pid: int
+    role: Role
+
+    def end(self) -> None:
+        """End it, if it waits: nobody goes back to its state any more."""
+        # If another one is the parent now, it has ended, and its pid may be reused.
+        if self.role is not Role.NONE and os.getppid() == self.pid:
+            # Its death would kill this process. Once the zygote has adopted this one, dying with
+            # the parent means dying with the zygote.
+            die_with_parent(False)
+            os.kill(self.pid, signal.SIGKILL)
+            while os.getppid() == self.pid:
+                time.sleep(0.0001)
+            die_with_parent(True)
+
+
+ZYGOTE = Parent(0, Role.NONE)
+
+
 class Parking:
-    """Which process waits for this one, and when to park this one.
+    """What the parent does when this process ends, and when this one is parked in turn.
 
     Attributes:
         epoch: how often a process has taken over.
@@ -46,9 +78,7 @@ class Parking:
         self._sockets = sockets
         self._printed = printed
         self._ahead = Ahead()
-        self._parked = 0  # pid of the parked process that waits for this one, 0: none
-        self._watcher = 0  # pid of the process that waits while code or a log is run, 0: none
-        self._first = 0  # pid of the process that was parked ahead and is not used yet, 0: none
+        self._parent = ZYGOTE
         self.epoch = 0
         self._spent = 0.0  # seconds computed since parking
         self._count = 0  # messages since then
@@ -57,13 +87,13 @@ class Parking:
 
     @property
     def is_parked(self) -> bool:
-        """Whether a process waits that takes over where this one ends."""
-        return bool(self._parked)
+        """Whether the parent takes over when this process ends."""
+        return self._parent.role is Role.PARKED
 
-    def add(self, seconds: float, messages: int) -> None:
-        """Count what was computed."""
+    def add(self, seconds: float) -> None:
+        """Count a message that was computed."""
         self._spent += seconds
-        self._count += messages
+        self._count += 1
 
     # Before the first message -------------------------------------------------------------
 
@@ -77,8 +107,7 @@ class Parking:
         own, start = os.getpid(), time.perf_counter()
         child = os.fork()
         if child == 0:
-            self._first = own
-            self._begin_fork(start)
+            self._begin_fork(start, Parent(own, Role.AHEAD))
             return
         _pid, status = os.waitpid(child, 0)
         if self._ahead.runs_task:
@@ -92,26 +121,33 @@ class Parking:
 
     def keep(self, command: str, values: list[Any]) -> None:
         """Keep a frame that came, for the process that was parked ahead."""
-        if self._first and command in BEGINNING:
+        if self._parent.role is Role.AHEAD and command in BEGINNING:
             self._ahead.keep(command, values)
 
     def spoil(self) -> None:
         """This process is no longer what frames would make of the one that was parked ahead."""
-        if self._first:
+        if self._parent.role is Role.AHEAD:
             self._ahead.spoil()
 
-    def have_it_watched(self) -> None:
+    def begin_task(self, task: str, seconds: float) -> None:
         """From now on the process that was parked ahead reports how this one dies, if it does.
 
-        Once only: later, a parked process waits anyway.
+        Only that one watches: a process that parks later takes over anyway.
+
+        Args:
+            task: what begins: code or a log that came with the process is run.
+            seconds: processor time that it may take.
         """
-        if self._first:
-            self._watcher, self._first = self._first, 0
+        if self._parent.role is Role.AHEAD:
+            self._parent = self._parent._replace(role=Role.WATCHING)
             self._ahead.begin_task()
             self._sockets.send(["forked", os.getpid()])
+        # The memory for prints is shared, so `_end_watched` reads there what to report.
+        self._printed.clear()
+        self._printed.line(f"{task}: it {describe_fate('time', seconds)}")
 
     def _end_watched(self, status: int) -> NoReturn:
-        """Report how the fork died that ran code or a log, if it did, and end."""
+        """Report how the fork died in a task, if it did, and end."""
         how = read_fate(status)
         if how and how != "killed":
             overdue = self._printed.text().partition("\n")[0]
@@ -129,10 +165,10 @@ class Parking:
         Args:
             seq: the last message whose effects the state holds.
         """
-        if self._first and self._ahead.frames:
-            self._parked, self._first = self._first, 0
+        if self._parent.role is Role.AHEAD and self._ahead.frames:
+            self._parent = self._parent._replace(role=Role.PARKED)
             self._sockets.send(["parked", seq, os.getpid()])
-        if self._parked and not self._is_far_behind():
+        if self.is_parked and not self._is_far_behind():
             return False
         return self.park(seq)
 
@@ -149,36 +185,23 @@ class Parking:
         start = time.perf_counter()
         # Before there is a fork that may end this process in turn: the older one would take that
         # for the death of what computes, and come back with a state that is too old.
-        self._end_older_park()
+        self._parent.end()
+        self._parent = ZYGOTE
         child = os.fork()
         if child == 0:
-            self._begin_fork(start)
-            self._parked, self._watcher, self._first, self._spent = own, 0, 0, 0.0
-            self._count, self._taken = 0, self._sockets.taken
+            self._begin_fork(start, Parent(own, Role.PARKED))
+            self._spent, self._count, self._taken = 0.0, 0, self._sockets.taken
             self._sockets.send(["parked", seq, os.getpid()])
             return False
         # Sleep until the computing fork ends.
         self._take_over(os.waitpid(child, 0)[1], seq)
         return True
 
-    def _begin_fork(self, start: float) -> None:
-        """Go on as a fork that was begun at `start`."""
+    def _begin_fork(self, start: float, parent: Parent) -> None:
+        """Go on as a fork that `parent` began at `start`."""
         die_with_parent(True)
+        self._parent = parent
         self._fork_cost = max(COPYING * (time.perf_counter() - start), 0.001)
-
-    def _end_older_park(self) -> None:
-        """End the process that was parked before: nobody goes back to its state any more."""
-        older = self._parked or self._watcher or self._first
-        self._watcher = self._first = 0
-        # It is this process's parent. If another one is, it has ended, and its pid may be reused.
-        if older and os.getppid() == older:
-            # Its death would kill this process. Once the zygote has adopted this one, dying with
-            # the parent means dying with the zygote.
-            die_with_parent(False)
-            os.kill(older, signal.SIGKILL)
-            while os.getppid() == older:
-                time.sleep(0.0001)
-            die_with_parent(True)
 
     def _take_over(self, status: int, seq: int) -> None:
         """Take over from the computing fork; end as it did where it has ended for good."""
@@ -188,5 +211,4 @@ class Parking:
                 end_as(status)
             why = "rollback"
         self.epoch += 1
-        self._parked, self._spent = 0, 0.0
         self._sockets.send(["promoted", seq, why, self._printed.text(), os.getpid()])

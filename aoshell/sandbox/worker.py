@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 from aoshell.sandbox.confine import die_with_parent
-from aoshell.sandbox.fates import OUT_OF_MEMORY, describe_fate, read_fate
+from aoshell.sandbox.fates import OUT_OF_MEMORY, read_fate
 from aoshell.sandbox.floor import Floor
 from aoshell.sandbox.frames import WITH_BYTES
 from aoshell.sandbox.last_lines import LastLines
@@ -167,11 +167,8 @@ class Worker:
         """
         now = time.perf_counter()
         if task != self._task:
-            self._parking.have_it_watched()
             self._task = task
-            self._printed.clear()
-            # What the process that waits reports if the time runs out.
-            self._printed.line(f"{task}: it {describe_fate('time', self._task_seconds)}")
+            self._parking.begin_task(task, self._task_seconds)
             self._floor.lift()
         elif now - self._armed < self._task_seconds / REPLAY_TIMES:
             return  # a system call for each message would cost more than short ones do
@@ -203,7 +200,7 @@ class Worker:
         # Exit after the result is sent. The parked process has the state before the message.
         if outcome != "ok":
             os._exit(ROLL_BACK)
-        self._parking.add(spent, 1)
+        self._parking.add(spent)
         self._seq = seq
 
     def _send_lines(self, outcome: str) -> None:
@@ -255,7 +252,6 @@ class Worker:
 
     def _replay(self, seq: int, *message: Any) -> None:
         self._start_task(REPLAYING)
-        start = time.perf_counter()
         # It went well once. After a checkpoint garbage is collected at other moments, so the same
         # message may need more memory for a while.
         size = self._host.headroom * self._memory
@@ -264,7 +260,6 @@ class Worker:
             self._runtime.deliver(message)
         except (OutOfMemoryError, MemoryError):
             self._sockets.end_unable(f"{REPLAYING} within {size >> 20} MB")
-        self._parking.add(time.perf_counter() - start, 0)
         self._seq = seq
 
     def _failed(self, seq: int, text: str) -> None:
@@ -272,10 +267,10 @@ class Worker:
         self._runtime.failed(text)
         self._seq = seq
 
-    # Forks that nobody goes back to ----------------------------------------------------------
-
     def _park(self) -> None:
         self._parking.park(self._seq)
+
+    # What changes no state ----------------------------------------------------------------
 
     def _dry(self, token: int, seconds: float, *message: Any) -> None:
         self._end_task()

@@ -226,11 +226,11 @@ import itertools, time
 from aoshell.sandbox import parking
 parking.PARK_SHARE = 0
 parked = itertools.count()
-end = parking.Parking._end_older_park
+end = parking.Parent.end
 def slowly(self):
     time.sleep(0.3 * (next(parked) % 2))
     end(self)
-parking.Parking._end_older_park = slowly
+parking.Parent.end = slowly
 """
 
 
