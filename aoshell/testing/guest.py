@@ -100,8 +100,10 @@ class TestSandbox:
             return False
         finally:
             self._back, self._kept = None, False
+        if self._ended:
+            return False
         self.keep()
-        return not self._ended
+        return True
 
     async def stop_step(self) -> str:
         """Stop the running step; what it had printed."""
@@ -158,6 +160,8 @@ class TestSandbox:
 
     def _stop(self, why: str) -> None:
         self._ended = self._ended or widen(why)
+        if self._back is not None and not self._back.done():
+            self._back.set_result(None)
         if not self._answer.done():
             self._answer.set_exception(SandboxStoppedError(self._ended))
             self._answer.exception()  # marked as read: asyncio reports errors that nobody awaits

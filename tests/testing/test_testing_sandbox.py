@@ -35,3 +35,23 @@ def test_a_worker_that_does_not_go_back_is_not_taken_for_one_that_has(
         return await sandbox.go_back()
 
     assert not asyncio.run(went_back())
+
+
+class Ending(Silent):
+    """A worker that ends, with all its forks, when the one that computes is stopped."""
+
+    def worker(self, *arguments: Any, **_named: Any) -> Ending:
+        self.stop_computing = arguments[3]
+        return self
+
+
+def test_a_worker_that_ends_instead_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guest, "_LAST", None)  # no time is too long
+
+    async def went_back() -> bool:
+        ending: Any = Ending()
+        sandbox = guest.TestSandbox(ending, 1.0)
+        sandbox.keep()
+        return await asyncio.wait_for(sandbox.go_back(), 30)
+
+    assert not asyncio.run(went_back())
