@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from aoshell.nodes.remote.legacy.node import LegacyNode
     from aoshell.nodes.values import Limits, Module, ProcessInfo
     from aoshell.protocol.wallet import Wallet
-    from aoshell.sandbox.supervisor import Follow, Supervisor
+    from aoshell.sandbox.supervisor import Supervisor
+    from aoshell.sandbox.worker_handle import Follow
     from aoshell.shell.start import Key, Start
 
 OWN_GATEWAY = 10.0  # seconds in which a node of this machine, busy or not, shows what it is

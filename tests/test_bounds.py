@@ -133,7 +133,7 @@ ALLOWED: dict[tuple[str, str], tuple[int, str]] = {
     ("sandbox/stillness.py", ".read_text"): (1, _SYSTEM),
     ("states/working.py", "os.read"): (1, "_PIECE at a time, parts.LARGEST_PART of a dump"),
     ("states/throwaway.py", ".communicate"): (1, "a program whose output goes to nowhere"),
-    ("sandbox/supervisor.py", ".recv_into"): (2, "BUFFER at a time, frames.LIMIT and IMAGE_LIMIT"),
+    ("sandbox/worker_handle.py", ".recv_into"): (2, "supervisor.BUFFER, frames.LIMIT, IMAGE_LIMIT"),
     ("testing/parallel.py", ".recv"): (3, "a fork of our own, of what was bounded when it came"),
     ("sandbox/zygote.py", ".recv"): (2, "the base, from the shell that started it"),
     ("testing/running.py", ".open"): (1, "Runner.open, whose files bundle_file bounds"),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from sandbox_worker import Driven, Workers, driven
 
-from aoshell.sandbox import supervisor as supervising
+from aoshell.sandbox import zygote_handle
 from aoshell.sandbox.supervisor import Supervisor
 
 
@@ -48,8 +48,8 @@ def changed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workers]:
 
     def workers(lines: str) -> Supervisor:
         main = "from aoshell.sandbox.zygote"
-        start = supervising.START.replace(main, lines + main)
-        monkeypatch.setattr(supervising, "START", start)
+        start = zygote_handle.START.replace(main, lines + main)
+        monkeypatch.setattr(zygote_handle, "START", start)
         opened.append(Supervisor())
         return opened[-1]
 

@@ -21,7 +21,7 @@ import pytest
 from sandbox_guest import definition
 from sandbox_worker import Driven, driven, eventually, group_of, is_alive
 
-from aoshell.sandbox import confine, environment, supervisor
+from aoshell.sandbox import confine, environment
 from aoshell.sandbox.supervisor import Supervisor
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -178,7 +178,7 @@ def probed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
             replaced = [*argv[:at], str(script), *argv[at + 2 :]]
             return spawn(path, replaced, *rest, **more)
 
-        monkeypatch.setattr(supervisor.os, "posix_spawn", start)
+        monkeypatch.setattr(os, "posix_spawn", start)
         own = Supervisor()
         own.start()
         opened.append(own)

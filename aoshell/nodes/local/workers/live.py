@@ -40,7 +40,8 @@ from aoshell.nodes.local.workers.jobs import (
 )
 from aoshell.nodes.values import Place
 from aoshell.sandbox.frames import Frame, FrameError
-from aoshell.sandbox.supervisor import Supervisor, WorkerHandle
+from aoshell.sandbox.supervisor import Supervisor
+from aoshell.sandbox.worker_handle import WorkerHandle
 
 WINDOW = 64  # messages that a worker is sent ahead of its answers
 TURN = 512  # messages that a process computes before it makes room for others
