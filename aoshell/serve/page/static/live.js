@@ -1,5 +1,7 @@
 // What the node tells, and what it is asked. Everything is a read.
 
+import { brief } from "./texts.js";
+
 const BASE = "/~aoshell@1.0/page/";
 const ASKED_MS = 60_000; // that an answer may take
 const HIDDEN_MS = 5_000; // after which a hidden tab is told no more
@@ -121,7 +123,7 @@ export class Live extends EventTarget {
 
   /** The name of a process, or the beginning of its id. */
   name(id) {
-    return this.processes.get(id)?.name || (id.length === 43 ? `${id.slice(0, 8)}…` : id);
+    return this.processes.get(id)?.name || brief(id);
   }
 }
 
