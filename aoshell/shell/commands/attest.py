@@ -225,8 +225,8 @@ async def nodes(session: Session, given: Given) -> CommandOutput:
 
     The evidence is not checked: .attest URL does that.
     """
-    words = quoted_words("nodes", given.text)
-    found = await _offers(session, list(dict.fromkeys(words[1:])))
+    urls = quoted_words("nodes", given["URL…"])
+    found = await _offers(session, list(dict.fromkeys(urls)))
     rows = tuple(
         (str(one["node"]), "offered" if one["offered"] else "-", str(one["what"])) for one in found
     )
@@ -235,7 +235,7 @@ async def nodes(session: Session, given: Given) -> CommandOutput:
         if any(r[1] != "-" for r in rows)
         else []
     )
-    notes.append(unprotected(words[1:]))
+    notes.append(unprotected(urls))
     text = _whole(("NODE", "EVIDENCE", "WHAT"), rows)
     return CommandOutput(found, text=text, rows=True, note="\n".join(filter(None, notes)))
 

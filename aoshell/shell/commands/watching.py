@@ -6,7 +6,6 @@ import asyncio
 from contextlib import nullcontext
 from pathlib import Path
 
-from aoshell.errors import UsageError
 from aoshell.shell.code.files import path_of_argument, read_file
 from aoshell.shell.code.reloading import Reloader
 from aoshell.shell.commands import command, quoted_words
@@ -25,7 +24,7 @@ async def live(session: Session, given: Given) -> CommandOutput:
     anything, @NAME for an id: .live --where Action=*-Notice From=@token. Without --where all are
     shown again.
     """
-    where = await _where(session, given.text)
+    where = await _where(session, given["NAME=VALUE…"])
     feed = session.feed
     missed = feed.resume()
     feed.where = where
@@ -41,13 +40,8 @@ async def pause(session: Session, _: Given) -> CommandOutput:
     return CommandOutput({"paused": True}, note="what arrives is kept for .live")
 
 
-async def _where(session: Session, rest: str) -> Where | None:
-    words = quoted_words("live", rest)
-    pairs = [word.partition("=") for word in words if word != "--where"]
-    for name, equals, value in pairs:
-        if not name or not equals:
-            wrong = f"{name}{equals}{value}"
-            raise UsageError(f"{wrong} is no NAME=VALUE", hint=".live --where Action=Transfer")
+async def _where(session: Session, tags: str) -> Where | None:
+    pairs = [word.partition("=") for word in quoted_words("live", tags)]
     if not pairs:
         return None
     named = [(name, await session.naming.in_word(value)) for name, _, value in pairs]
