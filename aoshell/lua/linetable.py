@@ -31,13 +31,9 @@ class LuaFunction:
     branches: dict[int, tuple[int, ...]]
 
 
-def line_table(source: bytes) -> tuple[LuaFunction, ...]:
-    """The functions of a file, the outer ones first.
-
-    Raises:
-        ValueError: it is not Lua; the text is the compiler's.
-    """
-    return tuple(_tables(read_dump(compiled(source))))
+def line_table(dump: bytes) -> tuple[LuaFunction, ...]:
+    """The functions of a file that is `compiled`, the outer ones first."""
+    return tuple(_tables(read_dump(dump)))
 
 
 def _tables(function: CompiledFunction) -> Iterator[LuaFunction]:
@@ -47,7 +43,7 @@ def _tables(function: CompiledFunction) -> Iterator[LuaFunction]:
 
 
 def compiled(source: bytes, name: bytes = b"=file") -> bytes:
-    """A text as compiled code. Raises ValueError where it is not Lua."""
+    """A text as compiled code. Raises ValueError, with the compiler's text, where it is not Lua."""
     load, dump = _tools()
     answer = load(source, name, b"t")
     if isinstance(answer, tuple):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from lupa import lua53
 
-from aoshell.lua.linetable import line_table
+from aoshell.lua.linetable import compiled, line_table
 from aoshell.sandbox import environment
 
 REPO = Path(__file__).resolve().parents[2]
@@ -72,7 +72,7 @@ def run(source: str) -> tuple[dict[str, set[int]], dict[str, set[tuple[int, int]
 
 def test_lines_are_those_that_the_interpreter_knows() -> None:
     active, steps = run(FLOW)
-    table = {f"{one.first} {one.last}": one for one in line_table(FLOW.encode())}
+    table = {f"{one.first} {one.last}": one for one in line_table(compiled(FLOW.encode()))}
     assert set(active) == set(table)  # each function of the text runs
     for place, function in table.items():
         known = active[place] - {function.last, 0}  # an `end` that only returns is no line
@@ -94,7 +94,7 @@ def known_dead(source: str) -> set[int]:
 def test_a_line_hook_goes_only_where_a_branch_may() -> None:
     _active, steps = run(FLOW)
     seen = 0
-    for function in line_table(FLOW.encode()):
+    for function in line_table(compiled(FLOW.encode())):
         for line, ways in function.branches.items():
             went = {to for start, to in steps[f"{function.first} {function.last}"] if start == line}
             seen += len(went)
@@ -119,13 +119,13 @@ def test_a_line_hook_goes_only_where_a_branch_may() -> None:
     ],
 )
 def test_branches(source: str, branches: dict[int, tuple[int, ...]]) -> None:
-    (function,) = line_table(f"{source}z()\n".encode())
+    (function,) = line_table(compiled(f"{source}z()\n".encode()))
     assert function.branches == branches
 
 
 def test_every_module_of_the_environment_has_a_table() -> None:
     for name, source in environment.read_sources().items():
-        table = line_table(source.encode("latin-1"))
+        table = line_table(compiled(source.encode("latin-1")))
         count = source.count("\n") + 1
         assert all(0 <= line <= count for one in table for line in one.lines), name
         assert all(one.first <= one.last for one in table), name
@@ -133,6 +133,6 @@ def test_every_module_of_the_environment_has_a_table() -> None:
 
 def test_what_is_no_lua_says_why() -> None:
     with pytest.raises(ValueError, match="near"):
-        line_table(b"x = = 1")
+        compiled(b"x = = 1")
     with pytest.raises(ValueError, match="binary"):
-        line_table(b"\x1bLua")
+        compiled(b"\x1bLua")

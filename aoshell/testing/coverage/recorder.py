@@ -114,9 +114,8 @@ class Coverage:
         for file in program.files:
             path = (program.root / file.path).resolve()
             self._know_file(path, file.path, file.data, _BREAK.sub(b"\n", file.source))
-            why = self._hand_file(self.files[path])
             self._uncounted.pop(path, None)
-            if why:
+            if why := self._handed[self.files[path].name, self.files[path].digest]:
                 self._leave_out(path, why)
 
     def _know_file(self, path: Path, name: str, data: bytes, loaded: bytes) -> None:
@@ -127,27 +126,26 @@ class Coverage:
                 self._changed[path] = None
             found = self._made.get(path)
             if found is None or (found.name, found.digest) != (name, digest):
-                found = CoveredFile(path, name, digest, data, loaded, line_table(loaded))
+                dump = compiled(loaded, b"@" + name.encode())
+                found = CoveredFile(path, name, digest, data, loaded, line_table(dump))
+                if (name, digest) not in self._handed:
+                    self._handed[name, digest] = self._hand_code(dump)
             self._made[path] = found
             self.files[path] = self._known[name, digest] = found
         self._twins.setdefault((name, digest), set()).add(path)
 
-    def _hand_file(self, file: CoveredFile) -> str:
-        """Hand a file over, once; why it cannot count, "" where it can."""
-        key = file.name, file.digest
-        if key not in self._handed:
-            from aoshell.sandbox.counting import (  # where lines are counted
-                make_counting,
-                pack_counting,
-            )
+    def _hand_code(self, dump: bytes) -> str:
+        """Hand a file over; why it cannot count, "" where it can."""
+        from aoshell.sandbox.counting import (  # where lines are counted
+            make_counting,
+            pack_counting,
+        )
 
-            self._handed[key] = ""
-            dump = compiled(file.loaded, b"@" + file.name.encode())
-            try:
-                self.hand(pack_counting(dump, make_counting(dump)))
-            except ValueError as error:
-                self._handed[key] = str(error)
-        return self._handed[key]
+        try:
+            self.hand(pack_counting(dump, make_counting(dump)))
+        except ValueError as error:
+            return str(error)
+        return ""
 
     def _leave_out(self, path: Path, why: str) -> None:
         self._uncounted[path] = why
