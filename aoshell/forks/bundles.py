@@ -1,7 +1,7 @@
-"""Pages of a HyperBEAM log with its signatures: those of the messages and those of the scheduler.
+"""Reads pages of a HyperBEAM log with all signatures, those of messages and of the scheduler.
 
-A node lists its log as JSON, in which nobody's signature is, and as one message whose parts carry
-their commitments. Here the latter is read, and each signature in it is checked.
+A node lists its log in two forms: as JSON without signatures, and as one message whose parts carry
+their commitments. This module reads the second form, and checks each signature in it.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ def lists_assignments(answer: Response) -> bool:
 
 
 def is_garbled(answer: Response) -> bool:
-    """Whether a message of an answer is not what its signature is of.
+    """Whether a message of an answer differs from what was signed.
 
-    Nodes write line breaks of values as they are between the fields of a part, so that what stands
-    behind one is read as other fields. JSON has such a message whole.
+    Nodes do not escape line breaks in the values of a part, so the rest of such a value is read as
+    other fields. JSON has the whole message.
     """
     for assignment in _assignments(answer.headers, answer.body):
         body = assignment["body"]
@@ -87,7 +87,7 @@ def _slot_of(edge: Any) -> str:
 
 
 def _whole(body: Tabm, edge: Any) -> Tabm:
-    """A message with the values that JSON has of it, and with its commitments."""
+    """A message with its values from JSON, and with its commitments."""
     said = edge["node"]["message"]
     values = {words(tag["name"]).lower(): words(tag["value"]) for tag in said["Tags"]}
     values |= {name.lower(): words(said.get(name)) for name in ("Data", "Target", "Anchor")}
@@ -172,7 +172,7 @@ def _taken(message: Message, identity: str, owner: str, assigned: Assigned) -> M
 
 
 def _signer(checked: Checked, part: Tabm) -> tuple[str, str]:
-    """Id and address of who signed a part; as the part itself says it where nobody can tell."""
+    """Id of a part and address of who signed it; unverified where that cannot be checked."""
     for one in checked.commitments:
         if one.committer:
             return one.id, one.committer
@@ -184,10 +184,10 @@ def _signer(checked: Checked, part: Tabm) -> tuple[str, str]:
 
 
 def _complete(part: Tabm) -> None:
-    """Mend what nodes lose of commitments: the file store of one of 2025 lost single keys of them.
+    """Restore keys of commitments that nodes lose, as the file store of one of 2025 did.
 
-    An HMAC, whose key everybody knows, says nothing, and is left out. The type of a signature can
-    only be one, and the signature then tells whether it is.
+    A missing type of a signature can only be RSA; the check of the signature confirms that. An HMAC
+    proves nothing, as everybody knows its key, and is left out.
     """
     said = part.get("commitments")
     for identity, commitment in list(said.items()) if isinstance(said, dict) else ():

@@ -1,6 +1,6 @@
-"""Logs that were read, a page a line: a fork that was broken off goes on where it was.
+"""Keeps logs that were read, one page a line: an interrupted fork goes on where it stopped.
 
-What is read from here is checked like what comes from the network.
+What comes from here is checked like what comes from the network.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def cache_key(process: str, begin: int) -> str:
 class LogCache:
     """The pages of one log from one source, oldest first.
 
-    A cache that cannot be read or written is as good as none.
+    A cache that cannot be read or written counts as empty.
     """
 
     def __init__(self, folder: Path, source: str, key: str) -> None:

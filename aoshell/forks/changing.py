@@ -1,4 +1,4 @@
-"""The same log with other code, or once more as it was, in a home that is gone afterwards."""
+"""Computes a log with other code, or once more as it was, in a temporary home."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def results_of(
     limits: Limits,
     tell: Tell,
 ) -> Mapping[int, Result]:
-    """What a log comes to, by slot. Nothing is written that stays.
+    """The results of a log, by slot. Nothing that is written stays.
 
     Raises:
         UsageError: a file cannot be used, or there is no such slot.

@@ -40,11 +40,11 @@ class NodeSource(Protocol):
         key: Callable[[], Awaitable[Wallet]],
         tell: Callable[[str], None],
     ) -> Node:
-        """Open the node; `tell` shows what is waited for, where that takes long."""
+        """Open the node; `tell` shows what a long wait is for."""
 
 
 class ForkParser(CommandParser):
-    """Says how a process is reached that has the name of the command."""
+    """Says how to reach a process that is named like the command."""
 
     def error(self, message: str) -> NoReturn:
         name = self.prog.rpartition(" ")[2]
@@ -55,10 +55,10 @@ def main(arguments: Sequence[str], source: Callable[[Settings, bool], NodeSource
     """Fork a live process into this home; the exit code.
 
     Args:
-        source: of the node of a home, which fetches modules where the second argument says so.
+        source: of the node of a home; its second argument: whether the node fetches modules.
 
     Raises:
-        AoError: nothing could be forked, and nothing of it is in the home.
+        AoError: the fork failed, and the home has nothing of it.
     """
     parser = make_parser()
     try:
@@ -106,7 +106,7 @@ async def _no_key() -> Wallet:
 
 
 def tell(text: object) -> None:
-    """Show a line that is no answer."""
+    """Show a line that is not part of the answer."""
     writer(sys.stderr, needed=False)(clean(str(text), colour=False) + "\n")
 
 

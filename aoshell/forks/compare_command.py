@@ -1,7 +1,7 @@
 """The command `aoshell compare`: its flags and its output.
 
-Exit codes: 0 where nothing but order and addresses differs, 1 where more does or it failed, 2
-misuse, 130 after Ctrl-C.
+Exit codes: 0 only order and addresses differ, 1 more differs or it failed, 2 misuse, 130 after
+Ctrl-C.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DIFFERENT = 1
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Compare a live process with what its network says; the exit code.
+    """Compare a live process with its network; the exit code.
 
     Raises:
         AoError: it could not be read, computed or compared.

@@ -1,4 +1,4 @@
-"""`.compare` and `aoshell compare`: a fork, or a live process, beside what its network says."""
+"""`.compare` and `aoshell compare`: compares a fork, or a live process, with its network."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ async def compare_fork(
 async def compare_live(
     settings: Settings, source: str, place: str, changed: Changed, gateway: str, tell: Tell
 ) -> Comparison:
-    """A live process, computed here in a home that is gone afterwards.
+    """Compare a live process, computed here in a temporary home.
 
     Args:
         place: PROCESS[@SLOT].

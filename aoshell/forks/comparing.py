@@ -1,10 +1,10 @@
-"""Compares what a log came to here with what it came to elsewhere, slot by slot.
+"""Compares the results of a log here with those elsewhere, slot by slot.
 
-Compared are Error, Output, prompt, Messages, Spawns and Assignments. Gas and memory are not: they
-are metered in other ways. What Lua's hash seed decides (the order of `pairs`, of tags, of keys in
-JSON) and addresses that `tostring` shows may differ from one machine to another without any other
-difference: that is the kind "order". The Lua of HyperBEAM does not say where an error was raised:
-where nothing else differs, that is the kind "position".
+It compares Error, Output, prompt, Messages, Spawns and Assignments. It leaves out gas and memory,
+which networks measure differently. A difference of the kind "order" is only in what differs between
+machines: what Lua's hash seed decides (the order of `pairs`, of tags, of keys in JSON), and the
+addresses that `tostring` shows. One of the kind "position" is only in where an error was raised,
+which the Lua of HyperBEAM does not say.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _PARTS: tuple[_Part, ...] = (
 
 
 def difference(slot: int, there: Result, here: Result) -> SlotDifference | None:
-    """What differs in a slot first, what is explained last; None where all is the same."""
+    """The first unexplained difference of a slot, else the first explained one; None for none."""
     explained: SlotDifference | None = None
     for kind, part in _PARTS:
         theirs, ours = part(there), part(here)
@@ -72,7 +72,7 @@ def _loose(value: str) -> list[str]:
 
 
 def _shown(slot: int, kind: str, there: str, here: str) -> SlotDifference:
-    """A difference; of long texts what is around its first character."""
+    """A difference; long texts are cut to what surrounds its first character."""
     at = next((n for n, pair in enumerate(zip(there, here, strict=False)) if len(set(pair)) > 1), 0)
     begin = max(0, at - SHOWN // 4)
     return SlotDifference(slot, kind, there[begin : begin + SHOWN], here[begin : begin + SHOWN])

@@ -1,9 +1,9 @@
 """Cron messages of the past, made as the network's compute unit makes them.
 
-No scheduler lists them: a unit makes them itself, between two messages of the log, from the tags of
-the definition, the times of the messages, and the blocks of Arweave. What is made here is what a
-unit makes that computes a log in one go; one that was asked for a result between two messages may
-have computed some of them twice.
+No scheduler lists them. A unit makes them between two messages of the log, from the tags of the
+definition, the times of the messages, and the blocks of Arweave. This module makes those of a unit
+that computes the log in one go. A unit that was asked for a result in between may have computed
+some of them twice.
 
 Source: permaweb/ao servers/cu, src/domain/lib/loadMessages.js and evaluate.js, src/effects/
 ao-block.js. Times are milliseconds since the Unix epoch; of blocks, whole seconds.
@@ -57,7 +57,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class CronMessage:
-    """A message that no scheduler lists."""
+    """A cron message."""
 
     timestamp: int
     height: int
@@ -66,7 +66,7 @@ class CronMessage:
 
 @dataclass(frozen=True, slots=True)
 class PastCrons:
-    """The cron messages of a log, by the slot behind which they are.
+    """The cron messages of a log, by the slot that they follow.
 
     Attributes:
         notes: what a person should know.
@@ -93,11 +93,11 @@ async def past_crons(
 ) -> PastCrons:
     """The cron messages up to the last slot of a log.
 
-    Where they cannot be made as the network made them, there are none, and a note says why.
+    There are none where they cannot be made as the network made them; a note then says why.
 
     Args:
         is_wasm: whether the process runs WASM.
-        memory: that the fork begins with; the log has slot 0, then that of the memory.
+        memory: the fork begins with it; the log has slot 0, then that of the memory.
         tell: shows what takes long.
     """
     first = log.messages[0].message
@@ -160,8 +160,7 @@ def parse_crons(tags: Sequence[Tag]) -> Sequence[_Cron]:
     """The schedules that the tags of a definition ask for, in the order of a unit: blocks first.
 
     Raises:
-        InexactCronError: a unit computes no such process, or the order of its messages is not
-            known.
+        InexactCronError: no unit computes such a process, or the order of its messages is unknown.
     """
     found: list[tuple[str, list[Tag]]] = []
     for tag in tags:
@@ -181,7 +180,7 @@ def parse_crons(tags: Sequence[Tag]) -> Sequence[_Cron]:
 
 
 def _parse_cron(text: str, tags: tuple[Tag, ...]) -> _Cron:
-    """A schedule; every 0 where a unit never sends its message."""
+    """A schedule; `every` is 0 where a unit never sends its message."""
     value, _, rest = text.partition("-")
     value, unit = value.strip(), rest.partition("-")[0].strip()
     if unit in _BLOCKS:
@@ -203,7 +202,7 @@ def make_crons(
     places: Sequence[Assigned],
     blocks: Sequence[Block],
 ) -> dict[int, list[CronMessage]]:
-    """The cron messages between places of a log, by the slot behind which they are.
+    """The cron messages between places of a log, by the slot that they follow.
 
     Args:
         crons: of `parse_crons`.
@@ -240,7 +239,7 @@ def _between(
     """The messages between two places, each with the number of its schedule.
 
     A unit goes from the time of the left one to that of the right one in steps of a second. At each
-    it takes one block that has come, and then asks which schedules are due.
+    step it takes one block, if any has come, and then sends what is due.
     """
     steps = max(0, (right.timestamp - left.timestamp + 999) // 1000)
     first = left.timestamp // 1000
@@ -265,7 +264,7 @@ def _between(
 def _steps_of_blocks(
     blocks: Sequence[Block], left: Assigned, right: Assigned, first: int, steps: int
 ) -> Iterator[tuple[int, int, Block | None]]:
-    """At which steps blocks come: one a step, in their order, never before its time."""
+    """The steps at which blocks come: one a step, in order, none before its time."""
     step = -1
     for block in blocks:
         if left.timestamp < block.timestamp < right.timestamp:
@@ -278,7 +277,7 @@ def _steps_of_blocks(
 def _steps_of_time(
     number: int, every: int, since: int, steps: int
 ) -> Iterator[tuple[int, int, Block | None]]:
-    """At which steps a schedule is due; `since` are seconds from the origin to the first step."""
+    """The steps at which a schedule is due; `since`: seconds from the origin to the first step."""
     for step in range(-since % every, steps, every):
         if since + step:
             yield step, number, None

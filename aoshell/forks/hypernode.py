@@ -1,4 +1,4 @@
-"""What a HyperBEAM node tells of a live process: its log with all signatures, code, results."""
+"""Asks a HyperBEAM node for a live process: its log with all signatures, its code, its results."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class HyperNode:
         self._many = FEWEST
 
     async def bundle(self, process: str, after: int, last: int) -> Sequence[Any] | None:
-        """A page of a log with its signatures, as `log.read_page` reads it; None where the node
-        does not give that.
+        """A page of a log with its signatures, for `log.read_page`; None where the node gives
+        none.
 
         Raises:
             AoError: stage "schedule", it cannot be asked.
@@ -66,7 +66,7 @@ class HyperNode:
         return (kept,)
 
     async def _edges(self, path: str) -> list[Any]:
-        """The same messages as JSON; none where the node does not give that."""
+        """The same messages as JSON; none where the node gives no JSON."""
         answer = await self._read("schedule", f"{path}&accept=application/aos-2")
         if not answer.ok or not answer.body.lstrip().startswith(b"{"):
             return []
@@ -102,6 +102,6 @@ class HyperNode:
         return await self._reading.result(process, slot)
 
     def close(self) -> None:
-        """Close what is remembered; the client is its owner's."""
+        """Close the memory; the client stays open."""
         if self._book is not None:
             self._book.close()

@@ -1,4 +1,4 @@
-"""Reads the whole log of a live process, from the cache as far as that goes, and checks it."""
+"""Reads and checks the whole log of a live process; what the cache has comes from there."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ class ForeignLog:
 
     @property
     def unsigned(self) -> int:
-        """How many of its messages nobody has signed."""
+        """How many of its messages have no signature."""
         return sum(not found.signed for found in self.messages)
 
     @property
     def schedulers(self) -> Mapping[str, int]:
-        """How many of its assignments who has signed; "" for those that were not checked."""
+        """The number of assignments by who signed them; "" for those that were not checked."""
         return Counter(found.scheduler for found in self.messages)
 
 
@@ -98,7 +98,7 @@ async def read_log(
 
     Raises:
         NotFoundError: the process is not there.
-        AoError: it cannot be read, or is not what it must be; what was read is kept.
+        AoError: it cannot be read, or is invalid; what was read is kept.
     """
     await remote.meet(process)
     reading = _Reading(remote, process, slot, tell, begin)
@@ -135,7 +135,7 @@ class _Reading:
         self.from_cache = False
 
     def log(self) -> ForeignLog:
-        """What was read. Raises AoError where a slot was asked for that is not there."""
+        """The log that was read. Raises AoError where the slot that was asked for is missing."""
         last = self._last
         wanted = last if self._wanted is None else self._wanted
         if not self._messages:

@@ -1,4 +1,4 @@
-"""Makes a process of a home from a log that was read: the records that `.import` takes."""
+"""Turns a log that was read into a process of a home: into the records that `.import` takes."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class ForkedCode:
         module: id of the code here; that of the environment where nothing else is loaded.
         kind: "lua", "wasm" or "environment".
         data: b"" for the environment.
-        told: JSON, as compute units tell of it; `AS_NODE` for what a HyperBEAM node runs in Lua.
+        told: JSON in the form of compute units; `AS_NODE` for what a HyperBEAM node runs in Lua.
         memory: bytes that its guest may grow to.
         notes: what a person should know of it.
     """
@@ -87,7 +87,7 @@ class Inserted:
 
 @dataclass(frozen=True, slots=True)
 class MadeFork:
-    """A fork that is ready to be put into a home: an exported process, and notes for a person."""
+    """A fork that is ready for a home: an exported process, and notes for a person."""
 
     data: bytes
     slot: int
@@ -98,7 +98,7 @@ async def find_code(remote: Remote, definition: Message, limits: Limits) -> Fork
     """The code of a process, verified.
 
     Raises:
-        AoError: it is not there, is not what its id says, or needs what no home has.
+        AoError: it is missing, does not match its id, or needs what no home has.
     """
     by_node = remote.is_hyperbeam
     wanted = definition.tag("Module") or (definition.tag("Image") if by_node else "")
@@ -132,7 +132,7 @@ def left_out(definition: Message, here: Collection[str]) -> tuple[str, ...]:
     """What a person should know of the devices with which a HyperBEAM node runs a process.
 
     Args:
-        here: those that do here what they do there.
+        here: devices that do the same here.
     """
     said = definition.tag("Execution-Device")
     named = _DEVICE.findall(definition.tag("Device-Stack") if said == _STACK else said)
@@ -160,7 +160,7 @@ def _lua(code: VerifiedCode, by_node: bool) -> ForkedCode:
 
 
 def _memory(code: VerifiedCode, limits: Limits) -> tuple[int, tuple[str, ...]]:
-    """Bytes that a guest may grow to: it can observe that, so the module says it."""
+    """Bytes that a guest may grow to. It can observe that, so the module decides."""
     said = next((tag.value for tag in code.tags if tag.name == "Memory-Limit"), "")
     found = _LIMIT.fullmatch(said.lower())
     if found is None:
@@ -201,7 +201,7 @@ def make_fork(
         now: milliseconds since the Unix epoch.
         node: address of the node that gets it.
         inserted: is evaluated between two of its slots, to compare (`forks.changing`).
-        memory: that it begins with; the log has slot 0, then that of the memory.
+        memory: the fork begins with it; the log has slot 0, then that of the memory.
         crons: its cron messages up to the end of the log.
 
     Raises:
@@ -323,7 +323,7 @@ def _records(
 
 
 def _mark_as_held(found: list[dict[str, Any]], slot: int) -> None:
-    """Give the messages that a memory holds a result: they are not computed here."""
+    """Add results for the messages that a memory holds: they are not computed here."""
     body = form.dump_result(form.FlatResult(False, "", "", False, 0, [0, 0]))
     for record in found:
         message = record.get("message")

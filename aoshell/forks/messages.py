@@ -1,9 +1,9 @@
-"""Messages of a log that others keep, as their scheduler gives them, checked.
+"""Reads and checks the messages of a log that others keep, as their scheduler gives them.
 
 A scheduler unit and HyperBEAM's schedule answer with the same edges: a message, and the assignment
-that put it into its slot. A signature that is there must be right. One that is missing is counted:
-then the source alone vouches for the message. The slots must follow each other, and so must the
-links of the hash chain.
+that put it into its slot. A signature that is there must be right. Messages without one are
+counted: the source alone vouches for them. The slots must follow each other, and so must the links
+of the hash chain.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ class ForeignMessage:
     """A message of a log elsewhere.
 
     Attributes:
-        message: None where only its id was assigned: its text is at the gateway.
-        item: as it was signed; None where nobody has signed it, or in another form.
+        message: None where only its id was assigned: the gateway has its text.
+        item: as it was signed; None where it is unsigned or signed in another form.
         signed: whether a signature of it was checked, in whatever form.
         scheduler: address of who signed its assignment, checked; "" where that was not.
-        several: whether more than one have signed it: then its link names them all.
+        several: whether it has several signers: its link then names them all.
         told: its assignment as a HyperBEAM node gives it (`sandbox.luerl.pack`), b"" for none.
     """
 
@@ -115,8 +115,8 @@ def _assigned(given: Mapping[str, Any], where: str) -> Assigned:
 
 
 def _scheduler(given: Mapping[str, Any]) -> str:
-    """Address of who signed an assignment; "" where nobody has, or it does not say what was signed:
-    the oldest ones are bundles, whose data no schedule has."""
+    """Address of who signed an assignment; "" where it is unsigned, or does not say what was
+    signed: the oldest ones are bundles, whose data no schedule has."""
     owner, signature = member(given, "owner"), words(member(given, "signature"))
     if not signature or not isinstance(owner, Mapping):
         return ""
@@ -173,7 +173,7 @@ def _message(
 def message_of(
     identity: str, owner: str, tags: Sequence[Tag], data: bytes, anchor: str, assigned: Assigned
 ) -> Message:
-    """A message as its process got it. The node, not a tag, says who it is from."""
+    """A message as its process got it. The node says who it is from, not a tag."""
     named = by_lower_name(tags)
     kept = () if "Tags" in assigned.exclude else tags
     return Message(
@@ -189,10 +189,10 @@ def message_of(
 
 
 def message_from_gateway(code: verified.VerifiedCode, assigned: Assigned) -> ForeignMessage:
-    """A message that was assigned by its id, as the gateway has it, verified.
+    """A message that was assigned by its id: from the gateway, verified.
 
     Raises:
-        AoError: it has more tags than are read.
+        AoError: it has too many tags.
     """
     check_number(len(code.tags), "the gateway")
     item = None if code.packed.startswith(b"{") else DataItem.parse(code.packed)
@@ -209,7 +209,7 @@ def _tags(listed: Any, where: str) -> tuple[Tag, ...]:
 
 
 def check_number(tags: int, where: str) -> None:
-    """Raise AoError where a message has more tags than are read."""
+    """Raise AoError where a message has too many tags."""
     if tags > MOST_TAGS:
         raise AoError(
             f"{where} gives a message with {tags:,} tags, and {MOST_TAGS:,} are read at most",
@@ -224,7 +224,7 @@ class Following:
     Args:
         hyperbeam: its links have the form of HyperBEAM's scheduler.
         begin: the first slot.
-        unlinked: the last slot whose link is not checked: `where` has it from elsewhere.
+        unlinked: the last slot whose link is not checked: `where` got it from elsewhere.
 
     Attributes:
         chained: whether the links are checked; of another form than HyperBEAM's they cannot be.
@@ -249,7 +249,7 @@ class Following:
         self.chained = True
 
     def follow(self, found: ForeignMessage) -> None:
-        """Take the next message. Raises AoError, stage "schedule", where it is not the next."""
+        """Take the next message. Raises AoError, stage "schedule", where another is due."""
         assigned, last = found.assigned, self._last
         due = last.slot + 1 if last else self._begin
         if assigned.process != self._process:

@@ -1,7 +1,7 @@
 """Forks several live processes that speak to each other.
 
-Each is a fork of its own: one that cannot be had takes nothing from the others. What one sends from
-then on reaches the others, because they are in the same home.
+Each is a fork of its own: one that fails does not stop the others. What one sends from then on
+reaches the others, because they are in the same home.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PLAIN = re.compile(r"[\w.-]{1,64}", re.ASCII)  # names of definitions that are 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """A process that is to be forked: its name or id, and its slot, None for its end."""
+    """A process to fork: its name or id, and its slot, None for its end."""
 
     place: str
     reference: str
@@ -49,16 +49,16 @@ async def take_network(
     """Fork processes of the network that a URL or profile names.
 
     Args:
-        places: NAME[@SLOT] or ID[@SLOT]; a name is one that this home knows, or a name that the
-            owner of the first process has given.
-        name: of the first one here; the others are named as their definitions say.
+        places: NAME[@SLOT] or ID[@SLOT]; a name that this home knows, or that the owner of the
+            first process gave.
+        name: of the first one here; the others keep the names of their definitions.
         tell: shows how far it is.
         gateway: URL of the gateway that the user named, "" for none.
-        replay: compute all slots here, though memories could be had.
+        replay: compute all slots here, even where there are memories.
 
     Raises:
-        UsageError: a place is none, or stands there twice.
-        AoError: none could be forked; this is why the first one could not.
+        UsageError: a place is invalid, or is named twice.
+        AoError: none could be forked; it says why the first one failed.
     """
     wanted = _read(places)
     remote = Remote.named(source, settings, gateway)
@@ -160,7 +160,7 @@ class _Taking:
         return await self._remote.gateway.find(reference, self._owner)
 
     async def _choose_name(self, number: int, reference: str, definition: Message) -> str:
-        """The name here: as it was asked for, or as its definition says, or that of the first."""
+        """The name here: as asked for, or of its definition, or the first one with a number."""
         if not has_id_form(reference):
             return reference
         name = definition.tag("Name")

@@ -1,7 +1,7 @@
 """Where a live process is read from: its scheduler, its compute unit, the gateway.
 
-A URL may be a HyperBEAM node, a scheduler unit, or `aoshell serve`, which is both; what it answers
-decides. A profile of the config file names the units of a network, and `legacy` the public one.
+A URL may be a HyperBEAM node, a scheduler unit, or `aoshell serve`, which is both: its answers
+tell. A profile of the config file names the units of a network, and `legacy` the public one.
 """
 
 from __future__ import annotations
@@ -72,12 +72,12 @@ class ForeignMemory:
 
 @dataclass(frozen=True, slots=True)
 class ForeignFork:
-    """What a source says of a process that it has as a fork itself.
+    """What a source says of a process that is a fork there, too.
 
     Attributes:
         source: where it has it from, as text for people.
         slot: the last slot from there.
-        memory: the slot of the memory that it begins with, -1 for none.
+        memory: the slot of the memory that the fork begins with, -1 for none.
     """
 
     source: str
@@ -148,8 +148,8 @@ class Remote:
         return self._by_unit is False
 
     async def page(self, process: str, after: int, last: int) -> Sequence[Any]:
-        """What `log.read_page` reads of the slots behind `after`, up to `last` at most; () at the
-        end of the log.
+        """A page for `log.read_page`: the slots behind `after`, up to `last` at most; () at the end
+        of the log.
 
         Raises:
             NotFoundError: the process is not there.
@@ -183,7 +183,7 @@ class Remote:
         """The last slot of a process, None where nobody says it.
 
         Raises:
-            AoError: it cannot be asked, or says what is no slot.
+            AoError: it cannot be asked, or its answer is no slot.
         """
         by_unit = await self._is_unit(process) if self._by_unit is None else self._by_unit
         if not by_unit:
@@ -211,11 +211,10 @@ class Remote:
         return int(said)
 
     async def forked(self, process: str) -> ForeignFork | None:
-        """How the source has a process as a fork; None where it does not say that it has.
+        """What the source says of a process that is a fork there; None for any other.
 
-        `aoshell serve` says it; a scheduler unit of the network has no forks.
-
-        One that cannot be asked says nothing: its log is then checked as every other.
+        Only `aoshell serve` has forks. A source that cannot be asked counts as one without: its log
+        is checked like any other.
         """
         if process not in self._forked:
             self._forked[process] = None
@@ -256,7 +255,7 @@ class Remote:
         """The newest memory at or before a slot that a trusted owner has put on Arweave.
 
         Raises:
-            AoError: stage "verify", it lies about itself; or the gateway cannot be asked.
+            AoError: stage "verify", it is not what it says; or the gateway cannot be asked.
         """
         best: tuple[int, str, dict[str, str]] | None = None
         for owner in CHECKPOINT_OWNERS:
@@ -305,7 +304,7 @@ class Remote:
     async def results(self, process: str, first: Assigned, last: Assigned) -> dict[int, Result]:
         """Results from one slot to another, by slot: as many as the compute unit lists.
 
-        It lists no errors, and nothing that nobody has asked for.
+        It lists no errors, and only what somebody has asked for.
         """
         found: dict[int, Result] = {}
         if self.is_hyperbeam:
@@ -330,7 +329,7 @@ class Remote:
         A HyperBEAM node may have code that no gateway has.
 
         Raises:
-            AoError: it is not there, or is not what its id says.
+            AoError: it is missing, or does not match its id.
         """
         answer = await self._raw.get("fetch", f"/raw/{id}", largest=LARGEST_PAGE, seconds=SECONDS)
         if answer.ok and environment.module_id(answer.body) == id:
@@ -350,7 +349,7 @@ class Remote:
 
 
 def _is_number(text: str) -> bool:
-    """Whether a text is a number, as a page or a sentence is not."""
+    """Whether a text is a number, and not a page or a sentence."""
     return text.removeprefix("-").isdecimal()
 
 
@@ -382,7 +381,7 @@ def _lies(id: str, what: str) -> AoError:
 
 
 def _unzipped(data: bytes) -> bytes:
-    """What gzip has packed. Raises DamagedZipError, also for more than `LARGEST_MEMORY`."""
+    """Unpack gzip. Raises DamagedZipError, also for more than `LARGEST_MEMORY`."""
     unpacking, found = zipped.Unpacking(zipped.GZIP), bytearray()
     for block in unpacking.feed(data):
         found += block
@@ -393,7 +392,7 @@ def _unzipped(data: bytes) -> bytes:
 
 
 def _edges(answer: Response) -> Sequence[Any] | None:
-    """The edges of a page, None where it is none."""
+    """The edges of a page, None where it has none."""
     if not answer.ok or not answer.body.lstrip().startswith(b"{"):
         return None
     listed = answer.json("schedule")
@@ -410,5 +409,5 @@ def _no_log(answer: Response, process: str) -> AoError:
 
 
 def cache_folder(settings: Settings) -> Path:
-    """Where logs of live processes are kept: what can be read again."""
+    """The folder for logs of live processes, which can be read again."""
     return settings.cache / "forks"

@@ -1,7 +1,7 @@
-"""Forks a live process into a home: reads its log, puts it there, and waits until it is computed.
+"""Forks a live process into a home: reads its log, stores it, and waits until it is computed.
 
-Nothing of a fork is in the home before all of it is read and checked; then one transaction writes
-the whole. What was read stays in the cache, so a fork that was broken off goes on where it was.
+Once all of a fork is read and checked, one transaction writes it; before, the home has nothing of
+it. What was read stays in the cache, so an interrupted fork goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ async def take_from(
     *,
     replay: bool = False,
 ) -> Taken:
-    """As `take`, of the network that a URL or profile names.
+    """As `take`, from the network that a URL or profile names.
 
     Args:
         gateway: URL of the gateway that the user named, "" for none.
@@ -89,11 +89,11 @@ async def take(
         place: PROCESS[@SLOT].
         name: of the process here.
         tell: shows how far it is.
-        replay: compute all slots here, though a memory could be had.
+        replay: compute all slots here, even where there is a memory.
 
     Raises:
-        UsageError: the place is none, or the name is taken.
-        AoError: it could not be forked, and nothing of it is in the home.
+        UsageError: the place is invalid, or the name is taken.
+        AoError: the fork failed, and the home has nothing of it.
     """
     process, slot = parse_place(place)
     await check_new(node, process, name)
@@ -112,7 +112,7 @@ async def take_defined(
     *,
     replay: bool,
 ) -> Taken:
-    """Fork a process whose definition was read, as `take`. Its id and name are new here."""
+    """As `take`, for a process whose definition was read. Its id and name are new here."""
     process = first.assigned.process
     assert node.local is not None and first.message is not None
     code = await find_code(remote, first.message, node.local.limits)
@@ -136,7 +136,7 @@ async def take_defined(
 
 
 async def _of_source(remote: Remote, process: str, begin: int) -> tuple[str, ...]:
-    """What a person should know of a source that has the process as a fork itself.
+    """What a person should know where the process is a fork at its source, too.
 
     Args:
         begin: the first slot that is read.

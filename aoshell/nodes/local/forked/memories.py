@@ -1,8 +1,8 @@
-"""Memories that forks begin with. They are truth, and no cache: nothing here can compute them.
+"""Keeps the memories that forks begin with. They are no cache: nothing here can compute them.
 
-A file holds the pages of one memory that are not all zeros, compressed, in the form in which a
-worker takes images. Its name is the SHA-256 of the whole memory. It is fsynced before a fork that
-needs it is written, and removed with the last one; so is what a kill or a refusal has left.
+A file holds one memory, compressed, without the pages that are all zeros, in the form of a worker's
+images. Its name is the SHA-256 of the whole memory. It is fsynced before a fork that needs it is
+written, and removed with the last such fork. What a kill or a refusal has left is removed, too.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Memories:
     def __init__(self, folder: Path) -> None:
         self._folder = folder / FOLDER
         self._lock = threading.Lock()
-        self._coming = Counter[str]()  # those that forks which are being taken in need
+        self._coming = Counter[str]()  # needed by forks that are being taken in
 
     def _path(self, digest: str) -> Path:
         return self._folder / f"{digest}.memory"
@@ -60,7 +60,7 @@ class Memories:
         return digest
 
     def put_packed(self, digest: str, packed: bytes) -> None:
-        """Keep a memory as `packed` gives it; somebody else may have written it.
+        """Keep a memory in the form of `packed`; it may come from elsewhere.
 
         Raises:
             ValueError: it is not the memory of that SHA-256.
@@ -99,7 +99,7 @@ class Memories:
         return self.packed(digest)[_HEAD:]
 
     def whole(self, digest: str, most: int) -> bytes | None:
-        """A memory as its guest had it; None where that is more than so many bytes. Takes long.
+        """A memory as its guest had it; None where it is larger than `most` bytes. Takes long.
 
         Raises:
             AoError: it is missing or damaged.
@@ -133,10 +133,10 @@ class Memories:
 
     @contextlib.contextmanager
     def coming(self, let_go: Callable[[str], None]) -> Iterator[Coming]:
-        """Keeps memories that come with a fork while the block runs, whatever is removed meanwhile.
+        """Protects memories that come with a fork from removal while the block runs.
 
         Args:
-            let_go: called behind the block with each of them: it may be that no fork needs it.
+            let_go: called with each of them after the block: perhaps no fork needs it.
         """
         coming = Coming(self._begin)
         try:
@@ -183,7 +183,7 @@ def pack(memory: bytes) -> bytes:
             hint="nothing was forked",
         )
     packer = zlib.compressobj(1)
-    # Globals are left as they are when an instance has started: between messages they are that.
+    # Globals are left out: between messages they are as when an instance has started.
     parts = [packer.compress(json.dumps({"globals": None, "pages": len(memory) // PAGE}).encode())]
     parts.append(packer.compress(b"\n"))
     parts += [packer.compress(part) for part in _pages(memory)]
@@ -202,7 +202,7 @@ def _pages(memory: bytes) -> Iterator[bytes]:
 
 
 def is_packed(packed: bytes) -> bool:
-    """Whether bytes are a whole file of a memory."""
+    """Whether bytes are a complete file of a memory."""
     if not packed.startswith(MAGIC) or len(packed) <= _HEAD:
         return False
     said = packed[len(MAGIC) : _HEAD - 1]

@@ -1,11 +1,11 @@
 """Which processes are forks of live ones, and what holds for them.
 
-A fork has the id of a process that others run. Three rules follow, and each belongs to the rows in
-the database, so that they hold after a kill, too:
+A fork has the id of a process that others run, so three rules hold. They follow from rows of the
+database, so that they hold after a kill, too:
 
-- what a slot from elsewhere sends was delivered there, and is not delivered here;
-- nothing that is sent to a fork from here is signed: its signature would be valid there, too;
-- a slot from elsewhere cannot be taken back: the log would give its number to another message.
+- the node does not deliver what a slot from elsewhere sent: it was delivered there;
+- nobody here signs what is sent to a fork: the signature would be valid there, too;
+- nobody can take back a slot from elsewhere: the log would give its number to another message.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Origins:
         return self._elsewhere
 
     def of(self, process: int) -> Origin | None:
-        """The origin of a process by its number, None where it was made here."""
+        """The origin of a process by its number, None for one that was made here."""
         if process not in self._known:
             self._known[process] = self._store.origin(process)
         return self._known[process]
@@ -76,7 +76,7 @@ class Origins:
         return origin is not None and (logged.slot, logged.tick) <= (origin.slot, 0)
 
     def base_of(self, process: ProcessRow) -> tuple[Checkpoint, Logged] | None:
-        """What a process begins with, and the last message that is in it; None for its definition.
+        """The memory that a process begins with, and the last message in it; None for no memory.
 
         Raises:
             AoError: the memory is missing or damaged.
@@ -91,7 +91,7 @@ class Origins:
         return Checkpoint(found[0].seq, origin.memory_slot, "", image), found[0]
 
     def check_computed_here(self, process: ProcessRow, slot: int) -> None:
-        """Raise UsageError where the state after a slot is not known: it is before the memory."""
+        """Raise UsageError where a slot is before the memory: its state is not known."""
         origin = self.of(process.number)
         if origin is not None and origin.memory and slot < origin.memory_slot:
             raise UsageError(
@@ -101,7 +101,7 @@ class Origins:
             )
 
     def check_copied(self, process: ProcessRow) -> None:
-        """Raise UsageError where no copy under another id can be made: a memory holds the id."""
+        """Raise UsageError where a memory holds the id, so that no copy can have another one."""
         origin = self.of(process.number)
         if origin is not None and origin.memory:
             raise UsageError(
@@ -111,7 +111,7 @@ class Origins:
             )
 
     def coming(self) -> AbstractContextManager[Coming]:
-        """Takes the memories that come with a fork; what of it is not in the home then is removed.
+        """Takes the memories that come with a fork. After the block, those without a fork go.
 
         A block that fails removes them all.
         """
@@ -137,7 +137,7 @@ class Origins:
         return OF_UNIT if origin is not None and origin.module not in ("", AS_NODE) else ""
 
     def check_signed(self, process: ProcessRow, *, is_item: bool) -> None:
-        """Raise AoError where a process that `takes_no_signed` does not take a message."""
+        """Raise AoError where a process that `takes_no_signed` refuses a message."""
         if not self.accept_signed:
             raise AoError(
                 f"{self._told(process.id)}, and this message is signed: whoever has it could post"
@@ -154,7 +154,7 @@ class Origins:
             )
 
     def not_kept(self, own: str, what: str) -> AoError:
-        """The error for what comes, and is not taken: it is signed for such a process."""
+        """The error for an item that is refused: it is signed for such a process."""
         return AoError(
             f"{self._told(own)}, and {what} is signed for it: whoever has it could post it there",
             stage="message",
@@ -162,7 +162,7 @@ class Origins:
         )
 
     def withheld(self, id: str, own: str) -> WithheldError:
-        """The error for a message that has in it an item for such a process."""
+        """The error for a message that holds an item for such a process."""
         return WithheldError(
             f"{id} is not given out: {self._told(own)}, and an item in it is signed for that",
             stage="message",
@@ -179,7 +179,7 @@ class Origins:
         return f"{name} was a fork of a live process here, or stood in for one"
 
     def check_cut(self, process: ProcessRow, slot: int) -> None:
-        """Raise UsageError where a slot from elsewhere would be taken back."""
+        """Raise UsageError where a cut would take back a slot from elsewhere."""
         origin = self.of(process.number)
         if origin is not None and slot <= origin.slot:
             raise UsageError(

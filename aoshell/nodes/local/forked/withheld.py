@@ -1,9 +1,9 @@
 """What a home does not give out: signatures for processes that live elsewhere, too.
 
 A fork and a stand-in (`.mock`) have the id of a process that others run. What a wallet has signed
-for that id is valid there, and whoever gets it could post it. A home may have such an item though
-nothing here signs one: it was uploaded, or assigned to another process, before the fork was made.
-It stays valid there once the fork is deleted, so the home keeps the ids of those that are gone.
+for that id is valid there, and whoever gets it could post it. Nothing here signs such an item, but
+it may have been uploaded, or assigned to another process, before the fork was made. It stays valid
+when the fork is deleted, so the home keeps the ids of deleted forks.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Elsewhere:
         return cls(ids, elsewhere.stand_ins(reader))
 
     def grown(self, reader: Reader, behind: int) -> Elsewhere:
-        """These, with those that came behind a process of that number."""
+        """These, with those of processes whose numbers are higher."""
         new = [*elsewhere.forks(reader, behind), *elsewhere.gone(reader)]
         stand_ins = elsewhere.stand_ins(reader, behind)
         if not stand_ins and self._ids.issuperset(new):
@@ -66,7 +66,7 @@ class Elsewhere:
     def addressee(self, signed: Signed | Transaction) -> str:
         """Which of these a signed message is for, "" for none.
 
-        That is its target, or what a tag Target or Process names.
+        Its target names that, or a tag Target or Process.
         """
         if not self._ids:
             return ""
@@ -78,10 +78,10 @@ class Elsewhere:
         return next((id for id in named if id in self._ids), "")
 
     def within(self, data: bytes) -> str:
-        """Which of these an item in some data is for, "" for none.
+        """Which of these some item within data is for, "" for none.
 
-        The data is searched for the ids as items have them, so that bundles in bundles, and items
-        that cannot be read here, are found, too; also in base64 and hexadecimal.
+        It searches for the ids in all forms that items give them, also in base64 and hexadecimal.
+        So it finds bundles in bundles, and items that cannot be read here, too.
         """
         if len(data) < _SMALLEST:
             return ""
@@ -91,8 +91,8 @@ class Elsewhere:
         """A message as a file may have it.
 
         Args:
-            fork_point: the last slot from elsewhere of its process, None where it is no fork. What
-                was signed up to there is in the public log, and guests may read it.
+            fork_point: the last slot from elsewhere of its process, None where it is no fork. Up to
+                there, signatures are in the public log, and guests may read them.
         """
         if logged.signed is None or not self._ids:
             return logged
@@ -113,12 +113,12 @@ class Elsewhere:
         return False
 
     def in_texts(self, bodies: Iterable[bytes]) -> str:
-        """As `within`, of any text of messages or results as the log stores them."""
+        """As `within`, for the texts of stored messages or results."""
         texts = (text for body in bodies for text in form.load_wire(body) if type(text) is str)
         return next(filter(None, (self.within(text.encode("latin-1")) for text in texts)), "")
 
     def _is_addressed(self, data: bytes, id: str) -> bool:
-        """Whether some bytes have a target or a tag, as an item has them, that names a process."""
+        """Whether bytes hold a target or a tag of an item that names a process."""
         if any(data.find(one) >= 0 for one in self._encoded[id]):
             return True
         name = id.encode()
@@ -131,7 +131,7 @@ class Elsewhere:
 
 
 class Holding(NamedTuple):
-    """A message that has, in what it brought or sent, an item for a process of `Elsewhere`."""
+    """A message that brought or sent an item for a process of `Elsewhere`."""
 
     process: int
     slot: int
@@ -139,7 +139,7 @@ class Holding(NamedTuple):
 
 
 def holding(reader: Reader, process: int = 0) -> Iterator[Holding]:
-    """Such messages of a process, or of all. Those up to a fork point are public, and no such.
+    """Such messages of a process, or of all; without those up to a fork point, which are public.
 
     Raises:
         AoError: the database cannot be read.
@@ -159,7 +159,7 @@ def holding(reader: Reader, process: int = 0) -> Iterator[Holding]:
 
 
 def warnings(reader: Reader, process: int = 0) -> list[str]:
-    """What a person should know before a file with a process, or with all, is handed on.
+    """What a person should know before handing on a file with a process, or with all.
 
     Raises:
         AoError: the database cannot be read.
@@ -178,9 +178,9 @@ def warnings(reader: Reader, process: int = 0) -> list[str]:
 
 
 def _encoded_forms(id: str) -> Iterator[bytes]:
-    """The target and the value of a tag that name a process, as bytes and texts have them.
+    """The forms that a target, or the value of a tag, has in bytes and texts.
 
-    Bytes have the target only: whether a value belongs to a tag that counts is seen before it.
+    For bytes it gives the target only: `_is_addressed` looks for tags itself.
     """
     values = [_LENGTH + id.encode()]
     with suppress(ValueError):  # the address of a stand-in may be one that no item can have
