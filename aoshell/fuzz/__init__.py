@@ -1,6 +1,6 @@
 """Properties of processes in place of examples: `aoshell fuzz` (docs/fuzz.md).
 
-`state`, `invariant` and `answers` declare in Python what always holds; `Checked` checks it in a
+`state`, `invariant` and `answers` declare in Python what always holds. `Checked` checks it in a
 test.
 """
 

@@ -17,7 +17,7 @@ from aoshell.testing.invariants import name_of, read_invariants
 
 SECONDS = 1.0  # of processor time that one message may take
 MEMORY = 256 << 20  # bytes of heap that the process may use
-LISTENED = 20_000  # messages of a run whose outboxes are looked at for values
+LISTENED = 20_000  # messages of a run whose outboxes are searched for values
 _ENVELOPE = ("Data-Protocol", "ao", "Variant", "ao.TN.1", "Type", "Message")
 
 
@@ -51,28 +51,28 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A sequence whose last message is at fault."""
+    """A failing sequence; its last message is at fault."""
 
     steps: tuple[Step, ...]
     verdict: Verdict
 
     @property
     def fault(self) -> tuple[str, str, str]:
-        """What makes it another fault than others; see `Verdict.fault`."""
+        """What tells this fault from others; see `Verdict.fault`."""
         return self.verdict.fault(self.steps[-1].handler)
 
 
 @dataclass(slots=True)
 class Base:
-    """A copy that sequences are tried on; it stays as it is.
+    """A copy on which sequences are tried. It does not change.
 
     Attributes:
         sequences: makes sequences for it.
         messages: how many were computed so far.
         sources: its code by file.
         holding: names of the invariants.
-        known: faults that were found; sequences go on behind them.
-        deadly: handlers of messages that end the worker or its time; they get no more messages.
+        known: faults that were found; sequences go on after them.
+        deadly: handlers whose messages end the worker or take too long; they get no more.
     """
 
     target: Target
@@ -92,19 +92,19 @@ class Base:
 
     @property
     def shown_sources(self) -> dict[str, str]:
-        """Its code and its invariants, by the names that errors give them."""
+        """Its code and its invariants, by the names that errors use."""
         path = self.target.invariants
         return self.sources | ({text(name_of(path)): text(read_invariants(path))} if path else {})
 
     @property
     def is_used_up(self) -> bool:
-        """Whether no handler is left that may get messages."""
+        """Whether no handler may get more messages."""
         return all(form.handler in self.deadly for form in self.words.forms)
 
     async def attempt(self, steps: Sequence[Step]) -> Failed | None:
         """Try a sequence: how it fails, cut off behind the message at fault, or None.
 
-        Faults that are known do not count: their messages are undone, as on the node.
+        Known faults do not count: their messages are undone, as on the node.
 
         Raises:
             AoError: stage "compute", for a reason outside the sequence.
@@ -136,7 +136,7 @@ class Base:
         return (*steps[:index], replace(steps[index], times=times))
 
     def _note(self, step: Step, done: Performed) -> None:
-        """Learn of an outcome: what fails often, and values that the process sends."""
+        """Note from an outcome what fails often, and values that the process sends."""
         fate = self._fates.setdefault(step.kind, [0, 0])
         fate[0] += done.outcome != "ok"
         fate[1] += 1

@@ -120,7 +120,7 @@ def _fuzz(target: Target, given: argparse.Namespace, run: _Run) -> int:
 
 
 def _doubt(base: Base, fault: Fault, test: Path, run: _Run) -> str:
-    """Why a test that was written does not fail, "" where it does."""
+    """Why a test that was written does not fail; "" if it fails."""
     if base.target.is_python:
         return doubt_of_python(test)
     compiles = bool(base.rehearsal.wasm)
@@ -132,7 +132,7 @@ def _write(base: Base, fault: Fault, given: argparse.Namespace, before: list[Pat
     """Write the test of a fault; the file.
 
     Args:
-        before: those that this run has written.
+        before: tests that this run has written.
     """
     target = base.target
     place = _place(given, target.is_python, is_first=not before)
@@ -147,7 +147,7 @@ def _write(base: Base, fault: Fault, given: argparse.Namespace, before: list[Pat
 
 
 def _refuse_unwritable(path: Path) -> None:
-    """Refuse now a place of which the end of the run would say that it cannot be written."""
+    """Refuse at once a place that could not be written at the end of the run."""
     if not path.parent.is_dir():
         raise _unwritable(path, f"there is no folder {path.parent}")
     if path.is_dir():
@@ -169,7 +169,7 @@ def _unwritable(path: Path, why: str) -> AoError:
 
 
 def _place(given: argparse.Namespace, is_python: bool, *, is_first: bool) -> Path:
-    """Where a test is written: `--out`, or a file of a name that none has."""
+    """The file for a test: `--out`, or one with a new name."""
     if given.out and is_first:
         return Path(given.out)
     what = Path(given.out or given.what)

@@ -1,4 +1,4 @@
-"""A process of the user's home as a file, of which a copy is fuzzed. The home is only read."""
+"""Writes a process of the user's home to a file, to fuzz a copy. It only reads the home."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def exported(settings: Settings, what: str) -> Iterator[Path | None]:
     """The file of a process while the block runs; None where `what` is a file.
 
     Raises:
-        AoError: there is neither, or the process cannot be exported.
+        AoError: there is no such file or process, or it cannot be exported.
     """
     if what.endswith((".lua", ".wasm")) or Path(what).is_file():
         if not Path(what).is_file():

@@ -67,7 +67,7 @@ class Holding:
         )
 
     def broken(self, before: Values, after: Values, msg: Values) -> tuple[str, str] | None:
-        """The first invariant that does not hold, and how; None where all do."""
+        """The first invariant that is broken, and how; None where all hold."""
         for name, holds in self.invariants.items():
             try:
                 with _limited():
@@ -79,7 +79,7 @@ class Holding:
         return None
 
     def _place(self, error: BaseException) -> str:
-        """Where in the user's file it was raised."""
+        """The line of the user's file that raised it."""
         frames = traceback.extract_tb(error.__traceback__)
         own = [one for one in frames if one.filename == str(self.path)]
         return f"{self.path.name}:{own[-1].lineno}: " if own else ""
@@ -110,12 +110,12 @@ def invariant(name: str) -> Callable[[Holds], Holds]:
 
 
 def answers(*handlers: str) -> None:
-    """Declare that each message that one of these handlers takes is answered, or fails."""
+    """Declare that these handlers answer each message that they take, or fail."""
     _declaring().answering += handlers
 
 
 def read_holding(path: Path) -> Holding:
-    """What a Python file declares; it is run.
+    """Run a Python file; what it declares.
 
     Raises:
         AoError: stage "fuzz", it raises.
@@ -140,7 +140,7 @@ def _unloadable(path: Path, why: str) -> AoError:
 
 
 class Checked:
-    """A process of a test, of which invariants in Python are checked behind each message."""
+    """A process of a test. Invariants in Python are checked after each of its messages."""
 
     def __init__(self, process: Process, file: Path | str) -> None:
         self.process = process
@@ -155,7 +155,7 @@ class Checked:
         return self.check(lambda: sender.send(action, data, **named))
 
     def check(self, act: Callable[[], T]) -> T:
-        """Do something of which the process gets a message: `process.tick`, `process.replay`."""
+        """Call what brings the process a message: `process.tick`, `process.replay`."""
         before = self.process.value(self._holding.expression)
         came = act()
         newest = self.process.entries()[-1]
@@ -176,7 +176,7 @@ def _quoted(string: str) -> str:
 
 @contextmanager
 def _limited() -> Iterator[None]:
-    """End what computes for too long in the block."""
+    """Stop the block if it computes for too long."""
 
     def end(_number: int, frame: FrameType | None) -> None:
         where = f" at line {frame.f_lineno}" if frame else ""

@@ -1,4 +1,4 @@
-"""hypothesis, which comes with an extra: what puts it where this program runs."""
+"""Says how to install hypothesis, which comes with an extra, where this program runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def require_hypothesis() -> None:
 
 
 def _installing() -> str:
-    """The command that installs it into the environment of the running program.
+    """The command that installs it for the running program.
 
     Sources: the files that pipx, uv, venv (PEP 405) and distributions (PEP 668) leave there.
     """

@@ -32,7 +32,7 @@ from aoshell.testing.values import parse_value, value_query
 
 LOADING = 10.0  # seconds of processor time that invariants may take to load
 PEOPLE = ("alice", "bob", "carol")
-OTHERS = 3  # addresses of other processes that send, at the most
+OTHERS = 3  # most addresses of other processes that send
 # Lua: the addresses that its globals are.
 _ADDRESSES = """(function()
   local found = {}
@@ -126,7 +126,7 @@ async def _is_aos(rehearsal: Rehearsal) -> bool:
 
 
 def _sources(node: AsyncNode, rehearsal: Rehearsal, entries: Sequence[LogEntry]) -> dict[str, str]:
-    """Its Lua by the names that errors give it."""
+    """Its Lua, by the names that errors use."""
     sources = {**node.sources, **_evaluated(entries)}
     if rehearsal.code and not node.sources:
         return {"module": rehearsal.code, **sources}
@@ -151,7 +151,7 @@ def _nothing_to_say(target: Target, is_aos: bool) -> AoError:
 
 
 async def _watch(base: Base, target: Target, words: Vocabulary) -> None:
-    """Have what holds checked behind each message."""
+    """Have the invariants checked after each message."""
     rehearsal, mark = base.rehearsal, base.oracle.mark
     if target.is_python:
         assert target.invariants is not None
@@ -174,7 +174,7 @@ def _people() -> list[Person]:
 
 
 def _processes(addresses: set[str]) -> list[Person]:
-    """Those that the code names, or one that nobody knows."""
+    """Addresses that the code names, or one that nobody knows."""
     known = sorted(filter(_is_address, addresses))[:OTHERS] or [Identity("another process").address]
     return [Person(f"process{number}", one, True) for number, one in enumerate(known, 1)]
 
@@ -200,7 +200,7 @@ async def _value(rehearsal: Rehearsal, expression: str) -> object:
 async def _hold(
     rehearsal: Rehearsal, target: Target, given: tuple[bytes, str, list[str], str]
 ) -> tuple[str, ...]:
-    """Have the copy check what holds; the names of the invariants.
+    """Have the copy check the invariants; their names.
 
     Args:
         given: source, mark, handlers that have to answer, and what states are told behind.

@@ -1,4 +1,4 @@
-"""What is wrong with the outcome of a message."""
+"""Judges the outcome of a message."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aoshell.shell.view.errors_view import split_error
 from aoshell.shell.view.text import without_colours
 from aoshell.testing.invariants import marked, told_values
 
-# What Lua itself says, and no script that refuses a message with a reason of its own.
+# Errors of Lua itself, unlike those of a script that refuses a message.
 _CRASH = re.compile(
     r"""attempt\ to\ (?:index|call|compare|concatenate|perform|get\ length|divide|yield)
     |bad\ argument\ \#\d|number\ has\ no\ integer\ representation|stack\ overflow
@@ -58,10 +58,9 @@ class Verdict:
         return self.kind in ("time", "memory", "crash")
 
     def fault(self, handler: str) -> tuple[str, str, str]:
-        """What makes it another fault than others have.
+        """What tells this fault from others.
 
-        That is the line of code where it is known; else the handler and what is said, whatever the
-        numbers in it.
+        That is its line of code where known; else the handler and the text without numbers.
 
         Args:
             handler: whose message it is.
@@ -74,7 +73,7 @@ class Verdict:
 
     @property
     def same(self) -> tuple[str, str, str]:
-        """What a shorter sequence has to come to as well."""
+        """What a shorter sequence must show as well."""
         if self.kind != "raises":
             return self.kind, self.about, ""
         place = _PLACE.search(self.text)
@@ -88,7 +87,7 @@ class Oracle:
         mark: stands in front of the errors of invariants, and of what is told of states.
         holding: invariants in Python, None without.
         seconds, memory: what a message and the process may take, seconds and bytes.
-        is_bare: WebAssembly without Lua: what fails of itself traps.
+        is_bare: WebAssembly without Lua: a fault of its own is a trap.
     """
 
     def __init__(
@@ -107,7 +106,7 @@ class Oracle:
         self._memory = memory
 
     def judge(self, step: Step, done: Performed) -> Verdict | None:
-        """What is wrong with a message's outcome, None where nothing is."""
+        """The verdict on a message's outcome; None where nothing is wrong."""
         if done.outcome == "ok":
             return self._of_states(done) if self._holding else None
         if done.outcome == "error":

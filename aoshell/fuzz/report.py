@@ -1,4 +1,4 @@
-"""Shows what a run does, and what came of it."""
+"""Shows the progress of a run, and its faults."""
 
 from __future__ import annotations
 

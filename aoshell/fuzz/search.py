@@ -19,9 +19,9 @@ _TOLD = 0.5  # seconds between two progress lines
 
 
 class _OverError(BaseException):
-    """The run is at its end, by the error that it is made of, if there is one.
+    """Ends the run, with the error that ended it, if there is one.
 
-    hypothesis lets it pass, as it is no failure of an example.
+    hypothesis does not take it for a failure of an example.
     """
 
 
@@ -30,7 +30,7 @@ class Fault:
     """One fault.
 
     Attributes:
-        failed: the failing sequence, as short as it became.
+        failed: the failing sequence, shortened.
         before: messages of the sequence as it was found.
     """
 
@@ -44,9 +44,9 @@ class Done:
 
     Attributes:
         faults: what was found, each once.
-        sequences: how many were tried, without those that make another one shorter.
+        sequences: how many were tried, without those tried for shortening.
         messages: how many were computed.
-        seconds: wall clock, without what made sequences shorter and tried their tests.
+        seconds: wall clock, without shortening sequences and trying their tests.
         stopped: by Ctrl-C.
     """
 
@@ -63,9 +63,9 @@ class Search:
     Args:
         run: runs a coroutine to its end; hypothesis is not asynchronous.
         seconds: how long to look.
-        most: faults with which it ends.
-        tell: takes what has been done so far, at times.
-        name: takes each fault when it has become short.
+        most: faults after which it ends.
+        tell: takes the progress, at times.
+        name: takes each fault once it is shortened.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Search:
         self.done = Done()
 
     def look(self, seed: int) -> None:
-        """Look until the time is up, or enough is found; `done` has what came of it.
+        """Look until the time is up or enough is found; `done` has the result.
 
         Raises:
             AoError: stage "compute", the worker cannot go on, for a reason outside the messages; or
@@ -145,7 +145,7 @@ class Search:
                 self._begin += time.monotonic() - before
 
     def _take(self, failed: Failed) -> None:
-        """Make a sequence shorter, as far as the time for it goes, and name its fault."""
+        """Shorten a sequence while there is time, and name its fault."""
         shrinking = Shrinking(self._base, failed, SHRINK_SECONDS)
         try:
             self._run(shrinking.run())

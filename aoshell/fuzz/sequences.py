@@ -1,4 +1,4 @@
-"""Sequences of messages, made of bytes that somebody else draws."""
+"""Makes sequences of messages out of bytes that are drawn elsewhere."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from aoshell.fuzz.words.vocabulary import Kind, MessageForm, Vocabulary, Word
 
 MOST = 32  # messages of a sequence
-BLOCK = 14  # bytes that a message is made of, at the most
-HEARD = 30  # values of one tag that are remembered of what the process sends
+BLOCK = 14  # most bytes that make a message
+HEARD = 30  # values of one tag that are kept of what the process sends
 SIZE = 1 + MOST * BLOCK  # bytes that a sequence is made of
-_TIMES = (2, 3, 20, 120)  # how often a message is sent that is sent more than once
+_TIMES = (2, 3, 20, 120)  # how often a repeated message is sent
 _HOUR = 3_600_000
 _LATER = (1000, _HOUR, 24 * _HOUR, 30 * 24 * _HOUR)  # milliseconds that pass before a message
 
@@ -58,8 +58,8 @@ class Step:
         later: milliseconds that pass before it.
         times: how often it is sent, each time as it is.
         formed: it has all tags that its handler reads, each with a value of the right kind.
-        handler: the handler that it is meant for.
-        replayed: it is the newest message before it that says the same, once more under its id.
+        handler: the handler that it is for.
+        replayed: it is the newest earlier message that says the same, once more under its id.
         is_tick: a cron message.
     """
 
@@ -85,7 +85,7 @@ class Step:
 
 
 class Dice:
-    """Choices out of bytes; the first choice of each once they are used up."""
+    """Makes choices from bytes; when they are used up, always the first choice."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -126,7 +126,7 @@ class Sequences:
         self._forms = words.forms
         self._ticks = [self._tick(interval, tags, people[0]) for interval, tags in cron]
         self._people = people
-        # Whoever has no part in it comes seldom, so that the others meet.
+        # Outsiders come seldom, so that the others meet.
         users = [one for one in people if not one.is_process]
         self._senders = [*users[:3] * 3, *users, *[one for one in people if one.is_process] * 2]
         self._addresses = [one.address for one in users[:3]] * 3
@@ -139,13 +139,13 @@ class Sequences:
         self._heard: dict[str, list[str]] = {name: [] for name in self.names}
 
     def hear(self, name: str, value: str) -> None:
-        """Use a value that the process itself gave to a tag, such as the number of an order."""
+        """Use a value that the process gave to a tag, such as the number of an order."""
         known = self._heard[name]
         if len(known) < HEARD and value not in known:
             known.append(value)
 
     def decode(self, data: bytes) -> list[Step]:
-        """The sequence that some bytes stand for; each has one."""
+        """The sequence for some bytes; any bytes give one."""
         dice = Dice(data)
         count = 1 + dice.below(MOST)
         found: list[Step] = []
@@ -233,7 +233,7 @@ _WRONG = {
 
 
 def steps_back(steps: Sequence[Step]) -> list[int]:
-    """How many messages back the one is that each step replays; 0 where it replays none.
+    """For each step, how many messages back the one is that it replays; 0 for none.
 
     Cron messages have no id, and do not count.
     """

@@ -1,4 +1,4 @@
-"""Makes a failing sequence shorter and plainer: each attempt begins again at the base."""
+"""Makes a failing sequence shorter and plainer. Each attempt begins at the base."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aoshell.fuzz.base import Base, Failed
 from aoshell.fuzz.sequences import Step
 from aoshell.protocol.encoding import has_id_form
 
-_FEW = 4  # messages that are shown one by one rather than as one that is repeated
+_FEW = 4  # messages that are shown one by one, not as one that is repeated
 _PLAIN = ("1", "2", "0")  # values that are tried in place of others, the plainest first
 
 
@@ -18,7 +18,7 @@ class Shrinking:
     """Shrinks one sequence.
 
     Attributes:
-        best: the shortest that fails in the same way, so far.
+        best: the shortest so far that fails in the same way.
     """
 
     def __init__(self, base: Base, found: Failed, seconds: float) -> None:
@@ -27,7 +27,7 @@ class Shrinking:
         self.best = found
 
     async def run(self) -> Failed:
-        """The shortest sequence that was found in the time."""
+        """The shortest sequence found in time."""
         changed = True
         while changed and not self._is_late:
             before = self.best
@@ -42,7 +42,7 @@ class Shrinking:
         return time.monotonic() >= self._end
 
     async def _gather(self) -> None:
-        """Send one message as often as all of them came, where many are needed."""
+        """Try one message, repeated, in place of many messages."""
         steps = self.best.steps
         total = sum(step.times for step in steps)
         if total <= _FEW or len(steps) == 1:
@@ -77,7 +77,7 @@ class Shrinking:
             at += 1
 
     def _is_fixed(self, at: int) -> bool:
-        """Whether a step has to stay well formed: it is the one that raises."""
+        """Whether a step must stay well formed: it is the one that raises."""
         return self.best.verdict.kind == "raises" and at == len(self.best.steps) - 1
 
     def _plainer(self, at: int) -> Iterator[Step]:
@@ -118,7 +118,7 @@ class Shrinking:
                 yield replace(step, tags=_with(step.tags, name, other))
 
     async def _accept(self, steps: Sequence[Step]) -> bool:
-        """Take a sequence where it fails in the same way."""
+        """Take a sequence if it fails in the same way."""
         found = await self._base.attempt(steps)
         if found is None or found.verdict.same != self.best.verdict.same:
             return False
@@ -129,7 +129,7 @@ class Shrinking:
 
 
 def _put(steps: Sequence[Step], at: int, plainer: Step) -> tuple[Step, ...]:
-    """A sequence with another step at a place; a replay and its message go on saying the same."""
+    """A sequence with another step at a place; a replay still says the same as its message."""
     before = steps[at].content
     has_replays = any(step.replayed and step.content == before for step in steps)
     return tuple(

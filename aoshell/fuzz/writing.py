@@ -1,4 +1,4 @@
-"""A failing sequence as a test for `aoshell test`, which fails until the fault is mended."""
+"""Writes a failing sequence as a test for `aoshell test`. It fails until the fault is mended."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from aoshell.testing.writing import AddressNames, lua_comment, lua_string
 SAYS = 'Handlers.add("Say", "Say", function(msg) Send(msg.Data) end)'
 _FIELDS = frozenset(("Data", "Tags", "Target", "Anchor", "From", "Owner"))  # of a message in tests
 COMPILING = 30.0  # seconds for a test that compiles a module
-LONG = 500  # characters of a reason that stand in a test
+LONG = 500  # characters of a reason in a test
 
 
 @dataclass(slots=True)
@@ -94,7 +94,7 @@ class TestText:
         return Path(os.path.relpath(file.resolve(), self.folder.resolve())).as_posix()
 
     def _steps(self) -> Iterator[str]:
-        """Messages; of those before the last one some may be refused, which is no fault."""
+        """Messages. Those before the last one may be refused, which is no fault."""
         *before, last = self.failed.steps
         *back, last_back = steps_back(self.failed.steps)
         for step, place in zip(before, back, strict=True):
@@ -116,7 +116,7 @@ class TestText:
             yield f't:advance("{step.later}ms")'
 
     def _sent(self, step: Step, back: int) -> str:
-        """A message; `back`: how many messages back the one is that it replays, 0 for none."""
+        """A message; `back`: how many messages ago the one was that it replays, 0 for none."""
         if step.is_tick:
             # Time sends one message of one schedule; several would not keep step.
             only = len(self.base.rehearsal.schedules) == 1 and not self.export
@@ -131,7 +131,7 @@ class TestText:
         return f't.owner:send({step.sender.name}, {{ Action = "Say", Data = {message} }})'
 
     def _message(self, step: Step, *more: tuple[str, str]) -> str:
-        """A message as a table; tags that are named as its own fields stand in Tags."""
+        """A message as a table; tags named like its own fields are in Tags."""
         fields = [*more, *((name, value) for name, value in step.tags if name not in _FIELDS)]
         fields += [("Data", step.data)] if step.data else []
         inner = [(name, value) for name, value in step.tags if name in _FIELDS]
@@ -147,9 +147,9 @@ def _repeated(call: str, times: int) -> str:
 
 
 async def doubt_of(test: Path, verdict: Verdict, *, compiles: bool) -> str:
-    """Why a test that was written does not fail where it should, "" where it does.
+    """Why a test that was written does not fail where it should; "" if it does.
 
-    Its last line but one is the message at fault; a message that never ends stops the whole test.
+    The message at fault is its last line but one. A message that never ends stops the whole test.
 
     Args:
         compiles: it makes a process of WebAssembly, which may take longer than a test has.

@@ -1,7 +1,7 @@
-"""A worker that is parked before it has a process, so that its first message waits for no fork.
+"""Parks a worker before it has a process, so that its first message waits for no fork.
 
-It forks while nobody needs it yet. The fork takes the process; the one that was there first keeps
-the fresh state. What that one has to know when its fork ends stands in memory that both share.
+It forks before anybody needs it. The fork takes the process; its parent keeps the fresh state. What
+the parent has to know when the fork ends is in memory that both share.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import json
 import mmap
 from typing import Any
 
-# Frames that a process has before its first message: with them, the fresh state becomes that of the
-# fork. The last one is `boot`.
+# Frames before the first message of a process: they turn the fresh state into that of the fork. The
+# last one is `boot`.
 BEGINNING = ("watch", "lift", "boot")
 MOST_KEPT = 1 << 16  # bytes of these frames; behind longer ones, a fork is parked as it comes
 _HEADER = 5  # bytes: what the fork does, and the length of what follows
@@ -19,7 +19,7 @@ _NOTHING, _BOOTED, _TASK = b"\0", b"\1", b"\2"
 
 
 class Ahead:
-    """What the process that was parked ahead has to know of its fork."""
+    """What the parent has to know of its fork."""
 
     def __init__(self) -> None:
         self._page = mmap.mmap(-1, _HEADER + MOST_KEPT)
@@ -27,7 +27,7 @@ class Ahead:
         self._spoilt = False
 
     def spoil(self) -> None:
-        """The fork is no longer what frames would make of the other one."""
+        """From now on the frames do not lead to the state of the fork."""
         self._spoilt = True
         self._page[:1] = _NOTHING
 
@@ -47,7 +47,7 @@ class Ahead:
 
     @property
     def frames(self) -> list[list[Any]]:
-        """The frames that lead to the state of the fork, where they do; else none."""
+        """The frames that lead to the state of the fork; none where there are no such."""
         if self._page[:1] != _BOOTED:
             return []
         length = int.from_bytes(self._page[1:_HEADER], "big")

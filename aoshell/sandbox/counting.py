@@ -1,16 +1,15 @@
-"""Compiled Lua that counts by itself which lines it runs, one after which.
+"""Makes compiled Lua count by itself which line it runs after which.
 
-A line hook is told of a line when another one begins, or when an instruction jumps back. Whether
-that is so follows from two instructions that are run one after the other. So each way from one to
-another that a hook would be told of gets instructions that add 1 to a counter. The counters are in
-a table that each function has as its last upvalue. They hold exactly what a hook would count, in a
-fraction of its time.
+The interpreter calls a line hook when another line begins, or when an instruction jumps back. Two
+instructions that run one after the other decide that. So each way between two instructions at which
+the hook would be called gets instructions that add 1 to a counter. The counters are in a table, the
+last upvalue of each function. They hold exactly what a hook would count, in a fraction of its time.
 
-Nothing that a script can see changes. The registers that counting needs lie behind all others, so
-calls within calls lie as close as ever, and as many fit on the stack. Where a function counts while
-values are on their way that no instruction names, they would be overwritten there: then its own lie
-behind its parameters. What is inserted stands in the line of the instruction behind it, and sets no
-register that a message of Lua could name.
+Nothing that a script can see changes. The registers for counting come after all others, so nested
+calls take no more of the stack. A function that counts while values are on their way that no
+instruction names would overwrite them there; its registers for counting come right after its
+parameters. What is inserted has the line of the instruction behind it, and sets no register that a
+message of Lua could name.
 """
 
 from __future__ import annotations
@@ -89,14 +88,14 @@ _given: dict[bytes, CountingCode] = {}  # what others have made to count, by the
 
 
 def pack_counting(dump: bytes, made: CountingCode) -> bytes:
-    """What a dump was made into, for `take_counting` of another process."""
+    """Pack what was made of a dump, for `take_counting` in another process."""
     parts = [made.code, made.counters, struct.pack(f"<{2 * len(made.tails)}I", *chain(*made.tails))]
     sizes = struct.pack("<III", *map(len, parts))
     return hashlib.sha256(dump).digest() + sizes + b"".join(parts)
 
 
 def take_counting(packed: bytes) -> None:
-    """Have `make_counting` give what another process of ours has packed, as one of the newest."""
+    """Take what another process of ours has packed: `make_counting` then gives it."""
     at, parts = _DIGEST + 12, []
     for size in struct.unpack_from("<III", packed, _DIGEST):
         parts.append(packed[at : at + size])
@@ -161,8 +160,8 @@ class _Place:
     Attributes:
         falls: the way by which the instruction before leads here, None where none does.
         jumps: the ways of jumps that are counted here.
-        blocks: such a way → what those jumps lead to instead.
-        at: where the instruction has come to lie.
+        blocks: such a way → where those jumps lead instead.
+        at: where the instruction is now.
     """
 
     falls: Way | None = None
@@ -205,7 +204,7 @@ class _Counting:
         self._first, self._added = function.registers, 1  # registers
 
     def insert(self) -> list[tuple[int, int]]:
-        """Change the function; where its tail calls were, and are.
+        """Change the function. Returns where its tail calls were, and where they are now.
 
         Raises:
             ValueError: it cannot be.
@@ -276,7 +275,7 @@ class _Counting:
     # Code -----------------------------------------------------------------------------------------
 
     def _put(self, at: int) -> None:
-        """Put what counts in front of an instruction, and itself."""
+        """Put the instruction, and in front of it what counts."""
         place = self._places[at]
         ways = place.ways
         for number, way in enumerate(ways, 1):

@@ -12,7 +12,7 @@ LEAST = 0.05  # seconds that are left at least: the kernel looks at its timer ev
 
 
 class LastLines:
-    """While the block runs, a thread waits for the time to be nearly up. Lua runs beside it.
+    """While the block runs, a thread waits until the time is nearly up. Lua runs beside it.
 
     Args:
         seconds: of processor time that the message may take; the timer ITIMER_PROF is set to it.

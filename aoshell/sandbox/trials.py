@@ -1,9 +1,9 @@
-"""Whole sequences of messages that are tried on a state and leave nothing of it behind.
+"""Tries whole sequences of messages on a state, and leaves nothing behind.
 
-The process that has the state, the base, forks; the fork computes one message after another, as the
-process would, and ends. A message that fails must leave no trace. So somebody has the state before
-it: the base, or a fork that was parked before a message which was expected to fail. Whoever that is
-forks again, or goes on, behind the message that failed.
+The process that has the state, the base, forks. The fork computes one message after another, as the
+process would, and ends. A message that fails must leave no trace, so another process has a state
+before it: the base, or a fork that was parked before a message that was expected to fail. That one,
+or a new fork of it, computes again what came since, and goes on behind the message that failed.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from aoshell.sandbox.runtime import Runtime
 from aoshell.sandbox.worker_sockets import WorkerSockets
 
 STEPS = 1000  # messages of a sequence
-SECONDS = 5.0  # of the clock on the wall, behind which a sequence is cut off
+SECONDS = 5.0  # of wall clock, after which a sequence is cut off
 FAILED = 3  # exit code of a fork whose message failed; its result is sent already
 BATCH = 64  # outcomes that are told at once: each wakes who reads them
 LARGE = 1 << 16  # characters of a text from which on an outcome is told by itself
-_ERROR = 256  # bytes of an error that the process is told of
+_ERROR = 256  # bytes of an error that are kept for the process
 _BEGIN = 8  # bytes of the index, before the errors
 
 Compute = Callable[[float, tuple[Any, ...]], tuple[str, float, list[Any]]]
@@ -37,7 +37,7 @@ class Trial:
     Args:
         compute: runs one message under its limits: outcome, seconds, result.
         end: an error that has this text ends the sequence; "" for none.
-        steps: of each message whether it may well fail, then what `Runtime.deliver` takes.
+        steps: for each message, whether it is expected to fail, then what `Runtime.deliver` takes.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Trial:
         self._page.close()
 
     def _catch_up(self, begin: int, end: int) -> None:
-        """Compute again what is known already, from a step on."""
+        """Compute steps again whose outcomes are known."""
         for index in range(begin, end):
             if error := self._error(index):
                 self._runtime.failed(error)
@@ -133,7 +133,7 @@ class Trial:
         self._untold.clear()
 
     def _is_failure(self, status: int) -> bool:
-        """Whether a message failed in a fork that ended so; one that killed it ends the trial."""
+        """Whether a fork ended as one whose message failed; one that died ends the trial."""
         how = read_fate(status)
         if how:
             outcome = how if how in ("time", "memory", "killed") else "crash"

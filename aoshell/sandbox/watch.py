@@ -1,8 +1,8 @@
-"""Watching what a guest of a test runs: its instructions, and the lines of its files.
+"""Watches what a guest of a test runs: its instructions, and the lines of its files.
 
-The work is done by `host/watch.lua`, with the interpreter's counter of instructions, and with code
-that counts its lines (`counting`). No function of Lua says how much of a coroutine's instruction
-counter is left, so that is read here, at addresses that Lua itself has just given.
+`host/watch.lua` does the work, with the interpreter's counter of instructions and with code that
+counts its lines (`counting`). No function of Lua says how much of a coroutine's instruction counter
+is left, so this module reads it from memory, at addresses that Lua itself has just given.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from aoshell.sandbox.textfiles import path_of, read_text
 CHUNK = read_text(path_of("host", "watch.lua"))
 # Bytes that a guest may use beside its own while lines are noted: the notes share its memory.
 ROOM = 32 << 20
-TOLD = 8 << 20  # bytes of what is told of one message
+TOLD = 8 << 20  # bytes of the lines of one message
 _NOWHERE = bytes(4)  # the line to which a way leads that is none
 
 
@@ -37,7 +37,7 @@ def install(host: Any) -> LineCounts:
 
 
 def _make_counting(dump: str, changed: str | None = None) -> tuple[str, str] | None:
-    """The code of a dump, made to count, and its counters; None where that cannot be done.
+    """The code of a dump, made to count, and its counters; None where that fails.
 
     Args:
         changed: the same dump with calls in place of tail calls, if that is wanted.
@@ -101,7 +101,7 @@ class _CountedFile:
         return [value for (value,) in struct.iter_unpack("<q8x", data)]
 
     def begin(self) -> None:
-        """The counters begin anew."""
+        """Begin anew: the counters are 0."""
         self._told = [0] * len(self._told)
 
     def steps(self) -> int:
@@ -130,8 +130,8 @@ def _sized(text: bytes) -> bytes:
 class LineCounts:
     """What the files of a process have counted.
 
-    It is read from memory, at addresses that Lua has given: so it can be read while Lua runs, and
-    where Lua has no memory left.
+    It is read from memory, at addresses that Lua has given. So it can be read while Lua runs, and
+    when Lua has no memory left.
     """
 
     def __init__(self) -> None:
@@ -143,7 +143,7 @@ class LineCounts:
         self._files.append(_CountedFile(_address(table), name, digest, kinds))
 
     def begin(self) -> None:
-        """A message begins: counters are 0."""
+        """A message begins: the counters are 0."""
         for file in self._files:
             file.begin()
 
@@ -152,8 +152,8 @@ class LineCounts:
         return sum(file.steps() for file in self._files)
 
     def take(self, handlers: str = "\0\0\0\0", left_out: bool = False) -> str:
-        """What was run since it was taken last: a count and that many functions, the handlers, and
-        whether something was left out; "" for nothing."""
+        """What ran since the last call: a count and that many functions, the handlers, and whether
+        something was left out; "" for nothing."""
         functions, size = [], 0
         for text in (text for file in self._files for text in file.take()):
             size += len(text)
@@ -175,7 +175,7 @@ _SEARCHED = 256  # bytes of a `lua_State` among which its counter lies (Lua 5.3 
 def _counter_offset() -> int:
     """Where `hookcount` lies in a `lua_State` (Lua 5.3 lstate.h): right behind `basehookcount`.
 
-    A hook that is just set gives both the same value, so they are found, not assumed.
+    Setting a hook gives both the same value, so they are found, not assumed.
 
     Raises:
         ValueError: this build of Lua has them elsewhere.

@@ -1,4 +1,4 @@
-"""The vocabulary of a process: its handlers as they are now, and what its code reads."""
+"""The vocabulary of a process: its present handlers, and what its code reads."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LIST = """(function()
   return found
 end)()"""
 FORMS = 400  # of a process that are used
-_SPREAD = 8  # forms that one pattern with alternatives makes at the most
+_SPREAD = 8  # most forms that one pattern with alternatives makes
 _BUILT_IN = frozenset(("_eval", "_default", "_boot"))
 
 Past = Sequence[Sequence[tuple[str, str]]]

@@ -1,4 +1,4 @@
-"""The vocabulary of WebAssembly that is no aos: its exports, and messages that are known."""
+"""The vocabulary of WebAssembly without aos: its exports, and known messages."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from aoshell.sandbox.wasm.functions import EXECUTE, is_callable
 from aoshell.sandbox.wasm.strings import ALLOCATORS
 
 _VALUES = 50  # of one tag that are used again
-_MAKE_ROOM = frozenset((*ALLOCATORS, "__new"))  # exports by which texts are passed
+_MAKE_ROOM = frozenset((*ALLOCATORS, "__new"))  # exports that pass texts
 _PARAMETERS = re.compile(r"\(([^)]*)\)")  # of a signature: (i32, i64) -> i32
 
 
 def read_module(data: bytes, past: Past) -> Vocabulary:
-    """What can be said to a module whose code is not read.
+    """The words of a module whose code is not read.
 
     Args:
         past: tags of messages that it has had, or that tests beside it send.
@@ -27,7 +27,7 @@ def read_module(data: bytes, past: Past) -> Vocabulary:
 
 
 def _functions(data: bytes) -> Iterator[MessageForm]:
-    """Each function with numbers of the types that it takes, and with a text where that can be."""
+    """Each function, with numbers of its types, and with a text if texts can be passed."""
     exports = describe_module(data).exports
     takes_text = any(export.name in _MAKE_ROOM for export in exports)
     for export in exports:

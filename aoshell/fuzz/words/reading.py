@@ -1,4 +1,4 @@
-"""Reads what a handler asks of its messages from the text of the script."""
+"""Reads from a script what its handlers read of messages."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Reads:
 
     Attributes:
         names: tags.
-        numbers: those that it computes with.
-        choices: tag → texts that it is compared with.
+        numbers: tags that it computes with.
+        choices: tag → texts that it compares it with.
         data: it reads Data; "json" where it decodes it.
         keys: what it reads of decoded Data.
     """
@@ -68,7 +68,7 @@ class Script:
     """A file as it is read here.
 
     Attributes:
-        handlers: name → the call that adds it; the last of a name.
+        handlers: name → the last call that adds it.
     """
 
     facts: SourceFacts
@@ -98,7 +98,7 @@ def read_scripts(sources: dict[str, bytes]) -> list[Script]:
 
 
 def _loaded(facts: SourceFacts) -> list[bytes]:
-    """Texts in a file that are code themselves, as where files are loaded in one message."""
+    """Texts in a file that are code, as where one message loads several files."""
     return [
         node.value.encode("latin-1")
         for node in facts.nodes
@@ -136,7 +136,7 @@ class Reader:
         self._functions: dict[str, tree.Function] = {}
         for script in scripts:
             self._functions |= script.functions
-        # Functions of the script that make a number of an argument, with its place.
+        # Functions of the script that turn an argument into a number, with its place.
         self._counting = {
             name: places for name, one in self._functions.items() if (places := _counted(one))
         }
@@ -194,7 +194,7 @@ class Reader:
         return found
 
     def always_answers(self, script: Script, handler: Handler) -> bool:
-        """Whether a handler's own code answers on each way through it that raises nothing."""
+        """Whether a handler's own code answers on each way through it that does not raise."""
         function = script.facts.function(handler.handle) if handler.handle else None
         if function is None or not function.parameters:
             return False
@@ -207,7 +207,7 @@ class Reader:
     # ------------------------------------------------------------------------------------------
 
     def _parts(self, handler: Handler) -> list[tree.SyntaxNode]:
-        """The handle of a handler: a function, also one that is wrapped or named."""
+        """The function of a handler, also one that is wrapped or named."""
         handle = handler.handle or handler.pattern
         return [] if handle is None else list(self._reached([handle]))
 
@@ -323,7 +323,7 @@ def _own(function: tree.Function) -> Iterator[tree.SyntaxNode]:
 
 
 def _counted(function: tree.Function) -> set[int]:
-    """Which parameters a function makes a number of."""
+    """Which parameters a function turns into numbers."""
     found = set[int]()
     for node in tree.walk(function.body):
         match node:

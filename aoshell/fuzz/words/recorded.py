@@ -1,4 +1,4 @@
-"""Messages of the tests beside a file: recorded sessions, and tests that somebody wrote."""
+"""Reads messages from the tests beside a file: recorded sessions, and written tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LARGEST = 1 << 20  # bytes of one
 
 
 def recorded_messages(file: Path) -> list[list[tuple[str, str]]]:
-    """The tags of messages that tests beside a file send to it, as far as they are constants."""
+    """The constant tags of messages that tests beside a file send to it."""
     found = []
     for test in sorted(file.parent.glob("*_test.lua"))[:FILES]:
         try:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What the value of a tag is, as far as the code that reads it tells."""
+    """What the value of a tag is, as far as the code tells."""
 
     NUMBER = "number"
     ADDRESS = "address"
@@ -37,11 +37,11 @@ class MessageForm:
 
     Attributes:
         handler: its name.
-        fixed: tags with the values that its pattern asks for.
+        fixed: tags with the values that its pattern requires.
         words: the other tags that it reads.
         data: whether it reads Data: "" no, "text" or "json".
         keys: what it reads of Data that is JSON.
-        meant: its code says that it answers each message.
+        meant: its code answers each message.
     """
 
     handler: str
@@ -67,5 +67,5 @@ class Vocabulary:
 
     @property
     def meant(self) -> list[str]:
-        """The handlers that have to answer."""
+        """The handlers that must answer."""
         return sorted({form.handler for form in self.forms if form.meant})

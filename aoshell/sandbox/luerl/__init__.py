@@ -1,11 +1,11 @@
-"""The environment of forks of HyperBEAM's Lua processes: they are computed as their node does it.
+"""The environment for forks of HyperBEAM's Lua processes: it computes them as their node does.
 
-It is the environment of `lua@5.3a` with other texts for some of its modules: a request is the very
-message that the node's scheduler gave, and functions answer as luerl's do. As each environment it
-is kept with the process, so a log replays as it was computed first.
+It is the environment of `lua@5.3a` with other texts for some modules: a request is the very message
+that the node's scheduler gave, and functions answer as luerl's do. Like each environment, it is
+kept with the process, so a log replays as it was computed first.
 
-`pack` makes of a message what `node-request.lua` reads: texts may have any bytes, and numbers keep
-their types, for both of which JSON has no form.
+`pack` turns a message into what `node-request.lua` reads. Texts may have any bytes, and numbers
+keep their types: JSON can do neither.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def module() -> tuple[str, bytes]:
 
 
 def pack(message: Mapping[str, object]) -> bytes:
-    """A message for a guest. Raises ValueError: it has what no guest can be given."""
+    """A message for a guest. Raises ValueError where no guest can be given all of it."""
     return b"".join(_packed(message, DEEPEST))
 
 

@@ -42,7 +42,7 @@ def _record(file: FileTotal) -> Iterator[str]:
 
 
 def _named(functions: Iterable[FunctionTotal]) -> Iterator[tuple[str, FunctionTotal]]:
-    """Functions by names that each occur once. A comma would be read as the end of a field."""
+    """Functions by unique names, without commas: a comma would end a field."""
     seen: set[str] = set()
     for function in functions:
         name = _UNFIT.sub("?", function.name).replace(",", ";").strip()

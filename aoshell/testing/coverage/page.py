@@ -1,4 +1,4 @@
-"""Coverage as one page of HTML, without scripts and without anything of the network."""
+"""Coverage as one page of HTML. It has no scripts and loads nothing."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def page(files: Sequence[FileTotal], notes: Iterable[str]) -> str:
 
 
 def _safe(text: str) -> str:
-    """What others wrote, as text of a page and nothing else."""
+    """What others wrote, as plain text of a page."""
     return html.escape(clean(text, colour=False))
 
 

@@ -1,4 +1,4 @@
-"""What ran of the files that tests loaded."""
+"""Records which lines ran of the files that tests loaded."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class CoveredFile:
 
     Attributes:
         path: where it lies.
-        name: by which Lua's messages call it.
+        name: in the messages of Lua.
         digest: of `loaded`.
         data: its bytes.
-        loaded: the same as Lua was given it.
-        functions: what Lua's compiler knows of it.
+        loaded: the same in the form that Lua got.
+        functions: its functions, from Lua's compiler.
     """
 
     path: Path
@@ -56,7 +56,7 @@ class Coverage:
 
     Attributes:
         files: by path.
-        jumps: for each function, how often it went from a line to a line; 0: from its beginning.
+        jumps: for each function, how often it went from one line to another; 0: its beginning.
         handlers: for each function, the names of the handlers that it is, in order.
         modules: WebAssembly files that were loaded.
         hand: is given the code of each file as one that counts (`counting.pack_counting`).
@@ -105,7 +105,7 @@ class Coverage:
     # Files ------------------------------------------------------------------------------------
 
     def know(self, module: ModuleSource) -> None:
-        """Count the files of a module from now on; blueprints that come with aoshell are none."""
+        """Count the files of a module from now on, but not blueprints that come with aoshell."""
         if module.path is not None:
             self.modules[module.path.resolve()] = None
         program = module.program
@@ -176,7 +176,7 @@ class Coverage:
         parts.end()
 
     def _place(self, parts: _Parts) -> Place | None:
-        """The next place; None where it is in no file that a test loaded."""
+        """The next place; None for a file that no test loaded."""
         name, digest = parts.text().removeprefix("@"), parts.text()
         place = Place(name, digest, parts.number(), parts.number())
         if (name, digest) in self._known:
@@ -200,7 +200,7 @@ class Coverage:
     # From process to process ------------------------------------------------------------------
 
     def packed(self) -> dict[str, Any]:
-        """All of it as a value for JSON: for the process that reports."""
+        """All of it as a value for JSON, for the process that reports."""
         files = [
             [str(file.path), file.name, text(file.data), text(file.loaded)]
             for file in self.files.values()
@@ -235,7 +235,7 @@ class Coverage:
 
 
 class _Parts:
-    """Reads what a worker wrote. Raises ValueError where that ends too early or goes on."""
+    """Reads what a worker wrote. Raises ValueError if that is too short or too long."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data

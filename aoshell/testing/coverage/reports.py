@@ -11,16 +11,16 @@ from aoshell.testing.coverage.recorder import Coverage
 from aoshell.testing.coverage.totals import FileTotal, file_totals
 
 FORMS = {"text": "", "lcov": "lcov.info", "html": "coverage.html"}
-"""The forms of a report, and the file that each is written to where none is named."""
+"""The forms of a report, each with its default file."""
 METAVAR = "FORM[:FILE]"
 # Counting lines takes up to this many times the processor time, in a loop of the shortest lines, so
-# the limits of time are as many times as wide.
+# the limits of time are multiplied by it.
 SLOWER = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A report that is asked for; `file` is None for one on the screen."""
+    """A report to write; `file` is None for the screen."""
 
     form: str
     file: Path | None

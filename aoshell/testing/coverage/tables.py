@@ -12,7 +12,7 @@ _NAME = 40  # columns of a name that are shown
 
 
 def table_lines(files: Sequence[FileTotal], notes: Iterable[str]) -> Iterator[str]:
-    """The table: a row for each file, below it its handlers, and what of them did not run."""
+    """The table: a row for each file, then its handlers, each with the lines that did not run."""
     if not files:
         yield "no file whose lines can be counted was loaded, so nothing is covered"
     else:
@@ -42,7 +42,7 @@ def _file_rows(file: FileTotal) -> Iterator[_Row]:
 
 
 def unit_name(unit: Unit) -> str:
-    """How a handler or a function is called: by its name, or the lines where it stands."""
+    """What a handler or a function is called: its name, or its lines."""
     place = f"{unit.first}-{unit.last}" if unit.first < unit.last else f"{unit.first}"
     name = " ".join(clean(unit.name, colour=False).split())
     name = name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"
@@ -71,7 +71,7 @@ def _missing(unit: Unit) -> list[str]:
 
 
 def untaken(unit: Unit) -> Iterator[str]:
-    """The branches that ran and did not take all of their ways, one text each."""
+    """The branches that ran without taking all of their ways, one text each."""
     for branch in unit.branches:
         never = [to for to, times in branch.ways.items() if not times]
         if branch.taken and never:

@@ -1,4 +1,4 @@
-"""What ran beside what can run: of files, of their handlers and other functions."""
+"""Compares what ran with what can run, for files, handlers and other functions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NAMED = re.compile(r"\bfunction\s+([\w.:]+)\s*\(|([\w.]+)\s*=\s*function\b")
 
 @dataclass(frozen=True, slots=True)
 class BranchTotal:
-    """A line that goes on in more than one place.
+    """A line from which more than one line may follow.
 
     Attributes:
         ways: line where it may go on → how often it did.
@@ -34,10 +34,10 @@ class BranchTotal:
 
 @dataclass(frozen=True, slots=True)
 class FunctionTotal:
-    """What ran of a function, the functions inside it not counted.
+    """What ran of a function, without the functions inside it.
 
     Attributes:
-        name: of a handler, or as its text names it; "" where it has none.
+        name: of the handler, or from the text; "" for none.
         handler: it is a handler of a process.
         called: how often it was.
         lines: each line that can run → how often it did.
@@ -89,7 +89,7 @@ class Unit:
 
     @property
     def share(self) -> float:
-        """Of lines and ways together, what ran: 0 to 1."""
+        """The share of lines and ways together that ran: 0 to 1."""
         all_ = len(self.lines) + self.ways
         return (self.ran + self.taken) / all_ if all_ else 1.0
 
@@ -135,7 +135,7 @@ def _total(coverage: Coverage, file: CoveredFile) -> FileTotal:
 
 
 def _apart(functions: Iterable[LuaFunction]) -> Iterator[LuaFunction]:
-    """The functions of a file; those that begin and end in the same lines are told as one."""
+    """The functions of a file; those that begin and end in the same lines count as one."""
     places: dict[tuple[int, int], LuaFunction] = {}
     for one in functions:
         twin = places.get((one.first, one.last))
@@ -173,7 +173,7 @@ def _function(
 
 
 def _name(source: tuple[str, ...], line: int) -> str:
-    """The name of the function that begins in a line, as the line has it; "" for none."""
+    """The name that a line gives to the function beginning in it; "" for none."""
     found = _NAMED.search(source[line - 1]) if line <= len(source) else None
     return (found[1] or found[2]) if found else ""
 
