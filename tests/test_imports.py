@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "aoshell"
 
 SHELL_KNOWS = ("aoshell.nodes.base", "aoshell.nodes.values")
 SERVE_COMMAND = "aoshell.serve.command"  # its flags and output are of the shell's making
+_IS_ROOM = re.compile(r"\w+(?:/|\.py)$").match  # as docs/architecture.md lists them
 IMPORTING = ("import_module", "__import__")  # functions whose first argument is a module
 LOWEST = {"errors", "interrupts", "texts", "scarcity", "bounded", "durable", "protocol"}
 BELOW: dict[str, set[str]] = {
@@ -165,6 +168,18 @@ def test_each_right_is_used() -> None:
         used.setdefault(room_of(module), set()).update(room_of(one) for _, one in found)
     unused = {room: sorted(left) for room in BELOW if (left := BELOW[room] - used[room])}
     assert not unused
+
+
+def test_the_architecture_lists_rooms_above_those_they_import() -> None:
+    text = (PACKAGE.parent / "docs/architecture.md").read_text(encoding="utf-8")
+    listed = re.search(r"^## The rooms\n\n```text\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert listed
+    lines = [line.split() for line in listed[1].splitlines() if not line.startswith(" ")]
+    names = [re.split(r"/|\.py", word)[0] for words in lines for word in takewhile(_IS_ROOM, words)]
+    place = {name: at for at, name in enumerate(names)}
+    assert set(BELOW) - set(place) == {"__main__"}
+    wrong = [(h, t) for h in place for t in BELOW.get(h, ()) if place[h] >= place[t]]
+    assert not wrong
 
 
 @pytest.mark.versions
