@@ -1,7 +1,7 @@
 """Makes the node behind the shell: the built-in node or a remote one.
 
-Only this module gives the shell its node; the shell itself knows `nodes.base` only. Slow imports
-are inside the functions that need them.
+Only this module gives the shell its node; the shell itself knows `nodes.base` and `nodes.values`
+only. Slow imports are inside the functions that need them.
 """
 
 from __future__ import annotations

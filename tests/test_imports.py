@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "aoshell"
 
 SHELL_KNOWS = ("aoshell.nodes.base", "aoshell.nodes.values")
 SERVE_COMMAND = "aoshell.serve.command"  # its flags and output are of the shell's making
+_IS_ROOM = re.compile(r"\w+(?:/|\.py)$").match  # as docs/architecture.md lists them
 IMPORTING = ("import_module", "__import__")  # functions whose first argument is a module
 LOWEST = {"errors", "interrupts", "texts", "scarcity", "bounded", "durable", "protocol"}
 BELOW: dict[str, set[str]] = {
@@ -26,31 +29,37 @@ BELOW: dict[str, set[str]] = {
     "texts": {"errors"},
     "protocol": {"errors", "bounded"},
     "home": {"errors", "bounded", "durable", "texts", "protocol"},
-    "lua": {"errors", "protocol"},
+    "lua": {"protocol"},
     "attest": {"errors", "bounded", "durable", "protocol", "texts"},
-    "check": {"errors", "protocol", "lua"},
+    "check": {"protocol", "lua"},
     "blueprints": {"errors", "bounded", "durable", "protocol"},
-    "sandbox": {"errors", "bounded", "protocol", "lua"},
+    "sandbox": {"errors", "bounded", "lua"},
     "profiling": {"errors", "sandbox"},
     "nodes": {"errors", "bounded", "durable", "protocol", "attest", "sandbox"},
     "shell": {
         *(*LOWEST, "attest", "lua", "check", "blueprints", "sandbox", "home", "nodes"),
     },
-    "serve": {*LOWEST, "home", "nodes", "shell"},
-    "states": {*LOWEST, "home", "nodes", "shell"},
-    "forks": {*LOWEST, "sandbox", "home", "nodes", "shell"},
-    "testing": {*LOWEST, "blueprints", "lua", "sandbox", "home", "nodes", "shell"},
+    "serve": {*LOWEST - {"durable", "texts"}, "home", "nodes", "shell"},
+    "states": {"errors", "interrupts", "bounded", "durable", "home", "nodes", "shell"},
+    "forks": {
+        *("errors", "interrupts", "bounded", "protocol", "sandbox", "home", "nodes", "shell"),
+    },
+    "testing": {
+        *(LOWEST - {"scarcity", "texts"}),
+        *("blueprints", "lua", "sandbox", "home", "nodes", "shell"),
+    },
     "fuzz": {
-        *(*LOWEST, "blueprints", "check", "lua", "sandbox", "home", "nodes", "shell", "testing"),
+        *("errors", "interrupts", "protocol", "check", "lua", "sandbox", "home", "nodes"),
+        *("shell", "testing"),
     },
     "commandline": {"errors", "shell", "serve", "forks", "states", "testing", "fuzz"},
-    "backends": {*LOWEST, "sandbox", "home", "nodes", "shell"},
+    "backends": {"errors", "interrupts", "protocol", "sandbox", "home", "nodes", "shell"},
     "api": {
         *("errors", "protocol", "home", "nodes", "shell", "states", "testing", "backends"),
     },
     "cli": {
-        *(*LOWEST, "attest", "check", "home", "nodes", "shell", "serve", "testing"),
-        *("states", "forks", "commandline", "backends", "fuzz", "profiling"),
+        *("errors", "interrupts", "scarcity", "protocol", "attest", "home", "nodes", "shell"),
+        *("serve", "testing", "states", "forks", "commandline", "backends", "fuzz", "profiling"),
     },
     "entry": {"interrupts", "cli"},
     "__main__": {"entry"},
@@ -150,6 +159,27 @@ def test_imports_run_one_way() -> None:
         if (rule := broken_rule(module, imported))
     ]
     assert not broken, "\n" + "\n".join(broken)
+
+
+def test_each_right_is_used() -> None:
+    """One that nobody uses would let an import in that nobody has thought about."""
+    used: dict[str, set[str]] = {}
+    for module, found in all_imports().items():
+        used.setdefault(room_of(module), set()).update(room_of(one) for _, one in found)
+    unused = {room: sorted(left) for room in BELOW if (left := BELOW[room] - used[room])}
+    assert not unused
+
+
+def test_the_architecture_lists_rooms_above_those_they_import() -> None:
+    text = (PACKAGE.parent / "docs/architecture.md").read_text(encoding="utf-8")
+    listed = re.search(r"^## The rooms\n\n```text\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert listed
+    lines = [line.split() for line in listed[1].splitlines() if not line.startswith(" ")]
+    names = [re.split(r"/|\.py", word)[0] for words in lines for word in takewhile(_IS_ROOM, words)]
+    place = {name: at for at, name in enumerate(names)}
+    assert set(BELOW) - set(place) == {"__main__"}
+    wrong = [(h, t) for h in place for t in BELOW.get(h, ()) if place[h] >= place[t]]
+    assert not wrong
 
 
 @pytest.mark.versions

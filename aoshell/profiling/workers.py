@@ -1,7 +1,7 @@
 """What the workers of a shell compute, by what the shell sends them and what they answer.
 
-A worker computes one message behind the other and says how long each has taken. Where that was is
-told as if it began each as soon as it could.
+A worker computes messages one after the other and says how long each took. Each is shown as begun
+as soon as it could be.
 """
 
 from __future__ import annotations

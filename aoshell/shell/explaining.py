@@ -12,10 +12,11 @@ from aoshell.errors import AoError
 from aoshell.protocol.message import Message, Result, Tag
 from aoshell.protocol.tag_names import title_case
 from aoshell.shell.outcome import Table
-from aoshell.shell.view.errors_view import NAMED_FIELD, split_error
+from aoshell.shell.view.errors_view import NAMED_FIELD, failure_text, split_error
 from aoshell.shell.view.tables import table_lines
 
 ASKED = "Asked-Why"  # see aos/why.lua
+_STOPPED = ("time", "memory", "gas")  # outcomes of messages that went over a limit
 
 
 def ask_why(message: Message) -> Message:
@@ -26,18 +27,48 @@ def ask_why(message: Message) -> Message:
     return replace(message, tags=(*message.tags, at))
 
 
-def read_facts(found: Result) -> dict[str, Any]:
-    """What the environment reports of a message. Raises AoError where it reports nothing."""
+def refuse_stopped(recorded: Result, place: str) -> None:
+    """Raise AoError for a message that went over a limit: asked again, it would do so once more.
+
+    Args:
+        place: of the message, as `.log` takes it.
+    """
+    if recorded.outcome in _STOPPED:
+        raise _unknown(
+            f"{split_error(failure_text(recorded, {}))[1]} ({recorded.outcome}): "
+            "which handlers the message asked is not known",
+            place,
+        )
+
+
+def read_facts(found: Result, place: str) -> dict[str, Any]:
+    """What the environment reports of a message that was handled once more.
+
+    Args:
+        place: of the message, as `.log` takes it.
+
+    Raises:
+        AoError: stage "why", nothing is reported.
+    """
     with suppress(ValueError):
         facts = jsontext.parse(found.output, strict=False)
         if found.ok and isinstance(facts, dict) and "asked" in facts:
             return facts
-    raise AoError(
-        "the environment of this process does not report which handlers were asked"
-        + (f" ({found.outcome})" if not found.ok else ""),
-        stage="why",
-        hint=".log SLOT shows the message, .handlers lists the handlers",
+    if found.outcome in _STOPPED:
+        what = (
+            f"asked again, the message was stopped ({found.outcome}): which handlers it asked is "
+            "not known"
+        )
+        raise _unknown(what, place)
+    failed = "" if found.ok else f" ({found.outcome})"
+    raise _unknown(
+        f"the environment of this process does not report which handlers were asked{failed}", place
     )
+
+
+def _unknown(what: str, place: str) -> AoError:
+    hint = f".log {place} shows the message, .handlers lists the handlers"
+    return AoError(what, stage="why", hint=hint)
 
 
 def explanation(facts: Mapping[str, Any], recorded: Result) -> list[str]:

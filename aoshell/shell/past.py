@@ -1,4 +1,7 @@
-"""What a session has done, as `.record` makes a test of it."""
+"""A whole session as values, and the test of it: what goes into `.record`, and what comes out.
+
+It has the logs and, as a part of it, what no log holds: `shell.journal`, which a session keeps.
+"""
 
 from __future__ import annotations
 

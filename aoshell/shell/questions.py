@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from contextlib import suppress
 
 from aoshell.bounded import jsontext
 from aoshell.errors import AoError, UnsupportedError
 from aoshell.nodes.values import ProcessInfo, envelope
+from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Message, Tag, raw
 from aoshell.shell.feed import named_id
 from aoshell.shell.outcome import LineAnswer
@@ -19,6 +22,9 @@ _JSON = (
     'local JSON = (function() for _, name in ipairs { "json", ".json" } do '
     "local found, json = pcall(require, name) if found then return json end end end)() "
 )
+
+_PATIENCE = 1.0  # seconds that an answer for a hint is waited for
+_LUA_NAME = re.compile(r"[A-Za-z_]\w*\Z", re.ASCII)
 
 
 async def dryrun(
@@ -101,3 +107,25 @@ async def query(
         stage="query",
         hint="does it run the aos environment?",
     )
+
+
+async def global_hint(session: Session, name: str, otherwise: str) -> str:
+    """The hint where a name that is not known is a global of the attached process, an id; else "".
+
+    A process that computes, or is on another node, is not asked.
+
+    Args:
+        otherwise: what else one can type, with {} for the name.
+    """
+    process = session.process
+    if process is None or session.node.local is None or not _LUA_NAME.match(name):
+        return ""
+    value: object = None
+    with suppress(AoError, TimeoutError):
+        now = await session.node.find(process.id)
+        if now.computed == now.slots:
+            code = f'local v = rawget(_G, "{name}") return JSON.encode(type(v) == "string" and v)'
+            value = await asyncio.wait_for(query(session, code, now), _PATIENCE)
+    if not isinstance(value, str) or not has_id_form(value):
+        return ""
+    return f"{name} is a name in Lua: give its value, {value}, or {otherwise.format(name)}"

@@ -79,6 +79,7 @@ class Session:
         looked_back: the slot before which the last dry run read the state, as that slot was being
             computed; None where it read the newest.
         commanded: the last line was a dot command.
+        doing: what a dot command does that may take long, its name first; "" for nothing.
         settling: given up while what the last line caused was waited for.
         lacking: why no process is attached, where one should be.
         try_again: attaches it, or sets `lacking` again; None where nothing is lacking.
@@ -112,6 +113,7 @@ class Session:
         self.given: list[Receipt] = []
         self.looked_back: int | None = None
         self.commanded = False
+        self.doing = ""
         self.settling = False
         self.lacking: AoError | None = None
         self.try_again: Callable[[], Awaitable[None]] | None = None

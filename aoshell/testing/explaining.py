@@ -12,7 +12,13 @@ from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.local.rehearsal import Rehearsed
 from aoshell.nodes.values import LogEntry
 from aoshell.protocol.tag_names import title_case
-from aoshell.shell.explaining import ask_why, explanation, other_names, read_facts
+from aoshell.shell.explaining import (
+    ask_why,
+    explanation,
+    other_names,
+    read_facts,
+    refuse_stopped,
+)
 from aoshell.testing.answers import make_answer
 from aoshell.testing.node import AsyncNode, AsyncProcess
 from aoshell.testing.references import ME
@@ -39,8 +45,10 @@ async def explain(process: AsyncProcess, slot: int) -> list[str]:
     local = process.node.local
     with suppress(AoError):
         recorded = await local.result(process.id, slot)
+        refuse_stopped(recorded, str(slot))
         message = (await local.schedule(process.id, slot, slot))[0]
-        facts = read_facts(await local.workbench.at(process.id, slot - 1, ask_why(message)))
+        found = await local.workbench.at(process.id, slot - 1, ask_why(message))
+        facts = read_facts(found, str(slot))
         lines = [*explanation(facts, recorded), *other_names(facts, message)]
         if not facts.get("refused"):
             lines.append(_next_step(facts))

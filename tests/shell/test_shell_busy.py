@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from eventually import turns, until
@@ -218,6 +218,27 @@ def test_only_what_reads_is_taken_for_reading() -> None:
     assert only_reads(".waits") and only_reads(".waits dropbox") and only_reads(" .waits token ")
     assert not only_reads(".waits drop 3f") and not only_reads(".waits token drop 3f")
     assert not only_reads("messages") and not only_reads("x = 1") and not only_reads("")
+
+
+def test_what_a_command_computes_is_shown(typing: Use, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body(desk: Typing) -> None:
+        await desk("x = 1")
+        said = []
+        workbench = desk.session.node.local.workbench  # type: ignore[union-attr]
+        at = type(workbench).at
+
+        async def looked_at(*given: Any) -> Any:
+            said.append(activity(desk.session, ".why 1"))
+            said.append(activity(desk.session, ".whys"))  # another one beside it
+            return await at(*given)
+
+        monkeypatch.setattr(type(workbench), "at", looked_at)
+        desk.session.sent = None
+        await desk(".why 1")
+        assert said == [".why computes slot 1 once more", ".whys"]
+        assert activity(desk.session, ".why 1") == ".why"
+
+    typing(body)
 
 
 def test_a_process_that_computes_is_read_as_it_was_before(typing: Use) -> None:

@@ -13,7 +13,7 @@ from aoshell.home.configfile import line_of
 from aoshell.home.endpoints import resolve_endpoints
 from aoshell.nodes.values import NodeInfo, Receipt
 from aoshell.protocol.message import Result
-from aoshell.shell.outcome import LineAnswer
+from aoshell.shell.outcome import Interrupted, LineAnswer
 from aoshell.shell.prompt.config import Preferences, load_preferences
 from aoshell.shell.prompt.pastes import FOLDED, Pastes
 from aoshell.shell.prompt.themes import COLOURS, THEMES, make_style
@@ -179,6 +179,11 @@ def test_the_slot_is_that_of_the_attached_process() -> None:
     facts.learn(answer("q", 3))  # as `.send` to another one
     facts.attach("p", "one")
     assert facts.slot == 7
+    facts.learn(Interrupted(Receipt("m", "p", 8)))  # given up, and perhaps stopped
+    assert line(facts, "> ", 80) == "one · slot 8"
+    facts.learn(Interrupted(None))
+    facts.learn(Interrupted(Receipt("m", "q", 9)))
+    assert facts.slot == 8
     facts.attach("q", "two")
     assert "slot" not in line(facts, "> ", 80)
     facts.learn(answer("q", 4))

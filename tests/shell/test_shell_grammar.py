@@ -67,7 +67,7 @@ def test_reads(usage: str, text: str, given: dict[str, str] | tuple[str, str]) -
         ("", "x", "'x' is too much"),
         ("[on|off]", "maybe", "'maybe' stands where on or off is due"),
         ("SLOT CODE", "x y", "'x' stands where SLOT is due"),
-        ("[PROCESS] as NAME", "a b as c", "'b' stands where as is due"),
+        ("[PROCESS] as NAME", "a b as c", "`as` is expected before 'b'"),
         ("[PROCESS] as NAME", "a as", "NAME is missing"),
         ("[PROCESS] [--last N]", "--last", "--last needs N"),
         ("[PROCESS] [--last N]", "--last 1 --last 2", "--last stands there twice"),

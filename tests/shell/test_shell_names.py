@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from shell_remote import FakeRemote
-from shell_session import Screen, failed, use
+from shell_session import Screen, failed, replied, use
 from shell_typing import Typing, Use
 
 from aoshell.home.folders import Settings
@@ -245,3 +247,28 @@ def test_remote_nodes_are_asked_for_no_name(there: FakeRemote, home: Settings) -
         assert asked == []
 
     use(there, home, body, Start("default", named=True))
+
+
+def test_a_name_of_lua_is_said_to_be_one(typing: Use, tmp_path: Path) -> None:
+    async def body(typed: Typing) -> None:
+        script = tmp_path / "adder.lua"
+        script.write_text("Sum = 1")
+        await typed(f".load {script}")
+        session = typed.session
+        before = await session.node.slots(session.attached.id)
+        why = failed(await typed(".spawn MyModule as sq"))
+        assert why.hint.startswith("MyModule is a name in Lua: give its value, ")
+        assert why.hint.endswith(", or .publish FILE as MyModule")
+        value = why.hint.split(", ")[1]
+        replied(await typed(f".spawn {value} as sq"))
+        assert await session.node.slots(session.attached.id) == before  # asking changes nothing
+        await typed("Child = 'c' .. string.rep('h', 42)")
+        why = failed(await typed(".send Child Action=Ping"))
+        assert why.hint.startswith(f"Child is a name in Lua: give its value, c{'h' * 42}, or ")
+        assert why.hint.endswith(" .rename ID as Child")
+        for line in ("Short = 'x'", "Most = {}", "Loop = string.rep('x', 43)()"):
+            await typed(line)
+        for name in ("Short", "Most", "Loop", "print", "no-name", "Nothing"):
+            assert "Lua" not in failed(await typed(f".send {name} Action=Ping")).hint
+
+    typing(body)

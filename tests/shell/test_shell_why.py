@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from typed_session import SGR, Body, Typed, run
 
+from aoshell.errors import AoError
 from aoshell.protocol.ans104 import DataItem
-from aoshell.protocol.message import tags_of
+from aoshell.protocol.message import Result, tags_of
 from aoshell.protocol.wallet import Wallet
+from aoshell.shell.explaining import read_facts
 from aoshell.shell.outcome import CommandOutput, LineFailure
 
 HANDLERS = """
@@ -116,6 +118,46 @@ def test_why_a_message_was_not_trusted(typing: Callable[[Body], None]) -> None:
             assert f"neither is among ao.authorities: {authority}" in reply.text
 
     typing(body)
+
+
+LOOP = 'Handlers.add("Loop", "Loop", function() while true do end end)'
+
+
+def test_a_message_that_a_limit_stopped_is_not_computed_again(
+    typing: Callable[[Body], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body(typed: Typed) -> None:
+        await typed(LOOP)
+        await typed(".limits seconds 0.2")
+        await typed('Send({ Target = ao.id, Action = "Loop" })')
+        asked: list[object] = []
+        workbench = typed.session.node.local.workbench  # type: ignore[union-attr]
+        monkeypatch.setattr(type(workbench), "at", lambda *given: asked.append(given))
+        slot = await typed.session.node.slots(typed.session.attached.id) - 1
+        said = await typed.error(f".why {slot}")
+        assert "(time): which handlers the message asked is not known" in said
+        assert f".log {slot} shows the message" in said
+        await typed(".spawn aos as other")
+        await typed(".attach other")
+        assert f".log desk@{slot} shows the message" in await typed.error(f".why desk@{slot}")
+        assert not asked
+
+    typing(body)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        ("time", "asked again, the message was stopped (time): which handlers it asked is not"),
+        ("error", "the environment of this process does not report which handlers were asked (er"),
+        ("ok", "the environment of this process does not report which handlers were asked"),
+    ],
+)
+def test_what_is_said_where_nothing_is_reported(outcome: str, said: str) -> None:
+    found = Result("p", 3, 0, outcome, "", "", "", (), (), False, False, 0.0, 0)
+    with pytest.raises(AoError, match="log desk@3 shows the message") as error:
+        read_facts(found, "desk@3")
+    assert said in error.value.what
 
 
 def test_arguments_of_why(typing: Callable[[Body], None]) -> None:

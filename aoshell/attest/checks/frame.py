@@ -257,7 +257,8 @@ class Check:
     """One check.
 
     Attributes:
-        number: in the list of checks in docs/attest.md.
+        number: its own, as in the list of checks in docs/attest.md; it decides the order in which
+            checks run (`attest.verify`).
         name: as in results and for `--explain`.
         errors: names of the errors it can end with.
         needs: names of checks that must not have failed.

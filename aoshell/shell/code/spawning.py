@@ -14,6 +14,7 @@ from aoshell.protocol.message import Tag, by_lower_name, tags_of
 from aoshell.protocol.url import is_loopback
 from aoshell.shell.code.publishing import publish_environment, takes_environment
 from aoshell.shell.feed import short_id
+from aoshell.shell.questions import global_hint
 from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import failure_text, split_error
 from aoshell.shell.view.text import format_size
@@ -112,7 +113,12 @@ async def _module(session: Session, reference: str) -> str:
         module = await session.node.upload(_program(session, file), "")
         session.journal.files[module.id] = file.absolute()
         return module.id
-    return (await session.node.fetch(module_id(reference))).id
+    try:
+        return (await session.node.fetch(module_id(reference))).id
+    except AoError as error:
+        if hint := await global_hint(session, reference, ".publish FILE as {}"):
+            raise AoError(error.what, stage=error.stage, hint=hint) from error
+        raise
 
 
 async def _default_module_there(session: Session) -> str:

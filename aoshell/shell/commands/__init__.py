@@ -1,4 +1,4 @@
-"""Dot commands: a registry, which one module a group fills.
+"""Dot commands: a registry, which the files beside this one fill.
 
 A command takes the session and its arguments, and returns a `CommandOutput`. It never prints.
 `table` says which arguments each takes, `grammar` reads them. To add one: docs/architecture.md.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Run = Callable[["Session", Given], Awaitable[CommandOutput]]
 
-_GROUPS = (
+_FILES = (
     *("attest", "blueprints", "checks", "code", "doctor", "editor", "forks", "identities"),
     *("inspect", "messages", "node", "processes", "record", "remote", "serving", "settings"),
     *("shell", "timing", "traces", "wasm", "watching", "why", "workbench"),
@@ -72,9 +72,9 @@ def command(name: str) -> Callable[[Run], Run]:
 
 @cache
 def registry() -> dict[str, Command]:
-    """All commands by name. The groups are imported on first use: a start does not need them."""
-    for group in _GROUPS:
-        import_module(f"{__name__}.{group}")
+    """All commands by name. The files are imported on first use: a start does not need them."""
+    for name in _FILES:
+        import_module(f"{__name__}.{name}")
     return dict(sorted(_REGISTRY.items()))
 
 

@@ -362,9 +362,11 @@ class _Reading:
         if self.furthest >= len(self.words):
             return f"{_listed(options)} is missing"
         word = brief(self.words[self.furthest][0])
-        return (
-            f"{word} stands where {_listed(options)} is due" if options else f"{word} is too much"
-        )
+        if not options:
+            return f"{word} is too much"
+        if len(options) == 1 and options[0] not in KINDS:  # a word that leads what was typed
+            return f"`{options[0]}` is expected before {word}"
+        return f"{word} stands where {_listed(options)} is due"
 
 
 def leads_lua(text: str) -> bool:

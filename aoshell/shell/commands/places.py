@@ -11,6 +11,7 @@ from aoshell.nodes.values import Hop, NotFoundError, ProcessInfo
 from aoshell.protocol.encoding import brief, has_id_form
 from aoshell.shell.feed import named_id
 from aoshell.shell.naming import SHORTEST, plain_reference
+from aoshell.shell.questions import global_hint
 from aoshell.shell.session import Session
 
 _WITH_SLOT = re.compile(r"(.+)@([0-9]+)\Z", re.DOTALL)
@@ -62,7 +63,8 @@ async def find_process(session: Session, reference: str) -> ProcessInfo:
                 f"{name} is an identity, and no process here has that name",
                 hint=f".as {name} signs as it; .ps lists the processes",
             ) from error
-        hint = await session.naming.nearest(name, plain=True)
+        hint = await global_hint(session, name, ".rename ID as {}")
+        hint = hint or await session.naming.nearest(name, plain=True)
         raise NotFoundError(error.what, stage=error.stage, hint=hint or error.hint) from error
 
 

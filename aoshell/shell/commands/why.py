@@ -8,7 +8,13 @@ from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.places import find_place, find_state
 from aoshell.shell.commands.table import PLACE, STATE
 from aoshell.shell.commands.workbench import workbench_of
-from aoshell.shell.explaining import ask_why, explanation, other_names, read_facts
+from aoshell.shell.explaining import (
+    ask_why,
+    explanation,
+    other_names,
+    read_facts,
+    refuse_stopped,
+)
 from aoshell.shell.feed import named_id
 from aoshell.shell.forking import foreign_note, state_note
 from aoshell.shell.outcome import CommandOutput, Table
@@ -79,7 +85,8 @@ async def why(session: Session, given: Given) -> CommandOutput:
     Without an argument it is the last thing that happened: what arrived since your last line; else,
     of all that this line caused, the newest message that failed, else the newest.
     The message is handled once more in the state before it; the result is discarded. It shows why
-    a sender was not trusted, where a pattern did not fit, and what went into the Inbox.
+    a sender was not trusted, where a pattern did not fit, and what went into the Inbox. A message
+    that a limit stopped is not handled once more.
     """
     place = await find_place(session, given[PLACE])
     process = place.process.id
@@ -89,9 +96,16 @@ async def why(session: Session, given: Given) -> CommandOutput:
             "slot 0 is the definition of the process: there were no handlers before it",
             hint=".log 0 shows it",
         )
+    here = process == session.attached.id
+    where = f"{recorded.slot}" if here else f"{place.process.name or process}@{recorded.slot}"
+    refuse_stopped(recorded, where)
     message = (await session.node.schedule(process, recorded.slot, recorded.slot))[0]
-    found = await workbench_of(session).at(process, recorded.slot - 1, ask_why(message))
-    facts = read_facts(found)
+    session.doing = f".why computes slot {recorded.slot} once more"
+    try:
+        found = await workbench_of(session).at(process, recorded.slot - 1, ask_why(message))
+    finally:
+        session.doing = ""
+    facts = read_facts(found, where)
     names = await session.naming.of([message.from_])
     sender = named_id(facts["from"], names.get(facts["from"], ""))
     head = f"{named_id(process, place.process.name)} slot {recorded.slot}"

@@ -90,7 +90,8 @@ def activity(session: Session, line: str, before: int | None = None) -> str:
     sent = session.sent
     if sent is None:
         if is_command(line):
-            return line.split()[0]
+            name = line.split()[0]  # what `doing` says may be of another one, beside this line
+            return session.doing if session.doing.startswith(f"{name} ") else name
         return "sending" if session.identities.ready else "the wallet is being made"
     attached = session.process
     mine = attached is not None and attached.id == sent.process

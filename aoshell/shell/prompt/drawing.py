@@ -1,4 +1,4 @@
-"""Skips what prompt_toolkit would draw between Enter and the answer, and nobody sees.
+"""Skips drawings between Enter and the answer that nobody would see.
 
 A full drawing takes about as long as a process takes to answer.
 """

@@ -9,7 +9,7 @@ from aoshell.nodes.values import NodeInfo
 from aoshell.shell import reference
 from aoshell.shell.feed import named_id, short_id
 from aoshell.shell.lines.multiline import is_command
-from aoshell.shell.outcome import CommandOutput, LineAnswer, Outcome
+from aoshell.shell.outcome import CommandOutput, Interrupted, LineAnswer, Outcome
 from aoshell.shell.prompt.names import ProcessNames
 from aoshell.shell.prompt.structure import LOOKED_AT, read_context
 from aoshell.shell.view.text import clean, clean_line, width_of
@@ -49,12 +49,21 @@ class ToolbarFacts:
 
     def learn(self, outcome: Outcome) -> None:
         """Learn from the outcome of a line; only the slots of the attached process count."""
+        if isinstance(outcome, Interrupted):
+            self._learn_of_given_up(outcome)
+            return
         answer = outcome.answer if isinstance(outcome, CommandOutput) else outcome
         if not isinstance(answer, LineAnswer):
             return
         self.milliseconds, self.gas = answer.milliseconds, answer.gas
         if answer.receipt and answer.last.process == self.id and answer.last.slot >= 0:
             self.slot = answer.last.slot
+
+    def _learn_of_given_up(self, line: Interrupted) -> None:
+        """It has got a slot, and what that costs is not known here."""
+        sent = line.receipt
+        if sent and sent.process == self.id and sent.slot is not None and not line.command:
+            self.slot, self.milliseconds, self.gas = sent.slot, None, 0
 
 
 def line(facts: ToolbarFacts, prompt: str, columns: int, mode: str = "") -> str:

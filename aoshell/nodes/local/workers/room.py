@@ -1,7 +1,7 @@
 """How many workers a node may have: what memory, descriptors and processes of the machine allow.
 
-A worker of a small Lua process takes 2.6 MB with its parked fork, one of a WASM process as much as
-its memory: so what is free is looked at, not counted up.
+A worker of a small Lua process takes 2.4 to 2.6 MB with its parked fork, one of a WASM process as
+much as its memory: so what is free is looked at, not counted up.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a HyperBEAM node's answer is worth: signed by the node, by nobody, or badly.
 
-An answer that claims a signature and does not keep it is refused always, and so is one that names
-another process or slot than the one asked for. One without a signature is taken unless the user
+An answer with a wrong signature is always refused, and so is one that names another process or slot
+than the one asked for. One without a signature is taken unless the user
 wants signatures (`.verify on`), and then said to be so. With `.verify on` the one key that counts
 is the node's own, with `.verify attested` that which an attestation vouches for. What ties answers
 to their requests is named, as nothing in a request is ever signed.
