@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import itertools
 import json
 import os
@@ -22,6 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from aoshell.entry import COLLECT
 from aoshell.home.folders import Settings
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.local.workers.room import MAX_LIVE
@@ -444,6 +446,7 @@ async def run_sections(wallet: Wallet, names: list[str], report: dict[str, Any])
 def main() -> None:
     parser = argparse.ArgumentParser("scripts/bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"all, or of {', '.join(NAMES)}")
+    gc.set_threshold(*COLLECT)  # as in the shell
     names = parser.parse_args().names or NAMES
     if unknown := set(names).difference(NAMES):
         parser.error(f"there is no section {', '.join(sorted(unknown))}")

@@ -92,6 +92,7 @@ def encode_frame(frame: Frame, pack: Callable[[list[Any]], bytes] = pack_list) -
 
 
 LARGE = 1 << 16  # characters of a large frame that are encoded at a time
+FEW = 1 << 10  # values of one that are
 
 
 def frame_pieces(frame: Frame) -> Iterator[bytes]:
@@ -99,11 +100,7 @@ def frame_pieces(frame: Frame) -> Iterator[bytes]:
 
     A result is up to six times longer as JSON: a whole copy beside a guest's memory is too much.
     """
-    size = len(frame)
-    for value in frame:
-        if type(value) is str:
-            size += len(value)
-    if size < LARGE:
+    if len(frame) + _text_size(frame) < LARGE:
         yield encode_frame(frame)
         return
     yield sum(map(len, _encoded(frame))).to_bytes(HEADER, "big")
@@ -112,23 +109,26 @@ def frame_pieces(frame: Frame) -> Iterator[bytes]:
 
 def _encoded(frame: Frame) -> Iterator[bytes]:
     """A list as JSON, a few values at a time and large texts in parts."""
-    few: list[Any] = []
-    before, size = b"[", 0
-    for value in frame:
-        large = type(value) is str and len(value) >= LARGE
-        if few and (large or size >= LARGE or len(few) >= LARGE):
-            yield before + pack_list(few)[1:-1]
-            before, few, size = b",", [], 0
-        if not large:
-            few.append(value)
-            size += len(value) if type(value) is str else 1
-            continue
-        yield before + b'"'
-        for at in range(0, len(value), LARGE):
-            yield pack_list([value[at : at + LARGE]])[2:-2]
-        yield b'"'
-        before = b","
-    yield (before + pack_list(few)[1:-1] if few else b"") + b"]"
+    before = b"["
+    for at in range(0, len(frame), FEW):
+        few = frame[at : at + FEW]
+        # Most are short, and looked at together: one by one takes as long again as to encode them.
+        for some in [few] if _text_size(few) < LARGE else ([value] for value in few):
+            value = some[0]
+            if type(value) is str and len(value) >= LARGE:
+                yield before + b'"'
+                for start in range(0, len(value), LARGE):
+                    yield pack_list([value[start : start + LARGE]])[2:-2]
+                yield b'"'
+            else:
+                yield before + pack_list(some)[1:-1]
+            before = b","
+    yield b"]"
+
+
+def _text_size(values: list[Any]) -> int:
+    """Characters of the texts in a list."""
+    return sum([len(value) for value in values if type(value) is str])
 
 
 def decode_frame(body: bytes, unpack: Callable[[bytes], Any] = unpack) -> Frame:

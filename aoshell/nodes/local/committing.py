@@ -88,7 +88,11 @@ class Committing:
         self._turn = None
         self.dispatch()
         rows = len(self._batch.results) + len(self._batch.log)
-        if self._awaited or self._roots.is_one_settled_for or rows >= MOST_ROWS:
+        if rows >= MOST_ROWS:
+            # Behind what was just dispatched, which is sent first: workers compute meanwhile.
+            self._cancel_timer()
+            self._timer = self._loop.call_soon(self.flush)
+        elif self._awaited or self._roots.is_one_settled_for:
             self.flush()
         elif self._timer is None and rows:
             self._timer = self._loop.call_later(GROUP, self.flush)
@@ -106,9 +110,7 @@ class Committing:
         Returns:
             Why it could not be written: none of it is there any more, and it is computed again.
         """
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._cancel_timer()
         if not self._batch.results:
             return None
         # Taken out before the commit: what follows it may bring new answers, for the next one.
@@ -136,6 +138,11 @@ class Committing:
             self._retries.call_later("sync", self.sync, QUIET)
         self._written(batch)
         return None
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def sync(self) -> None:
         """Write and fsync everything. Raises AoError.

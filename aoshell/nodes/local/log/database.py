@@ -12,6 +12,8 @@ from aoshell.errors import AoError
 from aoshell.nodes.database_errors import as_ao_error, code_of, is_full
 from aoshell.nodes.local.log import schema
 
+CACHE = 8 << 10  # KB of pages that are kept in memory
+
 # SQLite's codes where it can make no file in the folder.
 _NO_ROOM_TO_WORK = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 
@@ -29,6 +31,8 @@ def open_to_write(path: Path) -> sqlite3.Connection:
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA wal_autocheckpoint = 4000")
+    # Ids are in no order: with SQLite's own 2 MB, most new ones would have a page read again.
+    db.execute(f"PRAGMA cache_size = -{CACHE}")
     try:
         schema.prepare(db)
     except ValueError as error:

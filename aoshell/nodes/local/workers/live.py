@@ -43,7 +43,11 @@ from aoshell.sandbox.frames import Frame, FrameError
 from aoshell.sandbox.supervisor import Supervisor
 from aoshell.sandbox.worker_handle import WorkerHandle
 
-WINDOW = 64  # messages that a worker is sent ahead of its answers
+# Messages that a worker is sent ahead of its answers: few where it has just started, was rolled
+# back (all are sent again) or takes long, as they hold up who waits for room. A quick answer is
+# one more.
+WINDOW, WIDEST = 64, 512
+QUICK = 1.0  # milliseconds that a quick answer takes at most
 TURN = 512  # messages that a process computes before it makes room for others
 BACKLOG = 4 << 20  # bytes waiting to be sent to a worker before replay pauses
 PAUSE = 0.002  # seconds of such a pause
@@ -96,6 +100,7 @@ class Live:
         self._tail: deque[tuple[int, str, list[Any]]] = deque()
         self._dries = DryRuns(dries, self._send_dry)
         self._epoch = 0
+        self._window = WINDOW
         self._promotions = 0  # since the last answer
         self._parked = False  # a fork waits that takes over where the computing one is killed
         self._behind = False  # the fork that took over still lacks what is sent again
@@ -173,7 +178,7 @@ class Live:
         if self._replay is not None or self._behind:
             return
         seconds = self._context.get_limits().seconds
-        while self._queue and len(self._sent) < WINDOW and self._worker.backlog < BACKLOG:
+        while self._queue and len(self._sent) < self._window and self._worker.backlog < BACKLOG:
             if self._turn >= TURN and self._pool.is_crowded():
                 break  # the others' turn
             if not self._sent:
@@ -243,6 +248,8 @@ class Live:
             raise FrameError(f"no message ends with {outcome}")
         check_result(outcome != "ok", result)
         self._promotions = 0
+        is_quick = milliseconds <= QUICK
+        self._window = min(WIDEST, self._window + 1) if is_quick else max(WINDOW, self._window // 2)
         self._pool.answered(self.row.number)
         self._finish(outcome, Cost(milliseconds, memory, gas), result)
         self._answered = True
@@ -303,6 +310,7 @@ class Live:
     def _on_promoted(self, seq: int, why: str, printed: str, _pid: int) -> None:
         self._epoch += 1
         self._promotions += 1
+        self._window = WINDOW
         self._parked = False
         if self._promotions > MAX_PROMOTIONS:
             raise FrameError("nothing dies that often")
