@@ -18,6 +18,7 @@ could send an item again under another id.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from aoshell.protocol import wallet
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 _P = 2**256 - 2**32 - 977
 _N = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _P25519 = 2**255 - 19
+
+# Keys that are known to be none of small order: a log has thousands of signatures of one scheduler,
+# and looking at its key takes as long as verifying one of them.
+KNOWN = 256
 
 
 class Signer(Protocol):
@@ -86,6 +91,7 @@ def _ed25519(owner: bytes, message: bytes, signature: bytes) -> bool:
     return True
 
 
+@lru_cache(KNOWN)
 def _refuse_small_order(owner: bytes) -> None:
     """Raise ValueError for the few keys for which one fixed signature fits many messages.
 
