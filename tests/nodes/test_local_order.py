@@ -12,9 +12,11 @@ from local_home import FullDisk, Local, database
 
 from aoshell.errors import AoError
 from aoshell.nodes.local import committing, retries
-from aoshell.nodes.local.workers.live import Live
+from aoshell.nodes.local.workers import live as live_process
+from aoshell.nodes.local.workers.live import WINDOW, Live
 from aoshell.nodes.values import Limits
 from aoshell.protocol.message import Message
+from aoshell.sandbox.supervisor import WorkerHandle
 
 HEAVY = "local t = {} for i = 1, 420 do t[i] = ('x'):rep(100000 + i) end return #t"  # 42 MB
 
@@ -395,3 +397,59 @@ async def test_no_cron_message_comes_while_a_log_is_cut(opening):
         local.engine.cutting.held = ""
         local.engine.ticking.begin()
         assert len(await local.messages(pid)) == 2
+
+
+@pytest.mark.parametrize(
+    ("every", "quick", "widest"),
+    [(1000, math.inf, 2 * WINDOW), (40, math.inf, WINDOW + 40), (1000, -1, WINDOW)],
+    ids=["quick", "failing", "slow"],
+)
+@in_loop
+async def test_how_far_a_worker_is_sent_ahead(opening, monkeypatch, every, quick, widest):
+    """Further with each quick answer, and little again where all that was sent comes again."""
+    monkeypatch.setattr(live_process, "WIDEST", 2 * WINDOW)
+    monkeypatch.setattr(live_process, "QUICK", quick)
+    send_job, most = Live._send_job, 0
+
+    def counting(live: Live, *args: Any) -> None:
+        nonlocal most
+        most = max(most, len(live.sent))
+        send_job(live, *args)
+
+    monkeypatch.setattr(Live, "_send_job", counting)
+    async with opening() as local:
+        code = f"""Handlers.add("Inc", "Inc", function(msg)
+          if tonumber(msg.N) % {every} == 0 then error("wanted") end
+          N = (N or 0) + 1
+        end)"""
+        pid, sender = await local.spawn(code), await local.spawn()
+        line = f"for i = 1, 300 do Send({{Target = '{pid}', Action = 'Inc', N = i}}) end"
+        await local.eval(sender, line)
+        await local.node.idle()
+        assert await local.value(pid, "N") == str(300 - 300 // every)
+        assert await local.node.verify_log(pid) == []
+    assert WINDOW <= most <= widest
+    assert (most > WINDOW) == (quick > 0)
+
+
+@in_loop
+async def test_workers_are_sent_messages_before_a_large_commit(opening, monkeypatch):
+    monkeypatch.setattr(committing, "MOST_ROWS", 10)
+    steps: list[str] = []
+    async with opening() as local:
+        pid, sender = await local.spawn(), await local.spawn()
+        send_some, commit = WorkerHandle._send_some, local.engine.store.commit
+
+        def sending(worker: WorkerHandle) -> None:
+            steps.append("sent")
+            send_some(worker)
+
+        def writing(batch: Any, *, sync: bool) -> None:
+            steps.extend(["written"] if len(batch.log) > 10 else [])
+            commit(batch, sync=sync)
+
+        monkeypatch.setattr(WorkerHandle, "_send_some", sending)
+        monkeypatch.setattr(local.engine.store, "commit", writing)
+        await local.eval(sender, f"for i = 1, 20 do Send({{Target = '{pid}'}}) end")
+        await local.node.idle()
+    assert steps[: steps.index("written") + 1] == ["sent", "sent", "written"]
