@@ -15,9 +15,10 @@ from aoshell.shell.commands.places import State, find_place, find_state, process
 from aoshell.shell.commands.table import PLACE, STATE
 from aoshell.shell.computed import computed_entries
 from aoshell.shell.feed import named_id, short_id
-from aoshell.shell.outcome import CommandOutput, LineAnswer, Table
+from aoshell.shell.outcome import CommandOutput, LineAnswer
 from aoshell.shell.questions import query
 from aoshell.shell.session import Session
+from aoshell.shell.table import Table
 from aoshell.shell.view.errors_view import split_error
 from aoshell.shell.view.text import format_size, without_colours
 
