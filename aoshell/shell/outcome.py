@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from aoshell.errors import AoError
 
@@ -111,16 +111,14 @@ class CommandOutput:
     then: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class LineFailure:
+class LineFailure(NamedTuple):
     """A line that failed before a process could answer."""
 
     error: AoError
     ok: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Interrupted:
+class Interrupted(NamedTuple):
     """A line that was given up with Ctrl-C.
 
     Attributes:

@@ -163,16 +163,40 @@ def test_a_file_is_attested_offline_without_an_event_loop(tmp_path: Path) -> Non
     assert not of_nodes | {"aoshell.attest.signed", "aoshell.protocol.message"} & done
 
 
-def loaded_by(*arguments: str, code: tuple[int, ...] = (0,)) -> set[str]:
+def test_a_line_loads_what_it_needs(home: Settings) -> None:
+    assert shell(home, "--run", "1+1").returncode == 0  # the home is there from then on
+    done = loaded_by("--run", "1+1", env=environment(home))
+    rooms = ("aoshell.shell.prompt", "aoshell.shell.commands", "aoshell.serve", "aoshell.attest")
+    assert not [name for name in done if name.startswith((*rooms, "aoshell.nodes.remote"))]
+    others = {"prompt_toolkit", "httpx", "uvicorn", "lupa", "wasmtime", "http_sf", "tomllib"}
+    rare = {"aoshell.nodes.transaction", "aoshell.nodes.httpitem", "aoshell.nodes.joined.server"}
+    assert not (others | rare) & done
+
+
+def test_a_start_looks_for_no_garbage(home: Settings) -> None:
+    program = (
+        "import gc\n"
+        "from aoshell.entry import COLLECT\n"
+        "gc.set_threshold(*COLLECT)\n"
+        "looked = []\n"
+        "gc.callbacks.append(lambda phase, info: looked.append(phase))\n"
+        "import aoshell.cli as c\n"
+        "assert c.main(['--run', '1+1']) == 0 and not looked"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=REPO, env=environment(home), check=True)
+
+
+def loaded_by(
+    *arguments: str, code: tuple[int, ...] = (0,), env: dict[str, str] | None = None
+) -> set[str]:
     """The modules that a command has loaded when it ends."""
     program = (
         "import json, sys, aoshell.cli as c\n"
         f"code = c.main({list(arguments)!r})\n"
         "print(json.dumps([code, *sys.modules]))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, cwd=REPO, check=True
-    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPO, env=env, check=True)
     came, *modules = json.loads(done.stdout.splitlines()[-1])
     assert came in code, done.stdout + done.stderr
     return set(modules)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from dataclasses import asdict
 
 from aoshell.errors import AoError
 from aoshell.nodes.base import LocalVerbs
@@ -39,7 +38,7 @@ async def doctor(session: Session, _: Given) -> CommandOutput:
     shown = [heading]
     for one, line in zip(found, lines, strict=True):
         shown += [line, f"  → {one.hint}"] if one.hint else [line]
-    value = [asdict(one) for one in found]
+    value = [one._asdict() for one in found]
     return CommandOutput(value, text="\n".join(shown), ok=all(one.ok for one in found))
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.values import ProcessInfo, Receipt, Undelivered
 from aoshell.protocol.encoding import has_id_form
@@ -137,7 +135,7 @@ async def result(session: Session, given: Given) -> CommandOutput:
     receipt = await _receipt(session, given[PLACE])
     with session.feed.shown_by(session.unanswered.get(str(receipt.place), "")):
         found = await session.node.result(receipt.process, receipt.place)
-    receipt = replace(receipt, slot=None if found.slot < 0 else found.slot)
+    receipt = receipt._replace(slot=None if found.slot < 0 else found.slot)
     sources = await session.texts.wanted(receipt.process, found.error)
     answer = LineAnswer(receipt, found, sources=sources)
     return CommandOutput(answer=answer, ok=answer.ok)
