@@ -9,7 +9,6 @@ import asyncio
 import warnings
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -258,7 +257,7 @@ def open(
     settings = Settings.find() if home is None else _settings(Path(home).absolute())
     start = Start(process, module, wallet=str(wallet), named=True, record=record_session)
     if limits is not None:
-        start = replace(start, limits=limits)
+        start = start._replace(limits=limits)
     backend = _backend(node, settings, str(wallet))
     if state and isinstance(backend, RemoteBackend):
         raise UsageError(

@@ -93,15 +93,14 @@ class LocalBackend:
         self._supervisor.start()
 
     def prepared(self, start: Start, settings: Settings) -> Start:
-        from dataclasses import replace
 
         if self._gateway.startswith("http:"):
             from aoshell.protocol.url import unprotected
 
-            start = replace(start, place=unprotected([self._gateway]))
+            start = start._replace(place=unprotected([self._gateway]))
         if self._named:
             return start
-        return replace(start, elsewhere=lambda reference: _elsewhere(settings, reference))
+        return start._replace(elsewhere=lambda reference: _elsewhere(settings, reference))
 
     async def open(
         self, settings: Settings, limits: Limits, key: Key, tell: Callable[[str], None]
@@ -157,7 +156,6 @@ class RemoteBackend:
 
     def prepared(self, start: Start, settings: Settings) -> Start:
         del settings
-        from dataclasses import replace
 
         from aoshell.protocol.message import tags_of
         from aoshell.protocol.url import unprotected
@@ -165,8 +163,7 @@ class RemoteBackend:
         where, wanted = self._endpoints, ("Scheduler", "Authority")
         place = "\n".join(filter(None, (_place(where), unprotected(where.urls))))
         pairs = ((name, getattr(where, name.lower())) for name in wanted)
-        return replace(
-            start,
+        return start._replace(
             network=tags_of((name, value) for name, value in pairs if value),
             place=place,
             startup=where.startup,

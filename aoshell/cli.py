@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from aoshell import interrupts
 from aoshell.backends import Backend, LocalBackend, RemoteBackend
 from aoshell.errors import AoError, UsageError
-from aoshell.protocol.tag_names import AS_SENT
 from aoshell.scarcity import refuse_too_little, to_ao_error
 
 if TYPE_CHECKING:
@@ -305,6 +304,7 @@ def _start_of(options: Options) -> Start:
 
     from aoshell.nodes.values import Limits
     from aoshell.protocol.message import tags_of
+    from aoshell.protocol.tag_names import AS_SENT
     from aoshell.shell.start import DEFAULT_NAME, Start
 
     limits = Limits()

@@ -7,9 +7,10 @@ import signal
 from typing import NoReturn
 
 # Thresholds of the garbage collector; 700, 10, 10 by default. Neither imports nor messages leave
-# cycles behind: Python would look 60 times at a start, for a twentieth of its time, and it would be
-# some 40 us of the 200 that a message between processes takes of the shell.
-COLLECT = 20_000, 20, 20
+# cycles behind: Python would look 60 times at a start, for a tenth of its time, and it would be
+# some 40 us of the 200 that a message between processes takes of the shell. A start makes fewer
+# objects than the first of these, so that Python does not look before there is a line.
+COLLECT = 100_000, 20, 20
 
 
 def main() -> NoReturn:

@@ -14,10 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aoshell.attest import jsonreport
 from aoshell.attest.envelope.ids import has_links, is_large, without_commitments
 from aoshell.attest.errors import EvidenceError, InconclusiveError
-from aoshell.attest.evidence import Challenge, Evidence, RawResponse
+from aoshell.attest.evidence import Challenge, RawResponse
 from aoshell.attest.launch.local_hashes import MEMBERS
 from aoshell.attest.signed import SignedPart, check_size, decode_message, verify_answer
 from aoshell.errors import AoError
@@ -27,20 +26,6 @@ from aoshell.protocol.tabm import LINK
 
 LEAST_CHALLENGE = 16  # characters
 NEEDED = ("address", "nonce", "report", "node-message")
-
-
-def read_raw_report(evidence: Evidence) -> bytes:
-    """The bytes of the report in evidence. Nothing is verified yet.
-
-    Raises:
-        EvidenceError: JSON_…, HTTPSIG_INVALID, CONTENT_DIGEST or REPORT_FORM: there is no report.
-    """
-    if evidence.fault:
-        raise evidence.fault
-    if evidence.raw is not None:
-        return evidence.raw
-    text = read_report_text(evidence.answer) if evidence.answer else evidence.text
-    return jsonreport.report_from_json(text or b"")
 
 
 def read_report_text(answer: RawResponse) -> bytes:

@@ -25,13 +25,13 @@ failed.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-from aoshell.attest.checks import chain, envelope, node, policy, report
-from aoshell.attest.checks.configuration import describe_changes
+from aoshell.attest.checks import chain, node, policy, report
 from aoshell.attest.checks.custody import Custody, State, judge_custody
 from aoshell.attest.checks.frame import Case, Check, CheckResult, Status, TpmCase
 from aoshell.attest.errors import (
@@ -41,27 +41,42 @@ from aoshell.attest.errors import (
     UnusableFileError,
 )
 from aoshell.attest.evidence import Collateral, Evidence
-from aoshell.attest.kinds import Kind
+from aoshell.attest.kinds import ENVELOPES, Kind
 from aoshell.attest.policy import Image, Policy
 from aoshell.attest.products import PINNED_ROOTS
 from aoshell.attest.report import Report
-from aoshell.attest.tpm.roots import EkRoot
+
+if TYPE_CHECKING:
+    from aoshell.attest.tpm.roots import EkRoot
+
+_OF_REPORTS = (report, chain, policy, node)
 
 
 @cache
 def all_checks() -> tuple[Check, ...]:
     """In the order in which they run. The first one that fails names the error of the verdict."""
-    from aoshell.attest.checks import tpm
+    from aoshell.attest.checks import envelope, tpm
 
-    return _in_order(envelope, report, chain, policy, node, tpm)
+    return _in_order(envelope, *_OF_REPORTS, tpm)
 
 
 @cache
 def checks_of(kind: Kind) -> tuple[Check, ...]:
     """The checks that evidence of this kind must pass, in the order in which they run."""
-    # Those of a TPM are for that kind only, and much of what there is to load.
-    found = all_checks() if kind is Kind.TPM else _in_order(envelope, report, chain, policy, node)
-    return tuple(one for one in found if kind in one.kinds)
+    return tuple(one for one in _in_order(*_modules_of(kind)) if kind in one.kinds)
+
+
+def _modules_of(kind: Kind) -> Iterator[ModuleType]:
+    """Those that have the checks of a kind. The others are much of what there is to load."""
+    yield from _OF_REPORTS
+    if kind in ENVELOPES:
+        from aoshell.attest.checks import envelope
+
+        yield envelope
+    if kind is Kind.TPM:
+        from aoshell.attest.checks import tpm
+
+        yield tpm
 
 
 def _in_order(*modules: ModuleType) -> tuple[Check, ...]:
@@ -236,8 +251,15 @@ def verify_evidence(
         _freshness(case, results),
         _software(case, results),
         case.tpm if _passed(results, "links") and case.kind is Kind.TPM else None,
-        describe_changes(case) if bound else "",
+        _changes(case) if bound else "",
     )
+
+
+def _changes(case: Case) -> str:
+    """How the configuration of a node now differs from the attested one."""
+    from aoshell.attest.checks.configuration import describe_changes  # see `unverified`
+
+    return describe_changes(case)
 
 
 def _evidence_id(case: Case, results: Mapping[str, CheckResult]) -> str:

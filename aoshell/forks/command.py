@@ -18,8 +18,8 @@ from aoshell.nodes.base import Node
 from aoshell.nodes.values import Limits
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.commands.forks import network_value, read_places
-from aoshell.shell.flags.arguments import named
 from aoshell.shell.flags.parser import CommandParser
+from aoshell.shell.flags.values import named
 from aoshell.shell.forking import ForkedNetwork, network_text
 from aoshell.shell.view.streams import writer
 from aoshell.shell.view.text import clean

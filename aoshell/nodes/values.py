@@ -1,4 +1,8 @@
-"""Arguments and return values of a node: data without behaviour."""
+"""Arguments and return values of a node: data without behaviour.
+
+Those that a node only makes and nobody changes are named tuples: to make the methods of a data
+class takes a start 0.4 ms.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +46,7 @@ def envelope(kind: str, variant: str = "ao.TN.1") -> tuple[Tag, ...]:
     return tags_of(pairs)
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """A message that the node has accepted and will not lose.
 
     Attributes:
@@ -77,8 +80,7 @@ class NameTakenError(AoError):
     """Another process has the name that a new one was to have."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(NamedTuple):
     """What a node is doing while somebody waits.
 
     Attributes:
@@ -117,8 +119,7 @@ class ForkPoint:
     as_node: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Rerun:
+class Rerun(NamedTuple):
     """What slots come to with other code (`Workbench.rerun`).
 
     Attributes:
@@ -200,8 +201,7 @@ class Module:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class LogEntry:
+class LogEntry(NamedTuple):
     """One slot of a process: the message and, once computed, its result."""
 
     message: Message
@@ -215,8 +215,7 @@ class Place(NamedTuple):
     tick: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """Something that happened on the node, in the order in which it happened.
 
     Attributes:
@@ -277,8 +276,7 @@ class Limits:
     workers: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(NamedTuple):
     """Code ready to be published, which cannot be undone. Nothing is sent yet.
 
     Attributes:
@@ -297,8 +295,7 @@ class Publication:
     permanent: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointFinding:
+class EndpointFinding(NamedTuple):
     """What `.doctor` found at one endpoint.
 
     Attributes:
@@ -328,8 +325,7 @@ class Verify(Enum):
     ATTESTED = "attested"
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
+class Pin(NamedTuple):
     """The key that an attestation has proved.
 
     Attributes:
@@ -340,8 +336,7 @@ class Pin:
     until: int
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
+class Hop(NamedTuple):
     """One message of a trace.
 
     Attributes:

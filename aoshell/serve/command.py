@@ -24,9 +24,9 @@ from aoshell.protocol.encoding import has_id_form
 from aoshell.serve.load import LARGEST_BODIES, LARGEST_BODY, MOST_DRY_RUNS, MOST_REQUESTS, Bounds
 from aoshell.serve.safety import ANY, is_loopback
 from aoshell.serve.serving import HOST, LAYOUT, PORT, ServeOptions, Serving, network_of
-from aoshell.shell.flags.arguments import state_file, within
 from aoshell.shell.flags.limits import MEGABYTE, RANGES, Range
 from aoshell.shell.flags.parser import CommandParser
+from aoshell.shell.flags.values import state_file, within
 from aoshell.shell.identities import Identities
 from aoshell.shell.serving import node_key
 from aoshell.shell.view.streams import writer

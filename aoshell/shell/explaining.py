@@ -11,7 +11,7 @@ from aoshell.bounded import jsontext
 from aoshell.errors import AoError
 from aoshell.protocol.message import Message, Result, Tag
 from aoshell.protocol.tag_names import title_case
-from aoshell.shell.outcome import Table
+from aoshell.shell.table import Table
 from aoshell.shell.view.errors_view import NAMED_FIELD, failure_text, split_error
 from aoshell.shell.view.tables import table_lines
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from aoshell.errors import AoError
 
 if TYPE_CHECKING:
     from aoshell.nodes.values import Receipt
     from aoshell.protocol.message import Result
+    from aoshell.shell.table import Table
 
 # aos prints this, in colours, of a message that no handler took, such as an Eval that is not from
 # its Owner. Nothing else in the result shows that.
@@ -23,35 +24,6 @@ _ARRIVED = re.compile(
 # What the built-in environment has and the published ones lack.
 _SPAWN = re.compile(r"attempt to call a nil value \(global 'spawn'\)")
 _NO_SPAWN = "this process has no spawn: use Spawn(…), or .spawn MODULE [as NAME]"
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows for a person; cells are text.
-
-    Attributes:
-        right: names of the columns set to the right: numbers, which are never cut.
-        wraps: whether the last column is sentences, which go on below where they have no room.
-    """
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    right: frozenset[str] = frozenset()
-    wraps: bool = False
-
-    def marked(self, marks: Sequence[bool]) -> Table:
-        """The table with a column before all others, in which `>` marks some rows."""
-        rows = zip(marks, self.rows, strict=True)
-        return Table(
-            ("", *self.columns), tuple((">" * mark, *row) for mark, row in rows), self.right
-        )
-
-    def without(self, column: str) -> Table:
-        """The table with one column less."""
-        at = self.columns.index(column)
-        rows = tuple(row[:at] + row[at + 1 :] for row in self.rows)
-        columns = self.columns[:at] + self.columns[at + 1 :]
-        return Table(columns, rows, self.right, self.wraps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,16 +111,14 @@ class CommandOutput:
     then: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class LineFailure:
+class LineFailure(NamedTuple):
     """A line that failed before a process could answer."""
 
     error: AoError
     ok: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Interrupted:
+class Interrupted(NamedTuple):
     """A line that was given up with Ctrl-C.
 
     Attributes:

@@ -6,10 +6,9 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from aoshell.errors import AoError, UsageError
 from aoshell.home.folders import Settings
@@ -47,8 +46,7 @@ def _nowhere(_: str) -> None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(NamedTuple):
     """What a command line asks for.
 
     Attributes:
@@ -79,7 +77,7 @@ class Start:
     tags: tuple[Tag, ...] = ()
     cron: str = ""
     wallet: str = ""
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = Limits()
     network: tuple[Tag, ...] = ()
     place: str = ""
     startup: bool = True

@@ -16,8 +16,8 @@ from aoshell import interrupts
 from aoshell.errors import UsageError
 from aoshell.home.folders import Settings
 from aoshell.nodes.local.log.store import Store
-from aoshell.shell.flags.arguments import state_file
 from aoshell.shell.flags.parser import CommandParser
+from aoshell.shell.flags.values import state_file
 from aoshell.shell.view.streams import writer
 from aoshell.shell.view.text import format_size
 from aoshell.states.working import STREAM, dump, load, notes, tell

@@ -24,6 +24,7 @@ from aoshell.attest.evidence import (
     save_evidence,
 )
 from aoshell.attest.kinds import Kind
+from aoshell.attest.unverified import kind_of
 from aoshell.attest.verify import Verdict
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.remote.hyperbeam import evidence as asking
@@ -250,7 +251,7 @@ def test_without_a_device_the_older_one_is_asked(
     with served(node.respond, paths) as url:
         evidence = asyncio.run(asking.ask(url, NONCE))
     assert evidence.answer and evidence.exchange is None
-    assert reading.kind_of(evidence) is Kind.GENERATE
+    assert kind_of(evidence) is Kind.GENERATE
     assert paths[0] == INFO and not {BOOT, FRESH} & {*paths}
     # Both reasons are said if there is neither.
     error = failed(answering(measured_node, INFO, info))
@@ -333,7 +334,7 @@ def test_an_envelope_that_is_refused_gets_no_secret(measured_node: Node) -> None
 def test_the_kind_that_is_asked_for(measured_node: Node) -> None:
     own = {"snp@1.0": "snp", "tpm@2.0a": "tpm"}[measured_node.device]
     evidence, _ = asked(measured_node, kind=own)
-    assert reading.kind_of(evidence).value == own
+    assert kind_of(evidence).value == own
     for kind in {"snp", "tpm", "report", "unknown"} - {own}:
         error = failed(measured_node, kind)
         assert error.stage == "evidence" and f"not of the kind {kind}" in error.what

@@ -7,7 +7,6 @@ import json
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -71,7 +70,7 @@ def values_of(kind: Any) -> st.SearchStrategy[Any]:
     if origin is tuple:
         return st.tuples(*map(values_of, of))
     hints = typing.get_type_hints(kind)
-    parts = {field.name: values_of(hints[field.name]) for field in fields(kind)}
+    parts = {name: values_of(hint) for name, hint in hints.items()}
     return st.builds(kind, **parts)
 
 

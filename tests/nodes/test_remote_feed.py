@@ -254,7 +254,7 @@ def test_cron_results_of_a_slot_that_was_answered_still_come(run: Any) -> None:
         await feed.watch(PROCESS)
         slot, cron = entry(0, "slot"), entry(0, "tick")
         place = Assignment(PROCESS, 0, 1, 0, 0, "")
-        log.entries = [slot, replace(cron, message=replace(cron.message, id="", assignment=place))]
+        log.entries = [slot, cron._replace(message=replace(cron.message, id="", assignment=place))]
         event = await anext(subscription)
         assert event.entry and event.entry.result and event.entry.result.output == "tick"
 

@@ -147,28 +147,59 @@ def test_limits_reach_the_node(home: Settings) -> None:
 def test_version_imports_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out == f"aoshell {__version__}\n"
-    code = "import sys, aoshell.cli as c; c.main(['--version']); print(sorted(sys.modules))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=REPO, check=True
-    )
-    heavy = ("asyncio", "argparse", "prompt_toolkit", "cryptography", "sqlite3", "lupa")
-    assert not [name for name in heavy if f"'{name}'" in done.stdout]
+    done = loaded_by("--version")
+    heavy = {"asyncio", "argparse", "dataclasses", "prompt_toolkit", "cryptography", "sqlite3"}
+    assert not {*heavy, "lupa"} & done
 
 
 def test_a_file_is_attested_offline_without_an_event_loop(tmp_path: Path) -> None:
+    """And without what reads the answers of nodes: it would be half of what is loaded."""
     report = tmp_path / "report"
     report.write_bytes((2).to_bytes(4, "little") + bytes(1180))
-    code = (
-        "import sys, aoshell.cli as c\n"
-        f"print(c.main(['attest', {str(report)!r}, '--offline']))\n"
-        "print({'asyncio', 'aoshell.attest.checks.tpm'} & {*sys.modules})"
+    done = loaded_by("attest", str(report), "--offline", code=(1, 3))
+    assert not {"asyncio", "secrets", "uuid", "aoshell.shell.outcome"} & done
+    answers = ("aoshell.attest.envelope", "aoshell.attest.launch", "aoshell.attest.tpm.")
+    of_nodes = {name for name in done if name.startswith(answers)} - {"aoshell.attest.tpm.vendors"}
+    assert not of_nodes | {"aoshell.attest.signed", "aoshell.protocol.message"} & done
+
+
+def test_a_line_loads_what_it_needs(home: Settings) -> None:
+    assert shell(home, "--run", "1+1").returncode == 0  # the home is there from then on
+    done = loaded_by("--run", "1+1", env=environment(home))
+    rooms = ("aoshell.shell.prompt", "aoshell.shell.commands", "aoshell.serve", "aoshell.attest")
+    assert not [name for name in done if name.startswith((*rooms, "aoshell.nodes.remote"))]
+    others = {"prompt_toolkit", "httpx", "uvicorn", "lupa", "wasmtime", "http_sf", "tomllib"}
+    rare = {"aoshell.nodes.transaction", "aoshell.nodes.httpitem", "aoshell.nodes.joined.server"}
+    assert not (others | rare) & done
+
+
+def test_a_start_looks_for_no_garbage(home: Settings) -> None:
+    program = (
+        "import gc\n"
+        "from aoshell.entry import COLLECT\n"
+        "gc.set_threshold(*COLLECT)\n"
+        "looked = []\n"
+        "gc.callbacks.append(lambda phase, info: looked.append(phase))\n"
+        "import aoshell.cli as c\n"
+        "assert c.main(['--run', '1+1']) == 0 and not looked"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=REPO, check=True
+    subprocess.run([sys.executable, "-c", program], cwd=REPO, env=environment(home), check=True)
+
+
+def loaded_by(
+    *arguments: str, code: tuple[int, ...] = (0,), env: dict[str, str] | None = None
+) -> set[str]:
+    """The modules that a command has loaded when it ends."""
+    program = (
+        "import json, sys, aoshell.cli as c\n"
+        f"code = c.main({list(arguments)!r})\n"
+        "print(json.dumps([code, *sys.modules]))"
     )
-    code_of_verdict, loaded = done.stdout.splitlines()[-2:]
-    assert code_of_verdict in ("1", "3"), done.stdout + done.stderr
-    assert loaded == "set()"
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPO, env=env, check=True)
+    came, *modules = json.loads(done.stdout.splitlines()[-1])
+    assert came in code, done.stdout + done.stderr
+    return set(modules)
 
 
 def test_list(home: Settings, capsys: pytest.CaptureFixture[str]) -> None:

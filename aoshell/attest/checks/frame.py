@@ -13,22 +13,22 @@ from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, NoReturn
 
-from aoshell.attest.envelope.reading import Envelope, kind_of
-from aoshell.attest.envelope.snp import SnpEvidence
 from aoshell.attest.errors import EvidenceError, InconclusiveError, UnusableFileError
 from aoshell.attest.evidence import Collateral, Evidence
 from aoshell.attest.kinds import WITH_REPORT, Kind
 from aoshell.attest.policy import Image, Policy
 from aoshell.attest.products import Product
 from aoshell.attest.report import VLEK, Report
-from aoshell.attest.signed import SignedPart
+from aoshell.attest.unverified import kind_of
 from aoshell.attest.urls import chain_hint, vek_hint
 from aoshell.attest.x509 import amd_profile, path
 from aoshell.attest.x509.certificates import Certificate, common_name
 from aoshell.attest.x509.path import Pool, read_enclosed_collateral
-from aoshell.protocol.structured import Value
 
 if TYPE_CHECKING:
+    from aoshell.attest.envelope.reading import Envelope
+    from aoshell.attest.envelope.snp import SnpEvidence
+    from aoshell.attest.signed import SignedPart
     from aoshell.attest.tpm.ek_certificate import EkCertificate
     from aoshell.attest.tpm.ek_path import EkPath, EkPool
     from aoshell.attest.tpm.eventlog import EventLog
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from aoshell.attest.tpm.roots import EkRoot
     from aoshell.attest.tpm.secureboot import SecureBoot
     from aoshell.attest.tpm.structures import PublicArea, Quote
+    from aoshell.protocol.structured import Value
 
 IF_KNOWN = "if you know what this is: .trust NAME"  # hint for software that has no name yet
 

@@ -1,15 +1,15 @@
-"""Checks that bind a report to the key of the node, its configuration and its software."""
+"""Checks that bind a report to the key of the node, its configuration and its software.
+
+What reads an answer is imported where one came (see `unverified`).
+"""
 
 from __future__ import annotations
 
 import hashlib
 
-from aoshell.attest import answer
 from aoshell.attest.checks.frame import IF_KNOWN, Case, check
 from aoshell.attest.errors import EvidenceError, InconclusiveError, SkippedCheckError
 from aoshell.attest.kinds import Kind
-from aoshell.attest.launch.local_hashes import LocalHashes, compute_measurement
-from aoshell.attest.signed import verify_answer
 
 _ALONE = "the report did not come in a node's answer"
 _REPORTS = (Kind.REPORT, Kind.GENERATE)
@@ -29,6 +29,9 @@ def outer_signature(case: Case) -> str:
     used."""
     if case.evidence.answer is None:
         raise SkippedCheckError(_ALONE)
+    from aoshell.attest import answer
+    from aoshell.attest.signed import verify_answer
+
     signed = verify_answer(case.evidence.answer)
     answer.check_coverage(signed)
     case.signed = signed
@@ -59,6 +62,8 @@ def report_data(case: Case) -> str:
         if not case.expected_data:
             raise SkippedCheckError(f"{_ALONE}; give the expected value with --report-data")
         return "as expected"
+    from aoshell.attest import answer
+
     if data[:32] != hashlib.sha256(case.signed.commitment.owner).digest():
         what = "the report was made for another key than the one that signed this answer"
         raise EvidenceError("REPORT_DATA_MISMATCH", what)
@@ -76,6 +81,8 @@ def node_message(case: Case) -> str:
     configuration in the answer."""
     if case.signed is None:
         raise SkippedCheckError(_ALONE)
+    from aoshell.attest import answer
+
     if case.report.report_data[32:] != answer.compute_node_message_id(case.signed):
         what = "the configuration in the answer is not the one in the report"
         raise EvidenceError("NODE_MESSAGE_MISMATCH", what)
@@ -101,6 +108,9 @@ def measurement(case: Case) -> str:
         if not case.expected_measurement:
             raise SkippedCheckError(f"{_ALONE}; give the expected value with --measurement")
         return "as expected"
+    from aoshell.attest import answer
+    from aoshell.attest.launch.local_hashes import LocalHashes, compute_measurement
+
     hashes = LocalHashes.read(answer.read_local_hashes(case.signed))
     try:
         computed = compute_measurement(hashes)
@@ -183,6 +193,8 @@ def challenge(case: Case) -> str:
         raise SkippedCheckError("there was no challenge, so it is unknown when the key was used")
     if asked.unanswered:
         raise InconclusiveError("CHALLENGE_FAILED", asked.unanswered, "try again: .attest")
+    from aoshell.attest import answer
+
     owner = case.signed.commitment.owner
     key = answer.check_challenge(asked, case.evidence.answer, owner)
     when = "now" if asked.fresh else "when it was kept, as its keeper says"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from aoshell.attest import tables
-from aoshell.attest.answer import read_raw_report
 from aoshell.attest.checks.frame import Case, check
 from aoshell.attest.errors import EvidenceError, SkippedCheckError
 from aoshell.attest.kinds import Kind
@@ -17,6 +16,7 @@ from aoshell.attest.report import (
     VLEK,
     unknown_bits,
 )
+from aoshell.attest.unverified import read_raw_report
 from aoshell.attest.x509.amd_profile import VCEK_NAME, VLEK_NAME
 from aoshell.attest.x509.certificates import ec_key
 

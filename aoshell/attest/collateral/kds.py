@@ -20,17 +20,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from aoshell.attest import urls
-from aoshell.attest.answer import read_raw_report
 from aoshell.attest.checks.frame import CheckResult, Status
 from aoshell.attest.collateral.cache import Folder
-from aoshell.attest.envelope.reading import kind_of
-from aoshell.attest.envelope.snp import find_report
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.evidence import Collateral, Evidence
 from aoshell.attest.kinds import Kind
 from aoshell.attest.policy import Policy
 from aoshell.attest.products import PINNED_ROOTS, Product
 from aoshell.attest.report import VLEK, Report
+from aoshell.attest.unverified import kind_of, read_raw_report
 from aoshell.attest.verify import verify_evidence
 from aoshell.attest.x509 import amd_profile, certificates, crl, material, path
 from aoshell.attest.x509.certificates import Certificate
@@ -139,6 +137,8 @@ class Kds:
         if evidence.exchange:
             if kind_of(evidence) is not Kind.SNP:
                 return Gathered(have, ())
+            from aoshell.attest.envelope.snp import find_report  # see `unverified`
+
             evidence = find_report(evidence.exchange)
         try:
             parsed = Report.parse(read_raw_report(evidence))

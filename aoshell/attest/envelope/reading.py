@@ -21,7 +21,7 @@ from functools import cached_property
 
 from aoshell.attest.envelope.ids import has_links, stable_digest, stable_digest_as_came
 from aoshell.attest.errors import EvidenceError, InconclusiveError
-from aoshell.attest.evidence import Evidence, Exchange, RawResponse
+from aoshell.attest.evidence import Exchange, RawResponse
 from aoshell.attest.kinds import Kind
 from aoshell.attest.signed import (
     SignedPart,
@@ -61,12 +61,10 @@ MOST_VALUES = 200_000  # and keys in an envelope; those behind a link count each
 KINDS = {SNP: Kind.SNP, TPM: Kind.TPM}
 
 
-def kind_of(evidence: Evidence) -> Kind:
-    """What kind evidence is of, as it says itself. Raises nothing."""
-    if evidence.exchange is None:
-        return Kind.GENERATE if evidence.answer else Kind.REPORT
+def kind_of_envelope(answer: RawResponse) -> Kind:
+    """What kind an envelope is of, as it says itself. Raises nothing."""
     try:
-        device = read_message(evidence.exchange.fresh, TYPE).get("measurement-device")
+        device = read_message(answer, TYPE).get("measurement-device")
     except EvidenceError:
         return Kind.UNKNOWN
     return KINDS.get(device, Kind.UNKNOWN) if isinstance(device, str) else Kind.UNKNOWN

@@ -98,9 +98,8 @@ def form_of(kind: Any) -> Form:
             lambda value, blobs: pairs.write(tuple(_checked(dict, value).items()), blobs),
             pairs.read,
         )
-    if isinstance(kind, type) and is_dataclass(kind):
+    if names := _fields_of(kind):
         hints = typing.get_type_hints(kind)
-        names = [field.name for field in fields(kind)]
         row = _row(kind, [form_of(hints[name]) for name in names])
 
         def write(value: Any, blobs: Blobs) -> Any:
@@ -111,11 +110,18 @@ def form_of(kind: Any) -> Form:
     raise TypeError(f"{kind} has no form")
 
 
+def _fields_of(kind: Any) -> Sequence[str]:
+    """The fields of a record, which is a data class or a named tuple; none of another type."""
+    if isinstance(kind, type) and is_dataclass(kind):
+        return [field.name for field in fields(kind)]
+    return getattr(kind, "_fields", ())
+
+
 def describe(kind: Any) -> str:
     """A type with all that it is made of: equal texts have equal forms."""
-    if isinstance(kind, type) and is_dataclass(kind):
+    if names := _fields_of(kind):
         hints = typing.get_type_hints(kind)
-        parts = ", ".join(f"{field.name}: {describe(hints[field.name])}" for field in fields(kind))
+        parts = ", ".join(f"{name}: {describe(hints[name])}" for name in names)
         return f"{kind.__name__}({parts})"
     if of := [describe(one) for one in typing.get_args(kind) if one is not ...]:
         return f"{typing.get_origin(kind)}[{', '.join(of)}]"

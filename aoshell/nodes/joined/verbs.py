@@ -7,9 +7,8 @@ each time: where their answer was lost, whoever asked has to look.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import GenericAlias
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from aoshell.errors import AoError
 from aoshell.nodes.clients import CLIENT
@@ -34,8 +33,7 @@ T = TypeVar("T")
 _Item = TypeVar("_Item")
 
 
-@dataclass(frozen=True)
-class Verb(Generic[T]):
+class Verb(NamedTuple, Generic[T]):
     """One verb. Its name is that of a method; it comes from the list below, never from a peer.
 
     Attributes:

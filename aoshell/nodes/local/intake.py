@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from aoshell.errors import AoError
 from aoshell.nodes.clients import CLIENT
-from aoshell.nodes.httpitem import HttpItem
 from aoshell.nodes.local.forked.origins import Origins
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.form import Wire
@@ -26,7 +25,10 @@ from aoshell.nodes.local.push import FORGED
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message
 
-Incoming: TypeAlias = DataItem | HttpItem
+if TYPE_CHECKING:
+    from aoshell.nodes.httpitem import HttpItem
+
+Incoming: TypeAlias = "DataItem | HttpItem"
 """A message whose signature somebody has checked."""
 
 WALLETS = "wallets"  # in the table of facts: addresses of the shell's identities, a JSON list
@@ -173,7 +175,7 @@ class Intake:
     ) -> Logged:
         self._signers.note(item.owner_address)
         arrival = dump_signed(
-            item.sent if isinstance(item, HttpItem) else item, client or CLIENT.get()
+            item if isinstance(item, DataItem) else item.sent, client or CLIENT.get()
         )
         if self._origins.takes_no_signed(process):
             # Whoever gets the home could post what was signed for a fork: it is not kept.

@@ -14,12 +14,11 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from aoshell import interrupts
 from aoshell.attest.evidence import Evidence, load_evidence
 from aoshell.attest.kinds import KIND_NAMES, Kind
-from aoshell.attest.tpm.roots import EkRoot
 from aoshell.errors import AoError, UsageError
 from aoshell.home.folders import Settings
 from aoshell.protocol.encoding import brief
@@ -28,10 +27,13 @@ from aoshell.shell.attestation.files import read_collateral, read_named_file
 from aoshell.shell.attestation.judging import Trial, Wishes
 from aoshell.shell.attestation.pins import AttestationPins
 from aoshell.shell.attestation.view import render_trial, warn_unprotected
-from aoshell.shell.flags.arguments import file, named
 from aoshell.shell.flags.parser import CommandParser
+from aoshell.shell.flags.values import file, named
 from aoshell.shell.view.streams import columns, writer
 from aoshell.shell.view.text import clean, wrapped_rows
+
+if TYPE_CHECKING:
+    from aoshell.attest.tpm.roots import EkRoot
 
 CODES = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}
 MISUSED = 2

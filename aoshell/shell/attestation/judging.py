@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aoshell import durable
 from aoshell.attest import evidence as kept
 from aoshell.attest.collateral.kds import Fetch, Kds, fetch_url
-from aoshell.attest.envelope.reading import kind_of
 from aoshell.attest.evidence import Collateral, Evidence
 from aoshell.attest.kinds import Kind
 from aoshell.attest.policy import LARGEST as LARGEST_POLICY
 from aoshell.attest.policy import Policy, load_policy
-from aoshell.attest.tpm.roots import EkRoot
+from aoshell.attest.unverified import kind_of
 from aoshell.attest.verify import Verdict, verify_evidence
 from aoshell.errors import AoError, UsageError
 from aoshell.home.folders import Settings
 from aoshell.protocol.encoding import b64url
 from aoshell.shell.attestation.files import read_named_file, unreadable_error
 from aoshell.shell.attestation.pins import Trusted
+
+if TYPE_CHECKING:
+    from aoshell.attest.tpm.roots import EkRoot
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +194,8 @@ def is_url(target: str) -> bool:
 
 def new_nonce() -> bytes:
     """32 random bytes, for evidence to be made for."""
+    import secrets  # it takes 1 ms, and evidence in a file is made already
+
     return secrets.token_bytes(32)
 
 

@@ -32,8 +32,8 @@ from aoshell.shell.attestation.files import unreadable_error
 from aoshell.shell.attestation.judging import policy_file
 from aoshell.shell.attestation.pins import Trusted
 from aoshell.shell.attestation.policyfile import PolicyFile
-from aoshell.shell.flags.arguments import file
-from aoshell.shell.outcome import Table
+from aoshell.shell.flags.values import file
+from aoshell.shell.table import Table
 from aoshell.shell.view.streams import Write, writer
 from aoshell.shell.view.tables import table_lines
 from aoshell.shell.view.text import clean, clean_line

@@ -9,7 +9,7 @@ from aoshell.attest.checks.frame import IF_KNOWN, CheckResult, Status
 from aoshell.attest.kinds import Kind
 from aoshell.protocol.url import is_loopback
 from aoshell.shell.attestation.judging import Trial
-from aoshell.shell.outcome import Table
+from aoshell.shell.table import Table
 from aoshell.shell.view.tables import table_lines
 from aoshell.shell.view.text import clean_line
 

@@ -15,8 +15,9 @@ from aoshell.shell.attestation.holding import format_time, hold_to_pin
 from aoshell.shell.attestation.pins import LIFETIME, AttestationPins, Passed, Trusted
 from aoshell.shell.commands import command, quoted_words, usage_error
 from aoshell.shell.commands.grammar import Given
-from aoshell.shell.outcome import CommandOutput, Table
+from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
+from aoshell.shell.table import Table
 from aoshell.shell.view.tables import table_lines
 
 if TYPE_CHECKING:
@@ -257,11 +258,11 @@ async def _offers(session: Session, urls: Sequence[str]) -> list[dict[str, objec
 
 async def _offer(session: Session, url: str) -> tuple[bool, str]:
     """Whether a node has evidence, and what that says (unproven), or why it has none."""
-    from aoshell.attest.answer import read_raw_report
-    from aoshell.attest.envelope.reading import check_form, kind_of
+    from aoshell.attest.envelope.reading import check_form
     from aoshell.attest.envelope.snp import find_report
     from aoshell.attest.kinds import Kind
     from aoshell.attest.report import Report
+    from aoshell.attest.unverified import kind_of, read_raw_report
 
     try:
         evidence = await session.node.evidence(b"", url)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from dataclasses import asdict
 
 from aoshell.errors import AoError
 from aoshell.nodes.base import LocalVerbs
@@ -12,10 +11,11 @@ from aoshell.nodes.values import EndpointFinding
 from aoshell.shell.commands import command
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.feed import short_id
-from aoshell.shell.outcome import CommandOutput, Table
+from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.owners import way_in
 from aoshell.shell.questions import dryrun
 from aoshell.shell.session import Session
+from aoshell.shell.table import Table
 from aoshell.shell.view.tables import table_lines
 
 
@@ -38,7 +38,7 @@ async def doctor(session: Session, _: Given) -> CommandOutput:
     shown = [heading]
     for one, line in zip(found, lines, strict=True):
         shown += [line, f"  → {one.hint}"] if one.hint else [line]
-    value = [asdict(one) for one in found]
+    value = [one._asdict() for one in found]
     return CommandOutput(value, text="\n".join(shown), ok=all(one.ok for one in found))
 
 

@@ -22,8 +22,9 @@ from aoshell.shell.forking import (
     Forking,
     network_text,
 )
-from aoshell.shell.outcome import CommandOutput, Table
+from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
+from aoshell.shell.table import Table
 from aoshell.shell.view.values import process_value
 
 

@@ -13,8 +13,9 @@ from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.places import find_process
 from aoshell.shell.feed import named_id
 from aoshell.shell.identities import OWN
-from aoshell.shell.outcome import CommandOutput, LineAnswer, Table
+from aoshell.shell.outcome import CommandOutput, LineAnswer
 from aoshell.shell.session import Session
+from aoshell.shell.table import Table
 
 _TAG = re.compile(
     r"""(?P<name>[A-Za-z][\w.-]*)=

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.values import ProcessInfo, Receipt, Undelivered
 from aoshell.protocol.encoding import has_id_form
@@ -15,9 +13,10 @@ from aoshell.shell.commands.places import State, find_place, find_state, process
 from aoshell.shell.commands.table import PLACE, STATE
 from aoshell.shell.computed import computed_entries
 from aoshell.shell.feed import named_id, short_id
-from aoshell.shell.outcome import CommandOutput, LineAnswer, Table
+from aoshell.shell.outcome import CommandOutput, LineAnswer
 from aoshell.shell.questions import query
 from aoshell.shell.session import Session
+from aoshell.shell.table import Table
 from aoshell.shell.view.errors_view import split_error
 from aoshell.shell.view.text import format_size, without_colours
 
@@ -136,7 +135,7 @@ async def result(session: Session, given: Given) -> CommandOutput:
     receipt = await _receipt(session, given[PLACE])
     with session.feed.shown_by(session.unanswered.get(str(receipt.place), "")):
         found = await session.node.result(receipt.process, receipt.place)
-    receipt = replace(receipt, slot=None if found.slot < 0 else found.slot)
+    receipt = receipt._replace(slot=None if found.slot < 0 else found.slot)
     sources = await session.texts.wanted(receipt.process, found.error)
     answer = LineAnswer(receipt, found, sources=sources)
     return CommandOutput(answer=answer, ok=answer.ok)

@@ -17,8 +17,9 @@ from aoshell.shell.commands.processes import local_verbs
 from aoshell.shell.feed import named_id
 from aoshell.shell.flags.limits import MEGABYTE, RANGES
 from aoshell.shell.forking import fork_text
-from aoshell.shell.outcome import CommandOutput, Table
+from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
+from aoshell.shell.table import Table
 
 
 @command("node")

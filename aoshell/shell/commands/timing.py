@@ -14,9 +14,10 @@ from aoshell.lua.references import masked
 from aoshell.shell.commands import command
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.flags.limits import MEGABYTE
-from aoshell.shell.outcome import CommandOutput, LineAnswer, Table
+from aoshell.shell.outcome import CommandOutput, LineAnswer
 from aoshell.shell.questions import dryrun
 from aoshell.shell.session import Session
+from aoshell.shell.table import Table
 
 KEEP = "--keep"
 RUNS, MOST_RUNS = 100, 10_000  # of .bench

@@ -17,9 +17,10 @@ from aoshell.shell.explaining import (
 )
 from aoshell.shell.feed import named_id
 from aoshell.shell.forking import foreign_note, state_note
-from aoshell.shell.outcome import CommandOutput, Table
+from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.questions import query
 from aoshell.shell.session import Session
+from aoshell.shell.table import Table
 
 # Only what every aos has; who ran how often is known where `.why` is.
 _HANDLERS = """

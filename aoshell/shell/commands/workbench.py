@@ -18,8 +18,9 @@ from aoshell.shell.commands.processes import local_verbs, record_deed
 from aoshell.shell.feed import named_id
 from aoshell.shell.forking import fork_text
 from aoshell.shell.journal import Deed
-from aoshell.shell.outcome import CommandOutput, Table
+from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
+from aoshell.shell.table import Table
 from aoshell.shell.view.values import process_value
 
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}

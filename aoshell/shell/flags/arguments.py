@@ -10,9 +10,10 @@ from typing import NoReturn
 from aoshell import __version__
 from aoshell.errors import UsageError
 from aoshell.shell.flags import aos
-from aoshell.shell.flags.limits import RANGES, Range
+from aoshell.shell.flags.limits import RANGES
 from aoshell.shell.flags.options import Options
 from aoshell.shell.flags.parser import CommandParser, Hidden
+from aoshell.shell.flags.values import file, named, state_file, within
 
 _EPILOGUE = """\
 Without a terminal, or with --run or --json, each line waits until all that it caused is done
@@ -212,41 +213,3 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
     def add_argument(self, action: argparse.Action) -> None:
         if not isinstance(action.help, Hidden):
             super().add_argument(action)
-
-
-def file(text: str) -> str:
-    """The name of a file, not empty. A pipe, as of `<(…)`, is read now."""
-    from pathlib import Path
-
-    from aoshell.bounded import files
-
-    try:
-        files.take_pipe(Path(named(text)).expanduser())
-    except (OSError, RuntimeError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise argparse.ArgumentTypeError(f"{text} cannot be read: it {why}") from None
-    return text
-
-
-def state_file(text: str) -> str:
-    """The name of a dump; "-" is standard input."""
-    return text if text == "-" else file(named(text))
-
-
-def named(text: str) -> str:
-    """A name of something, not empty."""
-    if not text:
-        raise argparse.ArgumentTypeError("it is empty")
-    return text
-
-
-def within(numbers: Range) -> Callable[[str], float]:
-    """Reads a number of a range, for argparse."""
-
-    def number(text: str) -> float:
-        try:
-            return numbers.number(text)
-        except UsageError as error:
-            raise argparse.ArgumentTypeError(f"{error.what}: {error.hint}") from None
-
-    return number

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
 
 
-@dataclass(slots=True)
-class Options:
+class Options(NamedTuple):
     """What the flags set.
 
     Attributes:
@@ -26,17 +27,17 @@ class Options:
 
     reference: str = ""
     sure: bool = False
-    script: list[str] = field(default_factory=list)
+    script: Sequence[str] = ()
     runs: bool = False
     module: str = ""
     data: str = ""
-    pairs: list[tuple[str, str]] = field(default_factory=list)
+    pairs: Sequence[tuple[str, str]] = ()
     tags_as_sent: bool = False
     cron: str = ""
     wallet: str = ""
     seconds: float | None = None
     megabytes: float | None = None
-    network: dict[str, str] = field(default_factory=dict)
+    network: Mapping[str, str] = MappingProxyType({})
     verify: str = ""
     state: str = ""
     time_profile: str = ""

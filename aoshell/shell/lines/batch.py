@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import TypeAlias
 
 from aoshell.bounded.sizes import size
@@ -224,7 +223,7 @@ async def _give_up(session: Session, renderer: Renderer) -> None:
         with suppress(AoError, TimeoutError):  # then the next start computes it again
             await asyncio.wait_for(_stopped(session), _STOPPING)
     elif session.sending or session.settling:
-        renderer.note(interrupted(replace(session.given_up, ends=True)))
+        renderer.note(interrupted(session.given_up._replace(ends=True)))
 
 
 async def _stopped(session: Session) -> None:

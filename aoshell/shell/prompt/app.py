@@ -14,7 +14,6 @@ import signal
 from asyncio import Task
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -261,7 +260,7 @@ class Prompt:
             outcome = await self._watched(session, line)
             self._signing.ended()
             if isinstance(outcome, Interrupted) and self._queue.held:
-                outcome = replace(outcome, lines=True)
+                outcome = outcome._replace(lines=True)
             await self._answers.show(line, outcome)
             self._list_held()
             session.feed.release()

@@ -11,14 +11,8 @@ from collections.abc import Callable, Iterable
 from aoshell.errors import AoError
 from aoshell.nodes.values import ProcessInfo
 from aoshell.protocol.message import Result
-from aoshell.shell.outcome import (
-    CommandOutput,
-    Interrupted,
-    LineAnswer,
-    LineFailure,
-    Outcome,
-    Table,
-)
+from aoshell.shell.outcome import CommandOutput, Interrupted, LineAnswer, LineFailure, Outcome
+from aoshell.shell.table import Table
 from aoshell.shell.view.errors_view import failure_text
 from aoshell.shell.view.streams import Write
 from aoshell.shell.view.tables import process_table, remote_table, table_lines

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from aoshell.protocol.encoding import has_id_form
-from aoshell.shell.outcome import Table
+from aoshell.shell.table import Table
 from aoshell.shell.view.text import (
     clean_line,
     columns_of,

@@ -11,16 +11,18 @@ from __future__ import annotations
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.log import elsewhere, form
 from aoshell.nodes.local.log.reading import Reader
 from aoshell.nodes.local.log.rows import Logged, Upload
 from aoshell.nodes.local.log.signed import load_signed, load_upload
-from aoshell.nodes.transaction import Transaction
 from aoshell.nodes.values import HttpMessage, Signed
 from aoshell.protocol.encoding import unb64url
+
+if TYPE_CHECKING:
+    from aoshell.nodes.transaction import Transaction
 
 _NAMES = ("target", "process")  # of tags and header fields that say whom a message is for
 _PRESENT = b"\1"  # in front of the target of an item (ANS-104)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+from typing import TYPE_CHECKING
 
 from aoshell.bounded import jsontext
 from aoshell.errors import AoError
 from aoshell.nodes.local.log.rows import HTTPSIG, TRANSACTION, Arrival, Logged, Upload
-from aoshell.nodes.transaction import Transaction
 from aoshell.nodes.values import HttpMessage, Signed
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import b64url
+
+if TYPE_CHECKING:
+    from aoshell.nodes.transaction import Transaction
 
 
 def dump_signed(item: Signed, client: str = "") -> Arrival:
@@ -25,6 +28,8 @@ def dump_signed(item: Signed, client: str = "") -> Arrival:
 def load_upload(upload: Upload) -> DataItem | Transaction:
     """What was uploaded. Raises ValueError or ProtocolError for bytes that are none."""
     if upload.form == TRANSACTION:
+        from aoshell.nodes.transaction import Transaction  # few homes have any
+
         return Transaction.load(upload.id, upload.signed)
     return DataItem.parse(upload.signed)
 
