@@ -406,6 +406,23 @@ async def test_who_waits_for_what_is_taken_back_gets_an_error(opening):
 
 
 @in_loop
+async def test_who_waits_for_what_a_stuck_process_was_just_sent_gets_an_error(
+    opening, monkeypatch
+):
+    """The message to it is not written yet when the node gives it up."""
+    async with opening() as local:
+        pid, other = await local.spawn(), await local.spawn()
+        row = local.engine.processes.find(other)
+        OnAnswer(
+            monkeypatch, 1, lambda _live, _logged: local.engine._report_stuck(row, "on purpose")
+        )
+        code = f'Send({{Target = "{other}", Action = "Eval", Data = "while true do end"}})'
+        sent = await local.post(pid, code, Action="Eval")
+        with pytest.raises(AoError, match="on purpose"):
+            await local.node.settled(sent.id)
+
+
+@in_loop
 async def test_a_line_that_is_taken_back_has_settled(opening):
     """Nothing of it is left, also where all of it is gone."""
     async with opening() as local:
