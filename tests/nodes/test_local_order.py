@@ -406,9 +406,7 @@ async def test_who_waits_for_what_is_taken_back_gets_an_error(opening):
 
 
 @in_loop
-async def test_who_waits_for_what_a_stuck_process_was_just_sent_gets_an_error(
-    opening, monkeypatch
-):
+async def test_who_waits_for_what_a_stuck_process_was_just_sent_gets_an_error(opening, monkeypatch):
     """The message to it is not written yet when the node gives it up."""
     async with opening() as local:
         pid, other = await local.spawn(), await local.spawn()
