@@ -21,6 +21,7 @@ from aoshell.protocol.message import tags_of
 FORK, OTHER = (b64url(hashlib.sha256(name).digest()) for name in (b"fork", b"other"))
 KEY = Ed25519()
 KNOWN = Elsewhere([FORK])
+SMALLEST = 148  # bytes: type, signature of 64, key of 32, target, no anchor, no tags
 
 
 def signed(target: str = "", **named: str) -> DataItem:
@@ -42,6 +43,11 @@ def test_a_tag_is_found_behind_what_only_mentions_the_process() -> None:
     assert KNOWN.within(item.raw) == FORK
     assert KNOWN.within(signed(Note=FORK).raw) == ""
     assert KNOWN.within(FORK.encode() * 9) == ""
+
+
+def test_the_smallest_item_is_found() -> None:
+    item = DataItem.sign(KEY, FORK)
+    assert KNOWN.within(item.raw) == FORK and len(item.raw) == SMALLEST
 
 
 @pytest.mark.parametrize("item", [signed(FORK), signed(Process=FORK)], ids=["target", "tag"])
@@ -94,6 +100,7 @@ def test_which_messages_keep_their_signature_in_a_file() -> None:
     ):
         given = KNOWN.stripped(logged(item, slot), fork_point)
         assert (given.signed is not None) == is_kept, (slot, fork_point)
+    assert KNOWN.stripped(logged(own, 3, 1), 3).signed is None  # behind it, before the next slot
     assert Elsewhere([]).stripped(logged(own, 4), 3).signed == own.raw
 
 
