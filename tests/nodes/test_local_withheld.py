@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from signers import Ed25519
 
-from aoshell.nodes.local.forked.withheld import Elsewhere
+from aoshell.nodes.local.forked.withheld import Elsewhere, Holding, holding
 from aoshell.nodes.local.log import elsewhere as rows
-from aoshell.nodes.local.log.rows import Logged
+from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log.rows import Batch, Computed, Logged, Origin, ProcessRow
+from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.values import HttpMessage
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import b64url
@@ -114,3 +117,33 @@ def test_those_that_come_later_are_known(monkeypatch: pytest.MonkeyPatch) -> Non
     assert KNOWN.grown(reader, 1) is KNOWN
     monkeypatch.setattr(rows, "forks", lambda *_: [OTHER])
     assert OTHER in KNOWN.grown(reader, 1) and FORK in KNOWN.grown(reader, 1)
+
+
+def test_what_has_such_an_item_is_named_but_for_what_is_public(tmp_path: Path) -> None:
+    item = signed(FORK).raw.decode("latin-1")
+    processes = [
+        ProcessRow(number, id, "", "owner", "module", "environment", 0, "[]", 1 << 29)
+        for number, id in ((1, FORK), (2, OTHER))
+    ]
+    messages = [  # process, slot, data, and the output of its result
+        (1, 0, item, item),
+        (1, 1, item, item),  # the fork point
+        (1, 2, "none", "none"),
+        (2, 0, item, "none"),
+        (2, 1, "none", item),
+        (2, 2, "none", "none"),
+    ]
+    batch = Batch(processes=processes, origins=[Origin(1, "source", 1, 0, 0, "", 0, 0)])
+    for seq, (process, slot, data, output) in enumerate(messages, 1):
+        body = form.dump_wire(["id", "from", "owner", "target", data, "", ""])
+        place = Logged(seq, process, slot, 0, "", None, None, seq, 0, 0, 0, "", None, body)
+        result = form.dump_result(form.FlatResult(False, output, "", False, 0, [0, 0]))
+        batch.log.append(place)
+        batch.results.append(Computed(seq, "ok", 0.0, 0, 0, 0, result))
+    store = Store(tmp_path)
+    try:
+        store.commit(batch, sync=False)
+        assert list(holding(store)) == [Holding(2, 0, FORK), Holding(2, 1, FORK)]
+        assert list(holding(store, 1)) == []
+    finally:
+        store.close()
