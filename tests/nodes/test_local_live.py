@@ -1,4 +1,5 @@
-"""How a live process leads its worker: what it sends, and what it makes of each answer.
+"""How a live process leads its worker: what it sends, and what it makes of each answer; and the pool
+that made it live.
 
 The worker is played by the test.
 """
@@ -13,10 +14,12 @@ import pytest
 from eventually import in_loop
 from test_local_workers import LIMITS, ROW, logged
 
+from aoshell.errors import AoError
 from aoshell.nodes.local.workers import live as module
 from aoshell.nodes.local.workers.code import WorkerCode
 from aoshell.nodes.local.workers.jobs import MAX_DEATHS, Dry, Job
 from aoshell.nodes.local.workers.live import MAX_PROMOTIONS, Live, PoolCalls
+from aoshell.nodes.local.workers.pool import Computer
 
 OK = [False, "", "", False, 0, 0, 0, ""]  # a result
 FAILED = ["on purpose", "", "", False, 0]
@@ -262,3 +265,114 @@ async def test_who_is_to_leave_stays_where_work_has_come() -> None:
     it.crowded = True
     it.live.leave()
     assert it.worker.ends == ["closed"] and it.done == [("left", False)]
+
+
+# The pool ---------------------------------------------------------------------------------------
+
+
+class Pool:
+    """A pool whose processes have no code yet, so that none gets a worker."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.stuck: list[str] = []
+        context: Any = SimpleNamespace(
+            get_limits=lambda: LIMITS,
+            processes=SimpleNamespace(get=lambda _number: ROW),
+            flush=lambda: self.done.append("flush"),
+            report_stuck=lambda _row, why: self.stuck.append(why),
+        )
+        loader: Any = SimpleNamespace(find_code=self._find_code)
+        supervisor: Any = None
+        self.computer = Computer(context, loader, supervisor)
+
+    def _find_code(self, *_: Any) -> None:
+        self.done.append("start")
+
+    def enqueue(self, seq: int) -> Job:
+        """Compute a message; what it has become."""
+        wire: Any = [f"id {seq}", "from", "owner", "target", "", "", ""]
+        self.computer.enqueue(logged(seq), wire)
+        return self.computer._queues[1][-1]
+
+
+@in_loop
+async def test_what_is_to_be_stopped_stays_so_when_all_begins_anew() -> None:
+    it = Pool()
+    it.enqueue(1)
+    it.enqueue(2)
+    assert it.computer.cancel(1, 1) and not it.computer.cancel(1, 3)
+    it.computer.drop_all()
+    assert (it.enqueue(1).cancelled, it.enqueue(2).cancelled) == (True, False)
+    it.computer.stop()
+
+
+@in_loop
+async def test_all_is_written_before_a_process_starts_unless_it_is_held() -> None:
+    it = Pool()
+    it.enqueue(1)
+    assert it.done == ["flush", "start"]
+    it.computer.hold(1)
+    it.enqueue(1)
+    assert it.done == ["flush", "start", "flush"]
+    it.computer.let_go(1)
+    it.enqueue(2)
+    assert it.done[3:] == ["flush", "start"]
+    it.computer.stop()
+
+
+@in_loop
+async def test_a_process_that_was_given_up_is_tried_with_its_next_message() -> None:
+    it = Pool()
+    for _ in range(2):
+        left: Any = SimpleNamespace(row=ROW)
+        for death in range(MAX_DEATHS):
+            assert len(it.stuck) == len(it.computer.given_up)
+            it.computer._live[1] = left
+            assert death == it.computer._failures.get(1, 0)
+            it.computer.left(left, True)
+        assert it.computer.given_up == {1: "no worker for this process stays up"}
+        it.stuck.clear()
+        it.enqueue(1)
+        assert it.computer.given_up == {}
+    it.computer.stop()
+
+
+@in_loop
+async def test_a_worker_that_was_put_away_says_nothing_of_the_next_one() -> None:
+    it = Pool()
+    before: Any = SimpleNamespace(row=ROW)
+    now: Any = SimpleNamespace(row=ROW, kill=lambda: None, sent=[])
+    it.computer._live[1] = now
+    it.computer.left(before, True)
+    assert it.computer.is_live(1) and it.computer._failures == {}
+    it.computer.stop()
+
+
+@in_loop
+async def test_a_dry_run_of_a_process_without_a_worker_fails_when_all_begins_anew() -> None:
+    it = Pool()
+    dry = it.computer.dry_run(1, [])
+    it.computer.drop_all()
+    with pytest.raises(AoError, match="put away under a dry run"):
+        await dry
+    it.computer.stop()
+
+
+@in_loop
+async def test_who_can_be_saved_and_was_idle_longest_makes_room() -> None:
+    it, left = Pool(), list[str]()
+    for number, (name, unsaved, used) in enumerate(
+        [("unsaved", True, 1.0), ("new", False, 3.0), ("old", False, 2.0)]
+    ):
+        it.computer._live[number] = SimpleNamespace(  # type: ignore[assignment]
+            idle=True,
+            leaving=False,
+            images=SimpleNamespace(unsaved=unsaved),
+            used=used,
+            leave=lambda name=name: left.append(name),
+        )
+    it.computer._make_room(3)
+    assert left == ["old", "new", "unsaved"]
+    it.computer._live.clear()
+    it.computer.stop()
