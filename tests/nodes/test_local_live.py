@@ -1,5 +1,4 @@
-"""How a live process leads its worker: what it sends, and what it makes of each answer; and the pool
-that made it live.
+"""How a live process leads its worker, and how the pool that made it live leads all of them.
 
 The worker is played by the test.
 """
