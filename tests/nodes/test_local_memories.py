@@ -64,6 +64,13 @@ def test_a_memory_is_kept_as_its_pages_that_are_not_zeros(tmp_path: Path) -> Non
         memories.image(digest)
 
 
+def test_a_memory_is_given_whole_up_to_a_bound(tmp_path: Path) -> None:
+    memory = bytes(PAGE) + b"x" * PAGE
+    digest = Memories(tmp_path).put(memory)
+    assert Memories(tmp_path).whole(digest, len(memory)) == memory
+    assert Memories(tmp_path).whole(digest, len(memory) - 1) is None
+
+
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     memories = Memories(tmp_path)
     digest = memories.put(MEMORY)
