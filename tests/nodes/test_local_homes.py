@@ -217,6 +217,7 @@ async def test_what_took_long_to_compute_is_saved_when_the_node_closes(
 
 @in_loop
 async def test_a_checkpoint_saves_the_replay(opening, folder, monkeypatch):
+    monkeypatch.setattr(live, "WORTH_WHEN_IDLE", 0.0)  # a quick machine computes too little
     async with opening() as local:
         pid = await lived(local)
         await until(lambda: (folder / "checkpoints" / f"{pid}.checkpoint").exists())
