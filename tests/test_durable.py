@@ -23,6 +23,14 @@ def test_a_file_is_written_whole_and_private(tmp_path: Path) -> None:
     assert path.read_bytes() == b"three" and list(tmp_path.iterdir()) == [path]
 
 
+def test_where_a_file_is_there_the_parts_of_another_are_not_made(tmp_path: Path) -> None:
+    """They may take long: a whole log."""
+    path = tmp_path / "file"
+    path.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(FileExistsError):
+        durable.write(path, (pytest.fail("a part was made") for _ in range(1)), new=True)
+
+
 @pytest.mark.parametrize("new", [True, False])
 def test_a_file_is_fsynced_whole_before_it_has_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new: bool
@@ -70,6 +78,21 @@ def test_a_folder_that_fails_to_fsync_is_an_error(
     with pytest.raises(OSError, match="Input/output"):
         durable.write(tmp_path / "file", [b"one"], new=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_hard_links_a_file_that_is_just_made_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+
+    def overtaken(_from: Path, to: Path) -> None:
+        to.write_bytes(b"of another process")
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", overtaken)
+    with pytest.raises(FileExistsError):
+        durable.write(path, [b"ours"], new=True)
+    assert path.read_bytes() == b"of another process" and list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("new", [True, False])

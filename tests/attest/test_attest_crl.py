@@ -105,6 +105,8 @@ def test_of_several_lists_the_newest_counts_that_the_root_has_signed(
     assert judged(good.but(crl=old + forged), came=False) == "INCONCLUSIVE CRL_EXPIRED"
     more = b"".join((*lists, revoking))
     assert judged(good.but(crl=more), came=False) == "FAIL CERT_REVOKED"
+    coming = amd.milan.crl(this_update=NOW + 60)  # its time is not there: another one's is
+    assert judged(good.but(crl=b"".join((*lists, coming))), came=False) == "PASS "
 
 
 @pytest.mark.parametrize("bound", ["this_update", "next_update"])

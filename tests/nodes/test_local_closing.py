@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import math
 import resource
 import shutil
 import sqlite3
@@ -15,12 +16,12 @@ from types import SimpleNamespace
 
 import pytest
 from eventually import in_loop, until
-from local_home import Local, opened
+from local_home import FullDisk, Local, opened
 
 import aoshell.api
 from aoshell.errors import AoError
 from aoshell.nodes.database_errors import LEAST_ROOM, UnusableDatabaseError, as_ao_error
-from aoshell.nodes.local import engine
+from aoshell.nodes.local import committing, engine
 from aoshell.nodes.local.log.database import open_to_read
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.node import LocalNode
@@ -101,6 +102,21 @@ async def test_who_waits_when_a_node_closes_is_told(opening):
     for wait in waiting:
         with pytest.raises(AoError, match="the node was closed"):
             await wait
+
+
+@in_loop
+async def test_a_close_that_cannot_fsync_says_so(opening, monkeypatch):
+    """A power cut may take results that were announced. The log is closed all the same."""
+    monkeypatch.setattr(committing, "QUIET", 600)
+    with pytest.raises(AoError, match="disk is full"):
+        async with opening() as local:
+            sent = await local.post(await local.spawn(), "return 1", Action="Eval")
+            await until(lambda: local.engine.store.result_of(local.engine.scheduler.last_seq))
+            assert sent.slot == 1 and local.engine._committing.unsynced
+            FullDisk(local, monkeypatch, math.inf, lambda batch: not batch.results)
+            store = local.engine.store
+    with pytest.raises(AoError, match="closed"):
+        store.meta("cuts")
 
 
 def test_damage_is_what_sqlite_calls_damage(tmp_path: Path) -> None:

@@ -205,7 +205,19 @@ async def test_a_checkpoint_that_is_no_good_is_discarded_and_said(opening, folde
 
 @pytest.mark.usefixtures("often")
 @in_loop
+async def test_what_took_long_to_compute_is_saved_when_the_node_closes(
+    opening, folder, monkeypatch
+):
+    monkeypatch.setattr(live, "WORTH_WHEN_CLOSING", 0.0)
+    async with opening() as local:
+        pid = await local.spawn()
+        await local.eval(pid, "X = 1")
+    assert (folder / "checkpoints" / f"{pid}.checkpoint").exists()
+
+
+@in_loop
 async def test_a_checkpoint_saves_the_replay(opening, folder, monkeypatch):
+    monkeypatch.setattr(live, "WORTH_WHEN_IDLE", 0.0)  # a quick machine computes too little
     async with opening() as local:
         pid = await lived(local)
         await until(lambda: (folder / "checkpoints" / f"{pid}.checkpoint").exists())

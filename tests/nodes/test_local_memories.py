@@ -28,7 +28,14 @@ from aoshell.forks.making import ForkedCode, make_fork
 from aoshell.forks.messages import Assigned, ForeignMessage
 from aoshell.forks.remote import ForeignMemory
 from aoshell.home.folders import Settings
-from aoshell.nodes.local.forked.memories import MAGIC, PAGE, Memories, digest_of, pack
+from aoshell.nodes.local.forked.memories import (
+    MAGIC,
+    MOST_PAGES,
+    PAGE,
+    Memories,
+    digest_of,
+    pack,
+)
 from aoshell.nodes.local.history import adding
 from aoshell.nodes.local.history.transfer import FORKED
 from aoshell.nodes.local.log.store import Store
@@ -64,6 +71,13 @@ def test_a_memory_is_kept_as_its_pages_that_are_not_zeros(tmp_path: Path) -> Non
         memories.image(digest)
 
 
+def test_a_memory_is_given_whole_up_to_a_bound(tmp_path: Path) -> None:
+    memory = bytes(PAGE) + b"x" * PAGE
+    digest = Memories(tmp_path).put(memory)
+    assert Memories(tmp_path).whole(digest, len(memory)) == memory
+    assert Memories(tmp_path).whole(digest, len(memory) - 1) is None
+
+
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     memories = Memories(tmp_path)
     digest = memories.put(MEMORY)
@@ -96,6 +110,24 @@ def test_what_is_another_memory_than_it_says_is_refused(tmp_path: Path, packed: 
     with pytest.raises((ValueError, KeyError, TypeError)):
         memories.put_packed(hashlib.sha256(MEMORY).hexdigest(), packed)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        packed_as(head(0), b""),
+        packed_as(head(MOST_PAGES + 1), b""),
+        packed_as(head(6, [1]), b""),
+        packed_as(head(6), struct.pack("<Q", 6) + PART),
+        packed_as(head(6), struct.pack("<Q", 2) + PART + struct.pack("<Q", 2) + PART),
+        packed_as(head(6), struct.pack("<Q", 2) + PART[:-1]),
+        pack(MEMORY)[:-1],
+    ],
+    ids=["no page", "pages", "globals", "behind", "again", "half", "cut off"],
+)
+def test_what_is_no_memory_has_no_digest(packed: bytes) -> None:
+    with pytest.raises(ValueError):
+        digest_of(packed)
 
 
 def test_what_is_here_is_not_replaced(tmp_path: Path) -> None:

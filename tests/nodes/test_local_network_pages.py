@@ -119,6 +119,11 @@ async def test_an_index_follows_the_log(opening, wallet):
         await asyncio.sleep(0)
         await local.eval(pid, "return 1")
         await asyncio.wait_for(waiting, 60)
+        sent = await posted(local, pid, "return 1", Action="Eval")
+        waiting = asyncio.ensure_future(verbs.stored_changed())  # also where only a result comes
+        await asyncio.sleep(0)
+        await local.node.settled(sent.id)
+        await asyncio.wait_for(waiting, 60)
         waiting = asyncio.ensure_future(verbs.stored_changed())
         await asyncio.sleep(0)
         await local.node.workbench.undo(pid, 2)

@@ -250,6 +250,26 @@ async def test_a_line_that_somebody_waits_for_takes_one_fsync(opening, monkeypat
         assert synced == [True]
 
 
+@in_loop
+async def test_what_comes_from_outside_is_fsynced_before_it_runs(opening, monkeypatch):
+    async with opening() as local:
+        await local.node.idle()
+        commit, enqueue, seen = local.engine.store.commit, local.engine._enqueue, list[Any]()
+
+        def watched(batch: Any, *, sync: bool) -> None:
+            commit(batch, sync=sync)
+            seen.append(sync)
+
+        def enqueued(logged: Any, body: Any) -> None:
+            seen.append("run")
+            enqueue(logged, body)
+
+        monkeypatch.setattr(local.engine.store, "commit", watched)
+        monkeypatch.setattr(local.engine, "_enqueue", enqueued)
+        await local.spawn()
+        assert seen[:2] == [True, "run"]
+
+
 async def evaluated(local: Local, process: str, code: str, dry: bool) -> Any:
     """What a line comes to, or would come to."""
     if not dry:
@@ -385,6 +405,33 @@ async def test_who_waits_for_what_is_taken_back_gets_an_error(opening):
             await waits[0]
         assert not waits[1].done()
         waits[1].cancel()
+
+
+@in_loop
+async def test_who_waits_for_what_a_stuck_process_was_just_sent_gets_an_error(opening, monkeypatch):
+    """The message to it is not written yet when the node gives it up."""
+    async with opening() as local:
+        pid, other = await local.spawn(), await local.spawn()
+        row = local.engine.processes.find(other)
+        OnAnswer(
+            monkeypatch, 1, lambda _live, _logged: local.engine._report_stuck(row, "on purpose")
+        )
+        code = f'Send({{Target = "{other}", Action = "Eval", Data = "while true do end"}})'
+        sent = await local.post(pid, code, Action="Eval")
+        with pytest.raises(AoError, match="on purpose"):
+            await local.node.settled(sent.id)
+
+
+@in_loop
+async def test_a_line_that_is_taken_back_has_settled(opening):
+    """Nothing of it is left, also where all of it is gone."""
+    async with opening() as local:
+        pid = await local.spawn()
+        sent = await local.post(pid, "while true do end", Action="Eval")
+        settled = asyncio.ensure_future(local.node.settled(sent.id))
+        await until(lambda: local.engine.roots.awaited)
+        await local.node.workbench.undo(pid, sent.slot)
+        await settled
 
 
 @in_loop

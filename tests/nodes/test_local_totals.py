@@ -96,6 +96,18 @@ async def test_failures_at_the_end_are_not_read_again(opening):
         assert "aos" in info.prompt and info.memory > 0
 
 
+@in_loop
+async def test_a_handling_that_fails_when_it_goes_on_waits_again(opening):
+    """The message that it went on with is undone."""
+    async with opening() as local:
+        process = await local.spawn()
+        await local.eval(process, 'Receive({Action = "Go"}) error("on purpose")')
+        result = await local.send(process, Action="Go")
+        assert "on purpose" in result.error and result.resumed
+        assert read_whole(local.engine.store, 1).waits == 1
+        check(local, process)
+
+
 @pytest.mark.parametrize("back", [2, 9, 13])
 @in_loop
 async def test_sums_over_what_was_taken_back_do_not_count(opening, back):

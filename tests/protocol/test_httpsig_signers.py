@@ -16,7 +16,8 @@ from aoshell.protocol.commitment import (
     Profile,
     write_commitments,
 )
-from aoshell.protocol.httpsig import SignatureStatus, check, verify
+from aoshell.protocol.encoding import ProtocolError
+from aoshell.protocol.httpsig import SignatureStatus, check, check_map, read_part, verify
 from aoshell.protocol.nested import carry
 from aoshell.protocol.rebuild import unsigned
 from aoshell.protocol.signing import commit
@@ -66,6 +67,36 @@ def test_an_hmac_adds_nothing_to_a_signed_map(wallet: Wallet) -> None:
     assert checked.outcome is SignatureStatus.VERIFIED
     assert checked.verified == {"m": SIGNED}
     assert checked.ids == {"m": {signature.id}}
+
+
+def test_an_hmac_adds_nothing_to_a_map_alone(wallet: Wallet) -> None:
+    (signature, own), (_, mac) = commit(wallet, SIGNED), commit(wallet, MORE)
+    checked = check_map(carried(MORE, signature, mac))
+    assert (checked.outcome, checked.verified) == (SignatureStatus.VERIFIED, SIGNED)
+    assert (checked.covered, checked.message) == (SIGNED, MORE)
+    checked = check_map(carried(SIGNED, own))
+    assert (checked.outcome, checked.verified) == (SignatureStatus.UNSIGNED, {})
+    assert [one.alg for one in checked.commitments] == [HMAC]
+
+
+def test_a_link_is_not_among_what_is_looked_at_alone(wallet: Wallet) -> None:
+    """What it names did not come along."""
+    linked: Tabm = SIGNED | {"m+link": "m" * 43}
+    fields, body = wire.encode(linked)
+    sent = fields | write_commitments(commit(wallet, linked))
+    checked = check(sent, body or b"", shallow=True)
+    assert (checked.outcome, checked.verified) == (SignatureStatus.VERIFIED, SIGNED)
+    assert check(sent, body or b"").covered == linked
+
+
+def test_the_id_of_one_signer_is_not_that_of_what_two_say(
+    wallet: Wallet, other_wallet: Wallet
+) -> None:
+    first, second = commit(wallet, {"a": "1"})[0], commit(other_wallet, {"b": "2"})[0]
+    fields: Tabm = {"a": "1", "b": "2"}
+    assert read_part(fields | write_commitments((first,)), b"", first.id) == {"a": "1"}
+    with pytest.raises(ProtocolError, match="another message"):
+        read_part(fields | write_commitments((first, second)), b"", first.id)
 
 
 def test_a_map_that_nobody_signed_has_no_id_to_rely_on(wallet: Wallet) -> None:

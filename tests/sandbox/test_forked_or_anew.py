@@ -7,6 +7,7 @@ is chance, also between two that load anew.
 
 from __future__ import annotations
 
+import os
 import socket
 import zlib
 from collections.abc import Callable, Iterator
@@ -214,3 +215,12 @@ def _group_of_ahead(main: socket.socket) -> int:
     ready = frames.frame()
     assert ready is not None
     return int(ready[1])
+
+
+def test_a_zygote_leads_a_group_and_leaves_no_worker_behind(own: Supervisor) -> None:
+    """The terminal's Ctrl-C goes to our group alone."""
+    pid = own._zygotes["lua"].pid
+    assert os.getpgid(pid) == pid
+    ends = own._ahead[LUA]
+    own.close()
+    assert own._ahead == {} and [end.fileno() for end in ends] == [-1, -1]

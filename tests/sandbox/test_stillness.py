@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from sandbox_worker import eventually
 
 from aoshell.sandbox import stillness
 from aoshell.sandbox.stillness import QUIET, STILL, Stillness
+from aoshell.sandbox.supervisor import WorkerHandle
 
 GROUP = 1 << 21
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -53,3 +57,19 @@ def test_what_proc_says_of_a_group() -> None:
             asleep.kill()
             busy.kill()
     assert stillness._used_if_still(GROUP) == 0  # no such group
+
+
+@pytest.mark.parametrize("group", [0, GROUP])
+def test_a_zygote_that_forks_no_worker_is_ended(group: int) -> None:
+    """The next worker starts another. One that has forked is let be: its worker is what hangs."""
+    looked, done = list[int](), list[str]()
+    loop: Any = SimpleNamespace(add_reader=lambda *_: None)
+    zygote: Any = SimpleNamespace(pid=7, close=lambda: done.append("closed"))
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        nobody: Any = None
+        handle = WorkerHandle(loop, ours, theirs, *[nobody] * 3, zygote, memoryview(b""))
+        handle.group = group
+        handle._stillness = SimpleNamespace(lasts=lambda one: bool(looked.append(one) or True))  # type: ignore[assignment]
+        assert handle.hangs()
+    assert looked == [group or 7] and done == ([] if group else ["closed"])

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from sandbox_guest import eval_message, first_message
 from sandbox_worker import Workers, driven
+
+from aoshell.sandbox import parking
+from aoshell.sandbox.parking import Parent, Parking, Role
 
 MEMORY = 32 << 20
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA counts on Linux only")
@@ -108,3 +113,58 @@ def test_one_message_of_a_log_may_not_take_the_time_of_many(changed: Workers) ->
         worker.send(["replay", 0, 1, *eval_message("while true do end")])
         why = "its log cannot be computed again: it took more than 0.5 s of processor time"
         assert worker.await_frame("unable", "gone") == ["unable", why]
+
+
+class Parked:
+    """A process that is parked when the fork of another one begins; nothing of it is forked."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.done: list[Any] = []
+        self.parent = 41
+        monkeypatch.setattr(parking, "die_with_parent", lambda on: self.done.append(("tied", on)))
+        monkeypatch.setattr(parking, "reap_images", lambda: None)
+        monkeypatch.setattr(parking.os, "getppid", lambda: self.parent)
+        monkeypatch.setattr(parking.os, "kill", self._kill)
+        monkeypatch.setattr(parking.os, "fork", lambda: self.done.append("forked") or 0)
+        self.sockets: Any = SimpleNamespace(send=lambda _frame: None, taken=0)
+        printed: Any = None
+        self.parking = Parking(self.sockets, printed)
+        self.parking._parent = Parent(self.parent, Role.PARKED)
+        self.parking._fork_cost = 1.0
+
+    def _kill(self, pid: int, _number: int) -> None:
+        self.done.append(("killed", pid))
+        self.parent = 1
+
+
+def test_the_older_parked_process_ends_before_another_fork_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else it would take that one's death for the death of what computes, and come back."""
+    it = Parked(monkeypatch)
+    assert not it.parking.park(3)
+    ended = [("tied", False), ("killed", 41), ("tied", True)]
+    assert it.done == [*ended, "forked", ("tied", True)]
+    it.done.clear()
+    assert not it.parking.park(4)  # its parent is another one: that pid may be anybody's by now
+    assert it.done == ["forked", ("tied", True)]
+
+
+@pytest.mark.parametrize("what", ["time", "messages", "bytes"])
+def test_what_is_computed_behind_a_parked_process_is_bounded(
+    monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    it = Parked(monkeypatch)
+    assert not it.parking.park_when_due(3) and it.done == []
+    if what == "time":
+        it.parking.add(float(parking.PARK_SHARE))
+    elif what == "messages":
+        for _ in range(parking.MOST_BEHIND):
+            assert not it.parking.park_when_due(3) and it.done == []
+            it.parking.add(0.0)
+    else:
+        it.sockets.taken = parking.BYTES_BEHIND - 1
+        assert not it.parking.park_when_due(3) and it.done == []
+        it.sockets.taken += 1
+    for _ in range(2):  # the next one is counted from here on
+        assert not it.parking.park_when_due(3) and it.done.count("forked") == 1

@@ -117,6 +117,10 @@ def test_no_browser_takes_an_answer_for_a_page(wallet: Wallet) -> None:
         assert headers["content-security-policy"] == "sandbox"
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["content-type"].startswith(("text/plain", "multipart/"))
+        headers = dict(write_answer(value, Codec.JSON, wallet).headers)
+        assert headers["content-security-policy"] == "sandbox"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["content-type"] == "application/json"
 
 
 def test_json_holds_no_bytes_that_are_no_text(wallet: Wallet) -> None:

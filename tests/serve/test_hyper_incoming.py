@@ -13,7 +13,7 @@ import pytest
 from aoshell.nodes.httpitem import HttpItem
 from aoshell.protocol import httpsig, signing, wire
 from aoshell.protocol.ans104 import DataItem
-from aoshell.protocol.commitment import CURRENT, EDGE, Profile, write_commitments
+from aoshell.protocol.commitment import CURRENT, EDGE, Commitment, Profile, write_commitments
 from aoshell.protocol.httpsig import SignatureStatus
 from aoshell.protocol.message import Tag, tags_of
 from aoshell.protocol.nested import carry
@@ -139,3 +139,35 @@ def test_nobody_adds_headers_to_what_another_has_signed(
     both = write_commitments([theirs, mine])
     request = Request("POST", "/x/push", "", tuple((fields | both).items()), body or b"")
     assert "2 signatures" in refused(request)
+
+
+def test_a_map_with_an_hmac_alone_counts_by_the_signature_around_it(wallet: Wallet) -> None:
+    """An HMAC is nobody's: the map is of whoever has signed the request, if it is covered."""
+    inner: Tabm = {"data": "1", "target": "t" * 43}
+    mac = signing.commit(wallet, inner, profile=CURRENT)[1]
+    carried = carry(inner, [mac], lambda keys: unsigned(keys, CURRENT).id)
+    outer: Tabm = {"method": "POST", "path": "/x/schedule", "body": carried}
+    fields, body = wire.encode(outer, CURRENT)
+    signature, around = signing.commit(wallet, outer, profile=CURRENT)
+
+    def request(*commitments: Commitment) -> Request:
+        headers = tuple((fields | write_commitments(commitments)).items())
+        return Request("POST", "/x/schedule", "", headers, body or b"")
+
+    item = of_httpsig(request(signature, around))
+    assert (item.owner_address, item.id) == (wallet.address, signature.id)
+    assert (item.target, item.data) == ("t" * 43, b"1")
+    assert "nobody has signed it" in refused(request(around))
+    assert "not verified" in refused(request())
+    path = signing.commit(wallet, {"path": "/x/schedule"}, profile=CURRENT)[0]
+    assert "leaves out the body" in refused(request(path))
+
+
+def test_what_a_request_says_of_itself_is_no_part_of_its_message(wallet: Wallet) -> None:
+    """Where the request is the message, its signature covers both."""
+    said: Tabm = {"method": "POST", "path": "/x/push", "action": "Eval", "target": "t" * 43}
+    fields, body = wire.encode(said, CURRENT)
+    signatures = write_commitments(signing.commit(wallet, said, profile=CURRENT))
+    headers = tuple((fields | signatures).items())
+    item = of_httpsig(Request("POST", "/x/push", "", headers, body or b""))
+    assert {tag.name for tag in item.tags} == {"Action"} and item.target == "t" * 43

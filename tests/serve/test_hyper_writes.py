@@ -44,6 +44,7 @@ async def test_writes(tmp_path: Path, wallet: Wallet, other_wallet: Wallet) -> N
             item = home.item(target, "1", Action="Eval")
             assert (await home.post("/~scheduler@1.0/schedule", item)).status == status
             assert (await home.post(f"/{process}/push", item)).status == 400
+        assert (await home.post(f"/{process}/push", home.definition())).status == 400
         item = home.item(process, "1", Action="Eval")
         forged = item.raw[:-1] + b"2"
         assert (await home.ask("POST", f"/{process}/push", ITEM, forged)).status == 400

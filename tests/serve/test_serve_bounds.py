@@ -199,6 +199,7 @@ async def test_a_client_that_goes_while_it_sends() -> None:
 async def test_headers_and_parameters_are_bounded() -> None:
     many = [(f"x-{n}", "") for n in range(application.MOST_HEADERS)]
     assert (await ask(app(Echo()), headers=[LOOPBACK, *many])).status == 431
+    assert (await ask(app(Echo()), headers=[LOOPBACK, *many[1:]])).status == 200
     for size, status in ((1_000_000, 200), (1_100_000, 431)):  # also in one header
         assert (await ask(app(Echo()), headers=[LOOPBACK, ("x", "v" * size)])).status == status
         assert (await ask(app(Echo()), target="/" + "v" * size)).status == status

@@ -7,8 +7,8 @@ from asgi_client import LOOPBACK, Echo, Sender, ask
 from eventually import in_loop
 
 from aoshell.serve.app import Application
-from aoshell.serve.http import Request
-from aoshell.serve.safety import ANY, Guard, bears
+from aoshell.serve.http import Request, RequestError
+from aoshell.serve.safety import ANY, Guard, bears, refuse_other_pages
 
 EVIL = ("origin", "https://evil.example")
 
@@ -183,3 +183,19 @@ def test_the_token(given: str, passes: bool) -> None:
 def test_the_token_counts_in_authorization_only() -> None:
     head = (("cookie", "token=s3cret"), ("x-token", "s3cret"))
     assert not bears(Request("POST", "/", "token=s3cret", head, b"Bearer s3cret"), "s3cret")
+
+
+@pytest.mark.parametrize("site", ["same-site", "cross-site"])
+def test_what_a_page_elsewhere_asks_without_an_origin_is_refused(site: str) -> None:
+    """One that names its origin has passed the guard, which knows what `--cors` allows."""
+    headers = (("sec-fetch-site", site),)
+    with pytest.raises(RequestError, match="not for pages") as refused:
+        refuse_other_pages(Request("GET", "/", headers=headers), "not for pages elsewhere")
+    assert refused.value.status == 403
+    refuse_other_pages(Request("GET", "/", headers=(*headers, EVIL)), "not for pages elsewhere")
+
+
+@pytest.mark.parametrize("site", ["", "none", "same-origin"])
+def test_what_is_typed_or_asked_by_our_own_page_is_answered(site: str) -> None:
+    headers = (("sec-fetch-site", site),) if site else ()
+    refuse_other_pages(Request("GET", "/", headers=headers), "not for pages elsewhere")

@@ -42,6 +42,7 @@ async def test_nobody_without_the_token(verb: str, folder: Path, wallet: Wallet)
             answer = await on.client.post(url, json=fields, headers=head)
             assert answer.status_code == 401
             assert answer.headers["www-authenticate"] == "Bearer" and token not in answer.text
+        assert (await on.client.get(url)).status_code == 401  # who asks learns of no verb
         for way in (f"{url}?token={token}", f"{url}?authorization=Bearer+{token}"):
             answer = await on.client.post(way, json=fields | {"token": token})
             assert answer.status_code == 401
