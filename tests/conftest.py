@@ -14,6 +14,7 @@ import hypothesis
 import pytest
 from machine_code import compile_once, folder_of_run
 from rsa_keys import RsaKeys
+from signers import Ed25519
 
 from aoshell.protocol.wallet import Wallet
 
@@ -102,6 +103,12 @@ def wallet(rsa_keys: RsaKeys) -> Wallet:
 def other_wallet(rsa_keys: RsaKeys) -> Wallet:
     """The wallet of somebody else."""
     return rsa_keys.wallet(1)
+
+
+@pytest.fixture(scope="session")
+def signer() -> Ed25519:
+    """Who uses a local node. An RSA-4096 wallet takes a hundred times as long to sign."""
+    return Ed25519()
 
 
 class SharedGuard:

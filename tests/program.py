@@ -32,9 +32,10 @@ REPO = TESTS.parent
 ENTRY = "import sys; from aoshell.entry import main; sys.exit(main())"
 AOSHELL = [sys.executable, "-c", ENTRY]
 CODES = [["-c", ENTRY]]
-# Programs on nodes of tests, and a node that is killed.
+# Programs on nodes of tests, and nodes that are killed.
 ENTRIES = ("shell/shell_entry.py", "shell/shell_remote_entry.py", "shell/attested_entry.py")
-FILES = [[str(TESTS / name)] for name in (*ENTRIES, "nodes/crash_driver.py")]
+KILLED = ("nodes/crash_driver.py", "nodes/import_driver.py")
+FILES = [[str(TESTS / name)] for name in (*ENTRIES, *KILLED)]
 Folder = str | os.PathLike[str] | None
 _START = f"""import sys
 sys.path.insert(0, {str(TESTS)!r})

@@ -19,12 +19,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "node"
 
 
-@pytest.fixture(scope="session")
-def signer() -> Ed25519:
-    """Who uses the local node. An RSA-4096 wallet takes a hundred times as long to sign."""
-    return Ed25519()
-
-
 @pytest.fixture
 def opening(folder: Path, signer: Ed25519) -> Open:
     """Opens the test's node; the same one each time."""

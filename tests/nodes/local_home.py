@@ -43,7 +43,7 @@ KINDS = {  # of failures: a line that fails so, and what its error says
     "time": ("while true do end", "its limit"),
     "memory": ("local s = 'x' while true do s = s .. s end", "not enough memory"),
 }
-SMALL = Limits(seconds=0.3, memory=64 << 20)
+SMALL = Limits(seconds=0.1, memory=32 << 20)
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 
 

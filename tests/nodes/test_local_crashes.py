@@ -97,6 +97,10 @@ class Course:
             assert found[key] == value, key
 
 
+# Workers that take turns more or less, or do not; checkpoints all the time, or hardly ever.
+SETTINGS = pytest.mark.parametrize(("live", "often"), [(2, True), (3, False), (64, True)])
+
+
 @pytest.fixture(scope="session")
 def course(tmp_path_factory, signer):
     return Course(tmp_path_factory.mktemp("course"), signer)
@@ -130,8 +134,7 @@ def test_the_script_does_all_that_it_should(course):
     )
 
 
-@pytest.mark.parametrize("live", [2, 3, 64])
-@pytest.mark.parametrize("often", [False, True])
+@SETTINGS
 def test_a_shell_killed_ten_times_ends_as_if_never_killed(course, tmp_path, live, often):
     chance = random.Random(f"{live} {often}")
     settings = {"live": live, "often": often}
@@ -150,8 +153,7 @@ def test_a_shell_killed_ten_times_ends_as_if_never_killed(course, tmp_path, live
     course.check(course.run(place, ["nothing"], **settings))
 
 
-@pytest.mark.parametrize("live", [2, 3, 64])
-@pytest.mark.parametrize("often", [False, True])
+@SETTINGS
 def test_workers_killed_under_way_change_nothing(course, tmp_path, live, often):
     chance = random.Random(f"workers {live} {often}")
     settings = {"live": live, "often": often}

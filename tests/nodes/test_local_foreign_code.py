@@ -15,10 +15,35 @@ from aoshell.errors import AoError
 from aoshell.nodes.local.history import transfer
 from aoshell.nodes.values import Limits
 from aoshell.sandbox import environment
+from aoshell.sandbox import supervisor as supervising
+from aoshell.sandbox.supervisor import Supervisor
 
 SHORT = Limits(seconds=0.2, memory=64 << 20)
+MAIN = "from aoshell.sandbox.zygote"
+HASTY = """
+from aoshell.sandbox import worker
+worker.LOAD_SECONDS, worker.REPLAY_TIMES = 0.5, 2
+"""
 LOOP = "while true do end"
-EAT = "local t = {} for i = 1, 1e9 do t[i] = i .. ('x'):rep(1000) end"
+EAT = "local t = {} for i = 1, 1e9 do t[i] = i .. ('x'):rep(100000) end"
+
+
+@pytest.fixture(scope="module")
+def hasty():
+    """Zygotes whose workers give code and logs a quarter of the time that they have."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(supervising, "START", supervising.START.replace(MAIN, HASTY + MAIN))
+        zygotes = Supervisor()
+        zygotes.start()
+        patched.setattr(zygotes, "close", lambda: None)  # by each node that closes
+        yield zygotes
+    zygotes.close()
+
+
+@pytest.fixture
+def opening(folder, signer, hasty):
+    """Opens the test's node, whose workers are hasty."""
+    return lambda limits=None: opened(folder, signer, limits, hasty)
 
 
 def records_of(data: bytes) -> list[dict]:
@@ -71,7 +96,7 @@ async def refused(opening, data: bytes, why: str) -> None:
 @pytest.mark.parametrize(
     ("source", "why"),
     [
-        (LOOP, "its code does not load: it took more than 2 s of processor time"),
+        (LOOP, "its code does not load: it took more than 0.5 s of processor time"),
         (EAT, "its code does not load within 64 MB"),
         ("error('not like this')", "its code does not load: "),
         ("local s = ('x'):rep(1200) s:find('.-.-.-.-.-b')", "its code does not load: it took"),
@@ -89,13 +114,13 @@ async def test_code_that_loops_over_a_failure_is_told(opening, tmp_path, signer)
     source = environment.read_sources()[".process"]
     code = f"local made = (function(...) {source}\nend)(...)\nmade.failed = function() {LOOP} end "
     data = with_environment(data, {".process": code + "return made"})
-    await refused(opening, data, "its log cannot be computed again: it took more than 2 s")
+    await refused(opening, data, "its log cannot be computed again: it took more than 0.5 s")
 
 
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        (LOOP, "its log cannot be computed again: it took more than 2 s of processor time"),
+        (LOOP, "its log cannot be computed again: it took more than 0.5 s of processor time"),
         (f"{EAT} x = t", "its log cannot be computed again within 128 MB"),
     ],
 )

@@ -39,15 +39,17 @@ def impatient(monkeypatch):
     monkeypatch.setattr(stillness, "STILL", 1)
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def load():
     """Two busy processes for each processor, for a while at the most."""
     count = 2 * (os.cpu_count() or 1)
     busy = [subprocess.Popen([sys.executable, "-S", "-c", BUSY]) for _ in range(count)]
-    yield
-    for process in busy:
-        process.kill()
-        process.wait()
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
 
 
 async def stopped(local, what: str) -> None:
@@ -126,16 +128,17 @@ async def test_the_clock_on_the_wall_ends_nothing(opening):
         assert (result.outcome, result.output) == ("ok", "done")
 
 
-@pytest.mark.usefixtures("impatient", "load")
+@pytest.mark.usefixtures("impatient")
 @in_loop
 async def test_outcomes_under_load_are_those_without(opening):
-    async with opening(Limits(seconds=0.5, memory=64 << 20)) as local:
+    async with opening(Limits(seconds=0.2, memory=32 << 20)) as local:
         pid = await local.spawn()
-        for line, outcome in (
-            ("return 1 + 1", "ok"),
-            ("local s = 'x' while true do s = s .. s end", "memory"),
-            ("while true do end", "time"),
-            ("error('x')", "error"),
-        ) * 2:
-            assert (await local.eval(pid, line)).outcome == outcome
+        with load():
+            for line, outcome in (
+                ("return 1 + 1", "ok"),
+                ("local s = 'x' while true do s = s .. s end", "memory"),
+                ("while true do end", "time"),
+                ("error('x')", "error"),
+            ):
+                assert (await local.eval(pid, line)).outcome == outcome
         assert await local.node.verify_log(pid) == []

@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import struct
-import subprocess
 import sys
 import zlib
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from unittest.mock import patch
 
 import pytest
 from eventually import in_loop
+from program import run
 from zygotes import SHARED
 
 import aoshell
@@ -191,7 +191,7 @@ def test_a_kill_at_any_step_leaves_all_of_a_fork_or_nothing(tmp_path: Path) -> N
         driver = [sys.executable, str(Path(__file__).with_name("import_driver.py"))]
         own = os.environ | {"PYTHONPATH": str(Path(aoshell.__file__).parents[1])}
         given = [*driver, str(folder), str(exported), str(step)]
-        ended = subprocess.run(given, check=False, env=own)
+        ended = run(given, env=own)
         outcomes.append(asyncio.run(left(folder)))
         if ended.returncode == 0:
             break

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -16,12 +17,13 @@ from pathlib import Path
 
 import pytest
 from sandbox_worker import group_of
+from signers import Ed25519
+from zygotes import SHARED
 
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.values import Limits
 from aoshell.protocol.ans104 import DataItem
-from aoshell.protocol.message import Result, tags_of
-from aoshell.protocol.wallet import Wallet
+from aoshell.protocol.message import Result, Tag, tags_of
 from aoshell.sandbox import floor
 from aoshell.sandbox.frames import pack_list
 from aoshell.sandbox.lua import SHARE
@@ -179,25 +181,29 @@ EMSCRIPTEN = """(module (import "wasi_snapshot_preview1" "fd_write" (func $w (pa
 class Home:
     """A node for all attacks, on a loop of its own."""
 
-    def __init__(self, folder: Path, wallet: Wallet, memory: int, seconds: float = 3) -> None:
-        self._loop, self._wallet = asyncio.new_event_loop(), wallet
-        opening = LocalNode.open(folder, Limits(seconds=seconds, memory=memory))
+    def __init__(self, folder: Path, signer: Ed25519, memory: int, seconds: float = 3) -> None:
+        self._loop, self._signer = asyncio.new_event_loop(), signer
+        opening = LocalNode.open(folder, Limits(seconds=seconds, memory=memory), SHARED)
         self._node = self._loop.run_until_complete(opening)
 
     def close(self) -> None:
         self._loop.run_until_complete(self._node.close())
         self._loop.close()
 
+    def _signed(self, target: str, tags: tuple[Tag, ...], data: bytes = b"") -> DataItem:
+        # Signatures by Ed25519 of one text are one signature, and the item would have one slot.
+        return DataItem.sign(self._signer, target, tags, data, os.urandom(32))
+
     async def _spawn(self, code: bytes | None) -> str:
         module = "aos" if code is None else (await self._node.upload(code)).id
         tags = tags_of([("Data-Protocol", "ao"), ("Type", "Process"), ("Module", module)])
-        process = (await self._node.spawn(DataItem.sign(self._wallet, tags=tags))).process
+        process = (await self._node.spawn(self._signed("", tags))).process
         await self._node.result(process, 0)
         return process
 
     async def _send(self, process: str, action: str, data: str = "") -> Result:
         tags = tags_of([("Data-Protocol", "ao"), ("Type", "Message"), ("Action", action)])
-        item = DataItem.sign(self._wallet, process, tags, data.encode())
+        item = self._signed(process, tags, data.encode())
         return await self._node.result(process, (await self._node.send(process, item)).slot)
 
     async def _attack(self, code: bytes | None, action: str, data: str) -> tuple[Result, int]:
@@ -244,8 +250,8 @@ class Home:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, wallet: Wallet) -> Iterator[Home]:
-    home = Home(tmp_path_factory.mktemp("held") / "node", wallet, LIMIT)
+def home(tmp_path_factory: pytest.TempPathFactory, signer: Ed25519) -> Iterator[Home]:
+    home = Home(tmp_path_factory.mktemp("held") / "node", signer, LIMIT)
     yield home
     home.close()
 
@@ -302,10 +308,10 @@ def test_lua_ends_within_its_budget(what: str, home: Home) -> None:
     assert result.outcome in ("ok", "error", "memory", "time"), result.outcome
 
 
-def test_the_watch_sees_what_a_worker_holds(tmp_path: Path, wallet: Wallet) -> None:
+def test_the_watch_sees_what_a_worker_holds(tmp_path: Path, signer: Ed25519) -> None:
     """Control: without a floor and with another limit it is above what is allowed here."""
 
-    roomy = Home(tmp_path / "node", wallet, 2 << 30, seconds=60)
+    roomy = Home(tmp_path / "node", signer, 2 << 30, seconds=60)
     try:
         result, peak = roomy.attack(None, "Eval", "x = ('x'):rep(500 << 20) return #x")
         assert result.outcome == "ok"

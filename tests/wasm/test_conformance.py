@@ -19,6 +19,7 @@ from machine_code import FOLDER, folder_of_run
 from npm_packages import installed
 from program import AOSHELL
 from program import run as run_program
+from signers import Ed25519
 from zygotes import SHARED
 
 from aoshell.nodes.local.node import LocalNode
@@ -26,7 +27,6 @@ from aoshell.nodes.local.workers import images
 from aoshell.nodes.values import Limits
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, tags_of
-from aoshell.protocol.wallet import Wallet
 
 pytestmark = pytest.mark.long
 
@@ -45,9 +45,9 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Shell:
     """An open node and who sits at it."""
 
-    def __init__(self, node: LocalNode, wallet: Wallet, address: str) -> None:
+    def __init__(self, node: LocalNode, signer: Ed25519, address: str) -> None:
         self.node = node
-        self.wallet = wallet
+        self.signer = signer
         self.address = address
 
     async def spawn(
@@ -84,7 +84,7 @@ class Shell:
 
     async def ask(self, process: str, code: str) -> Result:
         """What a line would answer; nothing is logged."""
-        owner = self.wallet.address
+        owner = self.signer.address
         message = Message("", owner, owner, process, tags_of([("Action", "Eval")]), code.encode())
         return await self.node.dryrun(process, message)
 
@@ -95,7 +95,8 @@ class Shell:
 
     def _signed(self, target: str, data: str, tags: dict[str, str]) -> DataItem:
         named = tags_of([("Data-Protocol", "ao"), *tags.items()])
-        return DataItem.sign(self.wallet, target=target, tags=named, data=data.encode())
+        # Signatures by Ed25519 of one text are one signature, and the item would have one slot.
+        return DataItem.sign(self.signer, target, named, data.encode(), os.urandom(32))
 
 
 def plain(text: str) -> str:
@@ -104,12 +105,12 @@ def plain(text: str) -> str:
 
 @contextlib.asynccontextmanager
 async def opened(
-    folder: Path, wallet: Wallet, limits: Limits | None = None
+    folder: Path, signer: Ed25519, limits: Limits | None = None
 ) -> AsyncIterator[Shell]:
     """A node in a folder, in that of the test."""
     node = await LocalNode.open(folder, limits, SHARED)
     try:
-        yield Shell(node, wallet, (await node.info()).address)
+        yield Shell(node, signer, (await node.info()).address)
     finally:
         await node.close()
 
@@ -120,13 +121,13 @@ Session = Callable[[Callable[[Shell, str], Awaitable[None]]], None]
 @pytest.fixture(scope="module")
 def session(
     tmp_path_factory: pytest.TempPathFactory,
-    wallet: Wallet,
+    signer: Ed25519,
     modules: Path,
     request: pytest.FixtureRequest,
 ) -> Iterator[Session]:
     """Runs tests with one open node and the id of a module; each has processes of its own."""
     name = getattr(request, "param", NEWEST)
-    opening = opened(tmp_path_factory.mktemp("session") / "node", wallet)
+    opening = opened(tmp_path_factory.mktemp("session") / "node", signer)
     with asyncio.Runner() as runner:
         shell = runner.run(opening.__aenter__())
         source = (modules / f"{name}.wasm").read_bytes()
@@ -313,10 +314,10 @@ def test_receive_waits_for_a_later_message(session: Session) -> None:
 
 
 def test_a_runaway_is_stopped_and_the_process_lives(
-    tmp_path: Path, wallet: Wallet, modules: Path
+    tmp_path: Path, signer: Ed25519, modules: Path
 ) -> None:
     async def test() -> None:
-        async with opened(tmp_path / "node", wallet, Limits(seconds=0.5)) as shell:
+        async with opened(tmp_path / "node", signer, Limits(seconds=0.5)) as shell:
             module = (await shell.node.upload((modules / f"{NEWEST}.wasm").read_bytes())).id
             process, _ = await shell.spawn(module)
             await shell.eval(process, "x = 1")
@@ -329,7 +330,7 @@ def test_a_runaway_is_stopped_and_the_process_lives(
 
 @pytest.mark.parametrize("name", ["aos2_0_6", "aos2_0_4_32"])
 def test_restarts_and_replay_give_the_same_memory(
-    tmp_path: Path, wallet: Wallet, modules: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, signer: Ed25519, modules: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # On a loaded machine an image of so much memory takes its time, and it must be there.
     monkeypatch.setattr(images, "IMAGE_SECONDS", 240)
@@ -342,7 +343,7 @@ def test_restarts_and_replay_give_the_same_memory(
         return hashlib.sha256(image).hexdigest()
 
     async def fill() -> str:
-        async with opened(folder, wallet) as shell:
+        async with opened(folder, signer) as shell:
             module = (await shell.node.upload((modules / f"{name}.wasm").read_bytes())).id
             process, _ = await shell.spawn(module)
             await shell.eval(process, "T = {} for i = 1, 2000 do T['k' .. i] = {i} end")
@@ -353,7 +354,7 @@ def test_restarts_and_replay_give_the_same_memory(
             return process
 
     async def look(process: str) -> None:
-        async with opened(folder, wallet) as shell:
+        async with opened(folder, signer) as shell:
             read = "return T.k2000[1] .. coroutine.status(Held)"
             result = await shell.ask(process, read)
             assert plain(result.output).endswith("2000suspended"), result

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 from aos_cases import BLUEPRINTS, CASES, DIFFERENT, OLDER, Case
+from signers import Ed25519
 from test_conformance import NEWEST, Shell, modules, opened, plain
 
 from aoshell.protocol.message import Result
-from aoshell.protocol.wallet import Wallet
 from aoshell.shell.code.bundle import bundle
 from aoshell.shell.view.errors_view import split_error
 
@@ -84,7 +84,7 @@ async def told(shell: Shell, module: str, cases: list[Case]) -> dict[str, list[s
     assert boot.ok, boot.error
     await shell.eval(process, "1")
     module = (await shell.node.find(process)).module
-    names = {process: "PROCESS", shell.wallet.address: "OWNER", shell.address: "NODE"}
+    names = {process: "PROCESS", shell.signer.address: "OWNER", shell.address: "NODE"}
     names[module] = "MODULE"
     found = {}
     for case in cases:
@@ -106,12 +106,12 @@ async def _step(shell: Shell, process: str, step: str | dict[str, str]) -> Resul
 
 
 def answers(
-    folder: Path, wallet: Wallet, cases: list[Case], source: bytes | None = None
+    folder: Path, signer: Ed25519, cases: list[Case], source: bytes | None = None
 ) -> dict[str, list[str]]:
     """What the cases say in a process of ours, or in one of a module."""
 
     async def run() -> dict[str, list[str]]:
-        async with opened(folder, wallet) as shell:
+        async with opened(folder, signer) as shell:
             module = "aos" if source is None else (await shell.node.upload(source)).id
             return await told(shell, module, cases)
 
@@ -119,25 +119,25 @@ def answers(
 
 
 def both(
-    folder: Path, wallet: Wallet, source: bytes, cases: list[Case]
+    folder: Path, signer: Ed25519, source: bytes, cases: list[Case]
 ) -> tuple[dict[str, list[str]], ...]:
     """What the cases say in a process of ours, and in one of a module."""
-    ours = answers(folder / "ours", wallet, cases)
-    return ours, answers(folder / "theirs", wallet, cases, source)
+    ours = answers(folder / "ours", signer, cases)
+    return ours, answers(folder / "theirs", signer, cases, source)
 
 
 @pytest.fixture(scope="module")
-def ours(tmp_path_factory: pytest.TempPathFactory, wallet: Wallet) -> dict[str, list[str]]:
+def ours(tmp_path_factory: pytest.TempPathFactory, signer: Ed25519) -> dict[str, list[str]]:
     """What all cases say in a process of ours."""
-    return answers(tmp_path_factory.mktemp("ours") / "node", wallet, CASES)
+    return answers(tmp_path_factory.mktemp("ours") / "node", signer, CASES)
 
 
 @pytest.mark.parametrize("name", COMPARED)
 def test_every_difference_is_in_the_table(
-    tmp_path: Path, wallet: Wallet, modules: Path, ours: dict[str, list[str]], name: str
+    tmp_path: Path, signer: Ed25519, modules: Path, ours: dict[str, list[str]], name: str
 ) -> None:
     module = (modules / f"{name}.wasm").read_bytes()
-    theirs = answers(tmp_path / "node", wallet, CASES, module)
+    theirs = answers(tmp_path / "node", signer, CASES, module)
     differing = {case for case in ours if ours[case] != theirs[case]}
     older = {case for case, (_row, versions) in OLDER.items() if name in versions}
     unexplained = {
@@ -147,9 +147,9 @@ def test_every_difference_is_in_the_table(
     assert differing == DIFFERENT.keys() | older, "not different any more"
 
 
-def test_blueprints_run_in_aos_as_in_ours(tmp_path: Path, wallet: Wallet, modules: Path) -> None:
+def test_blueprints_run_in_aos_as_in_ours(tmp_path: Path, signer: Ed25519, modules: Path) -> None:
     module = (modules / f"{NEWEST}.wasm").read_bytes()
-    ours, theirs = both(tmp_path, wallet, module, BLUEPRINTS)
+    ours, theirs = both(tmp_path, signer, module, BLUEPRINTS)
     said, heard = (
         [_OWN.sub("…", line) for lines in found.values() for line in lines]
         for found in (ours, theirs)
@@ -186,7 +186,7 @@ PROGRAMS: dict[str, dict[str, str]] = {
 
 
 def test_programs_of_files_run_in_aos_as_in_ours(
-    tmp_path: Path, wallet: Wallet, modules: Path
+    tmp_path: Path, signer: Ed25519, modules: Path
 ) -> None:
     cases = []
     for name, files in PROGRAMS.items():
@@ -198,7 +198,7 @@ def test_programs_of_files_run_in_aos_as_in_ours(
         again = "return tostring(require == Before)"
         cases.append(Case(name, ("Before = require", chunk, chunk, again)))
     module = (modules / f"{NEWEST}.wasm").read_bytes()
-    ours, theirs = both(tmp_path, wallet, module, cases)
+    ours, theirs = both(tmp_path, signer, module, cases)
     assert ours == theirs
     circle = "files require each other in a circle"
     said = {

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from eventually import in_loop
+from signers import Ed25519
 from wasm_device import answering
 from wasm_samples import wat
 from zygotes import SHARED
@@ -23,7 +24,6 @@ from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.values import Limits
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Result, tags_of
-from aoshell.protocol.wallet import Wallet
 
 COUNTER = (Path(__file__).resolve().parents[2] / "examples/wasm/counter.wat").read_text()
 
@@ -57,9 +57,9 @@ MISCHIEF = """(module
 class Home:
     """An open node, and who sits at it."""
 
-    def __init__(self, node: LocalNode, wallet: Wallet) -> None:
+    def __init__(self, node: LocalNode, signer: Ed25519) -> None:
         self.node = node
-        self._wallet = wallet
+        self._signer = signer
 
     @property
     def engine(self) -> Any:
@@ -86,7 +86,8 @@ class Home:
     def item(self, target: str, data: str = "", **tags: str) -> DataItem:
         named = {"Data-Protocol": "ao", "Type": "Message"} | tags
         pairs = tags_of((name.replace("_", "-"), value) for name, value in named.items())
-        return DataItem.sign(self._wallet, target=target, tags=pairs, data=data.encode())
+        # Signatures by Ed25519 of one text are one signature, and the item would have one slot.
+        return DataItem.sign(self._signer, target, pairs, data.encode(), os.urandom(32))
 
     async def spawn(self, text: str) -> str:
         """A process made of a module's text."""
@@ -109,14 +110,14 @@ Open = Callable[..., Any]
 
 
 @pytest.fixture
-def opening(tmp_path: Path, wallet: Wallet) -> Open:
+def opening(tmp_path: Path, signer: Ed25519) -> Open:
     """Opens the test's node; the same one each time."""
 
     @asynccontextmanager
     async def opened(folder: Path = tmp_path / "node", **limits: Any) -> AsyncIterator[Home]:
         node = await LocalNode.open(folder, Limits(**limits), SHARED)
         try:
-            yield Home(node, wallet)
+            yield Home(node, signer)
         finally:
             await node.close()
 
