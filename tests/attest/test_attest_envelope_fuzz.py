@@ -31,7 +31,7 @@ from aoshell.attest.verify import Verdict, verify_evidence
 from aoshell.errors import AoError
 
 QUICK = settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

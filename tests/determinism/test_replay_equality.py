@@ -28,7 +28,7 @@ def examples(count: int) -> settings:
     )
 
 
-@examples(40)
+@examples(25)
 @given(messages=programs(stopped=False), data=st.data())
 def test_replay_and_checkpoints_agree(
     harness: Harness, messages: list[Message], data: st.DataObject
@@ -38,7 +38,7 @@ def test_replay_and_checkpoints_agree(
     harness.agree(messages, images)
 
 
-@examples(10)
+@examples(6)
 @given(messages=programs(stopped=True), data=st.data())
 def test_stopped_messages_leave_no_trace(
     harness: Harness, messages: list[Message], data: st.DataObject

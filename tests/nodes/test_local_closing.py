@@ -53,13 +53,13 @@ async def test_a_node_closes_in_order_while_messages_go_on(opening, monkeypatch)
         worker = await local.spawn()
     said: list[str] = []
     scheduled = 0
-    for number in range(8):
+    for number in range(5):
         async with opening() as local:
             events = local.node.subscribe()
             store = local.engine.store
             await until(lambda: store.last_numbers()[0] > scheduled)  # noqa: B023
             await local.eval(worker, LONG)
-            await asyncio.sleep(number / 200)
+            await asyncio.sleep(number / 125)
             scheduled = store.last_numbers()[0]
             node = local.engine
         await asyncio.sleep(0.02)

@@ -56,7 +56,7 @@ async def test_a_zygote_that_dies_is_replaced(opening):
 async def test_more_processes_than_workers_take_turns(opening, monkeypatch):
     monkeypatch.setattr(room, "MAX_LIVE", 3)
     async with opening() as local:
-        pids = [await local.spawn("N = 0") for _ in range(10)]
+        pids = [await local.spawn("N = 0") for _ in range(6)]
         for turn in range(3):
             sent = [
                 await local.post(pid, f"N = N + {turn} return N", Action="Eval") for pid in pids
@@ -71,8 +71,8 @@ async def test_more_processes_than_workers_take_turns(opening, monkeypatch):
         )
         for pid, following in zip(pids, [*pids[1:], pids[0]], strict=True):
             await local.eval(pid, f"N = 0 Next = '{following}' {ring}")
-        await local.send(pids[0], "39", Action="Go")
-        assert [await local.value(pid, "N") for pid in pids] == ["4"] * 10
+        await local.send(pids[0], "23", Action="Go")
+        assert [await local.value(pid, "N") for pid in pids] == ["4"] * 6
         for pid in pids:
             assert await local.node.verify_log(pid) == []
 

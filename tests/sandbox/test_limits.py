@@ -10,6 +10,7 @@ from sandbox_worker import Driven, Workers, driven, end, eventually, group_of
 from aoshell.sandbox.printed import PRINTED_LIMIT, Printed
 from aoshell.sandbox.supervisor import Supervisor
 
+SHORT = 0.05  # seconds of processor time for what does not end
 LOOP = "local function loop() while true do end end "
 ENDLESS = {
     "loop": "while true do end",
@@ -57,9 +58,9 @@ ENDLESS = {
 
 @pytest.mark.parametrize("what", ENDLESS)
 def test_what_never_ends_is_ended(what: str, worker: Driven) -> None:
-    ended = worker.eval(LOOP + ENDLESS[what], seconds=0.1)
+    ended = worker.eval(LOOP + ENDLESS[what], seconds=SHORT)
     if ended[1] == "ok":  # it waits for the next message
-        ended = worker.run(message("next", "", "Action", "x"), seconds=0.1)
+        ended = worker.run(message("next", "", "Action", "x"), seconds=SHORT)
     assert ended[:2] in (("promoted", "time"), ("done", "memory"), ("done", "error")), ended
     assert worker.is_well()
 
@@ -68,7 +69,7 @@ def test_what_never_ends_is_ended(what: str, worker: Driven) -> None:
 def test_control_without_the_limit_it_does_not_end(what: str, worker: Driven) -> None:
     worker.start(eval_message(LOOP + ENDLESS[what]), seconds=0)  # a timer of 0 is none
     with pytest.raises(TimeoutError):
-        worker.await_frame("done", "promoted", "gone", seconds=0.7)
+        worker.await_frame("done", "promoted", "gone", seconds=6 * SHORT)
 
 
 def test_the_prints_of_an_ended_message_are_kept(worker: Driven) -> None:
@@ -87,7 +88,7 @@ def test_an_ended_message_keeps_no_prints_of_another_process(
     # It spins before it comes to its end, so that the other one prints meanwhile.
     code = f"print('mine') for i = 1, 3e7 do end {ending}"
     with driven(supervisor) as other:
-        worker.send([command, worker.epoch, 100, 1.0, *eval_message(code)])
+        worker.send([command, worker.epoch, 100, 0.4, *eval_message(code)])
         for number in range(20):
             assert other.eval(f"print('of another process {number}')")[1] == "ok"
         frame = worker.await_frame("done", "promoted", "dried")

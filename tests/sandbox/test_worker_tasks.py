@@ -83,35 +83,37 @@ def test_compiling_stands_on_a_floor(
 
 
 def test_compiling_that_does_not_end_is_ended(changed: Workers) -> None:
-    with driven(changed(HOST + "side_work.COMPILE_SECONDS = 0.5\n"), boots=False) as worker:
+    with driven(changed(HOST + "side_work.COMPILE_SECONDS = 0.2\n"), boots=False) as worker:
         source = b"sum(iter(int, 1))"
         worker.send(["compile", 0, 0, len(source)], source)
-        why = "compiling it took more than 0.5 s of processor time"
+        why = "compiling it took more than 0.2 s of processor time"
         assert worker.await_frame("image", "gone") == ["image", 0, b"", why]
 
 
 # The log ------------------------------------------------------------------------------------------
 
 # What a message of a log may take at least, in seconds of processor time.
-REPLAY = "from aoshell.sandbox import worker\nworker.LOAD_SECONDS = 0.5\n"
+REPLAY = "from aoshell.sandbox import worker\nworker.LOAD_SECONDS = 0.2\n"
 
 
 def test_each_message_of_a_log_has_its_time(changed: Workers) -> None:
     """Many messages may take longer together than one may."""
     with driven(changed(REPLAY), boots=False) as worker:
-        worker.boot(MEMORY, 0.05)
+        worker.boot(MEMORY, 0.02)
         worker.send(["replay", 0, 0, *first_message()])
         for seq in range(1, 21):
-            worker.send(["replay", 0, seq, *eval_message("for i = 1, 3e7 do end n = (n or 0) + 1")])
+            worker.send(
+                ["replay", 0, seq, *eval_message("for i = 1, 15e6 do end n = (n or 0) + 1")]
+            )
         assert worker.eval("return n")[2][8] == "20"
 
 
 def test_one_message_of_a_log_may_not_take_the_time_of_many(changed: Workers) -> None:
     with driven(changed(REPLAY), boots=False) as worker:
-        worker.boot(MEMORY, 0.05)
+        worker.boot(MEMORY, 0.02)
         worker.send(["replay", 0, 0, *first_message()])
         worker.send(["replay", 0, 1, *eval_message("while true do end")])
-        why = "its log cannot be computed again: it took more than 0.5 s of processor time"
+        why = "its log cannot be computed again: it took more than 0.2 s of processor time"
         assert worker.await_frame("unable", "gone") == ["unable", why]
 
 

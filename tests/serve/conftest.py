@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 from npm_packages import installed
+from rsa_keys import RsaKeys
+
+from aoshell.protocol.wallet import Wallet
 
 
 @pytest.fixture
@@ -16,3 +19,9 @@ def folder(tmp_path: Path) -> Path:
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the packages from npm are."""
     return installed(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def node_key(rsa_keys: RsaKeys) -> Wallet:
+    """The key of a node that is served as HyperBEAM, which signs each answer."""
+    return rsa_keys.quick_wallet()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import json
 import re
 import zlib
@@ -56,6 +57,7 @@ class Secrets:
         return any(needle in answer for one in self.signatures for needle in needles(one))
 
 
+@functools.cache
 def needles(signature: bytes) -> set[bytes]:
     """A signature as bytes, in hexadecimal, and in base64 wherever it begins."""
     found = {signature[:64], signature[:64].hex().encode(), signature[:64].hex().upper().encode()}
@@ -68,7 +70,7 @@ def needles(signature: bytes) -> set[bytes]:
 
 
 @contextlib.asynccontextmanager
-async def holding(folder: Path, wallet: Wallet) -> AsyncIterator[Secrets]:
+async def holding(folder: Path, wallet: Wallet, node_key: Wallet) -> AsyncIterator[Secrets]:
     """A served home that has taken such items, and then the fork."""
     state = settings(folder / "here").state
     async with served(folder / "there", wallet) as there:
@@ -84,7 +86,7 @@ async def holding(folder: Path, wallet: Wallet) -> AsyncIterator[Secrets]:
         based = transaction(wallet, b"", target=fork)
         signatures = [items["targeted"].signature, items["tagged"].signature]
         signatures.append(unb64url(based["signature"]))
-        async with served(state, wallet, key=wallet) as here:
+        async with served(state, wallet, key=node_key) as here:
             other = await here.spawn(COUNTER)
             for item in items.values():
                 answer = await here.post(item, "/tx")
@@ -106,7 +108,7 @@ async def holding(folder: Path, wallet: Wallet) -> AsyncIterator[Secrets]:
             assert secrets.found_in(answer.content), "by its schedule, too"
         async with home(folder / "here") as node:
             await forked(node, folder / "here", there, fork)
-    async with served(state, wallet, key=wallet) as here:
+    async with served(state, wallet, key=node_key) as here:
         yield Secrets(here, fork, other, ids, assigned, signatures)
 
 
@@ -191,20 +193,24 @@ async def query(secrets: Secrets, wallet: Wallet) -> None:
 
 
 @in_loop
-async def test_no_path_gives_a_signature_for_a_fork_out(folder: Path, wallet: Wallet) -> None:
-    async with holding(folder, wallet) as secrets:
+async def test_no_path_gives_a_signature_for_a_fork_out(
+    folder: Path, wallet: Wallet, node_key: Wallet
+) -> None:
+    async with holding(folder, wallet, node_key) as secrets:
         await walk(secrets)
         await query(secrets, wallet)
 
 
 @in_loop
-async def test_no_path_gives_it_out_once_the_fork_is_deleted(folder: Path, wallet: Wallet) -> None:
+async def test_no_path_gives_it_out_once_the_fork_is_deleted(
+    folder: Path, wallet: Wallet, node_key: Wallet
+) -> None:
     """It is valid where the process lives, whatever is here."""
-    async with holding(folder, wallet) as secrets:
+    async with holding(folder, wallet, node_key) as secrets:
         await secrets.here.node.delete(secrets.fork)
         await walk(secrets)
         await query(secrets, wallet)
-    async with served(settings(folder / "here").state, wallet, key=wallet) as secrets.here:
+    async with served(settings(folder / "here").state, wallet, key=node_key) as secrets.here:
         await walk(secrets)
         await query(secrets, wallet)
         item = DataItem.sign(wallet, secrets.fork, (), b"four")
@@ -214,9 +220,9 @@ async def test_no_path_gives_it_out_once_the_fork_is_deleted(folder: Path, walle
 
 @in_loop
 async def test_what_is_withheld_is_named_and_what_it_says_is_given(
-    folder: Path, wallet: Wallet
+    folder: Path, wallet: Wallet, node_key: Wallet
 ) -> None:
-    async with holding(folder, wallet) as secrets:
+    async with holding(folder, wallet, node_key) as secrets:
         here, ids = secrets.here, secrets.uploads
         assert (await here.client.get(f"/raw/{ids['targeted']}")).content == b"one"
         assert (await here.get(f"/tx/{ids['targeted']}"))["signature"] == ""
@@ -234,19 +240,21 @@ async def test_what_is_withheld_is_named_and_what_it_says_is_given(
 
 
 @in_loop
-async def test_a_log_with_such_an_item_as_data_is_named(folder: Path, wallet: Wallet) -> None:
+async def test_a_log_with_such_an_item_as_data_is_named(
+    folder: Path, wallet: Wallet, node_key: Wallet
+) -> None:
     """A message to another process has it in its data: the schedule is not given out in part."""
     state = settings(folder / "here").state
     async with served(folder / "there", wallet) as there:
         fork = await counted(there, 0)
         own = DataItem.sign(wallet, fork, (), b"one")
-        async with served(state, wallet, key=wallet) as here:
+        async with served(state, wallet, key=node_key) as here:
             other = await here.spawn(COUNTER)
             sent = await here.send(other, own.raw)
             await here.result(other, sent)
         async with home(folder / "here") as node:
             await forked(node, folder / "here", there, fork)
-    async with served(state, wallet, key=wallet) as here:
+    async with served(state, wallet, key=node_key) as here:
         secrets = Secrets(here, fork, other, {}, [], [own.signature])
         for path in paths([other], [sent]):
             answer = await here.client.get(path)
@@ -258,8 +266,10 @@ async def test_a_log_with_such_an_item_as_data_is_named(folder: Path, wallet: Wa
 
 
 @in_loop
-async def test_pages_of_a_query_stay_as_they_were(folder: Path, wallet: Wallet) -> None:
-    async with holding(folder, wallet) as secrets:
+async def test_pages_of_a_query_stay_as_they_were(
+    folder: Path, wallet: Wallet, node_key: Wallet
+) -> None:
+    async with holding(folder, wallet, node_key) as secrets:
         here, after = secrets.here, None
         seen: list[str] = []
         while True:
@@ -301,8 +311,10 @@ async def test_a_bundle_for_a_fork_is_not_taken(folder: Path, wallet: Wallet, ac
 
 
 @in_loop
-async def test_a_stand_in_gives_no_signature_out_either(folder: Path, wallet: Wallet) -> None:
-    async with served(folder, wallet, key=wallet) as here:
+async def test_a_stand_in_gives_no_signature_out_either(
+    folder: Path, wallet: Wallet, node_key: Wallet
+) -> None:
+    async with served(folder, wallet, key=node_key) as here:
         address = "m" * 42 + "w"
         await here.node.workbench.mock(address, COUNTER.encode(), "stand-in")
         await here.node.workbench.mock("m" * 43, b"", "of an address that no item can have")
@@ -322,8 +334,10 @@ def unpacked(exported: bytes) -> bytes:
 
 
 @in_loop
-async def test_no_file_has_a_signature_for_a_fork_in_it(folder: Path, wallet: Wallet) -> None:
-    async with holding(folder, wallet) as secrets:
+async def test_no_file_has_a_signature_for_a_fork_in_it(
+    folder: Path, wallet: Wallet, node_key: Wallet
+) -> None:
+    async with holding(folder, wallet, node_key) as secrets:
         node = secrets.here.node
         for process in (secrets.fork, secrets.other):
             assert not secrets.found_in(unpacked(await node.export(process)))
@@ -341,17 +355,17 @@ async def test_no_file_has_a_signature_for_a_fork_in_it(folder: Path, wallet: Wa
 
 @in_loop
 async def test_what_an_older_dump_brings_is_withheld_too(
-    folder: Path, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+    folder: Path, wallet: Wallet, node_key: Wallet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A dump with such uploads, written by an aoshell that did not know of this."""
-    async with holding(folder, wallet) as secrets:
+    async with holding(folder, wallet, node_key) as secrets:
         pass
     file = folder / "whole.dump"
     with monkeypatch.context() as patched:
         patched.setattr(Elsewhere, "holds_back", lambda *_: False)
         await dump(settings(folder / "here"), str(file))
     await load(settings(folder / "again"), str(file))
-    async with served(settings(folder / "again").state, wallet, key=wallet) as again:
+    async with served(settings(folder / "again").state, wallet, key=node_key) as again:
         secrets.here = again
         for id in secrets.uploads.values():
             assert not await leaks(secrets, id)
@@ -359,10 +373,10 @@ async def test_what_an_older_dump_brings_is_withheld_too(
 
 @in_loop
 async def test_large_uploads_are_searched_beside_the_loop(
-    folder: Path, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+    folder: Path, wallet: Wallet, node_key: Wallet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(verbs, "LITTLE", 16)
-    async with holding(folder, wallet) as secrets:
+    async with holding(folder, wallet, node_key) as secrets:
         for id in secrets.uploads.values():
             assert not await leaks(secrets, id)
 
@@ -396,32 +410,42 @@ FORMS = {
 
 
 @contextlib.asynccontextmanager
-async def carrying(folder: Path, wallet: Wallet, form: str) -> AsyncIterator[Carried]:
+async def carrying(
+    folder: Path, wallet: Wallet, node_key: Wallet, form: str
+) -> AsyncIterator[Carried]:
     state = settings(folder / "here").state
     async with served(folder / "there", wallet) as there:
         fork = await counted(there, 0)
         named = () if form != "hex" else tags_of([("Process", fork)])
         own = DataItem.sign(wallet, "" if named else fork, named, b"one")
-        async with served(state, wallet, key=wallet) as here:
+        async with served(state, wallet, key=node_key) as here:
             other = await here.spawn(ECHO + b'Other = "%s"' % fork.encode())
             data = FORMS[form](own.raw)
             sent = await here.send(other, data, Action="Echo")
             assert (await here.result(other, sent))["Messages"][0]["Data"]
         async with home(folder / "here") as node:
             await forked(node, folder / "here", there, fork)
-    async with served(state, wallet, key=wallet) as here:
+    async with served(state, wallet, key=node_key) as here:
         yield Carried(here, fork, other, sent, form, own.signature)
 
 
 @pytest.mark.parametrize("form", FORMS)
 @in_loop
 async def test_an_item_in_data_is_found_however_it_is_written(
-    folder: Path, wallet: Wallet, form: str
+    folder: Path, wallet: Wallet, node_key: Wallet, form: str
 ) -> None:
-    async with carrying(folder, wallet, form) as it:
+    async with carrying(folder, wallet, node_key, form) as it:
         secrets = Secrets(it.here, it.fork, it.other, {}, [], [it.signature])
+        asked = [f"/{it.other}?process-id={it.other}", f"/{it.other}~process@1.0/schedule"]
+        asked += [
+            f"/raw/{it.sent}",
+            f"/tx/{it.sent}",
+            f"/~aoshell@1.0/page/messages?process={it.other}",
+        ]
+        if form == "raw":  # whoever finds one form on a path finds all
+            asked = paths([it.other], [it.sent])
         for _ in range(2):
-            for path in paths([it.other], [it.sent]):
+            for path in asked:
                 answer = await it.here.client.get(path)
                 assert not secrets.found_in(answer.content), path
             answer = await it.here.client.get(f"/result/{it.sent}?process-id={it.other}")
@@ -433,9 +457,9 @@ async def test_an_item_in_data_is_found_however_it_is_written(
 @pytest.mark.parametrize("deleted", [False, True])
 @in_loop
 async def test_a_file_with_such_data_says_so_and_takes_the_rule_along(
-    folder: Path, wallet: Wallet, deleted: bool
+    folder: Path, wallet: Wallet, node_key: Wallet, deleted: bool
 ) -> None:
-    async with carrying(folder, wallet, "raw") as it:
+    async with carrying(folder, wallet, node_key, "raw") as it:
         node, name = it.here.node, it.fork if deleted else "twin"
         if deleted:
             await node.delete(it.fork)
@@ -449,14 +473,14 @@ async def test_a_file_with_such_data_says_so_and_takes_the_rule_along(
     async with home(folder / "imported") as node:
         await node.restore(exported)
     for where in ("loaded", "imported"):
-        async with served(settings(folder / where).state, wallet, key=wallet) as again:
+        async with served(settings(folder / where).state, wallet, key=node_key) as again:
             answer = await again.client.get(f"/{it.other}?process-id={it.other}")
             assert answer.status_code == 403, where
 
 
 @in_loop
 async def test_a_deleted_fork_that_comes_back_takes_nothing_signed(
-    folder: Path, wallet: Wallet
+    folder: Path, wallet: Wallet, node_key: Wallet
 ) -> None:
     """Forked again, or imported as the process that it is where it lives."""
     async with served(folder / "there", wallet) as there:
@@ -469,7 +493,7 @@ async def test_a_deleted_fork_that_comes_back_takes_nothing_signed(
             await node.delete(process)
             await node.restore(exported)
             assert await node.takes_unsigned(process)
-        async with served(settings(folder / "here").state, wallet, key=wallet) as here:
+        async with served(settings(folder / "here").state, wallet, key=node_key) as here:
             secrets = Secrets(here, process, process, {}, [], [])
             page = (await here.client.get(f"/{process}?process-id={process}")).json()
             there_page = (await there.client.get(f"/{process}?process-id={process}")).json()
@@ -500,8 +524,10 @@ async def test_the_process_itself_is_not_taken_for_a_fork(folder: Path, wallet: 
 
 
 @in_loop
-async def test_a_removed_stand_in_is_remembered(folder: Path, wallet: Wallet) -> None:
-    async with served(folder, wallet, key=wallet) as here:
+async def test_a_removed_stand_in_is_remembered(
+    folder: Path, wallet: Wallet, node_key: Wallet
+) -> None:
+    async with served(folder, wallet, key=node_key) as here:
         address = "m" * 42 + "w"
         item = DataItem.sign(wallet, address, (), b"one")
         assert (await here.post(item, "/tx")).status_code == 200

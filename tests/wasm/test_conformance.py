@@ -27,6 +27,7 @@ from aoshell.nodes.local.workers import images
 from aoshell.nodes.values import Limits
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, tags_of
+from aoshell.shell.code.bundle import bundle
 
 pytestmark = pytest.mark.long
 
@@ -425,15 +426,26 @@ def program(
     return run
 
 
-def test_the_program_takes_a_module_file(program: Callable[..., list[str]]) -> None:
-    assert program(NEWEST, "x = 20", "x + 22")[-1:] == ["42"]
+def write_program(folder: Path) -> Path:
+    """The main file of a program of two files, which says in `Loaded` that it ran."""
+    (folder / "main.lua").write_text("local part = require('part')\nLoaded = part.double(21)\n")
+    (folder / "part.lua").write_text("return { double = function(n) return 2 * n end }\n")
+    return folder / "main.lua"
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_load_brings_a_file_and_what_it_requires(
-    program: Callable[..., list[str]], tmp_path: Path, module: str
+def test_the_program_takes_a_module_file_and_loads_files_into_it(
+    program: Callable[..., list[str]], tmp_path: Path
 ) -> None:
-    (tmp_path / "main.lua").write_text("local part = require('part')\nLoaded = part.double(21)\n")
-    (tmp_path / "part.lua").write_text("return { double = function(n) return 2 * n end }\n")
-    lines = program(module, f".load {tmp_path / 'main.lua'}", "Loaded")
+    lines = program(NEWEST, f".load {write_program(tmp_path)}", "Loaded")
     assert lines[-1:] == ["42"], lines
+
+
+@every_module
+def test_what_load_makes_of_files_runs_in_every_module(session: Session, tmp_path: Path) -> None:
+    async def test(shell: Shell, module: str) -> None:
+        process, _ = await shell.spawn(module)
+        result = await shell.eval(process, bundle(write_program(tmp_path)).source.decode())
+        assert result.ok, result.error
+        assert await shell.value(process, "return Loaded") == "42"
+
+    session(test)
