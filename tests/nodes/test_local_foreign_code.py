@@ -14,8 +14,7 @@ from local_home import opened
 from aoshell.errors import AoError
 from aoshell.nodes.local.history import transfer
 from aoshell.nodes.values import Limits
-from aoshell.sandbox import environment
-from aoshell.sandbox import supervisor as supervising
+from aoshell.sandbox import environment, zygote_handle
 from aoshell.sandbox.supervisor import Supervisor
 
 SHORT = Limits(seconds=0.2, memory=64 << 20)
@@ -32,7 +31,7 @@ EAT = "local t = {} for i = 1, 1e9 do t[i] = i .. ('x'):rep(100000) end"
 def hasty():
     """Zygotes whose workers give code and logs a quarter of the time that they have."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(supervising, "START", supervising.START.replace(MAIN, HASTY + MAIN))
+        patched.setattr(zygote_handle, "START", zygote_handle.START.replace(MAIN, HASTY + MAIN))
         zygotes = Supervisor()
         zygotes.start()
         patched.setattr(zygotes, "close", lambda: None)  # by each node that closes
