@@ -335,7 +335,7 @@ OLDER = {
     "globals": _VERSION,
     "prompt": _VERSION,
     "messages: fields and tags": (
-        "tags whose names are not in Their-Form",
+        "names of tags",
         ("aos2_0_1", "aos2_0_3", "aos2_0_4_32"),
     ),
     "module: Utils.matchesSpec({Data = 'a1'}, {Data = '%a%d'})": (
