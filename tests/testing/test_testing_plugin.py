@@ -92,10 +92,11 @@ def test_tests_run_beside_each_other(pytester: pytest.Pytester) -> None:
 
 def test_the_example_in_python(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    dear = ("-p", "no:hypothesispytest", "-p", "no:anyio")  # they take longer than these tests
     for file in EXAMPLES.iterdir():
         if file.is_file():
             shutil.copy(file, pytester.path)
-    pytester.runpytest_subprocess(*PLUGIN).assert_outcomes(passed=15)  # six in Lua
+    pytester.runpytest_subprocess(*PLUGIN, *dear).assert_outcomes(passed=15)  # six in Lua
 
 
 def test_the_example_in_lua() -> None:
