@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import gc
+import itertools
 import os
 import shutil
 import signal
@@ -102,6 +103,13 @@ def wallet(rsa_keys: RsaKeys) -> Wallet:
 def other_wallet(rsa_keys: RsaKeys) -> Wallet:
     """The wallet of somebody else."""
     return rsa_keys.wallet(1)
+
+
+@pytest.fixture
+def known_keys(rsa_keys: RsaKeys, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wallets that are made have keys of the run: to find primes takes a second."""
+    numbers = itertools.count(2)
+    monkeypatch.setattr(Wallet, "generate", lambda: rsa_keys.wallet(next(numbers)))
 
 
 class SharedGuard:

@@ -45,6 +45,7 @@ def _zygotes_of_runner(coverage: Coverage | None, _base: bytes) -> Zygotes:
 
 @pytest.fixture
 def kept_zygotes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nodes of `aoshell.testing` and commands on them share theirs in this process."""
+    """Nodes and commands that would start their own share those of this process."""
+    monkeypatch.setattr("aoshell.nodes.local.node.Supervisor", lambda: SHARED)
     monkeypatch.setattr("aoshell.testing.opening.Supervisor", lambda _watch: _kept())
     monkeypatch.setattr("aoshell.testing.running.Zygotes", _zygotes_of_runner)
