@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis.configuration import set_hypothesis_home_dir
 
 from aoshell.fuzz.command import main
 from aoshell.nodes.values import Limits
@@ -53,10 +55,12 @@ class Fuzzing:
 @pytest.fixture
 def fuzzing(
     tmp_path: Path, aoshell_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
-) -> Fuzzing:
+) -> Iterator[Fuzzing]:
     del aoshell_home
     monkeypatch.chdir(tmp_path)
-    return Fuzzing(tmp_path, capsys)
+    yield Fuzzing(tmp_path, capsys)
+    # A search has set it to nowhere, and other tests keep their examples.
+    set_hypothesis_home_dir(None)
 
 
 @pytest.fixture
