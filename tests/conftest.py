@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import gc
+import itertools
 import os
 import shutil
 import signal
@@ -109,6 +110,13 @@ def other_wallet(rsa_keys: RsaKeys) -> Wallet:
 def signer() -> Ed25519:
     """Who uses a local node. An RSA-4096 wallet takes a hundred times as long to sign."""
     return Ed25519()
+
+
+@pytest.fixture
+def known_keys(rsa_keys: RsaKeys, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wallets that are made have keys of the run: to find primes takes a second."""
+    numbers = itertools.count(2)
+    monkeypatch.setattr(Wallet, "generate", lambda: rsa_keys.wallet(next(numbers)))
 
 
 class SharedGuard:

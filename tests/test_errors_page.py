@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,21 +39,23 @@ class Taking(NamedTuple):
 
 def used_stages(files: list[Source]) -> dict[str, set[str]]:
     """Each stage that the code names, with the modules that do."""
-    nodes = {file.module: list(ast.walk(file.tree)) for file in files}
+    nodes = {file.module: list(_walk(file.tree)) for file in files}
     taking = [Taking(name, 0) for name in SHOWING]
     taking += [one for file in files for one in _taking_stage(file.module, nodes[file.module])]
     used: dict[str, set[str]] = {}
     for file in files:
         here = {one.name: one for one in taking if file.module.startswith(one.within)}
-        awaited = {id(one.value) for one in nodes[file.module] if isinstance(one, ast.Await)}
-        for function, call in _calls(file.tree):
-            for value in _stage_values(call, here, id(call) in awaited):
-                for stage in _constants(value, function):
-                    used.setdefault(stage, set()).add(file.module)
-        for node in nodes[file.module]:
-            if isinstance(node, ast.Dict):  # a line's values in JSON
-                for stage in _stages_of(node):
-                    used.setdefault(stage, set()).add(file.module)
+        known = nodes[file.module]
+        awaited = {id(one.value) for _, one in known if isinstance(one, ast.Await)}
+        for function, node in known:
+            found: Iterable[str] = ()
+            if isinstance(node, ast.Call):
+                values = _stage_values(node, here, id(node) in awaited)
+                found = (one for value in values for one in _constants(value, function))
+            elif isinstance(node, ast.Dict):  # a line's values in JSON
+                found = _stages_of(node)
+            for stage in found:
+                used.setdefault(stage, set()).add(file.module)
     return used
 
 
@@ -67,8 +69,8 @@ def _stages_of(values: ast.Dict) -> Iterator[str]:
             yield str(value.value)
 
 
-def _taking_stage(module: str, nodes: list[ast.AST]) -> Iterator[Taking]:
-    for node in nodes:
+def _taking_stage(module: str, nodes: list[tuple[ast.AST, ast.AST]]) -> Iterator[Taking]:
+    for _, node in nodes:
         within = ""
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             names = [one.arg for one in node.args.args]
@@ -87,14 +89,15 @@ def _taking_stage(module: str, nodes: list[ast.AST]) -> Iterator[Taking]:
             yield Taking(node.name, names.index("stage"), awaited, within)
 
 
-def _calls(tree: ast.Module) -> Iterator[tuple[ast.AST, ast.Call]]:
-    """All calls, each with the function, or the module, that it stands in."""
+def _walk(tree: ast.Module) -> Iterator[tuple[ast.AST, ast.AST]]:
+    """All nodes, each with the function, or the module, that it stands in."""
     left: list[tuple[ast.AST, ast.AST]] = [(tree, tree)]
     while left:
         around, node = left.pop()
+        yield around, node
+        if isinstance(node, ast.Name | ast.Constant):
+            continue  # these are most nodes, and hold none that is looked for
         inner = node if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else around
-        if isinstance(node, ast.Call):
-            yield around, node
         left += [(inner, child) for child in ast.iter_child_nodes(node)]
 
 

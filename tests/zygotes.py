@@ -6,7 +6,14 @@ it started, so nodes do not meet there. A test that stops or counts zygotes has 
 
 from __future__ import annotations
 
+from functools import cache
+
+import pytest
+
 from aoshell.sandbox.supervisor import Supervisor
+from aoshell.testing.coverage.recorder import Coverage
+from aoshell.testing.guest import base
+from aoshell.testing.opening import Zygotes
 
 
 class KeptZygotes(Supervisor):
@@ -17,3 +24,28 @@ class KeptZygotes(Supervisor):
 
 
 SHARED = KeptZygotes()
+
+
+class KeptTestZygotes(Zygotes):
+    """Those of nodes and sandboxes of `aoshell.testing`; they end with this process, too."""
+
+    def shut_down(self) -> None:
+        pass
+
+
+@cache
+def _kept() -> KeptTestZygotes:
+    return KeptTestZygotes(base=base())
+
+
+def _zygotes_of_runner(coverage: Coverage | None, _base: bytes) -> Zygotes:
+    """Those that count lines are a runner's own."""
+    return Zygotes(coverage, base()) if coverage else _kept()
+
+
+@pytest.fixture
+def kept_zygotes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nodes and commands that would start their own share those of this process."""
+    monkeypatch.setattr("aoshell.nodes.local.node.Supervisor", lambda: SHARED)
+    monkeypatch.setattr("aoshell.testing.opening.Supervisor", lambda _watch: _kept())
+    monkeypatch.setattr("aoshell.testing.running.Zygotes", _zygotes_of_runner)

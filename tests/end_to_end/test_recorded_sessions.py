@@ -10,11 +10,15 @@ from pathlib import Path
 import pytest
 from program import AOSHELL, run
 from wasmtime import wat2wasm
+from zygotes import kept_zygotes
 
 from aoshell.cli import main
 from aoshell.protocol.wallet import Wallet
 
+pytestmark = pytest.mark.usefixtures("known_keys", "kept_zygotes")
+
 REPO = Path(__file__).resolve().parents[2]
+__all__ = ["kept_zygotes"]  # the fixture
 BANK = """\
 local rules = require("rules")
 Balances = Balances or {}

@@ -64,12 +64,12 @@ def test_invariants_that_do_not_load_are_named(holding: str, told: str, fuzzing:
 def test_invariants_whose_loading_does_not_end_are_named_with_their_line(
     fuzzing: Fuzzing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aoshell.fuzz.opening.LOADING", 1.0)
+    monkeypatch.setattr("aoshell.fuzz.opening.LOADING", 0.1)
     fuzzing.write("a.lua", COUNTER)
     fuzzing.write("h.lua", "\nwhile true do end")
     code, _, said = fuzzing.run("a.lua", "--invariants", "h.lua")
     assert code == 2
-    assert "took more than 1 s of processor time at h.lua:2" in said
+    assert "took more than 0.1 s of processor time at h.lua:2" in said
 
 
 def test_an_invariant_that_sends_is_named(fuzzing: Fuzzing) -> None:
@@ -167,7 +167,7 @@ def test_hypothesis_is_imported_for_fuzzing_only() -> None:
     assert said.stdout.strip() == "False"
 
 
-@pytest.mark.long
+@pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize(
     ("program", "holding", "kind", "place"),
     [
@@ -211,9 +211,8 @@ def few(before, after, msg):
 """
 
 
-@pytest.mark.long
-def test_invariants_may_be_in_python(fuzzing: Fuzzing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(REPO))  # pytest runs what is written
+@pytest.mark.usefixtures("lean_pytest")
+def test_invariants_may_be_in_python(fuzzing: Fuzzing) -> None:
     fuzzing.write("a.lua", COUNTER)
     fuzzing.write("a.invariants.py", PYTHON)
     said = fuzzing.json("a.lua")
@@ -224,7 +223,7 @@ def test_invariants_may_be_in_python(fuzzing: Fuzzing, monkeypatch: pytest.Monke
     assert sum(step["times"] for step in found["messages"]) == 3
 
 
-@pytest.mark.long
+@pytest.mark.usefixtures("lean_pytest")
 @pytest.mark.parametrize(
     ("name", "state", "holds", "more"),
     [
@@ -239,14 +238,8 @@ def test_invariants_may_be_in_python(fuzzing: Fuzzing, monkeypatch: pytest.Monke
     ids=["replayed", "cron"],
 )
 def test_replays_and_cron_are_in_tests_for_pytest(
-    name: str,
-    state: str,
-    holds: str,
-    more: tuple[str, ...],
-    fuzzing: Fuzzing,
-    monkeypatch: pytest.MonkeyPatch,
+    name: str, state: str, holds: str, more: tuple[str, ...], fuzzing: Fuzzing
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(REPO))
     shutil.copy(FAULTS / f"{name}.lua", fuzzing.folder / "a.lua")
     fuzzing.write(
         "a.invariants.py",
@@ -277,6 +270,7 @@ def test_python_that_does_not_load_is_named(holding: str, told: str, fuzzing: Fu
     assert told in said
 
 
+@pytest.mark.usefixtures("hurried", "untried")
 def test_python_that_does_not_end_is_named_with_its_line(fuzzing: Fuzzing) -> None:
     fuzzing.write("a.lua", COUNTER)
     fuzzing.write(
@@ -331,7 +325,7 @@ OWES = (
 )
 
 
-@pytest.mark.long
+@pytest.mark.usefixtures("hurried")
 def test_each_different_fault_is_named_once(
     fuzzing: Fuzzing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -351,6 +345,7 @@ def test_each_different_fault_is_named_once(
     assert [one["doubt"] for one in said["faults"]] == [""] * 5
 
 
+@pytest.mark.usefixtures("hurried")
 def test_a_run_ends_where_nothing_is_left_to_look_at(fuzzing: Fuzzing) -> None:
     fuzzing.write("a.lua", 'Handlers.add("Loop", "Loop", function() while true do end end)')
     code, said, _ = fuzzing.run("a.lua", "--for", "1h")
@@ -358,6 +353,7 @@ def test_a_run_ends_where_nothing_is_left_to_look_at(fuzzing: Fuzzing) -> None:
     assert "each handler has a fault that ends it" in said
 
 
+@pytest.mark.usefixtures("hurried")
 def test_a_run_ends_with_the_most_faults(fuzzing: Fuzzing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aoshell.fuzz.command.MOST_FAULTS", 2)
     monkeypatch.setattr("aoshell.fuzz.report.MOST_FAULTS", 2)
@@ -389,6 +385,7 @@ def test_what_cannot_be_written_is_refused_before_the_run(
     assert "--out FILE names another place" in error
 
 
+@pytest.mark.usefixtures("untried")
 def test_python_that_leaves_is_an_error_of_its_file(fuzzing: Fuzzing) -> None:
     fuzzing.write("a.lua", COUNTER)
     fuzzing.write("h.py", "import sys\nsys.exit(0)")
@@ -418,7 +415,7 @@ def test_nothing_is_left_in_the_current_folder(fuzzing: Fuzzing) -> None:
     folder.mkdir()
     fuzzing.write("a.lua", COUNTER)
     code = "import sys; from aoshell.fuzz.command import main; sys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-c", code, "../a.lua", "--for", "1s"]
+    command = [sys.executable, "-c", code, "../a.lua", "--for", "0.1s"]
     environment = os.environ | {"PYTHONPATH": str(REPO)}
     subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True)
     assert not list(folder.iterdir())
@@ -460,7 +457,6 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-@pytest.mark.long
 def test_a_process_of_the_home_is_fuzzed_and_stays_as_it_is(fuzzing: Fuzzing) -> None:
     for name in ("self_transfer.lua", "self_transfer.invariants.lua"):
         shutil.copy(FAULTS / name, fuzzing.folder)
@@ -474,10 +470,9 @@ def test_a_process_of_the_home_is_fuzzed_and_stays_as_it_is(fuzzing: Fuzzing) ->
     assert Path("purse_fuzz_test.process").is_file()
     with open_node(folder) as node:
         assert len(node.process(process.id).entries()) == 1
-    assert fuzzing.json(process.id, "--for", "1s")["messages"] > 0
+    assert fuzzing.json(process.id, "--for", "0.1s")["messages"] > 0
 
 
-@pytest.mark.long
 def test_cron_messages_of_a_process_of_the_home_are_sent(fuzzing: Fuzzing) -> None:
     folder = Settings.find().state
     folder.mkdir(parents=True)

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from fuzzed import FAULTS, HOLDING, Fuzzing
+from fuzzed import FAULTS, HOLDING, SEQUENCES, Fuzzing
 
 from aoshell.blueprints import SHIPPED
 from aoshell.testing.command import main as run_tests
@@ -42,7 +42,7 @@ def test_each_fault_is_in_the_table() -> None:
     assert programs == set(FOUND)
 
 
-@pytest.mark.long
+@pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("name", FOUND)
 def test_a_fault_is_found(name: str, fuzzing: Fuzzing) -> None:
     copy(name, fuzzing.folder)
@@ -57,7 +57,7 @@ def test_a_fault_is_found(name: str, fuzzing: Fuzzing) -> None:
     assert Path(found["test"]).name == f"{name}_fuzz_test.lua"
 
 
-@pytest.mark.long
+@pytest.mark.usefixtures("bounded")
 def test_the_test_passes_once_the_fault_is_mended(fuzzing: Fuzzing) -> None:
     copy("missing_owner_check", fuzzing.folder)
     found = fuzzing.json("missing_owner_check.lua")["found"]
@@ -69,7 +69,7 @@ def test_the_test_passes_once_the_fault_is_mended(fuzzing: Fuzzing) -> None:
     program.write_text(mended)
     assert run_tests([found["test"]]) == 0
     fuzzing.capsys.readouterr()
-    assert fuzzing.json("missing_owner_check.lua", "--for", "2s")["found"] is None
+    assert fuzzing.json("missing_owner_check.lua", "--for", "5m")["found"] is None
 
 
 @pytest.mark.long
@@ -91,7 +91,7 @@ def test_a_fault_in_our_token_is_found(fuzzing: Fuzzing) -> None:
     assert found["doubt"] == ""
 
 
-@pytest.mark.long
+@pytest.mark.usefixtures("bounded")
 @pytest.mark.parametrize(
     "loaded",
     [("token",), ("chatroom",), ("voting",), ("token", "staking"), ("token", "staking", "voting")],
@@ -102,7 +102,7 @@ def test_no_fault_is_found_in_our_blueprints(loaded: tuple[str, ...], fuzzing: F
     more = [argument for name in others for argument in ("--load", name)]
     holding = ["--invariants", str(HOLDING / f"{loaded[-1]}.lua")]
     program = str(SHIPPED / f"{first}.lua")
-    said = fuzzing.json(program, *more, *holding, "--for", "3s", "--out", "found_test.lua")
+    said = fuzzing.json(program, *more, *holding, "--for", "5m", "--out", "found_test.lua")
     assert said["found"] is None, json.dumps(said["found"], indent=1)
-    assert said["messages"] > 0
+    assert said["messages"] > SEQUENCES
     assert said["invariants"]

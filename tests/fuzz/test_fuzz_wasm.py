@@ -27,7 +27,6 @@ ECHO = """(module
   (func (export "handle") (param i32 i32) (result i32) (i32.const 8)))"""
 
 
-@pytest.mark.long
 def test_traps_of_functions_are_found(fuzzing: Fuzzing) -> None:
     (fuzzing.folder / "share.wasm").write_bytes(wasmtime.wat2wasm(SHARE))
     found = fuzzing.json("share.wasm", "--for", "5m")["found"]
@@ -36,7 +35,6 @@ def test_traps_of_functions_are_found(fuzzing: Fuzzing) -> None:
     assert found["doubt"] == ""
 
 
-@pytest.mark.long
 def test_a_function_of_a_process_of_the_home_is_called(fuzzing: Fuzzing) -> None:
     (fuzzing.folder / "share.wasm").write_bytes(wasmtime.wat2wasm(SHARE))
     folder = Settings.find().state
@@ -47,13 +45,14 @@ def test_a_function_of_a_process_of_the_home_is_called(fuzzing: Fuzzing) -> None
     assert (found["kind"], found["about"]) == ("raises", "share")
 
 
+@pytest.mark.usefixtures("bounded")
 def test_messages_of_a_module_are_those_that_are_known(fuzzing: Fuzzing) -> None:
     (fuzzing.folder / "echo.wasm").write_bytes(wasmtime.wat2wasm(ECHO))
     code, _, told = fuzzing.run("echo.wasm")
     assert code == 2
     assert "which messages echo.wasm takes is not known" in told
     fuzzing.write("echo_test.lua", 'p = t:spawn("echo.wasm") p:send({ Action = "Go", N = "5" })')
-    assert fuzzing.json("echo.wasm", "--for", "2s")["messages"] > 0
+    assert fuzzing.json("echo.wasm", "--for", "5m")["messages"] > 0
     fuzzing.write("echo.invariants.lua", 'state("n", function() return N end)')
     code, _, told = fuzzing.run("echo.wasm")
     assert code == 2

@@ -1,8 +1,8 @@
-// Signs and verifies with the network's own libraries. A request in JSON on stdin, an answer in
-// JSON on stdout; bytes are base64. The first argument is the folder of the packages.
+// Signs and verifies with the network's own libraries. Each line of stdin is a request in JSON, each
+// line of stdout its answer; bytes are base64. The first argument is the folder of the packages.
 import { createRequire } from "node:module"
 import { join } from "node:path"
-import { text } from "node:stream/consumers"
+import { createInterface } from "node:readline"
 
 const require = createRequire(join(process.argv[2], "package.json"))
 const arbundles = require("@dha-team/arbundles")
@@ -59,8 +59,8 @@ async function transaction({ jwk, data, tags, format }) {
 }
 
 const calls = { byAoconnect, byArbundles, bundled, verified, transaction }
-const answers = []
-for (const { call, ...request } of JSON.parse(await text(process.stdin))) {
-  answers.push(await calls[call](request))
+for await (const line of createInterface({ input: process.stdin })) {
+  const { call, ...request } = JSON.parse(line)
+  process.stdout.write(`${JSON.stringify(await calls[call](request))}\n`)
 }
-process.stdout.write(JSON.stringify(answers), () => process.exit(0))
+process.exit(0)

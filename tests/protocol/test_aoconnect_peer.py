@@ -9,7 +9,7 @@ import base64
 import json
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,25 +29,27 @@ TAGS = [("Action", "Eval"), ("Ünïcode", "\N{SNOWMAN} ö"), ("Empty-ish", " "),
 Peer = Callable[..., list[dict[str, Any]]]
 
 
-@pytest.fixture(scope="session")
-def peer(tmp_path_factory: pytest.TempPathFactory) -> Peer:
+@pytest.fixture(scope="module")
+def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
     """Has the libraries answer requests, all in one run of node."""
     folder = installed(tmp_path_factory)
+    with subprocess.Popen(
+        ["node", str(PEER), str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as node:
+        assert node.stdin and node.stdout
+        read, write = node.stdout.readline, node.stdin.write
 
-    def ask(*requests: dict[str, Any]) -> list[dict[str, Any]]:
-        done = subprocess.run(
-            ["node", str(PEER), str(folder)],
-            input=json.dumps(requests),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        answers: list[dict[str, Any]] = json.loads(done.stdout)
-        return answers
+        def ask(*requests: dict[str, Any]) -> list[dict[str, Any]]:
+            answers = []
+            for request in requests:
+                write(json.dumps(request) + "\n")
+                node.stdin.flush()
+                answer = read()
+                assert answer, "node has ended: what it said is among what was captured"
+                answers.append(json.loads(answer))
+            return answers
 
-    return ask
+        yield ask
 
 
 def b64(raw: bytes) -> str:

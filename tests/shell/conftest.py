@@ -31,8 +31,9 @@ def home(aoshell_home: Path, wallet: Wallet) -> Settings:
 
 
 @pytest.fixture
-def typing(tmp_path: Path, wallet: Wallet) -> Use:
+def typing(tmp_path: Path, wallet: Wallet, known_keys: None) -> Use:
     """Type into a session at a real node: `typing(body)`."""
+    del known_keys
 
     def use(body: Body) -> None:
         asyncio.run(asyncio.wait_for(typed(tmp_path, wallet, body), 60))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import threading
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 from eventually import until
@@ -216,10 +218,13 @@ def test_where_no_thread_can_begin_a_line_is_signed_as_it_is_sent(
 
 
 def test_an_unsent_text_leaves_no_trace(
-    home: Settings, made: Signatures, tmp_path_factory: pytest.TempPathFactory
+    home: Settings, made: Signatures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither the text nor its signature: in the home, in folders for what is temporary, in what
+    """Neither the text nor its signature: in the home, in the folder for what is temporary, in what
     the session and the node hold."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     opened: list[LocalNode] = []
 
     async def opens(settings: Settings) -> LocalNode:
@@ -244,12 +249,8 @@ def test_an_unsent_text_leaves_no_trace(
     printed = play(opens, home, script)
     assert found[0] in made and SECRET not in printed
     texts = (SECRET.encode(), found[0], b64url(found[0]).encode(), id_of(found[0]).encode())
-    files = [
-        file
-        for place in (home.home, tmp_path_factory.getbasetemp())
-        for file in place.rglob("*")
-        if file.is_file()
-    ]
+    assert home.home.is_relative_to(tmp_path)
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
     assert any(b"1+1" in file.read_bytes() for file in files)  # it looks where lines are kept
     for file in files:
         data = file.read_bytes()

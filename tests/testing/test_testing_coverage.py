@@ -23,6 +23,8 @@ from aoshell.testing.coverage.recorder import Coverage
 from aoshell.testing.coverage.totals import file_totals
 from aoshell.testing.opening import Zygotes, open_node
 
+# A message that ends takes a hundredth of that time.
+LITTLE = Limits(seconds=0.2, memory=64 << 20)
 FLOW = Path(__file__).resolve().parents[1] / "lua" / "data" / "flow.lua"
 
 SHOP = """local stock = { tea = 3 }
@@ -384,7 +386,7 @@ def test_what_a_message_that_is_stopped_has_run_counts(shop: Path, body: str, ou
         file.write(f'Handlers.add("Loop", "Loop", function()\n  {body}\n  X = 1\nend)\n')
     coverage = Coverage()
     zygotes = Zygotes(coverage)
-    with open_node(files=shop, supervisor=zygotes, limits=Limits(seconds=1)) as node:
+    with open_node(files=shop, supervisor=zygotes, limits=LITTLE) as node:
         process = node.spawn("shop.lua")
         assert process.send("Buy", Name="tea").ok
         assert process.send("Loop").outcome == outcome
@@ -405,6 +407,7 @@ def test_pytest_shows_it(shop: Path, flags: list[str]) -> None:
         "def test_b(ao_process): ao_process('shop.lua').send('Close')\n"
     )
     plugin = ["-p", "aoshell.testing.plugin", "-p", "no:cacheprovider", "-q"]
+    plugin += ["-p", "xdist"] if flags else []
     repo = str(Path(__file__).resolve().parents[2])
     reports = [f"--aoshell-coverage-report={form}" for form in ("text", "lcov:p.info")]
     said = subprocess.run(
@@ -413,7 +416,8 @@ def test_pytest_shows_it(shop: Path, flags: list[str]) -> None:
         text=True,
         check=False,
         cwd=shop,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([repo, *sys.path])},
+        env=os.environ
+        | {"PYTHONPATH": os.pathsep.join([repo, *sys.path]), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     )
     assert said.returncode == 0, said.stdout + said.stderr
     assert "coverage written to p.info" in said.stdout

@@ -152,6 +152,7 @@ def test_junit_holds_what_pytest_writes(
     ours = ElementTree.parse(tmp_path / "ours.xml").getroot()
 
     monkeypatch.chdir(pytester.path)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     file = pytester.makepyfile(
         """
         import pytest

@@ -74,28 +74,13 @@ def test_the_plugin_costs_nothing_where_nobody_asks(pytester: pytest.Pytester) -
     result.assert_outcomes(passed=1)
 
 
-def test_tests_run_beside_each_other(pytester: pytest.Pytester) -> None:
-    pytest.importorskip("xdist")
-    pytester.makepyfile(
-        """
-        import pytest
-
-        @pytest.mark.parametrize("turn", range(6))
-        def test_mock(ao_node, ao_process, turn):
-            ao_node.mock("m" * 43, "N = %d" % turn)
-            assert ao_process("X = 1").value("X") == 1
-        """
-    )
-    result = pytester.runpytest_subprocess(*PLUGIN, "-p", "xdist", "-n", "2")
-    result.assert_outcomes(passed=6)
-
-
 def test_the_example_in_python(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    dear = ("-p", "no:hypothesispytest", "-p", "no:anyio")  # they take longer than these tests
     for file in EXAMPLES.iterdir():
         if file.is_file():
             shutil.copy(file, pytester.path)
-    pytester.runpytest_subprocess(*PLUGIN).assert_outcomes(passed=15)  # six in Lua
+    pytester.runpytest_subprocess(*PLUGIN, *dear).assert_outcomes(passed=15)  # six in Lua
 
 
 def test_the_example_in_lua() -> None:
@@ -162,15 +147,14 @@ def test_tests_in_lua_stand_beside_those_in_python(lua: pytest.Pytester) -> None
 
 
 def test_pytest_chooses_among_tests_in_lua(lua: pytest.Pytester) -> None:
-    result = lua.runpytest_subprocess(*PLUGIN, "-k", "cases and two or good")
-    result.assert_outcomes(passed=1, failed=1, deselected=3)
-    result = lua.runpytest_subprocess(*PLUGIN, "counter_test.lua::good")
-    result.assert_outcomes(passed=1)
     # Others' files of Lua are theirs, unless they are named.
     (lua.path / "test_other.lua").write_text("require('luaunit')")
     (lua.path / "named.lua").write_text('test("n", function() end)')
-    lua.runpytest_subprocess(*PLUGIN, "--co", "-q").stdout.no_fnmatch_line("*other*")
-    lua.runpytest_subprocess(*PLUGIN, "named.lua").assert_outcomes(passed=1)
+    result = lua.runpytest_subprocess(*PLUGIN, "-k", "cases and two or good")
+    result.assert_outcomes(passed=1, failed=1, deselected=3)
+    result.stdout.no_fnmatch_line("*other*")
+    result = lua.runpytest_subprocess(*PLUGIN, "counter_test.lua::good", "named.lua")
+    result.assert_outcomes(passed=2)
 
 
 def test_a_file_of_lua_that_does_not_load_is_an_error(lua: pytest.Pytester) -> None:
@@ -181,10 +165,20 @@ def test_a_file_of_lua_that_does_not_load_is_an_error(lua: pytest.Pytester) -> N
     assert "aoshell/testing" not in result.stdout.str()
 
 
-def test_tests_in_lua_run_beside_each_other(lua: pytest.Pytester) -> None:
+def test_tests_run_beside_each_other(lua: pytest.Pytester) -> None:
     pytest.importorskip("xdist")
+    lua.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("turn", range(6))
+        def test_mock(ao_node, ao_process, turn):
+            ao_node.mock("m" * 43, "N = %d" % turn)
+            assert ao_process("X = 1").value("X") == 1
+        """
+    )
     result = lua.runpytest_subprocess(*PLUGIN, "-p", "xdist", "-n", "2")
-    result.assert_outcomes(passed=1, failed=3, skipped=1)
+    result.assert_outcomes(passed=7, failed=3, skipped=1)
 
 
 def test_names_that_pytest_cannot_write_are_written_out(pytester: pytest.Pytester) -> None:

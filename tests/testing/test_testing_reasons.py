@@ -111,7 +111,7 @@ def test_a_state_that_a_failed_message_left(fail: Fail) -> None:
 )
 def test_out_of_time_names_the_test(fail: Fail, body: str, doing: str) -> None:
     """Also a test that makes a thousand processes: none of them is left."""
-    for seconds in ("1", "8", "64"):  # loading the file takes longer on a loaded machine
+    for seconds in ("0.5", "8", "64"):  # loading the file takes longer on a loaded machine
         found = fail(body, "--timeout", seconds)
         if not found["text"].startswith("while a_test.lua was loaded"):
             break
@@ -136,14 +136,17 @@ def test_a_file_without_end_is_named(fail: Fail, capsys: Any) -> None:
         ('Handlers.add("Go", "Go", print)', ""),
     ],
 )  # fmt: skip
-def test_where_a_message_computes_without_end(tmp_path: Path, code: str, place: str) -> None:
+def test_where_a_message_computes_without_end(
+    tmp_path: Path, code: str, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aoshell.testing.explaining.LOOKED", 0.1)
     (tmp_path / "code.lua").write_text(code)
 
     coverage = Coverage()
     zygotes = Zygotes(coverage)
 
     async def find() -> None:
-        limits = Limits(seconds=0.5)
+        limits = Limits(seconds=0.2)
         async with open_node(files=tmp_path, limits=limits, supervisor=zygotes) as node:
             process = await node.spawn("code.lua")
             answer = await process.send("Go")
