@@ -19,16 +19,16 @@ from aoshell.home.folders import Settings
 from aoshell.nodes.base import Node
 from aoshell.nodes.values import Limits, ProcessInfo
 from aoshell.protocol.message import Result, raw, tags_of
-from aoshell.shell.front import Patience
+from aoshell.shell.attached.questions import dryrun
+from aoshell.shell.attached.session import Session
 from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput, Outcome
-from aoshell.shell.questions import dryrun
-from aoshell.shell.session import Session
+from aoshell.shell.ports.front import Patience
 from aoshell.shell.start import DEFAULT_NAME, Start, close_session, open_session
-from aoshell.testing import values
-from aoshell.testing.answers import Answer, EvalFailed, make_answer, tag_text, tags_from
-from aoshell.testing.recording import record_session
-from aoshell.testing.stopping import stopped_with_us
+from aoshell.testing.code import values
+from aoshell.testing.recorded.recording import record_session
+from aoshell.testing.testbed.answers import Answer, EvalFailed, make_answer, tag_text, tags_from
+from aoshell.testing.testbed.stopping import stopped_with_us
 
 
 class AoSession:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from aoshell.nodes.remote.legacy.node import LegacyNode
     from aoshell.nodes.values import Limits, Module, ProcessInfo
     from aoshell.protocol.wallet import Wallet
-    from aoshell.sandbox.supervisor import Supervisor
-    from aoshell.sandbox.worker_handle import Follow
+    from aoshell.sandbox.supervising.supervisor import Supervisor
+    from aoshell.sandbox.supervising.worker_handle import Follow
     from aoshell.shell.start import Key, Start
 
 OWN_GATEWAY = 10.0  # seconds in which a node of this machine, busy or not, shows what it is
@@ -87,7 +87,7 @@ class LocalBackend:
         self._follow = follow
 
     def warm(self) -> None:
-        from aoshell.sandbox.supervisor import Supervisor
+        from aoshell.sandbox.supervising.supervisor import Supervisor
 
         self._supervisor = Supervisor(follow=self._follow)
         self._supervisor.start()
@@ -126,12 +126,12 @@ class LocalBackend:
 
     def processes(self, settings: Settings, tell: Callable[[str], None]) -> Sequence[ProcessInfo]:
         del tell
-        from aoshell.nodes.local.peek import list_processes
+        from aoshell.nodes.local.processes.peek import list_processes
 
         return list_processes(settings.node_db)
 
     def last_prompt(self, settings: Settings, name: str) -> str:
-        from aoshell.nodes.local.peek import read_last_prompt
+        from aoshell.nodes.local.processes.peek import read_last_prompt
 
         return read_last_prompt(settings.node_db, name)
 

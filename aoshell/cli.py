@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from aoshell.nodes.values import ProcessInfo
     from aoshell.profiling.workers import WorkerTimes
     from aoshell.protocol.wallet import Wallet
+    from aoshell.shell.attached.past import Past, Recorded
     from aoshell.shell.flags.options import Options
-    from aoshell.shell.forking import Changed, Comparison, ForkedNetwork
-    from aoshell.shell.past import Past, Recorded
-    from aoshell.shell.serving import Served
+    from aoshell.shell.ports.forking import Changed, Comparison, ForkedNetwork
+    from aoshell.shell.ports.serving import Served
     from aoshell.shell.start import Start
     from aoshell.shell.view.render import Renderer
 
@@ -259,8 +259,8 @@ def _batch(options: Options, settings: Settings, backend: Backend) -> int:
         interrupts.heed()
     with nullcontext() if options.runs else open_input(0) as given:
         backend.warm()
-        from aoshell.shell.front import Patience
         from aoshell.shell.lines.batch import run_batch
+        from aoshell.shell.ports.front import Patience
 
         asking = None
         if typed and sys.stdout.isatty() and not options.json:
@@ -331,7 +331,7 @@ def _start_of(options: Options) -> Start:
 
 def _record(past: Past) -> Recorded:
     """A session as a test. Imports the recorder only when it is used."""
-    from aoshell.testing.recording import record_session
+    from aoshell.testing.recorded.recording import record_session
 
     return record_session(past)
 
@@ -346,7 +346,7 @@ async def _serve(
     """A node over HTTP. Imports the server only when it is used."""
     from aoshell.home.folders import Settings
     from aoshell.serve.serving import ServeOptions, Serving, network_of
-    from aoshell.shell.serving import node_key
+    from aoshell.shell.ports.serving import node_key
 
     await network_of(node, port)  # before a key is made for it
     key = await node_key(Settings.find(), say)

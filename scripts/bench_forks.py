@@ -26,7 +26,7 @@ from aoshell.protocol.wallet import Wallet
 from aoshell.sandbox.wasm.device import WasmRuntime
 from aoshell.sandbox.wasm.engine import compile_module, new_engine
 from aoshell.serve.serving import ServeOptions, Serving
-from aoshell.shell.forking import Changed
+from aoshell.shell.ports.forking import Changed
 
 MESSAGES = 1000
 MEMORY, USED = 110 << 20, 2 << 20  # bytes of a memory, and of its pages that are not zeros

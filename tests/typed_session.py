@@ -14,12 +14,12 @@ from aoshell.errors import AoError
 from aoshell.nodes.local.node import LocalNode
 from aoshell.protocol.message import Result
 from aoshell.protocol.wallet import Wallet
+from aoshell.shell.attached.session import Session
 from aoshell.shell.code.spawning import SpawnRequest
 from aoshell.shell.code.spawning import spawn as make
-from aoshell.shell.front import Patience
 from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput, LineAnswer, LineFailure, Outcome
-from aoshell.shell.session import Session
+from aoshell.shell.ports.front import Patience
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 

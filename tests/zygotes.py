@@ -10,10 +10,10 @@ from functools import cache
 
 import pytest
 
-from aoshell.sandbox.supervisor import Supervisor
+from aoshell.sandbox.supervising.supervisor import Supervisor
 from aoshell.testing.coverage.recorder import Coverage
-from aoshell.testing.guest import base
-from aoshell.testing.opening import Zygotes
+from aoshell.testing.requests.guest import base
+from aoshell.testing.testbed.opening import Zygotes
 
 
 class KeptZygotes(Supervisor):
@@ -47,5 +47,5 @@ def _zygotes_of_runner(coverage: Coverage | None, _base: bytes) -> Zygotes:
 def kept_zygotes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nodes and commands that would start their own share those of this process."""
     monkeypatch.setattr("aoshell.nodes.local.node.Supervisor", lambda: SHARED)
-    monkeypatch.setattr("aoshell.testing.opening.Supervisor", lambda _watch: _kept())
-    monkeypatch.setattr("aoshell.testing.running.Zygotes", _zygotes_of_runner)
+    monkeypatch.setattr("aoshell.testing.testbed.opening.Supervisor", lambda _watch: _kept())
+    monkeypatch.setattr("aoshell.testing.runs.running.Zygotes", _zygotes_of_runner)

@@ -15,12 +15,12 @@ from aoshell.forks.crons import PastCrons
 from aoshell.forks.log import ForeignLog, Tell
 from aoshell.forks.making import ForkedCode, Inserted, make_fork
 from aoshell.forks.taking import wait_until_computed
-from aoshell.nodes.local.modules import WASM_MAGIC
 from aoshell.nodes.local.node import LocalNode
+from aoshell.nodes.local.processes.modules import WASM_MAGIC
 from aoshell.nodes.values import Limits
 from aoshell.protocol.message import Result
 from aoshell.sandbox import environment
-from aoshell.shell.forking import Changed
+from aoshell.shell.ports.forking import Changed
 
 LARGEST_FILE = 64 << 20  # bytes of a module or of Lua
 _NAME = "compared"

@@ -20,7 +20,7 @@ from aoshell.protocol.wallet import Wallet
 from aoshell.shell.commands.forks import network_value, read_places
 from aoshell.shell.flags.parser import CommandParser
 from aoshell.shell.flags.values import named
-from aoshell.shell.forking import ForkedNetwork, network_text
+from aoshell.shell.ports.forking import ForkedNetwork, network_text
 from aoshell.shell.view.streams import writer
 from aoshell.shell.view.text import clean
 

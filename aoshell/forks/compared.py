@@ -18,7 +18,7 @@ from aoshell.home.folders import Settings
 from aoshell.nodes.base import Node
 from aoshell.nodes.values import Limits, ProcessInfo
 from aoshell.protocol.message import Result
-from aoshell.shell.forking import Changed, Comparison
+from aoshell.shell.ports.forking import Changed, Comparison
 
 _PAGE = 500  # results that are read at once
 

@@ -19,7 +19,7 @@ from aoshell.forks.log import TOLD_EVERY, Tell
 from aoshell.forks.messages import ForeignMessage
 from aoshell.forks.remote import Remote
 from aoshell.protocol.message import Outgoing, Result, text
-from aoshell.shell.forking import ORDER, POSITION, SlotDifference
+from aoshell.shell.ports.forking import ORDER, POSITION, SlotDifference
 
 AT_ONCE = 8  # results that are asked for at the same time
 SHOWN = 400  # characters of a text in a difference

@@ -22,7 +22,7 @@ from aoshell.errors import AoError
 from aoshell.forks.log import ForeignLog, Tell
 from aoshell.forks.messages import Assigned
 from aoshell.forks.remote import ForeignMemory, Remote
-from aoshell.nodes.local.push import FORGED
+from aoshell.nodes.local.delivery.push import FORGED
 from aoshell.protocol.message import Tag
 
 INTERVAL = "Cron-Interval"

@@ -14,9 +14,6 @@ from aoshell.forks.crons import INTERVAL, NO_CRONS, CronMessage, PastCrons
 from aoshell.forks.log import ForeignLog
 from aoshell.forks.messages import ForeignMessage
 from aoshell.forks.remote import ForeignMemory, Remote
-from aoshell.nodes.local import cron
-from aoshell.nodes.local.aliases import BUILT_IN
-from aoshell.nodes.local.authority import AUTO, fixed_authority
 from aoshell.nodes.local.forked.memories import pack
 from aoshell.nodes.local.history import records, transfer
 from aoshell.nodes.local.log import form
@@ -29,8 +26,11 @@ from aoshell.nodes.local.log.rows import (
     Origin,
     ProcessRow,
 )
-from aoshell.nodes.local.modules import WASM_MAGIC
-from aoshell.nodes.local.rerunning import owners_eval
+from aoshell.nodes.local.processes import cron
+from aoshell.nodes.local.processes.aliases import BUILT_IN
+from aoshell.nodes.local.processes.authority import AUTO, fixed_authority
+from aoshell.nodes.local.processes.modules import WASM_MAGIC
+from aoshell.nodes.local.replaying.rerunning import owners_eval
 from aoshell.nodes.remote.arweave.verified import VerifiedCode
 from aoshell.nodes.values import Limits
 from aoshell.protocol.encoding import b64url, has_id_form

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from aoshell.errors import AoError
+from aoshell.nodes.local.delivery.push import FORGED
 from aoshell.nodes.local.log.assigning import next_link
-from aoshell.nodes.local.push import FORGED
 from aoshell.nodes.remote.arweave import verified
 from aoshell.nodes.remote.arweave.transactions import NotVerifiedError
 from aoshell.nodes.remote.results import words

@@ -20,7 +20,7 @@ from aoshell.nodes.remote.memory import ids_named
 from aoshell.nodes.values import NotFoundError
 from aoshell.protocol.encoding import brief, has_id_form
 from aoshell.protocol.message import Message
-from aoshell.shell.forking import ForkedNetwork, NotTaken, Taken
+from aoshell.shell.ports.forking import ForkedNetwork, NotTaken, Taken
 
 MOST = 64  # processes of one network
 _PLAIN = re.compile(r"[\w.-]{1,64}", re.ASCII)  # names of definitions that are taken over

@@ -23,7 +23,7 @@ from aoshell.nodes.base import Node
 from aoshell.nodes.remote.http.client import ConnectionLostError
 from aoshell.nodes.values import NotFoundError
 from aoshell.protocol.encoding import brief, has_id_form
-from aoshell.shell.forking import Taken
+from aoshell.shell.ports.forking import Taken
 
 
 def parse_place(text: str) -> tuple[str, int | None]:

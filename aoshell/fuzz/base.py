@@ -10,10 +10,10 @@ from aoshell.fuzz.oracle import Oracle, Verdict
 from aoshell.fuzz.sequences import Person, Sequences, Step, spread
 from aoshell.fuzz.words.vocabulary import Vocabulary
 from aoshell.nodes.local.log import form
-from aoshell.nodes.local.rehearsal import Performed, Rehearsal, Rehearsed
+from aoshell.nodes.local.replaying.rehearsal import Performed, Rehearsal, Rehearsed
 from aoshell.protocol.message import text
-from aoshell.sandbox.trials import STEPS
-from aoshell.testing.invariants import name_of, read_invariants
+from aoshell.sandbox.worker.trials import STEPS
+from aoshell.testing.code.invariants import name_of, read_invariants
 
 SECONDS = 1.0  # of processor time that one message may take
 MEMORY = 256 << 20  # bytes of heap that the process may use

@@ -32,8 +32,8 @@ from aoshell.shell.code.files import read_file
 from aoshell.shell.flags.parser import CommandParser
 from aoshell.shell.view.streams import writer
 from aoshell.shell.view.text import clean
-from aoshell.testing.clock import parse_span
-from aoshell.testing.node import EXPORT
+from aoshell.testing.testbed.clock import parse_span
+from aoshell.testing.testbed.node import EXPORT
 
 FOUND, MISUSED = 1, 2
 _CODE = (".lua", ".wasm")

@@ -13,7 +13,7 @@ from aoshell.home.folders import Settings
 from aoshell.nodes.local.history.transfer import export_process
 from aoshell.nodes.local.log.rows import ProcessRow
 from aoshell.nodes.local.log.store import Store
-from aoshell.testing.opening import quick_folder
+from aoshell.testing.testbed.opening import quick_folder
 
 
 @contextmanager

@@ -24,8 +24,8 @@ from typing import Any, TypeVar
 from aoshell.errors import AoError, UsageError
 from aoshell.protocol.message import text
 from aoshell.shell.code.bundle import short_string
-from aoshell.testing.answers import Answer, Mail
-from aoshell.testing.sync import Process
+from aoshell.testing.testbed.answers import Answer, Mail
+from aoshell.testing.testbed.sync import Process
 
 SECONDS = 1.0  # of processor time that one invariant may take
 T = TypeVar("T")

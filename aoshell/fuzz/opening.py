@@ -17,18 +17,18 @@ from aoshell.fuzz.words.recorded import recorded_messages
 from aoshell.fuzz.words.vocabulary import Vocabulary
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.node import LocalNode
-from aoshell.nodes.local.rehearsal import Rehearsal, output_of
+from aoshell.nodes.local.replaying.rehearsal import Rehearsal, output_of
 from aoshell.nodes.values import Limits, LogEntry
 from aoshell.protocol.encoding import unb64url
 from aoshell.protocol.message import raw, text
-from aoshell.sandbox.fates import describe_fate
+from aoshell.sandbox.worker.fates import describe_fate
 from aoshell.shell.view.errors_view import show_source, split_error
-from aoshell.testing.answers import ENVELOPE
-from aoshell.testing.identity import Identity
-from aoshell.testing.invariants import holding_code, name_of, read_invariants
-from aoshell.testing.node import AsyncNode, AsyncProcess
-from aoshell.testing.opening import open_node
-from aoshell.testing.values import parse_value, value_query
+from aoshell.testing.code.invariants import holding_code, name_of, read_invariants
+from aoshell.testing.code.values import parse_value, value_query
+from aoshell.testing.testbed.answers import ENVELOPE
+from aoshell.testing.testbed.identity import Identity
+from aoshell.testing.testbed.node import AsyncNode, AsyncProcess
+from aoshell.testing.testbed.opening import open_node
 
 LOADING = 10.0  # seconds of processor time that invariants may take to load
 PEOPLE = ("alice", "bob", "carol")

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from aoshell.fuzz.holding import Holding
 from aoshell.fuzz.sequences import Step
 from aoshell.nodes.local.log import form
-from aoshell.nodes.local.rehearsal import Performed, output_of
+from aoshell.nodes.local.replaying.rehearsal import Performed, output_of
 from aoshell.shell.view.errors_view import split_error
 from aoshell.shell.view.text import without_colours
-from aoshell.testing.invariants import marked, told_values
+from aoshell.testing.code.invariants import marked, told_values
 
 # Errors of Lua itself, unlike those of a script that refuses a message.
 _CRASH = re.compile(

@@ -12,8 +12,8 @@ from aoshell.fuzz.oracle import Verdict
 from aoshell.fuzz.sequences import Step, steps_back
 from aoshell.protocol.message import text
 from aoshell.shell.code.files import read_file
-from aoshell.testing.running import SECONDS, Runner
-from aoshell.testing.writing import AddressNames, lua_comment, lua_string
+from aoshell.testing.recorded.writing import AddressNames, lua_comment, lua_string
+from aoshell.testing.runs.running import SECONDS, Runner
 
 # A process that sends what it is told to.
 SAYS = 'Handlers.add("Say", "Say", function(msg) Send(msg.Data) end)'

@@ -14,7 +14,7 @@ from pathlib import Path
 from aoshell.fuzz.base import Base, Failed
 from aoshell.fuzz.sequences import Person, Step, steps_back
 from aoshell.fuzz.writing import LONG, SAYS
-from aoshell.testing.writing import ADDRESS
+from aoshell.testing.recorded.writing import ADDRESS
 
 _SECONDS = 120  # that pytest may take for the test
 _NEWEST = "process.entries()[-1].result.ok"

@@ -21,14 +21,20 @@ from aoshell.home.folders import Settings
 from aoshell.home.wallets import load_wallet
 from aoshell.nodes.values import Limits
 from aoshell.protocol.encoding import has_id_form
-from aoshell.serve.load import LARGEST_BODIES, LARGEST_BODY, MOST_DRY_RUNS, MOST_REQUESTS, Bounds
-from aoshell.serve.safety import ANY, is_loopback
+from aoshell.serve.asgi.load import (
+    LARGEST_BODIES,
+    LARGEST_BODY,
+    MOST_DRY_RUNS,
+    MOST_REQUESTS,
+    Bounds,
+)
+from aoshell.serve.asgi.safety import ANY, is_loopback
 from aoshell.serve.serving import HOST, LAYOUT, PORT, ServeOptions, Serving, network_of
 from aoshell.shell.flags.limits import MEGABYTE, RANGES, Range
 from aoshell.shell.flags.parser import CommandParser
 from aoshell.shell.flags.values import state_file, within
-from aoshell.shell.identities import Identities
-from aoshell.shell.serving import node_key
+from aoshell.shell.names.identities import Identities
+from aoshell.shell.ports.serving import node_key
 from aoshell.shell.view.streams import writer
 from aoshell.shell.view.text import clean
 

@@ -23,12 +23,7 @@ from aoshell.nodes.transaction import Transaction
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import b64url, has_id_form
 from aoshell.protocol.message import raw
-from aoshell.serve.blocks import block_id, block_time, height_of
-from aoshell.serve.graphql.entries import Entry, to_entry
-from aoshell.serve.graphql.executor import execute
-from aoshell.serve.graphql.filling import Follower
-from aoshell.serve.graphql.transactions import Query
-from aoshell.serve.http import (
+from aoshell.serve.asgi.http import (
     JSON,
     OCTETS,
     Request,
@@ -38,9 +33,14 @@ from aoshell.serve.http import (
     json_response,
     text_response,
 )
+from aoshell.serve.asgi.safety import FOREIGN_DATA
+from aoshell.serve.blocks import block_id, block_time, height_of
+from aoshell.serve.graphql.entries import Entry, to_entry
+from aoshell.serve.graphql.executor import execute
+from aoshell.serve.graphql.filling import Follower
+from aoshell.serve.graphql.transactions import Query
 from aoshell.serve.items import Checker, keep
-from aoshell.serve.safety import FOREIGN_DATA
-from aoshell.serve.su import asks_scheduler
+from aoshell.serve.units.su import asks_scheduler
 from aoshell.serve.uploads import Uploads
 
 QUERY = "query@1.0"  # the device that answers queries on a HyperBEAM node

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from aoshell.errors import AoError
 from aoshell.protocol.ans104 import DataItem, check_limits, check_relayed
 from aoshell.protocol.encoding import ProtocolError, has_id_form
-from aoshell.serve.http import RequestError
+from aoshell.serve.asgi.http import RequestError
 
 if TYPE_CHECKING:
     from aoshell.nodes.network_verbs import NetworkVerbs

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
 from aoshell.nodes.values import Limits
-from aoshell.serve.app import Application
+from aoshell.serve.asgi.app import Application
+from aoshell.serve.asgi.http import Role
+from aoshell.serve.asgi.load import Bounds, Load
+from aoshell.serve.asgi.safety import Guard
 from aoshell.serve.banner import ServingFacts
-from aoshell.serve.bundler import Bundler
-from aoshell.serve.cu import ComputeUnit
 from aoshell.serve.gateway import Gateway
-from aoshell.serve.http import Role
 from aoshell.serve.items import Checker
-from aoshell.serve.load import Bounds, Load
-from aoshell.serve.mu import MessengerUnit, Submitting
 from aoshell.serve.page.role import Page
-from aoshell.serve.safety import Guard
-from aoshell.serve.su import SchedulerUnit
-from aoshell.serve.traces import Traces
+from aoshell.serve.units.bundler import Bundler
+from aoshell.serve.units.cu import ComputeUnit
+from aoshell.serve.units.mu import MessengerUnit, Submitting
+from aoshell.serve.units.su import SchedulerUnit
+from aoshell.serve.units.traces import Traces
 from aoshell.serve.workbench import SignAs, TokenWorkbench
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Serving:
         network = await network_of(node, options.port)
         network.accept_signed(options.accept_signed)
         # In a thread: importing uvicorn takes half a second, in which a prompt may be drawn.
-        server = await asyncio.to_thread(import_module, "aoshell.serve.server")
+        server = await asyncio.to_thread(import_module, "aoshell.serve.asgi.server")
         token = secrets.token_urlsafe(_TOKEN)
         hidden = [text for text in (info.endpoint, str(Path.home())) if len(text) > 1]
         guard = Guard(

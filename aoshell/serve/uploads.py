@@ -25,7 +25,7 @@ from aoshell.nodes.remote.arweave.transactions import (
 )
 from aoshell.nodes.transaction import Transaction
 from aoshell.protocol.encoding import b64url, unb64url
-from aoshell.serve.http import RequestError
+from aoshell.serve.asgi.http import RequestError
 
 LARGEST_DATA = 64 << 20  # bytes of one transaction that comes in chunks
 LARGEST_OPEN = 128 << 20  # bytes of chunks whose others are still to come; the oldest give way

@@ -15,10 +15,10 @@ from aoshell.nodes.values import NotFoundError
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import raw
 from aoshell.protocol.wallet import Wallet
-from aoshell.serve.http import Request, RequestError, Response, failure, json_response
+from aoshell.serve.asgi.http import Request, RequestError, Response, failure, json_response
+from aoshell.serve.asgi.safety import bears
 from aoshell.serve.items import REFUSED, absent
-from aoshell.serve.results import tags_from_json
-from aoshell.serve.safety import bears
+from aoshell.serve.units.results import tags_from_json
 
 if TYPE_CHECKING:
     from aoshell.nodes.base import Node, Workbench

@@ -20,16 +20,16 @@ from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Tag, tags_of
 from aoshell.protocol.tag_names import AS_SENT
 from aoshell.protocol.wallet import Wallet
+from aoshell.shell.attached.session import Recorder, Session
 from aoshell.shell.code.spawning import SpawnRequest, birth_notice, spawn
 from aoshell.shell.flags.subcommands import command_like
-from aoshell.shell.front import Front, Patience
-from aoshell.shell.hints import next_hint
-from aoshell.shell.naming import SHORTEST
-from aoshell.shell.serving import ServeNode
-from aoshell.shell.session import Recorder, Session
+from aoshell.shell.help.hints import next_hint
+from aoshell.shell.names.naming import SHORTEST
+from aoshell.shell.ports.front import Front, Patience
+from aoshell.shell.ports.serving import ServeNode
 
 if TYPE_CHECKING:
-    from aoshell.shell.forking import Forking
+    from aoshell.shell.ports.forking import Forking
 
 Key = Callable[[], Awaitable[Wallet]]
 OpenNode = Callable[[Settings, Limits, Key, Callable[[str], None]], Awaitable[Node]]

@@ -23,7 +23,7 @@ from aoshell.nodes.local.history.longwork import LongWork, Progress, run_in_thre
 from aoshell.nodes.local.log.lock import HeldError
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.values import ForkPoint
-from aoshell.shell.forking import origin_text
+from aoshell.shell.ports.forking import origin_text
 from aoshell.shell.view import waiting
 from aoshell.shell.view.streams import broken, writer
 from aoshell.shell.view.text import clean

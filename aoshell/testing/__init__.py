@@ -15,13 +15,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aoshell.testing.answers import Answer, EvalFailed, Mail
-    from aoshell.testing.clock import AsyncClock
-    from aoshell.testing.identity import Identity
-    from aoshell.testing.node import AsyncNode, AsyncProcess
-    from aoshell.testing.opening import open_node
-    from aoshell.testing.recording import record
-    from aoshell.testing.sync import Clock, Node, Process
+    from aoshell.testing.recorded.recording import record
+    from aoshell.testing.testbed.answers import Answer, EvalFailed, Mail
+    from aoshell.testing.testbed.clock import AsyncClock
+    from aoshell.testing.testbed.identity import Identity
+    from aoshell.testing.testbed.node import AsyncNode, AsyncProcess
+    from aoshell.testing.testbed.opening import open_node
+    from aoshell.testing.testbed.sync import Clock, Node, Process
 
 # Name → its module, imported on first use: pytest imports this package with its plugin, even where
 # no test uses it.

@@ -15,9 +15,9 @@ import pytest
 
 from aoshell.shell.view.text import clean_line
 from aoshell.testing.coverage.recorder import Coverage
-from aoshell.testing.outcomes import TestFailure, TestOutcome
 from aoshell.testing.reports.base import safe
-from aoshell.testing.running import DeclaredTest, Runner, TestFile
+from aoshell.testing.runs.outcomes import TestFailure, TestOutcome
+from aoshell.testing.runs.running import DeclaredTest, Runner, TestFile
 
 _T = TypeVar("_T")
 _KEY: pytest.StashKey[LuaRuns] = pytest.StashKey()

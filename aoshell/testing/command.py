@@ -17,21 +17,21 @@ from aoshell.errors import UsageError
 from aoshell.shell.flags.parser import CommandParser
 from aoshell.shell.view.streams import Write, colours, writer
 from aoshell.shell.view.text import clean_line
-from aoshell.testing.choosing import find_test_files, parse_choice
 from aoshell.testing.coverage.recorder import Coverage
 from aoshell.testing.coverage.reports import METAVAR, parse_wanted
-from aoshell.testing.lasting import last_failed
-from aoshell.testing.outcomes import TestOutcome
 from aoshell.testing.reports.base import TestReport
 from aoshell.testing.reports.github import GithubReport
 from aoshell.testing.reports.jsonlines import JsonReport
 from aoshell.testing.reports.junit import JunitFile
 from aoshell.testing.reports.text import TextReport
-from aoshell.testing.rounds import MOST_AT_ONCE, Plan, Round, run_round
-from aoshell.testing.running import SECONDS, Runner
-from aoshell.testing.settling import settle_failed, settle_snapshots
-from aoshell.testing.standing import Standing
-from aoshell.testing.watching import Saved, Watch
+from aoshell.testing.runs.choosing import find_test_files, parse_choice
+from aoshell.testing.runs.lasting import last_failed
+from aoshell.testing.runs.outcomes import TestOutcome
+from aoshell.testing.runs.rounds import MOST_AT_ONCE, Plan, Round, run_round
+from aoshell.testing.runs.running import SECONDS, Runner
+from aoshell.testing.runs.settling import settle_failed, settle_snapshots
+from aoshell.testing.runs.standing import Standing
+from aoshell.testing.runs.watching import Saved, Watch
 
 FAILED, MISUSED = 1, 2
 _REPORTS = ("text", "json", "github")

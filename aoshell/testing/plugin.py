@@ -17,9 +17,9 @@ import pytest
 if TYPE_CHECKING:
     from aoshell.testing.collecting import LuaFile
     from aoshell.testing.coverage.recorder import Coverage
-    from aoshell.testing.identity import Identity
-    from aoshell.testing.opening import Zygotes
-    from aoshell.testing.sync import Clock, Node, Process
+    from aoshell.testing.testbed.identity import Identity
+    from aoshell.testing.testbed.opening import Zygotes
+    from aoshell.testing.testbed.sync import Clock, Node, Process
 
 
 _COVERAGE = pytest.StashKey["Coverage"]()
@@ -108,7 +108,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> LuaFile | 
 @pytest.fixture(scope="session")
 def _ao_zygotes(request: pytest.FixtureRequest) -> Iterator[Zygotes]:
     """Forks workers. Starting it takes a moment, so one serves all tests."""
-    from aoshell.testing.opening import Zygotes
+    from aoshell.testing.testbed.opening import Zygotes
 
     zygotes = Zygotes(request.config.stash.get(_COVERAGE, None))
     zygotes.start()
@@ -122,7 +122,7 @@ def ao_node(request: pytest.FixtureRequest, _ao_zygotes: Zygotes) -> Iterator[No
 
     Relative names of Lua files start from the folder of the test's file.
     """
-    from aoshell.testing.opening import open_node
+    from aoshell.testing.testbed.opening import open_node
 
     limits = None
     if _ao_zygotes.coverage is not None:
@@ -143,7 +143,7 @@ def ao_process(ao_node: Node) -> Callable[..., Process]:
 @pytest.fixture
 def identity(ao_node: Node) -> Callable[[str], Identity]:
     """Makes an identity: `identity("alice")`; the same name has the same address."""
-    from aoshell.testing.identity import Identity
+    from aoshell.testing.testbed.identity import Identity
 
     def known(name: str) -> Identity:
         found = Identity(name)

@@ -6,7 +6,7 @@ import functools
 
 import wasmtime
 
-from aoshell.sandbox import floor
+from aoshell.sandbox.worker import floor
 from attacks.attack import Attack, Bound
 from attacks.place import Place, Ran
 

@@ -13,7 +13,7 @@ from attacks.place import Moment, Place, Ran, tree
 JUMP = """
 import sys, time
 from aoshell.cli import main
-from aoshell.nodes.local import ticking
+from aoshell.nodes.local.clock import ticking
 began = time.monotonic()
 true = ticking.read_wall_clock
 ticking.read_wall_clock = lambda: true() - (time.monotonic() - began > 5) * 86_400_000

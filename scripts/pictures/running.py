@@ -13,7 +13,7 @@ import program
 from program import AOSHELL
 from terminal import Terminal
 
-from aoshell.shell.hints import HINTS
+from aoshell.shell.help.hints import HINTS
 from pictures.scenes import Scene
 from pictures.svg import GROUND, PLAIN, Cell, Look, colour
 

@@ -10,10 +10,10 @@ import pytest
 from typed_session import Body, Typed, run
 
 from aoshell.blueprints import SHIPPED
-from aoshell.nodes.local.modules import Modules
+from aoshell.nodes.local.processes.modules import Modules
 from aoshell.protocol.wallet import Wallet
 from aoshell.sandbox import environment, lua
-from aoshell.shell.questions import dryrun
+from aoshell.shell.attached.questions import dryrun
 
 OLD = environment.read_sources()
 WORDS = ("New Message From ", "A message from ")  # of .default

@@ -16,10 +16,10 @@ from aoshell.bounded import files
 from aoshell.errors import AoError
 from aoshell.home import configfile, wallets
 from aoshell.nodes.local.log.sealed import DamagedFileError, Sealed
-from aoshell.shell import hints
 from aoshell.shell.attestation import files as evidence_files
 from aoshell.shell.code import files as shell_files
 from aoshell.shell.code.bundle import bundle
+from aoshell.shell.help import hints
 from aoshell.shell.prompt.history import LineHistory
 
 

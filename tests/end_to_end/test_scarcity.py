@@ -18,7 +18,7 @@ REPO = Path(__file__).resolve().parents[2]
 FULL = """
 import sys
 from aoshell import cli
-from aoshell.nodes.local import retries
+from aoshell.nodes.local.waiting import retries
 from aoshell.nodes.local.log import database
 retries.RETRY = 0.1
 opened = database.open_to_write

@@ -73,7 +73,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("fuzz.base.SECONDS", "fuzz.opening.SECONDS", "testing.explaining.LOOKED"):
         monkeypatch.setattr(f"aoshell.{name}", LITTLE)
     monkeypatch.setattr("aoshell.fuzz.holding.SECONDS", LITTLE)
-    monkeypatch.setattr("aoshell.testing.running.Limits", limits)
+    monkeypatch.setattr("aoshell.testing.runs.running.Limits", limits)
 
 
 @pytest.fixture

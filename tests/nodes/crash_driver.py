@@ -29,9 +29,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from aoshell.nodes.local import retries
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.node import LocalNode
+from aoshell.nodes.local.waiting import retries
 from aoshell.nodes.local.workers import dryruns, images, live, pool, room
 from aoshell.nodes.local.workers.live import Live
 from aoshell.nodes.local.workers.pool import Computer

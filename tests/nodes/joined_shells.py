@@ -16,7 +16,7 @@ from zygotes import SHARED
 from aoshell.nodes.joined.carrying import Home
 from aoshell.nodes.joined.node import HomeNode
 from aoshell.nodes.values import Event, Limits
-from aoshell.sandbox.supervisor import Supervisor
+from aoshell.sandbox.supervising.supervisor import Supervisor
 
 ENDLESS = "while true do end"
 

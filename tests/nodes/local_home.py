@@ -16,14 +16,14 @@ from signers import Ed25519
 from zygotes import SHARED
 
 from aoshell.errors import AoError
-from aoshell.nodes.local.events import EventSubscription
 from aoshell.nodes.local.log.rows import Batch
 from aoshell.nodes.local.node import LocalNode
+from aoshell.nodes.local.waiting.events import EventSubscription
 from aoshell.nodes.values import Event, Limits, LogEntry, Receipt
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, Tag, tags_of
 from aoshell.protocol.wallet import Wallet
-from aoshell.sandbox.supervisor import Supervisor
+from aoshell.sandbox.supervising.supervisor import Supervisor
 
 NOBODY = "x" * 43  # an address that nobody has
 SHOW = """

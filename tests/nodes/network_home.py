@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from local_home import Local
 
-from aoshell.nodes.local.aliases import BUILT_IN
+from aoshell.nodes.local.processes.aliases import BUILT_IN
 from aoshell.protocol.ans104 import DataItem
 
 AOS = next(iter(BUILT_IN))

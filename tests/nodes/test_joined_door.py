@@ -24,7 +24,7 @@ from aoshell.nodes.joined.node import HomeNode
 from aoshell.nodes.joined.verbs import CLOCK
 from aoshell.nodes.local.log.lock import lock_folder
 from aoshell.nodes.values import Limits
-from aoshell.sandbox.supervisor import Supervisor
+from aoshell.sandbox.supervising.supervisor import Supervisor
 
 
 @in_loop

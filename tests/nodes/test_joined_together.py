@@ -19,7 +19,7 @@ from zygotes import SHARED
 from aoshell.errors import AoError
 from aoshell.nodes.joined.carrying import Home
 from aoshell.nodes.joined.node import HomeNode
-from aoshell.nodes.local import others
+from aoshell.nodes.local.history import others
 from aoshell.nodes.values import Limits
 
 

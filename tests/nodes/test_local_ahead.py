@@ -17,7 +17,8 @@ from eventually import in_loop, until
 from local_home import FullDisk, Local, database
 
 from aoshell.errors import AoError
-from aoshell.nodes.local import committing, retries
+from aoshell.nodes.local import committing
+from aoshell.nodes.local.waiting import retries
 from aoshell.nodes.local.workers.jobs import make_message_frame
 from aoshell.nodes.values import Event, Limits, Receipt
 

@@ -12,10 +12,10 @@ from eventually import in_loop, turns
 from aoshell.errors import AoError
 from aoshell.nodes.local import committing
 from aoshell.nodes.local.committing import QUIET, Committing
+from aoshell.nodes.local.delivery.push import Pushed
 from aoshell.nodes.local.log.rows import Batch, Computed, Logged
-from aoshell.nodes.local.push import Pushed
-from aoshell.nodes.local.roots import Roots
-from aoshell.nodes.local.settling import Waiters
+from aoshell.nodes.local.waiting.roots import Roots
+from aoshell.nodes.local.waiting.settling import Waiters
 
 
 def logged(seq: int, root: int) -> Logged:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from local_home import next_event
 
 from aoshell.errors import UsageError
-from aoshell.nodes.local import cron
-from aoshell.nodes.local import ticking as node_time
+from aoshell.nodes.local.clock import ticking as node_time
+from aoshell.nodes.local.processes import cron
 
 START = 1_800_000_000_000
 TICK = 'Ticks = 0 Handlers.add("Tick", "Tick", function(msg) Ticks = Ticks + 1 Last = msg end)'

@@ -12,7 +12,8 @@ from eventually import in_loop, until
 from local_home import KINDS, SMALL, plain
 
 from aoshell.errors import UsageError
-from aoshell.nodes.local import peek, verify
+from aoshell.nodes.local.processes import peek
+from aoshell.nodes.local.replaying import verify
 from aoshell.nodes.local.workers import live
 from aoshell.nodes.values import Limits
 

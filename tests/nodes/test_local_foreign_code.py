@@ -14,13 +14,14 @@ from local_home import opened
 from aoshell.errors import AoError
 from aoshell.nodes.local.history import transfer
 from aoshell.nodes.values import Limits
-from aoshell.sandbox import environment, zygote_handle
-from aoshell.sandbox.supervisor import Supervisor
+from aoshell.sandbox import environment
+from aoshell.sandbox.supervising import zygote_handle
+from aoshell.sandbox.supervising.supervisor import Supervisor
 
 SHORT = Limits(seconds=0.2, memory=64 << 20)
-MAIN = "from aoshell.sandbox.zygote"
+MAIN = "from aoshell.sandbox.worker.zygote"
 HASTY = """
-from aoshell.sandbox import worker
+from aoshell.sandbox.worker import worker
 worker.LOAD_SECONDS, worker.REPLAY_TIMES = 0.5, 2
 """
 LOOP = "while true do end"

@@ -10,7 +10,7 @@ from eventually import in_loop, until
 from local_home import FullDisk, lived, next_event
 
 from aoshell.errors import AoError
-from aoshell.nodes.local import retries
+from aoshell.nodes.local.waiting import retries
 
 
 def fill(local):

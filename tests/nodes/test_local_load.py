@@ -16,8 +16,8 @@ from local_home import opened
 
 from aoshell.nodes.values import Limits
 from aoshell.protocol.message import Message
-from aoshell.sandbox import stillness
-from aoshell.sandbox.supervisor import Supervisor
+from aoshell.sandbox.supervising import stillness
+from aoshell.sandbox.supervising.supervisor import Supervisor
 
 pytestmark = [
     pytest.mark.long,

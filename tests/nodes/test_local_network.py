@@ -22,8 +22,8 @@ from network_home import (
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.clients import CLIENT
 from aoshell.nodes.httpitem import http_item
-from aoshell.nodes.local.aliases import BUILT_IN
 from aoshell.nodes.local.log.spans import find_message
+from aoshell.nodes.local.processes.aliases import BUILT_IN
 from aoshell.nodes.served import Span
 from aoshell.nodes.values import HttpMessage, Limits, NotFoundError, Place
 from aoshell.protocol import httpsig, signing

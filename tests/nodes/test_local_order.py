@@ -11,12 +11,13 @@ from eventually import in_loop, until
 from local_home import FullDisk, Local, database
 
 from aoshell.errors import AoError
-from aoshell.nodes.local import committing, retries
+from aoshell.nodes.local import committing
+from aoshell.nodes.local.waiting import retries
 from aoshell.nodes.local.workers import live as live_process
 from aoshell.nodes.local.workers.live import WINDOW, Live
 from aoshell.nodes.values import Limits
 from aoshell.protocol.message import Message
-from aoshell.sandbox.supervisor import WorkerHandle
+from aoshell.sandbox.supervising.supervisor import WorkerHandle
 
 HEAVY = "local t = {} for i = 1, 420 do t[i] = ('x'):rep(100000 + i) end return #t"  # 42 MB
 

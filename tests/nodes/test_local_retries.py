@@ -10,8 +10,8 @@ from eventually import in_loop, until
 
 from aoshell.errors import AoError
 from aoshell.nodes.database_errors import UnusableDatabaseError
-from aoshell.nodes.local import retries
-from aoshell.nodes.local.retries import TRIES, Retries
+from aoshell.nodes.local.waiting import retries
+from aoshell.nodes.local.waiting.retries import TRIES, Retries
 
 FULL = AoError("disk is full", stage="store")
 USELESS = UnusableDatabaseError("not a database", stage="store")

@@ -16,7 +16,7 @@ from aoshell.nodes.local.log.rows import LOST, QUEUED, Batch, Computed, Kept, Lo
 from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.log.totals import totals_of
-from aoshell.nodes.local.roots import Roots
+from aoshell.nodes.local.waiting.roots import Roots
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import Assignment, Message, Tag, printable, raw, text
 from aoshell.sandbox.frames import FrameError

@@ -6,10 +6,10 @@ import pytest
 from eventually import in_loop
 from local_home import Local
 
-from aoshell.nodes.local import tallies
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.log.totals import PER_MESSAGE, Totals, key_of, totals_of
-from aoshell.nodes.local.peek import list_processes
+from aoshell.nodes.local.processes import tallies
+from aoshell.nodes.local.processes.peek import list_processes
 
 WAIT = 'return Receive({Action = "Never"})'
 

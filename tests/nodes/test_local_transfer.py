@@ -11,10 +11,10 @@ from eventually import in_loop
 from local_home import database, opened
 
 from aoshell.errors import AoError
-from aoshell.nodes.local.aliases import BUILT_IN
 from aoshell.nodes.local.history import records as history_records
 from aoshell.nodes.local.history import transfer
 from aoshell.nodes.local.log.rows import Logged, ProcessRow
+from aoshell.nodes.local.processes.aliases import BUILT_IN
 from aoshell.nodes.served import Span
 from aoshell.sandbox import environment
 

@@ -11,7 +11,7 @@ from eventually import in_loop, until
 from local_home import SMALL, Local
 
 from aoshell.errors import AoError
-from aoshell.nodes.local.replay import Replay
+from aoshell.nodes.local.replaying.replay import Replay
 
 MIXED = """
 N = 0

@@ -9,11 +9,11 @@ from eventually import in_loop
 
 from aoshell.errors import AoError
 from aoshell.nodes.database_errors import UnusableDatabaseError
-from aoshell.nodes.local import retries
 from aoshell.nodes.local.log.rows import Logged
-from aoshell.nodes.local.retries import TRIES, Retries
-from aoshell.nodes.local.roots import Roots
-from aoshell.nodes.local.settling import Waiters
+from aoshell.nodes.local.waiting import retries
+from aoshell.nodes.local.waiting.retries import TRIES, Retries
+from aoshell.nodes.local.waiting.roots import Roots
+from aoshell.nodes.local.waiting.settling import Waiters
 
 FULL = AoError("cannot be written: database or disk is full", stage="store")
 

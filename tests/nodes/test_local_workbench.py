@@ -9,7 +9,7 @@ from eventually import in_loop
 from local_home import NOBODY, Local, plain
 
 from aoshell.errors import AoError, UsageError
-from aoshell.nodes.local.ticking import FARTHEST
+from aoshell.nodes.local.clock.ticking import FARTHEST
 from aoshell.nodes.values import Limits, NameTakenError, NotFoundError
 from aoshell.protocol.message import Message, tags_of
 

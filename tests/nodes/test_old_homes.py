@@ -25,7 +25,7 @@ from zygotes import SHARED
 from aoshell.nodes.local.log import schema
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.node import LocalNode
-from aoshell.nodes.local.peek import list_processes
+from aoshell.nodes.local.processes.peek import list_processes
 from aoshell.nodes.served import Span
 from aoshell.protocol.message import Message, Tag
 from aoshell.sandbox.lua import VERSIONS

@@ -30,8 +30,8 @@ from aoshell.protocol.commitment import CURRENT, EDGE
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.attestation.pins import AttestationPins, Passed
-from aoshell.shell.front import Patience
 from aoshell.shell.lines.batch import BatchFront, run_lines
+from aoshell.shell.ports.front import Patience
 from aoshell.shell.start import Key, Start, close_session, open_session
 from aoshell.shell.view.render import Renderer
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from sandbox_worker import Driven, Workers, driven
 
-from aoshell.sandbox import zygote_handle
-from aoshell.sandbox.supervisor import Supervisor
+from aoshell.sandbox.supervising import zygote_handle
+from aoshell.sandbox.supervising.supervisor import Supervisor
 
 
 def spared(call: Callable[[int, int], None], forbidden: tuple[int, ...]) -> Callable[..., None]:
@@ -47,7 +47,7 @@ def changed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workers]:
     opened: list[Supervisor] = []
 
     def workers(lines: str) -> Supervisor:
-        main = "from aoshell.sandbox.zygote"
+        main = "from aoshell.sandbox.worker.zygote"
         start = zygote_handle.START.replace(main, lines + main)
         monkeypatch.setattr(zygote_handle, "START", start)
         opened.append(Supervisor())

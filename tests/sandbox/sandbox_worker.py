@@ -15,8 +15,8 @@ from typing import Any
 from sandbox_guest import definition, eval_message, first_message
 
 from aoshell.sandbox.frames import Frame
-from aoshell.sandbox.supervisor import Supervisor
-from aoshell.sandbox.worker_handle import WorkerHandle
+from aoshell.sandbox.supervising.supervisor import Supervisor
+from aoshell.sandbox.supervising.worker_handle import WorkerHandle
 
 SECONDS = 10.0  # of processor time, that a message may take
 PATIENCE = 60.0  # seconds of the clock on the wall: other tests want the processor too

@@ -21,8 +21,9 @@ import pytest
 from sandbox_guest import definition
 from sandbox_worker import Driven, driven, eventually, group_of, is_alive
 
-from aoshell.sandbox import confine, environment
-from aoshell.sandbox.supervisor import Supervisor
+from aoshell.sandbox import environment
+from aoshell.sandbox.supervising.supervisor import Supervisor
+from aoshell.sandbox.worker import confine
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 FILTERED = pytest.mark.skipif(
@@ -112,7 +113,9 @@ def test_a_workers_system_calls_are_filtered(worker: Driven) -> None:
 PROBE = """
 import errno, os, resource, signal, socket, sys
 sys.path[:0] = sys.argv[3:]
-from aoshell.sandbox import confine, worker, zygote
+from aoshell.sandbox.worker import confine
+from aoshell.sandbox.worker import worker
+from aoshell.sandbox.worker import zygote
 import ctypes
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -328,7 +331,7 @@ SHELL = """
 import asyncio, sys
 sys.path[:0] = [{tests!r}, {repo!r}]
 from sandbox_worker import Driven
-from aoshell.sandbox.supervisor import Supervisor
+from aoshell.sandbox.supervising.supervisor import Supervisor
 supervisor = Supervisor()
 supervisor.start()
 idle, busy, dry = (Driven(supervisor) for _ in range(3))

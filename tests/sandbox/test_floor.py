@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sandbox_worker import PATIENCE, Driven, Workers, driven, eventually, group_of
 
-from aoshell.sandbox import floor
-from aoshell.sandbox.fates import OUT_OF_MEMORY, read_fate
-from aoshell.sandbox.floor import LIFTED_LEAST, MARGIN
 from aoshell.sandbox.frames import HEADER, LARGE, FrameReader, encode_frame, frame_pieces
 from aoshell.sandbox.lua import SHARE
+from aoshell.sandbox.worker import floor
+from aoshell.sandbox.worker.fates import OUT_OF_MEMORY, read_fate
+from aoshell.sandbox.worker.floor import LIFTED_LEAST, MARGIN
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA counts on Linux only")
 MEMORY = 32 << 20
@@ -28,7 +28,7 @@ lua.LuaRuntime.limit_memory = lambda self, size, *, judged=True: None
 """
 # One whose Python holds what it is told.
 HOLDING = """
-from aoshell.sandbox import zygote
+from aoshell.sandbox.worker import zygote
 held = []
 class Printed(zygote.Printed):
     def line(self, text):
@@ -38,7 +38,7 @@ zygote.Printed = Printed
 """
 # One that cannot even answer.
 SPEECHLESS = """
-from aoshell.sandbox import worker_sockets
+from aoshell.sandbox.worker import worker_sockets
 def pieces(frame):
     if "speechless" in frame:
         raise MemoryError
@@ -85,7 +85,8 @@ def test_the_two_heights(monkeypatch: pytest.MonkeyPatch, hard: int) -> None:
 
 def test_an_image_that_takes_too_long_is_given_up(changed: Workers) -> None:
     endless = """
-from aoshell.sandbox import lua, side_work
+from aoshell.sandbox import lua
+from aoshell.sandbox.worker import side_work
 side_work.IMAGE_SECONDS = 0.5
 lua.LuaRuntime.image = lambda self: sum(iter(int, 1))
 """

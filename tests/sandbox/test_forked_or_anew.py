@@ -20,13 +20,13 @@ from sandbox_guest import PROCESS, definition, eval_message, first_message, mess
 from sandbox_worker import SECONDS, Driven, end, eventually, group_of
 
 from aoshell.sandbox import environment
-from aoshell.sandbox import supervisor as supervising
-from aoshell.sandbox.ahead import MOST_KEPT
 from aoshell.sandbox.frames import Frame, FrameReader
 from aoshell.sandbox.lua import LuaRuntime
 from aoshell.sandbox.packing import unpack
-from aoshell.sandbox.supervisor import Supervisor
-from aoshell.sandbox.watching import Watch
+from aoshell.sandbox.supervising import supervisor as supervising
+from aoshell.sandbox.supervising.supervisor import Supervisor
+from aoshell.sandbox.supervising.watching import Watch
+from aoshell.sandbox.worker.ahead import MOST_KEPT
 
 MEMORY = 64 << 20  # bytes
 # What differs between two runtimes of plain Lua: the order of keys (by the seed of its hashes, and

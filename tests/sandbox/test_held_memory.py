@@ -24,9 +24,9 @@ from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.values import Limits
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Result, Tag, tags_of
-from aoshell.sandbox import floor
 from aoshell.sandbox.frames import pack_list
 from aoshell.sandbox.lua import SHARE
+from aoshell.sandbox.worker import floor
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 

@@ -20,7 +20,7 @@ from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Tag
 from aoshell.protocol.wallet import Wallet
 from aoshell.sandbox.frames import FrameReader, encode_frame
-from aoshell.sandbox.supervisor import Supervisor
+from aoshell.sandbox.supervising.supervisor import Supervisor
 
 RESULT = [False, "forged", "> ", False, 0, 1, False, "to", "data", "", 1, "name", "value", 0]
 Script = Callable[[socket.socket, list[Any]], None]

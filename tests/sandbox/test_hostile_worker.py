@@ -24,7 +24,7 @@ from aoshell.sandbox.frames import (
     check_worker_frame,
     encode_frame,
 )
-from aoshell.sandbox.worker_handle import MAX_PID, WorkerHandle
+from aoshell.sandbox.supervising.worker_handle import MAX_PID, WorkerHandle
 
 RESULT = [False, "out", "> ", False, 0, 1, False, "to", "data", "", 1, "name", "value", 0]
 DONE = ["done", 0, 1, "ok", 0.5, 1000, 0, *RESULT]

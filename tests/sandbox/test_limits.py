@@ -7,8 +7,8 @@ import pytest
 from sandbox_guest import eval_message, message
 from sandbox_worker import Driven, Workers, driven, end, eventually, group_of
 
-from aoshell.sandbox.printed import PRINTED_LIMIT, Printed
-from aoshell.sandbox.supervisor import Supervisor
+from aoshell.sandbox.supervising.supervisor import Supervisor
+from aoshell.sandbox.worker.printed import PRINTED_LIMIT, Printed
 
 SHORT = 0.05  # seconds of processor time for what does not end
 LOOP = "local function loop() while true do end end "
@@ -199,7 +199,7 @@ def test_only_the_newest_state_stays_parked(worker: Driven) -> None:
 
 
 DEAR = """
-from aoshell.sandbox import parking
+from aoshell.sandbox.worker import parking
 parking.COPYING, parking.{bound} = 1e9, {most}
 """
 
@@ -224,7 +224,7 @@ def test_a_state_is_parked_though_forks_seem_to_cost_too_much(
 
 SLOW_TO_END = """
 import itertools, time
-from aoshell.sandbox import parking
+from aoshell.sandbox.worker import parking
 parking.PARK_SHARE = 0
 parked = itertools.count()
 end = parking.Parent.end

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from sandbox_worker import eventually
 
-from aoshell.sandbox import stillness
-from aoshell.sandbox.stillness import QUIET, STILL, Stillness
-from aoshell.sandbox.supervisor import WorkerHandle
+from aoshell.sandbox.supervising import stillness
+from aoshell.sandbox.supervising.stillness import QUIET, STILL, Stillness
+from aoshell.sandbox.supervising.supervisor import WorkerHandle
 
 GROUP = 1 << 21
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aoshell.nodes.local.node import LocalNode
-from aoshell.nodes.local.rehearsal import Rehearsal, Rehearsed, output_of
+from aoshell.nodes.local.replaying.rehearsal import Rehearsal, Rehearsed, output_of
 from aoshell.nodes.values import Limits
-from aoshell.testing.node import AsyncNode, AsyncProcess
-from aoshell.testing.opening import open_node
+from aoshell.testing.testbed.node import AsyncNode, AsyncProcess
+from aoshell.testing.testbed.opening import open_node
 
 # A handler that changes the state, and only then fails.
 PROGRAM = """

@@ -10,15 +10,17 @@ import pytest
 from sandbox_guest import eval_message, first_message
 from sandbox_worker import Workers, driven
 
-from aoshell.sandbox import parking
-from aoshell.sandbox.parking import Parent, Parking, Role
+from aoshell.sandbox.worker import parking
+from aoshell.sandbox.worker.parking import Parent, Parking, Role
 
 MEMORY = 32 << 20
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA counts on Linux only")
 
 # A worker whose host runs Python as code. `hold` takes memory that nobody counts.
 HOST = """
-from aoshell.sandbox import lua, side_work, worker
+from aoshell.sandbox import lua
+from aoshell.sandbox.worker import side_work
+from aoshell.sandbox.worker import worker
 def hold(mebibytes):
     held = bytearray(mebibytes << 20)
     return b"held"
@@ -29,7 +31,7 @@ lua.LuaHost.compile = lambda self, source, gas: eval(source)
 """
 # A worker with an object whose end fails: Python tells that to a hook and drops it.
 ENDING = """
-from aoshell.sandbox import zygote
+from aoshell.sandbox.worker import zygote
 class Ending:
     def __init__(self, error):
         self.error = error
@@ -93,7 +95,7 @@ def test_compiling_that_does_not_end_is_ended(changed: Workers) -> None:
 # The log ------------------------------------------------------------------------------------------
 
 # What a message of a log may take at least, in seconds of processor time.
-REPLAY = "from aoshell.sandbox import worker\nworker.LOAD_SECONDS = 0.2\n"
+REPLAY = "from aoshell.sandbox.worker import worker\nworker.LOAD_SECONDS = 0.2\n"
 
 
 def test_each_message_of_a_log_has_its_time(changed: Workers) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from aoshell.serve.app import Application
-from aoshell.serve.http import Request, Response
+from aoshell.serve.asgi.app import Application
+from aoshell.serve.asgi.http import Request, Response
 
 LOOPBACK = ("host", "127.0.0.1:4000")
 

@@ -13,9 +13,9 @@ from aoshell.nodes.values import Module
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import Assignment, Message, tags_of
+from aoshell.serve.asgi.http import Request, Response
 from aoshell.serve.blocks import block_height
 from aoshell.serve.gateway import Gateway
-from aoshell.serve.http import Request, Response
 from aoshell.serve.items import Checker
 
 TIME = 1_795_976_895_000  # milliseconds

@@ -21,13 +21,13 @@ from aoshell.protocol.commitment import CURRENT
 from aoshell.protocol.httpsig import SignatureStatus
 from aoshell.protocol.message import tags_of, text
 from aoshell.protocol.wallet import Wallet
-from aoshell.serve.cu import ComputeUnit
-from aoshell.serve.http import Request, Response
+from aoshell.serve.asgi.http import Request, Response
+from aoshell.serve.asgi.load import Load
 from aoshell.serve.hyper.call import Services
 from aoshell.serve.hyper.role import HyperBeam
 from aoshell.serve.items import Checker
-from aoshell.serve.load import Load
-from aoshell.serve.mu import Submitting
+from aoshell.serve.units.cu import ComputeUnit
+from aoshell.serve.units.mu import Submitting
 
 MODULE = "ISShJH1ij-hPPt9St5UFFr_8Ys3Kj5cyg7zrMGt7H9s"  # aos, which the environment stands for
 ITEM = (("content-type", "application/ans104"), ("codec-device", "ans104@1.0"))

@@ -23,8 +23,8 @@ from aoshell.forks.messages import MOST_TAGS
 from aoshell.forks.remote import ForeignMemory, Remote
 from aoshell.forks.taking import take, take_from
 from aoshell.home.endpoints import LEGACY, PUBLIC, Endpoints
-from aoshell.nodes.local.modules import WASM_MAGIC
 from aoshell.nodes.local.node import LocalNode
+from aoshell.nodes.local.processes.modules import WASM_MAGIC
 from aoshell.nodes.remote.arweave.verified import VerifiedCode
 from aoshell.nodes.remote.http import client as http
 from aoshell.nodes.remote.http.answer import Response

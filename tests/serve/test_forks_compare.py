@@ -25,7 +25,7 @@ from aoshell.nodes.local.workers import images
 from aoshell.nodes.values import ProcessInfo
 from aoshell.protocol.message import Outgoing, Result, tags_of
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.forking import Changed, Comparison
+from aoshell.shell.ports.forking import Changed, Comparison
 
 DOUBLED = COUNTER.replace("N = N + 1", "N = N + 2")
 FIX = """

@@ -31,7 +31,7 @@ from aoshell.nodes.local.workers import images
 from aoshell.protocol.message import Message, tags_of
 from aoshell.protocol.wallet import Wallet
 from aoshell.serve.serving import ServeOptions, Serving
-from aoshell.shell.forking import Changed
+from aoshell.shell.ports.forking import Changed
 
 PAGES = (
     "hyperbeam/schedule-get-aos2.json",

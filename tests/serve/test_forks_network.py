@@ -22,7 +22,7 @@ from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.remote.memory import Book
 from aoshell.protocol.message import Tag
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.forking import ForkedNetwork
+from aoshell.shell.ports.forking import ForkedNetwork
 
 
 async def taken(

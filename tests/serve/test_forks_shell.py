@@ -19,7 +19,7 @@ from aoshell.forks.compare_command import make_parser as make_compare_parser
 from aoshell.home.folders import Settings
 from aoshell.nodes.values import ForkPoint, ProcessInfo
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.forking import state_note
+from aoshell.shell.ports.forking import state_note
 from aoshell.shell.view.tables import process_table
 from aoshell.states.working import dump, load, notes
 

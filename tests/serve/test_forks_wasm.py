@@ -30,8 +30,8 @@ from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, tags_of
 from aoshell.protocol.wallet import Wallet
 from aoshell.sandbox.wasm.messages import Delivered, ProcessDefinition
-from aoshell.serve import cu
-from aoshell.shell.forking import fork_text
+from aoshell.serve.units import cu
+from aoshell.shell.ports.forking import fork_text
 
 LINES = [
     "local s = '' for k in pairs({alpha=1,beta=2,gamma=3,delta=4,eps=5,zeta=6}) do s=s..k..',' end"

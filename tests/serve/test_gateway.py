@@ -20,7 +20,7 @@ from aoshell.protocol.encoding import b64url, unb64url
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
 from aoshell.serve import uploads
-from aoshell.serve.http import Request, RequestError, Response
+from aoshell.serve.asgi.http import Request, RequestError, Response
 
 HTML = b"<script>fetch('/')</script>"
 

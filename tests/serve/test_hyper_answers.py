@@ -15,7 +15,7 @@ from aoshell.nodes.remote.hyperbeam.signed import examine
 from aoshell.protocol.httpsig import Checked, SignatureStatus
 from aoshell.protocol.message import text
 from aoshell.protocol.wallet import Wallet
-from aoshell.serve.http import Response
+from aoshell.serve.asgi.http import Response
 from aoshell.serve.hyper.answers import LARGEST_FIELDS, NOT_FOUND, RESULT, Codec, write_answer
 
 SLOW = settings(max_examples=30, suppress_health_check=list(HealthCheck))

@@ -20,7 +20,7 @@ from aoshell.protocol.nested import carry
 from aoshell.protocol.rebuild import unsigned
 from aoshell.protocol.tabm import Tabm
 from aoshell.protocol.wallet import Wallet
-from aoshell.serve.http import Request, RequestError
+from aoshell.serve.asgi.http import Request, RequestError
 from aoshell.serve.hyper.incoming import read_incoming
 
 ITEM = (("content-type", "application/ans104"), ("codec-device", "ans104@1.0"))

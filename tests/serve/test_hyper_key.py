@@ -11,7 +11,7 @@ from eventually import in_loop
 from aoshell.errors import AoError
 from aoshell.home.folders import Settings
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.serving import node_key
+from aoshell.shell.ports.serving import node_key
 
 
 @in_loop

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aoshell.serve.http import RequestError
+from aoshell.serve.asgi.http import RequestError
 from aoshell.serve.hyper.path import (
     LONGEST,
     LONGEST_KEY,

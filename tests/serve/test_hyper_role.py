@@ -15,7 +15,7 @@ from hyper_home import AS_JSON, ITEM, MODULE, hyper_home, in_path
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
-from aoshell.serve.http import Request, Response
+from aoshell.serve.asgi.http import Request, Response
 
 PATCH = "Send({device='patch@1.0', cache={acl={abc={'p1','p2'}}, info={Name='Tok'}}, n=5})"
 GONE = "A" * 43

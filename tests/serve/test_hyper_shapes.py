@@ -12,7 +12,7 @@ from eventually import in_loop
 from hyper_home import hyper_home
 
 from aoshell.protocol.wallet import Wallet
-from aoshell.serve.http import Response
+from aoshell.serve.asgi.http import Response
 
 COMPONENTS = re.compile(r"=\(([^)]*)\)")
 TRANSPORT = {

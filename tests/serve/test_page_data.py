@@ -11,7 +11,7 @@ from eventually import in_loop
 from served_node import AUTHORITY, COUNTER, NOBODY, ServedNode, content, served
 
 from aoshell.protocol.wallet import Wallet
-from aoshell.serve.http import Request, RequestError, Response
+from aoshell.serve.asgi.http import Request, RequestError, Response
 from aoshell.serve.page import data, role
 from aoshell.serve.page.role import Page
 from aoshell.serve.page.shown import line, shown

@@ -17,12 +17,12 @@ from served_node import COUNTER, ServedNode, served
 from aoshell.nodes.glances import Overview, Progress
 from aoshell.nodes.values import Place
 from aoshell.protocol.wallet import Wallet
-from aoshell.serve.app import Application
-from aoshell.serve.load import Load
+from aoshell.serve.asgi.app import Application
+from aoshell.serve.asgi.load import Load
+from aoshell.serve.asgi.safety import Guard
 from aoshell.serve.page import events
 from aoshell.serve.page.events import Watch
 from aoshell.serve.page.role import Page
-from aoshell.serve.safety import Guard
 
 EVENTS = "/~aoshell@1.0/page/events"
 
@@ -270,7 +270,7 @@ async def test_a_slow_reader_is_closed_and_holds_up_nobody(
 
     monkeypatch.setattr(events, "_event", first_is_large)
     monkeypatch.setattr(events, "PACE", 0.0)
-    monkeypatch.setattr("aoshell.serve.server.STALLED_SECONDS", 0.5)
+    monkeypatch.setattr("aoshell.serve.asgi.server.STALLED_SECONDS", 0.5)
     async with served(folder, wallet) as on:
         process = await on.spawn(COUNTER)
         await on.node.idle()

@@ -12,13 +12,13 @@ from eventually import in_loop
 from served_node import served
 
 from aoshell.protocol.wallet import Wallet
-from aoshell.serve.app import Application
-from aoshell.serve.http import Request
-from aoshell.serve.load import Load
+from aoshell.serve.asgi.app import Application
+from aoshell.serve.asgi.http import Request
+from aoshell.serve.asgi.load import Load
+from aoshell.serve.asgi.safety import Guard
 from aoshell.serve.page import files
 from aoshell.serve.page.accept import prefers_page
 from aoshell.serve.page.role import Page
-from aoshell.serve.safety import Guard
 
 STATIC = Path(files.__file__).with_name("static")
 SCRIPTS = sorted(STATIC.glob("*.js"))

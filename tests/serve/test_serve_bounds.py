@@ -11,12 +11,12 @@ from eventually import in_loop, until
 
 from aoshell.errors import AoError, UnsupportedError, UsageError
 from aoshell.nodes.values import NotFoundError
-from aoshell.serve import app as application
-from aoshell.serve import load
-from aoshell.serve.app import Application
-from aoshell.serve.http import Request, RequestError, Response
-from aoshell.serve.load import Bounds, Load
-from aoshell.serve.safety import Guard
+from aoshell.serve.asgi import app as application
+from aoshell.serve.asgi import load
+from aoshell.serve.asgi.app import Application
+from aoshell.serve.asgi.http import Request, RequestError, Response
+from aoshell.serve.asgi.load import Bounds, Load
+from aoshell.serve.asgi.safety import Guard
 
 
 def app(echo: Echo, **options: object) -> Application:

@@ -25,8 +25,8 @@ from aoshell.nodes.values import Limits
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
+from aoshell.serve.asgi.load import Bounds
 from aoshell.serve.command import _given, _limits, _options
-from aoshell.serve.load import Bounds
 from aoshell.serve.serving import ServeOptions
 
 READY = 60.0  # seconds

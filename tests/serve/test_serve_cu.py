@@ -14,7 +14,7 @@ from recordings import exchanges
 from served_node import COUNTER, NOBODY, ServedNode, content, served
 
 from aoshell.protocol.wallet import Wallet
-from aoshell.serve import cu
+from aoshell.serve.units import cu
 
 PING = (
     'Handlers.add("ping","Ping",function(m) print("got ping")'

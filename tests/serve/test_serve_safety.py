@@ -6,9 +6,9 @@ import pytest
 from asgi_client import LOOPBACK, Echo, Sender, ask
 from eventually import in_loop
 
-from aoshell.serve.app import Application
-from aoshell.serve.http import Request, RequestError
-from aoshell.serve.safety import ANY, Guard, bears, refuse_other_pages
+from aoshell.serve.asgi.app import Application
+from aoshell.serve.asgi.http import Request, RequestError
+from aoshell.serve.asgi.safety import ANY, Guard, bears, refuse_other_pages
 
 EVIL = ("origin", "https://evil.example")
 

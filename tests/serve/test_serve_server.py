@@ -14,12 +14,12 @@ from asgi_client import Echo
 from eventually import in_loop, until
 
 from aoshell.errors import AoError
-from aoshell.serve import app as application
-from aoshell.serve import server
-from aoshell.serve.app import Application
-from aoshell.serve.http import Request, Response
-from aoshell.serve.safety import Guard
-from aoshell.serve.server import HttpServer
+from aoshell.serve.asgi import app as application
+from aoshell.serve.asgi import server
+from aoshell.serve.asgi.app import Application
+from aoshell.serve.asgi.http import Request, Response
+from aoshell.serve.asgi.safety import Guard
+from aoshell.serve.asgi.server import HttpServer
 
 HEAD = b"GET /x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 

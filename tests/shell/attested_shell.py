@@ -24,12 +24,12 @@ from aoshell.nodes.remote.http.progress import Waiting
 from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
 from aoshell.nodes.remote.memory import Book
 from aoshell.protocol.message import tags_of
+from aoshell.shell.attached.session import Session
 from aoshell.shell.attestation.judging import Wishes, judge_evidence
 from aoshell.shell.commands.attest import run_attest
-from aoshell.shell.front import Patience
 from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput as Outcome
-from aoshell.shell.session import Session
+from aoshell.shell.ports.front import Patience
 from aoshell.shell.start import Start, close_session, open_session
 
 MODULE = "L" * 43

@@ -11,7 +11,7 @@ from shell_typing import Body, Use, typed
 
 from aoshell.home.folders import Settings
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.hints import HINTS
+from aoshell.shell.help.hints import HINTS
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from shell_fake import FakeNode
 from aoshell.home.folders import Settings
 from aoshell.nodes.base import Node
 from aoshell.nodes.values import Limits
-from aoshell.shell.front import Patience
+from aoshell.shell.ports.front import Patience
 from aoshell.shell.prompt.app import Prompt
 from aoshell.shell.prompt.config import Preferences
 from aoshell.shell.start import Key, Start, close_session, open_session

@@ -12,10 +12,10 @@ from aoshell.home.folders import Settings
 from aoshell.nodes.base import Node
 from aoshell.nodes.values import Limits
 from aoshell.protocol.message import Result
-from aoshell.shell.front import Patience
+from aoshell.shell.attached.session import Session
 from aoshell.shell.lines.batch import run_batch
 from aoshell.shell.outcome import CommandOutput, LineAnswer, LineFailure, Outcome
-from aoshell.shell.session import Session
+from aoshell.shell.ports.front import Patience
 from aoshell.shell.start import Key, Start, close_session, open_session
 from aoshell.shell.view.render import Renderer
 

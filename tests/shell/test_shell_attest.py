@@ -28,10 +28,10 @@ from aoshell.home.endpoints import Endpoints
 from aoshell.home.folders import Settings
 from aoshell.nodes.values import Pin, Verify
 from aoshell.protocol.wallet import Wallet
+from aoshell.shell.attached.session import Session
 from aoshell.shell.attestation import judging
 from aoshell.shell.attestation.pins import LIFETIME, AttestationPins, Passed, Trusted
 from aoshell.shell.lines.run import run_line
-from aoshell.shell.session import Session
 
 
 @pytest.fixture(scope="module")

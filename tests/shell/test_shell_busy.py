@@ -14,14 +14,14 @@ from shell_fake import FakeNode
 from shell_typing import Typing, Use
 
 from aoshell.home.folders import Settings
+from aoshell.shell.attached.questions import query
 from aoshell.shell.commands import registry
 from aoshell.shell.commands.reading import only_reads
-from aoshell.shell.front import Patience
 from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput
+from aoshell.shell.ports.front import Patience
 from aoshell.shell.prompt.busy import activity, slot_before
 from aoshell.shell.prompt.queued import Queued
-from aoshell.shell.questions import query
 from aoshell.shell.view.render import interrupted
 
 CTRL_C, CTRL_D = "\x03", "\x04"

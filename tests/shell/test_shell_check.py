@@ -14,15 +14,15 @@ from shell_typing import Typing, Use, typed
 from aoshell.home.folders import Settings
 from aoshell.lua.bundled import unbundle
 from aoshell.protocol.wallet import Wallet
+from aoshell.shell.attached.past import Past, Recorded
+from aoshell.shell.attached.session import Session
 from aoshell.shell.code.bundle import bundle
 from aoshell.shell.commands import registry
 from aoshell.shell.commands.table import GROUPS
-from aoshell.shell.hints import HINTS, WELCOME, next_hint
+from aoshell.shell.help.hints import HINTS, WELCOME, next_hint
 from aoshell.shell.outcome import CommandOutput
-from aoshell.shell.past import Past, Recorded
-from aoshell.shell.session import Session
 from aoshell.testing.command import main
-from aoshell.testing.recording import record_session
+from aoshell.testing.recorded.recording import record_session
 
 BAD = 'local lib = require("lib")\nlocal child = spawn("x")\nprint(child, lib)\n'
 

@@ -18,9 +18,9 @@ from shell_session import Screen, failed, printed, replied, use
 from aoshell.errors import AoError, UsageError
 from aoshell.home.folders import Settings
 from aoshell.nodes.values import Limits, ProcessInfo
+from aoshell.shell.attached.session import Session
 from aoshell.shell.commands import registry
 from aoshell.shell.lines.run import run_line
-from aoshell.shell.session import Session
 from aoshell.shell.start import Start
 from aoshell.shell.view.render import Renderer
 from aoshell.shell.view.tables import process_table

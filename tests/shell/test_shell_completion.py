@@ -11,9 +11,9 @@ from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 from shell_typing import Typing, Use
 
-from aoshell.shell import reference
 from aoshell.shell.commands import registry
 from aoshell.shell.commands.grammar import Grammar
+from aoshell.shell.help import reference
 from aoshell.shell.prompt.completion import (
     LineCompleter,
     Lists,

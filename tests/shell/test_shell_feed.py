@@ -13,8 +13,8 @@ from shell_typing import Typing, Use
 from aoshell.errors import AoError
 from aoshell.nodes.values import Event, LogEntry
 from aoshell.protocol.message import Assignment, Message, Result, tags_of
-from aoshell.shell import feed
-from aoshell.shell.feed import FeedView, Where
+from aoshell.shell.attached import feed
+from aoshell.shell.attached.feed import FeedView, Where
 
 MINE = "M" * 43
 

@@ -16,9 +16,9 @@ from aoshell.errors import UsageError
 from aoshell.home.folders import Settings
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.commands.identities import split_message
-from aoshell.shell.front import Patience
 from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput
+from aoshell.shell.ports.front import Patience
 from aoshell.shell.start import Start, close_session, open_session
 
 TOKEN = Path(__file__).resolve().parents[2] / "examples" / "token.lua"

@@ -12,8 +12,8 @@ from shell_remote import FakeRemote
 from shell_session import Screen, failed, use
 
 from aoshell.home.folders import Settings
+from aoshell.shell.attached.session import Session
 from aoshell.shell.lines.run import run_line
-from aoshell.shell.session import Session
 
 SHOWN = "  1 │ local x = = 3\n    │           ^"
 

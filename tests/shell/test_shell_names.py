@@ -11,11 +11,11 @@ from shell_typing import Typing, Use
 
 from aoshell.home.folders import Settings
 from aoshell.lua.references import find_references, masked, reference_to, replaced
+from aoshell.shell.attached.session import Session
 from aoshell.shell.lines.multiline import is_complete
 from aoshell.shell.lines.pasted import split_chunks
 from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import LineAnswer
-from aoshell.shell.session import Session
 from aoshell.shell.start import Start
 
 

@@ -15,8 +15,8 @@ from aoshell.home.folders import Settings
 from aoshell.nodes.values import EndpointFinding, Verify
 from aoshell.protocol.message import tags_of
 from aoshell.sandbox import hyperaos
+from aoshell.shell.attached.session import Session
 from aoshell.shell.lines.run import run_line
-from aoshell.shell.session import Session
 from aoshell.shell.start import Start
 from aoshell.shell.view.render import Renderer
 

@@ -15,11 +15,11 @@ from aoshell.errors import AoError
 from aoshell.home.folders import Settings
 from aoshell.nodes.values import Event
 from aoshell.protocol.message import Result, Tag
-from aoshell.shell.front import Patience
+from aoshell.shell.attached.session import Session
 from aoshell.shell.lines.batch import run_batch
 from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput, LineAnswer
-from aoshell.shell.session import Session
+from aoshell.shell.ports.front import Patience
 from aoshell.shell.start import Start
 from aoshell.shell.view.render import Renderer
 from aoshell.shell.view.values import outcome_value

@@ -22,8 +22,8 @@ from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import Message
 from aoshell.protocol.wallet import Digest, Wallet
-from aoshell.shell.ahead import AskedWallet
-from aoshell.shell.session import Session
+from aoshell.shell.attached.ahead import AskedWallet
+from aoshell.shell.attached.session import Session
 
 SECRET = "'a-secret-that-nobody-sends'"
 

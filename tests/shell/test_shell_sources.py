@@ -6,7 +6,7 @@ from pathlib import Path
 
 from shell_typing import Typing, Use
 
-from aoshell.shell.sources import Sources
+from aoshell.shell.attached.sources import Sources
 
 FAILS = """-- {remark}
 Handlers.add("Buy", "Buy", function(msg)

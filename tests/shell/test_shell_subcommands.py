@@ -12,7 +12,7 @@ from aoshell import __version__, cli
 from aoshell.errors import UsageError
 from aoshell.home.folders import Settings
 from aoshell.shell.flags.subcommands import SUBCOMMANDS, command_like
-from aoshell.shell.front import Patience
+from aoshell.shell.ports.front import Patience
 from aoshell.shell.start import Start, close_session, open_session
 
 

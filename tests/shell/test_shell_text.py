@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aoshell.errors import AoError
+from aoshell.shell.attached.session import Session
 from aoshell.shell.commands import registry
 from aoshell.shell.outcome import CommandOutput
-from aoshell.shell.session import Session
 from aoshell.shell.table import Table
 from aoshell.shell.view import text as shown
 from aoshell.shell.view.errors_view import show_source

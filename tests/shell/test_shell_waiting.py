@@ -17,12 +17,12 @@ from aoshell.errors import AoError
 from aoshell.home.folders import Settings
 from aoshell.nodes.values import Event, Stage
 from aoshell.shell import start as starting
-from aoshell.shell.front import Patience
+from aoshell.shell.attached.session import Session
 from aoshell.shell.lines import batch
 from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import Interrupted
+from aoshell.shell.ports.front import Patience
 from aoshell.shell.prompt import busy
-from aoshell.shell.session import Session
 from aoshell.shell.start import Start
 from aoshell.shell.view import waiting
 from aoshell.shell.view.render import Renderer

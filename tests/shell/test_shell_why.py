@@ -13,7 +13,7 @@ from aoshell.errors import AoError
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Result, tags_of
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.explaining import read_facts
+from aoshell.shell.help.explaining import read_facts
 from aoshell.shell.outcome import CommandOutput, LineFailure
 
 HANDLERS = """

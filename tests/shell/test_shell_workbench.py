@@ -13,7 +13,7 @@ from shell_typing import Typing, Use
 
 from aoshell.errors import UsageError
 from aoshell.nodes.values import Stage
-from aoshell.shell import computed
+from aoshell.shell.attached import computed
 from aoshell.shell.commands.workbench import duration_text, parse_duration
 from aoshell.shell.lines import batch
 from aoshell.shell.view import waiting

@@ -21,7 +21,7 @@ from aoshell.nodes.values import Limits
 from aoshell.testing.command import main
 from aoshell.testing.coverage.recorder import Coverage
 from aoshell.testing.coverage.totals import file_totals
-from aoshell.testing.opening import Zygotes, open_node
+from aoshell.testing.testbed.opening import Zygotes, open_node
 
 # A message that ends takes a hundredth of that time.
 LITTLE = Limits(seconds=0.2, memory=64 << 20)
@@ -363,7 +363,7 @@ def test_misuse_says_what_to_write() -> None:
 
 
 def test_webassembly_is_named_and_left_out() -> None:
-    from aoshell.testing.sources import ModuleSource
+    from aoshell.testing.code.sources import ModuleSource
 
     coverage = Coverage()
     coverage.know(ModuleSource(b"\0asm", {}, path=Path("/x/counter.wasm")))

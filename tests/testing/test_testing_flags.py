@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from aoshell.errors import AoError, UsageError
-from aoshell.testing.choosing import parse_choice
 from aoshell.testing.command import main
+from aoshell.testing.runs.choosing import parse_choice
 
 pytest_plugins = ["pytester"]
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from aoshell.testing import outcomes, running
 from aoshell.testing.command import main
+from aoshell.testing.runs import outcomes, running
 
 REPO = Path(__file__).resolve().parents[2]
 LONG = 60.0  # seconds after which what does not come is given up

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.values import Limits
 from aoshell.testing import EvalFailed, Identity, Mail, Node, open_node
-from aoshell.testing.clock import STOPS, cron_stops, parse_span
-from aoshell.testing.sources import read_source
+from aoshell.testing.code.sources import read_source
+from aoshell.testing.testbed.clock import STOPS, cron_stops, parse_span
 
 ECHO = """
 Handlers.add("Echo", "Echo", function(msg)

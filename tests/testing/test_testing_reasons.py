@@ -14,8 +14,8 @@ import pytest
 from aoshell.nodes.values import Limits
 from aoshell.testing.command import main
 from aoshell.testing.coverage.recorder import Coverage
-from aoshell.testing.explaining import where_it_computes
-from aoshell.testing.opening import Zygotes, open_node
+from aoshell.testing.requests.explaining import where_it_computes
+from aoshell.testing.testbed.opening import Zygotes, open_node
 
 CODE = """
 N = 0
@@ -139,7 +139,7 @@ def test_a_file_without_end_is_named(fail: Fail, capsys: Any) -> None:
 def test_where_a_message_computes_without_end(
     tmp_path: Path, code: str, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aoshell.testing.explaining.LOOKED", 0.1)
+    monkeypatch.setattr("aoshell.testing.requests.explaining.LOOKED", 0.1)
     (tmp_path / "code.lua").write_text(code)
 
     coverage = Coverage()

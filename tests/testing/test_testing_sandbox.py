@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aoshell.testing import guest
+from aoshell.testing.requests import guest
 
 
 class Silent:

@@ -14,9 +14,9 @@ import pytest
 from aoshell.nodes.values import Limits, LogEntry
 from aoshell.protocol.message import Result
 from aoshell.testing import Identity, Node, open_node
-from aoshell.testing.clock import BEGIN
 from aoshell.testing.command import main
-from aoshell.testing.opening import Zygotes
+from aoshell.testing.testbed.clock import BEGIN
+from aoshell.testing.testbed.opening import Zygotes
 
 HOUR = 3_600_000
 # Passes what comes on to its Sink, after it has computed for a while.

@@ -298,7 +298,7 @@ async def test_a_restart_and_a_replay_have_the_same_state(opening: Open) -> None
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Sizes of the modules that compilers were sent."""
-    from aoshell.sandbox.worker_handle import WorkerHandle
+    from aoshell.sandbox.supervising.worker_handle import WorkerHandle
 
     sizes: list[int] = []
     send = WorkerHandle.send

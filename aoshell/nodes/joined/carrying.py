@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aoshell.nodes.joined.door import Door
-from aoshell.nodes.local.fetching import Fetch
-from aoshell.nodes.local.fixed import Fixed
+from aoshell.nodes.local.clock.fixed import Fixed
+from aoshell.nodes.local.delivery.fetching import Fetch
 from aoshell.nodes.local.log.lock import HomeLock
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.values import Limits
-from aoshell.sandbox.supervisor import Supervisor
+from aoshell.sandbox.supervising.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from aoshell.nodes.joined.server import Host

@@ -22,9 +22,9 @@ from aoshell.nodes.joined.door import Door
 from aoshell.nodes.joined.faults import LostError, StoppedError
 from aoshell.nodes.joined.liveness import is_stopped
 from aoshell.nodes.joined.verbs import Verb
-from aoshell.nodes.local.events import Events
 from aoshell.nodes.local.log.lock import HeldError, lock_folder
 from aoshell.nodes.local.node import LocalNode
+from aoshell.nodes.local.waiting.events import Events
 from aoshell.nodes.values import Event, Limits, LogEntry, NodeInfo, Receipt, Stage
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result

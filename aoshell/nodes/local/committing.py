@@ -13,15 +13,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from aoshell.errors import AoError
+from aoshell.nodes.local.delivery.push import Pushed, add_pushed
 from aoshell.nodes.local.log.form import Wire
 from aoshell.nodes.local.log.rows import Batch, Computed, Logged
 from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
-from aoshell.nodes.local.push import Pushed, add_pushed
-from aoshell.nodes.local.retries import Retries
-from aoshell.nodes.local.roots import Roots
-from aoshell.nodes.local.settling import Waiters
-from aoshell.nodes.local.tallies import Tallies
+from aoshell.nodes.local.processes.tallies import Tallies
+from aoshell.nodes.local.waiting.retries import Retries
+from aoshell.nodes.local.waiting.roots import Roots
+from aoshell.nodes.local.waiting.settling import Waiters
 
 GROUP = 0.02  # seconds that results wait for others, where nobody waits for them
 MOST_ROWS = 1000  # messages and results that wait at most

@@ -14,16 +14,18 @@ import asyncio
 from functools import lru_cache, partial
 
 from aoshell.errors import AoError
+from aoshell.nodes.local.clock.fixed import Fixed
+from aoshell.nodes.local.clock.ticking import NodeClock, Ticking
 from aoshell.nodes.local.committing import Committing
-from aoshell.nodes.local.events import Events, put_result
-from aoshell.nodes.local.fetching import Fetch, Fetching
-from aoshell.nodes.local.fixed import Fixed
+from aoshell.nodes.local.delivery.fetching import Fetch, Fetching
+from aoshell.nodes.local.delivery.intake import Intake, Signers
+from aoshell.nodes.local.delivery.keeping import Keeping
+from aoshell.nodes.local.delivery.push import Pusher
 from aoshell.nodes.local.forked.origins import Origins, sweep_memories
 from aoshell.nodes.local.history.adding import Adding
 from aoshell.nodes.local.history.cutting import Cutting
 from aoshell.nodes.local.history.longwork import LongWork
-from aoshell.nodes.local.intake import Intake, Signers
-from aoshell.nodes.local.keeping import Keeping
+from aoshell.nodes.local.history.others import Others
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.assigning import Assigner
 from aoshell.nodes.local.log.checkpoint import Checkpoints
@@ -31,18 +33,16 @@ from aoshell.nodes.local.log.form import FlatResult, Wire
 from aoshell.nodes.local.log.rows import FETCHING, Batch, Computed, Logged, ProcessRow
 from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
-from aoshell.nodes.local.marks import Marks
-from aoshell.nodes.local.modules import Modules
-from aoshell.nodes.local.others import Others
-from aoshell.nodes.local.peek import describe_process, keeps_names
-from aoshell.nodes.local.process_rows import ProcessRows
-from aoshell.nodes.local.push import Pusher
-from aoshell.nodes.local.retries import Retries
-from aoshell.nodes.local.roots import Roots
-from aoshell.nodes.local.settling import Settling, Waiters, stuck_error
-from aoshell.nodes.local.tallies import Tallies
-from aoshell.nodes.local.ticking import NodeClock, Ticking
-from aoshell.nodes.local.waits import Waits
+from aoshell.nodes.local.processes.marks import Marks
+from aoshell.nodes.local.processes.modules import Modules
+from aoshell.nodes.local.processes.peek import describe_process, keeps_names
+from aoshell.nodes.local.processes.process_rows import ProcessRows
+from aoshell.nodes.local.processes.tallies import Tallies
+from aoshell.nodes.local.waiting.events import Events, put_result
+from aoshell.nodes.local.waiting.retries import Retries
+from aoshell.nodes.local.waiting.roots import Roots
+from aoshell.nodes.local.waiting.settling import Settling, Waiters, stuck_error
+from aoshell.nodes.local.waiting.waits import Waits
 from aoshell.nodes.local.workers.code import MachineCode
 from aoshell.nodes.local.workers.context import ComputeContext
 from aoshell.nodes.local.workers.jobs import Cost
@@ -50,7 +50,7 @@ from aoshell.nodes.local.workers.loader import Loader
 from aoshell.nodes.local.workers.pool import Computer
 from aoshell.nodes.local.workers.turns import Turns
 from aoshell.nodes.values import Limits, ProcessInfo
-from aoshell.sandbox.supervisor import Supervisor
+from aoshell.sandbox.supervising.supervisor import Supervisor
 
 NAMED = 4096  # processes of which it is known under which names they get tags
 MOMENT = 0.5  # seconds that closing waits for messages that are being computed

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError, UnsupportedError, UsageError
+from aoshell.nodes.local.clock.fixed import Fixed
+from aoshell.nodes.local.delivery.fetching import Fetch
+from aoshell.nodes.local.delivery.push import FORGED
 from aoshell.nodes.local.engine import Engine
-from aoshell.nodes.local.events import EventSubscription, Sink
-from aoshell.nodes.local.fetching import Fetch
-from aoshell.nodes.local.fixed import Fixed
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.lock import HomeLock, lock_folder
 from aoshell.nodes.local.log.rows import Batch, Computed, ProcessRow
 from aoshell.nodes.local.log.scheduler import block_height
 from aoshell.nodes.local.log.store import Store
-from aoshell.nodes.local.push import FORGED
+from aoshell.nodes.local.waiting.events import EventSubscription, Sink
 from aoshell.nodes.local.workers.jobs import make_message_frame, time_text
 from aoshell.nodes.values import (
     EndpointFinding,
@@ -42,13 +42,13 @@ from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import Message, Result, Tag, printable
 from aoshell.protocol.wallet import Wallet
-from aoshell.sandbox.supervisor import Supervisor
+from aoshell.sandbox.supervising.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from aoshell.attest.evidence import Evidence
     from aoshell.nodes.local.network.states import States
     from aoshell.nodes.local.network.verbs import LocalNetwork
-    from aoshell.nodes.local.rehearsal import Rehearsal
+    from aoshell.nodes.local.replaying.rehearsal import Rehearsal
     from aoshell.nodes.local.workbench import LocalWorkbench
 
 
@@ -263,7 +263,7 @@ class LocalNode:
         Raises:
             AoError: there is no such process, it is WASM, or its log cannot be computed again.
         """
-        from aoshell.nodes.local.rehearsal import Rehearsal
+        from aoshell.nodes.local.replaying.rehearsal import Rehearsal
 
         await self.idle()
         return await Rehearsal.begin(self._engine, process, limits)
@@ -376,7 +376,7 @@ class LocalNode:
         return await asyncio.to_thread(health.examine, self._engine.store.folder)
 
     async def verify_log(self, process: str) -> Sequence[str]:
-        from aoshell.nodes.local import verify
+        from aoshell.nodes.local.replaying import verify
 
         row = self._engine.processes.look_up(process)
         self._engine.flush()

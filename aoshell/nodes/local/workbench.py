@@ -16,8 +16,8 @@ from aoshell.nodes.local.history.longwork import Progress, run_in_thread
 from aoshell.nodes.local.log import elsewhere, form
 from aoshell.nodes.local.log.rows import OF_NODE, Batch, Computed, Logged, ProcessRow
 from aoshell.nodes.local.log.store import Store
-from aoshell.nodes.local.replay import Replay
-from aoshell.nodes.local.rerunning import rerun
+from aoshell.nodes.local.replaying.replay import Replay
+from aoshell.nodes.local.replaying.rerunning import rerun
 from aoshell.nodes.local.tracing import trace
 from aoshell.nodes.local.workers.jobs import make_message_frame
 from aoshell.nodes.values import Hop, ProcessInfo, Receipt, Rerun, Undelivered

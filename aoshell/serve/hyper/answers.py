@@ -21,10 +21,10 @@ from aoshell.protocol.message import printable, raw
 from aoshell.protocol.structured import Atom, read_types, write_types
 from aoshell.protocol.tabm import COMMITMENTS, TYPES, Tabm, normal_key
 from aoshell.protocol.wallet import Wallet
-from aoshell.serve.http import JSON, TEXT, Response
+from aoshell.serve.asgi.http import JSON, TEXT, Response
+from aoshell.serve.asgi.safety import FOREIGN_DATA
 from aoshell.serve.hyper.messages import in_map
 from aoshell.serve.hyper.results import is_plain
-from aoshell.serve.safety import FOREIGN_DATA
 
 # Bytes of header fields before signatures, beyond which a message comes as JSON: Node.js reads no
 # answer with more than 16 KB of them, of which the signatures are some 3 and name each field again.

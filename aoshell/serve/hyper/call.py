@@ -12,15 +12,15 @@ from aoshell.nodes.base import Node
 from aoshell.nodes.network_verbs import NetworkVerbs
 from aoshell.nodes.values import Receipt
 from aoshell.protocol.wallet import Wallet
-from aoshell.serve.http import Request, RequestError
+from aoshell.serve.asgi.http import Request, RequestError
 from aoshell.serve.hyper.answers import Codec
 from aoshell.serve.hyper.incoming import Incoming, asked_in, read_incoming
 from aoshell.serve.hyper.path import Segment, find_parameter
 from aoshell.serve.items import Checker
 
 if TYPE_CHECKING:
-    from aoshell.serve.cu import ComputeUnit
-    from aoshell.serve.mu import Submitting
+    from aoshell.serve.units.cu import ComputeUnit
+    from aoshell.serve.units.mu import Submitting
 
 CLIENT = "hyperbeam"  # who handed a message in, in the log
 SMALL = 1 << 15  # bytes of a message that is looked at in the loop: a thread would take longer

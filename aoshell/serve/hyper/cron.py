@@ -14,12 +14,12 @@ import re
 
 from aoshell.nodes.values import NotFoundError
 from aoshell.protocol.encoding import brief, has_id_form
-from aoshell.serve.http import RequestError
+from aoshell.serve.asgi.http import RequestError
+from aoshell.serve.asgi.safety import refuse_other_pages
 from aoshell.serve.hyper.call import Call
 from aoshell.serve.hyper.found import CRON, PROCESS, Found, Plain, no_such_verb, told
 from aoshell.serve.hyper.path import Segment, parse_path
 from aoshell.serve.items import absent
-from aoshell.serve.safety import refuse_other_pages
 
 _INTERVAL = re.compile(r"[1-9][0-9]{0,9}-(?:millisecond|second|minute|hour|day)s?", re.I)
 _COMPUTED = ("compute", "now")  # keys by which a path asks for the state of a process

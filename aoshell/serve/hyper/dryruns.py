@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from aoshell.errors import AoError
 from aoshell.protocol.message import Message, Result, Tag, by_lower_name, text
-from aoshell.serve.http import RequestError
+from aoshell.serve.asgi.http import RequestError
 from aoshell.serve.hyper.call import Call
 from aoshell.serve.hyper.found import Found, Plain, missing
 from aoshell.serve.hyper.path import Segment

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aoshell.protocol.encoding import brief
-from aoshell.serve.http import JSON
+from aoshell.serve.asgi.http import JSON
 from aoshell.serve.hyper.answers import NOT_FOUND, RESULT, write_json
 from aoshell.serve.hyper.path import Segment
 

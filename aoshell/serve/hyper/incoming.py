@@ -28,7 +28,7 @@ from aoshell.protocol.httpsig import Checked, Received, SignatureStatus
 from aoshell.protocol.message import by_lower_name, text
 from aoshell.protocol.tabm import Tabm, normal_key
 from aoshell.protocol.wire import TYPE
-from aoshell.serve.http import OCTETS, Request, RequestError
+from aoshell.serve.asgi.http import OCTETS, Request, RequestError
 from aoshell.serve.items import read_item
 
 Incoming: TypeAlias = DataItem | HttpItem

@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 
 from aoshell.protocol.encoding import brief
 from aoshell.protocol.message import text
-from aoshell.serve.http import RequestError
+from aoshell.serve.asgi.http import RequestError
 
 LONGEST = 1 << 16  # characters of a path as sent; the parameters of a dry run are in it
 MOST_SEGMENTS = 64

@@ -6,7 +6,7 @@ from typing import Any
 
 from aoshell.nodes.values import LogEntry
 from aoshell.protocol.encoding import has_id_form
-from aoshell.serve.http import RequestError
+from aoshell.serve.asgi.http import RequestError
 from aoshell.serve.hyper.call import Call
 from aoshell.serve.hyper.found import AnswerError, told
 

@@ -17,7 +17,7 @@ from aoshell.nodes.served import Span
 from aoshell.nodes.values import LogEntry, NotFoundError
 from aoshell.protocol.encoding import brief
 from aoshell.protocol.tabm import DEEPEST
-from aoshell.serve.http import JSON
+from aoshell.serve.asgi.http import JSON
 from aoshell.serve.hyper.call import Call
 from aoshell.serve.hyper.dryruns import Execution
 from aoshell.serve.hyper.found import PROCESS, AnswerError, Behind, Found, Plain, look_up, told

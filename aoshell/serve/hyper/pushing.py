@@ -14,7 +14,7 @@ from typing import Any
 
 from aoshell.nodes.values import Hop, LogEntry
 from aoshell.protocol.message import Outgoing
-from aoshell.serve.http import RequestError
+from aoshell.serve.asgi.http import RequestError
 from aoshell.serve.hyper.call import Call
 from aoshell.serve.hyper.found import Found, Plain
 from aoshell.serve.hyper.path import Segment

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 from aoshell.protocol.encoding import brief
 from aoshell.protocol.message import raw
-from aoshell.serve.http import Request, RequestError
+from aoshell.serve.asgi.http import Request, RequestError
+from aoshell.serve.asgi.safety import is_loopback, name_in
 from aoshell.serve.hyper.call import Call
 from aoshell.serve.hyper.found import RELAY, Found, Plain, no_such_verb, told
 from aoshell.serve.hyper.path import Segment
-from aoshell.serve.safety import is_loopback, name_in
 
 _ASKED = ("GET", "POST")
 

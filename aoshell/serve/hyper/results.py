@@ -12,7 +12,7 @@ from typing import Any
 from aoshell.nodes.values import LogEntry
 from aoshell.protocol.message import Outgoing, Result, Tag, printable
 from aoshell.protocol.tabm import COMMITMENTS, LINK, TYPES, normal_key
-from aoshell.serve.results import to_cu
+from aoshell.serve.units.results import to_cu
 
 # Keys that say how a message travels. A process that sends one of them cannot forge that.
 _CODEC = frozenset((COMMITMENTS, TYPES, "priv", "ao-body-key", "ao-data-key"))

@@ -6,8 +6,8 @@ from collections.abc import Hashable, Sequence
 
 from aoshell.nodes.values import NotFoundError
 from aoshell.protocol.encoding import has_id_form
+from aoshell.serve.asgi.http import Request, RequestError, Response, asks_message
 from aoshell.serve.gateway import QUERY
-from aoshell.serve.http import Request, RequestError, Response, asks_message
 from aoshell.serve.hyper.answers import RESULT, Codec, write_answer
 from aoshell.serve.hyper.call import Call, Services
 from aoshell.serve.hyper.found import AnswerError, Found, Serialized, follow
@@ -15,7 +15,7 @@ from aoshell.serve.hyper.path import Segment, parse_path, with_tilde
 from aoshell.serve.hyper.process import Results
 from aoshell.serve.hyper.roots import begin
 from aoshell.serve.hyper.schedule import Assigned
-from aoshell.serve.kept import KeptAnswers
+from aoshell.serve.units.kept import KeptAnswers
 
 _ROOT = frozenset(("push", "schedule"))  # keys of the node itself
 

@@ -8,7 +8,7 @@ from typing import Any
 import aoshell
 from aoshell.nodes.values import NotFoundError
 from aoshell.protocol.encoding import has_id_form
-from aoshell.serve.http import RequestError
+from aoshell.serve.asgi.http import RequestError
 from aoshell.serve.hyper.call import Call
 from aoshell.serve.hyper.cron import Cron
 from aoshell.serve.hyper.found import (

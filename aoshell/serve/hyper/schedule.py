@@ -10,13 +10,13 @@ from aoshell.nodes.served import Scheduled, Span
 from aoshell.nodes.values import NotFoundError, Place
 from aoshell.protocol.message import Tag, printable
 from aoshell.protocol.tabm import header_case
-from aoshell.serve.http import JSON, RequestError
+from aoshell.serve.asgi.http import JSON, RequestError
 from aoshell.serve.hyper.call import Call
 from aoshell.serve.hyper.found import Found, Plain, missing
 from aoshell.serve.hyper.messages import signed_map
 from aoshell.serve.hyper.path import Segment
 from aoshell.serve.items import absent
-from aoshell.serve.results import tags_in_json
+from aoshell.serve.units.results import tags_in_json
 
 MOST_SLOTS = 1000  # of one page
 LARGEST_PAGE = 16 << 20  # bytes of a page, which then ends early

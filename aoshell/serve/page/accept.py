@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from aoshell.serve.http import Request
+from aoshell.serve.asgi.http import Request
 
 LONGEST_ACCEPT = 2048  # characters of an Accept that is read; those of browsers have 150
 

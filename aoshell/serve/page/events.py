@@ -19,7 +19,7 @@ from weakref import WeakSet
 
 from aoshell.errors import AoError
 from aoshell.nodes.glances import Overview, Progress
-from aoshell.serve.http import RequestError, Stream
+from aoshell.serve.asgi.http import RequestError, Stream
 from aoshell.serve.page.data import LONGEST_NAME, write_place
 from aoshell.serve.page.files import DATA_POLICY, KEPT_TO_ITSELF
 from aoshell.serve.page.shown import line

@@ -6,7 +6,7 @@ import re
 from functools import cache
 from importlib.resources import files
 
-from aoshell.serve.http import Request, Response
+from aoshell.serve.asgi.http import Request, Response
 from aoshell.serve.workbench import DEVICE
 
 PART = "page"  # of the device: the second segment of its paths

@@ -11,7 +11,8 @@ from aoshell import __version__
 from aoshell.nodes.served import Span
 from aoshell.nodes.values import NotFoundError, Place
 from aoshell.protocol.encoding import has_id_form
-from aoshell.serve.http import Request, RequestError, Response, Stream, json_response
+from aoshell.serve.asgi.http import Request, RequestError, Response, Stream, json_response
+from aoshell.serve.asgi.safety import refuse_other_pages
 from aoshell.serve.page import data
 from aoshell.serve.page.accept import prefers_page
 from aoshell.serve.page.events import Watch
@@ -23,7 +24,6 @@ from aoshell.serve.page.files import (
     file_response,
     names,
 )
-from aoshell.serve.safety import refuse_other_pages
 from aoshell.serve.workbench import DEVICE
 
 if TYPE_CHECKING:

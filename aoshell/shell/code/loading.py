@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from aoshell.protocol.message import text
+from aoshell.shell.attached.session import Session
 from aoshell.shell.code.bundle import ProgramBundle, bind_module, bundle
 from aoshell.shell.code.program import tree_lines
 from aoshell.shell.outcome import CommandOutput, LineAnswer
-from aoshell.shell.session import Session
 
 
 async def load_file(session: Session, path: Path) -> CommandOutput:

@@ -6,7 +6,7 @@ from aoshell.errors import AoError, UnsupportedError
 from aoshell.nodes.base import Node
 from aoshell.nodes.values import Module
 from aoshell.protocol.url import is_loopback
-from aoshell.shell.session import Session
+from aoshell.shell.attached.session import Session
 from aoshell.shell.view.text import format_size
 
 ENVIRONMENT = "--environment"  # argument of .publish

@@ -12,11 +12,11 @@ from typing import TypeAlias
 
 from aoshell.errors import AoError
 from aoshell.lua.lexer import BREAK
+from aoshell.shell.attached.questions import query
+from aoshell.shell.attached.session import Session
 from aoshell.shell.code.bundle import bundle
 from aoshell.shell.code.loading import load_bundle
 from aoshell.shell.code.program import read_program
-from aoshell.shell.questions import query
-from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import failure_text
 
 _EVERY = 0.25  # seconds between two looks

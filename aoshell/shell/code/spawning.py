@@ -12,10 +12,10 @@ from aoshell.protocol.aos_modules import module_id
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Tag, by_lower_name, tags_of
 from aoshell.protocol.url import is_loopback
+from aoshell.shell.attached.feed import short_id
+from aoshell.shell.attached.questions import global_hint
+from aoshell.shell.attached.session import Session
 from aoshell.shell.code.publishing import publish_environment, takes_environment
-from aoshell.shell.feed import short_id
-from aoshell.shell.questions import global_hint
-from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import failure_text, split_error
 from aoshell.shell.view.text import format_size
 

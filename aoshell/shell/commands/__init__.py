@@ -19,7 +19,7 @@ from aoshell.shell.commands.table import TABLE, Row
 from aoshell.shell.outcome import CommandOutput
 
 if TYPE_CHECKING:
-    from aoshell.shell.session import Session
+    from aoshell.shell.attached.session import Session
 
 Run = Callable[["Session", Given], Awaitable[CommandOutput]]
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from aoshell.attest.kinds import KIND_NAMES
 from aoshell.errors import AoError, UsageError
 from aoshell.protocol.url import unprotected
+from aoshell.shell.attached.session import Session
 from aoshell.shell.attestation.holding import format_time, hold_to_pin
 from aoshell.shell.attestation.pins import LIFETIME, AttestationPins, Passed, Trusted
 from aoshell.shell.commands import command, quoted_words, usage_error
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.outcome import CommandOutput
-from aoshell.shell.session import Session
 from aoshell.shell.table import Table
 from aoshell.shell.view.tables import table_lines
 

@@ -15,13 +15,13 @@ from aoshell.blueprints import (
 )
 from aoshell.errors import AoError, UnsupportedError
 from aoshell.protocol.message import text
+from aoshell.shell.attached.questions import query
+from aoshell.shell.attached.session import Session
 from aoshell.shell.code.bundle import bundle, refuse_unloadable
 from aoshell.shell.commands import command, usage_error
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.processes import local_verbs
 from aoshell.shell.outcome import CommandOutput
-from aoshell.shell.questions import query
-from aoshell.shell.session import Session
 from aoshell.shell.table import Table
 from aoshell.shell.view.text import format_size
 

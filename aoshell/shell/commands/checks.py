@@ -14,14 +14,14 @@ from aoshell.lua.compiling import find_syntax_error
 from aoshell.lua.lexer import BREAK
 from aoshell.nodes.values import ProcessInfo
 from aoshell.protocol.message import raw, text
+from aoshell.shell.attached.computed import computed_entries
+from aoshell.shell.attached.session import Session
 from aoshell.shell.code.bundle import bundle
 from aoshell.shell.code.files import path_of_argument
 from aoshell.shell.commands import command
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.places import find_process
-from aoshell.shell.computed import computed_entries
 from aoshell.shell.outcome import CommandOutput
-from aoshell.shell.session import Session
 
 
 @command("check")

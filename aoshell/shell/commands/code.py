@@ -6,7 +6,8 @@ from pathlib import Path
 
 from aoshell.errors import AoError
 from aoshell.nodes.values import Module
-from aoshell.shell import questions
+from aoshell.shell.attached import questions
+from aoshell.shell.attached.session import Session
 from aoshell.shell.code.bundle import ProgramBundle, bundle, refuse_unloadable
 from aoshell.shell.code.files import path_of_argument, read_file
 from aoshell.shell.code.loading import load_file, notes_of
@@ -16,9 +17,8 @@ from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.places import find_state
 from aoshell.shell.commands.processes import record_deed
 from aoshell.shell.commands.table import STATE
-from aoshell.shell.forking import state_note
 from aoshell.shell.outcome import CommandOutput
-from aoshell.shell.session import Session
+from aoshell.shell.ports.forking import state_note
 
 
 @command("load")

@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator
 from aoshell.errors import AoError
 from aoshell.nodes.base import LocalVerbs
 from aoshell.nodes.values import EndpointFinding
+from aoshell.shell.attached.feed import short_id
+from aoshell.shell.attached.owners import way_in
+from aoshell.shell.attached.questions import dryrun
+from aoshell.shell.attached.session import Session
 from aoshell.shell.commands import command
 from aoshell.shell.commands.grammar import Given
-from aoshell.shell.feed import short_id
 from aoshell.shell.outcome import CommandOutput
-from aoshell.shell.owners import way_in
-from aoshell.shell.questions import dryrun
-from aoshell.shell.session import Session
 from aoshell.shell.table import Table
 from aoshell.shell.view.tables import table_lines
 

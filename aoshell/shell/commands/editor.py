@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from aoshell.shell.attached.session import Session
 from aoshell.shell.commands import command
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.terminal import TerminalFront, terminal_front
 from aoshell.shell.outcome import CommandOutput
-from aoshell.shell.session import Session
 
 
 def _screen(session: Session) -> TerminalFront:

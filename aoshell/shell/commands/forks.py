@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aoshell.errors import UnsupportedError, UsageError
+from aoshell.shell.attached.session import Session
 from aoshell.shell.commands import command, usage_error
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.places import find_state
 from aoshell.shell.commands.processes import local_verbs, ready_note, record_deed
 from aoshell.shell.commands.table import STATE
 from aoshell.shell.commands.workbench import workbench_of
-from aoshell.shell.forking import (
+from aoshell.shell.outcome import CommandOutput
+from aoshell.shell.ports.forking import (
     EXPLAINED,
     ORDER,
     POSITION,
@@ -22,8 +24,6 @@ from aoshell.shell.forking import (
     Forking,
     network_text,
 )
-from aoshell.shell.outcome import CommandOutput
-from aoshell.shell.session import Session
 from aoshell.shell.table import Table
 from aoshell.shell.view.values import process_value
 

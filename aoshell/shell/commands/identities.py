@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 from aoshell.errors import UsageError
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Outgoing, Tag, raw, text
+from aoshell.shell.attached.feed import named_id
+from aoshell.shell.attached.session import Session
 from aoshell.shell.commands import command, usage_error
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.places import find_process
-from aoshell.shell.feed import named_id
-from aoshell.shell.identities import OWN
+from aoshell.shell.names.identities import OWN
 from aoshell.shell.outcome import CommandOutput, LineAnswer
-from aoshell.shell.session import Session
 from aoshell.shell.table import Table
 
 _TAG = re.compile(

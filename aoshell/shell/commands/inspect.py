@@ -7,14 +7,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from aoshell.shell.attached.session import Session
 from aoshell.shell.commands import command, usage_error
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.places import find_state
 from aoshell.shell.commands.table import STATE
 from aoshell.shell.commands.trees import DEEPEST, draw_tree, json_value, read_tree
-from aoshell.shell.naming import ID
+from aoshell.shell.names.naming import ID
 from aoshell.shell.outcome import CommandOutput
-from aoshell.shell.session import Session
 from aoshell.shell.view.text import clean
 
 _DEPTH = 2

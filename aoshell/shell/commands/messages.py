@@ -6,16 +6,16 @@ from aoshell.errors import AoError, UsageError
 from aoshell.nodes.values import ProcessInfo, Receipt, Undelivered
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Message, Result
+from aoshell.shell.attached.computed import computed_entries
+from aoshell.shell.attached.feed import named_id, short_id
+from aoshell.shell.attached.questions import query
+from aoshell.shell.attached.session import Session
 from aoshell.shell.code.bundle import short_string
 from aoshell.shell.commands import command, usage_error
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.places import State, find_place, find_state, process_or_attached
 from aoshell.shell.commands.table import PLACE, STATE
-from aoshell.shell.computed import computed_entries
-from aoshell.shell.feed import named_id, short_id
 from aoshell.shell.outcome import CommandOutput, LineAnswer
-from aoshell.shell.questions import query
-from aoshell.shell.session import Session
 from aoshell.shell.table import Table
 from aoshell.shell.view.errors_view import split_error
 from aoshell.shell.view.text import format_size, without_colours

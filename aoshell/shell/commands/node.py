@@ -10,15 +10,15 @@ from dataclasses import asdict, replace
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.base import LocalVerbs
 from aoshell.nodes.values import Limits, ProcessInfo, Verify
+from aoshell.shell.attached.feed import named_id
+from aoshell.shell.attached.session import Session
 from aoshell.shell.commands import command
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.places import process_or_attached
 from aoshell.shell.commands.processes import local_verbs
-from aoshell.shell.feed import named_id
 from aoshell.shell.flags.limits import MEGABYTE, RANGES
-from aoshell.shell.forking import fork_text
 from aoshell.shell.outcome import CommandOutput
-from aoshell.shell.session import Session
+from aoshell.shell.ports.forking import fork_text
 from aoshell.shell.table import Table
 
 

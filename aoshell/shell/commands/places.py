@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from aoshell.errors import UsageError
 from aoshell.nodes.values import Hop, NotFoundError, ProcessInfo
 from aoshell.protocol.encoding import brief, has_id_form
-from aoshell.shell.feed import named_id
-from aoshell.shell.naming import SHORTEST, plain_reference
-from aoshell.shell.questions import global_hint
-from aoshell.shell.session import Session
+from aoshell.shell.attached.feed import named_id
+from aoshell.shell.attached.questions import global_hint
+from aoshell.shell.attached.session import Session
+from aoshell.shell.names.naming import SHORTEST, plain_reference
 
 _WITH_SLOT = re.compile(r"(.+)@([0-9]+)\Z", re.DOTALL)
 _LOOKED_AT = 200  # newest slots of a remote process in which a message is looked for

@@ -10,18 +10,18 @@ from aoshell.errors import AoError, UnsupportedError, UsageError
 from aoshell.nodes.base import LocalVerbs
 from aoshell.nodes.values import NotFoundError, ProcessInfo
 from aoshell.protocol.tag_names import AS_SENT
+from aoshell.shell.attached.feed import short_id
+from aoshell.shell.attached.journal import Deed
+from aoshell.shell.attached.owners import way_in
+from aoshell.shell.attached.session import Session
 from aoshell.shell.code.files import read_file, write_new_file
 from aoshell.shell.code.spawning import SpawnRequest
 from aoshell.shell.code.spawning import spawn as make
 from aoshell.shell.commands import command
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.places import find_process, process_or_attached
-from aoshell.shell.feed import short_id
-from aoshell.shell.forking import fork_text
-from aoshell.shell.journal import Deed
 from aoshell.shell.outcome import CommandOutput
-from aoshell.shell.owners import way_in
-from aoshell.shell.session import Session
+from aoshell.shell.ports.forking import fork_text
 from aoshell.shell.view.tables import process_table, remote_table
 from aoshell.shell.view.text import format_size
 from aoshell.shell.view.values import process_value

@@ -7,16 +7,16 @@ import asyncio
 from aoshell.errors import AoError, UnsupportedError
 from aoshell.nodes.values import LogEntry, Module, ProcessInfo
 from aoshell.protocol.message import raw, text
+from aoshell.shell.attached.computed import computed_entries
+from aoshell.shell.attached.past import Past
+from aoshell.shell.attached.session import Session
 from aoshell.shell.code.files import path_of_argument, write_new_file
 from aoshell.shell.commands import command
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.processes import local_verbs
-from aoshell.shell.computed import computed_entries
-from aoshell.shell.identities import OWN
-from aoshell.shell.naming import ID
+from aoshell.shell.names.identities import OWN
+from aoshell.shell.names.naming import ID
 from aoshell.shell.outcome import CommandOutput
-from aoshell.shell.past import Past
-from aoshell.shell.session import Session
 
 MOST = 10_000  # messages of all processes that a record may have
 

@@ -7,13 +7,13 @@ import json
 from aoshell.errors import UnsupportedError
 from aoshell.nodes.base import RemoteVerbs
 from aoshell.nodes.values import Verify
+from aoshell.shell.attached.feed import named_id
+from aoshell.shell.attached.session import Session
 from aoshell.shell.attestation.holding import use_pin
 from aoshell.shell.commands import command
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.places import process_or_attached
-from aoshell.shell.feed import named_id
 from aoshell.shell.outcome import CommandOutput
-from aoshell.shell.session import Session
 
 
 def remote_verbs(session: Session, hint: str = "aoshell NAME --node URL opens one") -> RemoteVerbs:

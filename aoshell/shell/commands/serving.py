@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from aoshell.errors import UnsupportedError
+from aoshell.shell.attached.session import Session
 from aoshell.shell.commands import command, usage_error
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.outcome import CommandOutput
-from aoshell.shell.serving import Served
-from aoshell.shell.session import Session
+from aoshell.shell.ports.serving import Served
 
 DEFAULT_PORT = 4000
 MOST = 65535

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from aoshell.shell.attached.session import Session
 from aoshell.shell.code.files import path_of_argument
 from aoshell.shell.commands import command
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.terminal import TerminalFront, terminal_front
 from aoshell.shell.outcome import CommandOutput
-from aoshell.shell.session import Session
 from aoshell.shell.table import Table
 
 MOST = 20  # entries that .history shows; with a word, five times as many

@@ -8,12 +8,12 @@ from difflib import get_close_matches
 from textwrap import fill
 
 from aoshell.errors import UsageError
-from aoshell.shell import reference
+from aoshell.shell.attached.session import Session
 from aoshell.shell.commands import Command, command, registry, unknown_command
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.table import GROUPS
+from aoshell.shell.help import reference
 from aoshell.shell.outcome import CommandOutput
-from aoshell.shell.session import Session
 
 _ROOM = 60  # columns of a summary in the list of all
 _WIDTH = 96

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol, cast
 
 from aoshell.errors import UnsupportedError
-from aoshell.shell.session import Session
+from aoshell.shell.attached.session import Session
 
 
 class TerminalFront(Protocol):

@@ -11,12 +11,12 @@ from statistics import median
 from aoshell.errors import UsageError
 from aoshell.lua import compiling
 from aoshell.lua.references import masked
+from aoshell.shell.attached.questions import dryrun
+from aoshell.shell.attached.session import Session
 from aoshell.shell.commands import command
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.flags.limits import MEGABYTE
 from aoshell.shell.outcome import CommandOutput, LineAnswer
-from aoshell.shell.questions import dryrun
-from aoshell.shell.session import Session
 from aoshell.shell.table import Table
 
 KEEP = "--keep"

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from aoshell.nodes.values import Hop, LogEntry
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Message, Outgoing, Result, Tag, text
+from aoshell.shell.attached.feed import named_id
+from aoshell.shell.attached.session import Session
 from aoshell.shell.commands import command
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.messages import message_value
 from aoshell.shell.commands.places import find_place
 from aoshell.shell.commands.table import PLACE
 from aoshell.shell.commands.workbench import workbench_of
-from aoshell.shell.feed import named_id
-from aoshell.shell.forking import foreign_note
 from aoshell.shell.outcome import CommandOutput
-from aoshell.shell.session import Session
+from aoshell.shell.ports.forking import foreign_note
 from aoshell.shell.view.errors_view import split_error
 from aoshell.shell.view.text import format_size, without_colours
 from aoshell.shell.view.values import assignment_values

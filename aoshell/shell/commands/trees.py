@@ -14,10 +14,10 @@ from aoshell.bounded import jsontext
 from aoshell.errors import AoError, UsageError
 from aoshell.lua.compiling import find_syntax_error
 from aoshell.protocol.message import text
+from aoshell.shell.attached.questions import dryrun
+from aoshell.shell.attached.session import Session
 from aoshell.shell.code.bundle import short_string
 from aoshell.shell.commands.places import State
-from aoshell.shell.questions import dryrun
-from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import split_error
 
 DEEPEST = 60  # levels: what is deeper is hardly data

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
+from aoshell.shell.attached.session import Session
 from aoshell.shell.code.files import read_file
 from aoshell.shell.commands import command
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.outcome import CommandOutput
-from aoshell.shell.session import Session
 from aoshell.shell.view.text import format_size
 
 if TYPE_CHECKING:

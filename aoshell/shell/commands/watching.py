@@ -6,13 +6,13 @@ import asyncio
 from contextlib import nullcontext
 from pathlib import Path
 
+from aoshell.shell.attached.feed import Where
+from aoshell.shell.attached.session import Session
 from aoshell.shell.code.files import path_of_argument, read_file
 from aoshell.shell.code.reloading import Reloader
 from aoshell.shell.commands import command, quoted_words
 from aoshell.shell.commands.grammar import Given
-from aoshell.shell.feed import Where
 from aoshell.shell.outcome import CommandOutput
-from aoshell.shell.session import Session
 
 
 @command("live")

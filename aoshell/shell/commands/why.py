@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from aoshell.errors import UsageError
+from aoshell.shell.attached.feed import named_id
+from aoshell.shell.attached.questions import query
+from aoshell.shell.attached.session import Session
 from aoshell.shell.commands import command
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.places import find_place, find_state
 from aoshell.shell.commands.table import PLACE, STATE
 from aoshell.shell.commands.workbench import workbench_of
-from aoshell.shell.explaining import (
+from aoshell.shell.help.explaining import (
     ask_why,
     explanation,
     other_names,
     read_facts,
     refuse_stopped,
 )
-from aoshell.shell.feed import named_id
-from aoshell.shell.forking import foreign_note, state_note
 from aoshell.shell.outcome import CommandOutput
-from aoshell.shell.questions import query
-from aoshell.shell.session import Session
+from aoshell.shell.ports.forking import foreign_note, state_note
 from aoshell.shell.table import Table
 
 # Only what every aos has; who ran how often is known where `.why` is.

@@ -9,17 +9,17 @@ from pathlib import Path
 from aoshell.errors import UsageError
 from aoshell.nodes.base import Workbench
 from aoshell.nodes.values import ProcessInfo
+from aoshell.shell.attached.feed import named_id
+from aoshell.shell.attached.journal import Deed
+from aoshell.shell.attached.session import Session
 from aoshell.shell.code.bundle import bundle, refuse_unloadable
 from aoshell.shell.commands import command
 from aoshell.shell.commands.code import read_only
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.places import process_or_attached
 from aoshell.shell.commands.processes import local_verbs, record_deed
-from aoshell.shell.feed import named_id
-from aoshell.shell.forking import fork_text
-from aoshell.shell.journal import Deed
 from aoshell.shell.outcome import CommandOutput
-from aoshell.shell.session import Session
+from aoshell.shell.ports.forking import fork_text
 from aoshell.shell.table import Table
 from aoshell.shell.view.values import process_value
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from aoshell import __version__
-from aoshell.shell.session import Session
+from aoshell.shell.attached.session import Session
 from aoshell.shell.view.streams import Write
 from aoshell.shell.view.text import clean_prompt
 

@@ -16,12 +16,12 @@ from aoshell.home.folders import Settings
 from aoshell.nodes.base import Node
 from aoshell.protocol.message import Result, text
 from aoshell.scarcity import error_of_context
-from aoshell.shell.front import Patience
+from aoshell.shell.attached.session import Session
 from aoshell.shell.lines.asking import Asking
 from aoshell.shell.lines.multiline import Assembler
 from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput, LineFailure
-from aoshell.shell.session import Session
+from aoshell.shell.ports.front import Patience
 from aoshell.shell.start import OpenNode, Start, close_session, open_session
 from aoshell.shell.view.render import Renderer, interrupted, not_run
 from aoshell.texts import strip_mark

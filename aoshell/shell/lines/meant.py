@@ -7,10 +7,10 @@ import re
 from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
-from aoshell.shell.questions import query
+from aoshell.shell.attached.questions import query
 
 if TYPE_CHECKING:
-    from aoshell.shell.session import Session
+    from aoshell.shell.attached.session import Session
 
 PATIENCE = 1.0  # seconds that a process has to say whether it defines a word
 _WORD = re.compile(r"\s*(?:(?P<leave>exit|quit)|(?P<help>help))\s*(?:\(\s*\)\s*)?;?\s*\Z")

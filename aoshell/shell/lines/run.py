@@ -7,10 +7,10 @@ from dataclasses import replace
 from aoshell.errors import AoError
 from aoshell.nodes.values import Verify
 from aoshell.scarcity import to_ao_error
+from aoshell.shell.attached.session import Session
 from aoshell.shell.lines.meant import read_expression, read_word
 from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.outcome import CommandOutput, LineAnswer, LineFailure, Outcome
-from aoshell.shell.session import Session
 
 
 async def run_line(session: Session, line: str) -> Outcome:
@@ -86,7 +86,7 @@ async def _advised(session: Session, outcome: Outcome) -> Outcome:
     answer = outcome.answer if isinstance(outcome, CommandOutput) else outcome
     if not isinstance(answer, LineAnswer) or (answer.last.ok and answer.last.returned != "nil"):
         return outcome
-    from aoshell.shell.mistakes import advise
+    from aoshell.shell.help.mistakes import advise
 
     advised = replace(answer, advice=await advise(session, answer))
     return replace(outcome, answer=advised) if isinstance(outcome, CommandOutput) else advised

@@ -27,6 +27,7 @@ from aoshell.errors import AoError
 from aoshell.nodes.base import Node
 from aoshell.protocol.message import Result
 from aoshell.scarcity import error_of_context
+from aoshell.shell.attached.session import Session
 from aoshell.shell.lines.pasted import Following
 from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput, Interrupted, Outcome
@@ -42,7 +43,6 @@ from aoshell.shell.prompt.picker import Picker
 from aoshell.shell.prompt.queued import Queued
 from aoshell.shell.prompt.screen import Marking, Screen
 from aoshell.shell.prompt.signing import SigningAhead
-from aoshell.shell.session import Session
 from aoshell.shell.view.render import Renderer, not_run
 from aoshell.shell.view.streams import Write
 from aoshell.shell.view.text import clean, clean_line, clean_prompt, width_of

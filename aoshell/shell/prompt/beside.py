@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from aoshell.shell.attached.session import Session
 from aoshell.shell.commands.reading import only_reads
 from aoshell.shell.lines.meant import asks_for_help, read_word
 from aoshell.shell.lines.run import run_beside
 from aoshell.shell.outcome import Outcome
-from aoshell.shell.session import Session
 
 
 class Screenful(Protocol):

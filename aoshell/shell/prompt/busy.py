@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 
 from aoshell.errors import AoError
-from aoshell.shell.feed import short_id
+from aoshell.shell.attached.feed import short_id
+from aoshell.shell.attached.session import Session
 from aoshell.shell.lines.multiline import is_command
-from aoshell.shell.session import Session
 from aoshell.shell.view.waiting import EVERY, SHOWN_AFTER, Watch
 from aoshell.shell.view.waiting import line as stage_line
 

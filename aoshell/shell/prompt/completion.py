@@ -17,10 +17,10 @@ from prompt_toolkit.document import Document
 
 from aoshell.lua.lexer import KEYWORDS
 from aoshell.lua.references import reference_to
-from aoshell.shell import reference
 from aoshell.shell.commands import Command, registry
 from aoshell.shell.commands.grammar import KINDS
 from aoshell.shell.commands.table import STATE
+from aoshell.shell.help import reference
 from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.prompt import config
 from aoshell.shell.prompt.names import ProcessNames, join_path

@@ -14,13 +14,13 @@ from prompt_toolkit.key_binding.vi_state import InputMode
 
 from aoshell.errors import AoError
 from aoshell.nodes.values import ProcessInfo
-from aoshell.shell.feed import named_id
+from aoshell.shell.attached.feed import named_id
+from aoshell.shell.attached.session import Session
 from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.outcome import Outcome
 from aoshell.shell.prompt import toolbar
 from aoshell.shell.prompt.names import Keeper, read_names
 from aoshell.shell.prompt.offering import Offering
-from aoshell.shell.session import Session
 
 _MODES = {
     InputMode.INSERT: "INSERT",

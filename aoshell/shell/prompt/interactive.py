@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from aoshell.home.folders import Settings
 from aoshell.nodes.base import Node
 from aoshell.protocol.message import Result
-from aoshell.shell.front import Front, Patience
-from aoshell.shell.session import Session
+from aoshell.shell.attached.session import Session
+from aoshell.shell.ports.front import Front, Patience
 from aoshell.shell.start import OpenNode, Start, close_session, open_session
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
 from aoshell.lua.lexer import Token, tokens
-from aoshell.shell.questions import query
+from aoshell.shell.attached.questions import query
 
 if TYPE_CHECKING:
-    from aoshell.shell.session import Session
+    from aoshell.shell.attached.session import Session
 
 MOST = 20_000  # names of one reading
 PAUSE = 0.15  # seconds without a line before the process is read

@@ -23,6 +23,7 @@ from prompt_toolkit.completion import (
 )
 from prompt_toolkit.document import Document
 
+from aoshell.shell.attached.session import Session
 from aoshell.shell.prompt.completion import (
     LineCompleter,
     Lists,
@@ -33,7 +34,6 @@ from aoshell.shell.prompt.completion import (
 from aoshell.shell.prompt.keys import ByItself
 from aoshell.shell.prompt.names import Keeper
 from aoshell.shell.prompt.words import load_words
-from aoshell.shell.session import Session
 
 PATIENCE = 0.05  # seconds
 

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
+from aoshell.shell.attached.session import Session
 from aoshell.shell.lines.run import read_code
 from aoshell.shell.prompt.entry import PromptInput
-from aoshell.shell.session import Session
 
 PAUSE = 0.15  # seconds without a key, behind which a line is signed
 MOST_TYPED = 10_000  # characters of a line that is signed ahead

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 
 from aoshell.nodes.values import NodeInfo
-from aoshell.shell import reference
-from aoshell.shell.feed import named_id, short_id
+from aoshell.shell.attached.feed import named_id, short_id
+from aoshell.shell.help import reference
 from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.outcome import CommandOutput, Interrupted, LineAnswer, Outcome
 from aoshell.shell.prompt.names import ProcessNames

@@ -7,11 +7,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
-from aoshell.shell.feed import short_id
+from aoshell.shell.attached.feed import short_id
 from aoshell.shell.prompt.completion import Lists, Named, wanted_kinds
 
 if TYPE_CHECKING:
-    from aoshell.shell.session import Session
+    from aoshell.shell.attached.session import Session
 
 
 async def load_words(session: Session, before: str, lists: Lists) -> None:

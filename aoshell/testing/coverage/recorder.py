@@ -14,7 +14,7 @@ from aoshell.blueprints import SHIPPED
 from aoshell.lua.linetable import LuaFunction, compiled, line_table
 from aoshell.protocol.message import raw, text
 from aoshell.sandbox.digests import text_digest
-from aoshell.testing.sources import ModuleSource
+from aoshell.testing.code.sources import ModuleSource
 
 _BREAK = re.compile(rb"\r\n|\n\r|\r")  # as Lua reads them: one line each
 _JUMP = struct.Struct("<IIQ")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from aoshell.shell.view.text import clean
 from aoshell.testing.coverage.recorder import Coverage
 from aoshell.testing.coverage.reports import Wanted
-from aoshell.testing.outcomes import TestOutcome
+from aoshell.testing.runs.outcomes import TestOutcome
 
 OUTCOMES = ("passed", "failed", "error", "skipped")
 WHOLE_FILE = "the file"  # stands for a test where a file could not be loaded

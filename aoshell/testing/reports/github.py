@@ -14,9 +14,9 @@ from pathlib import Path
 
 from aoshell.testing.coverage.recorder import Coverage
 from aoshell.testing.coverage.reports import Wanted
-from aoshell.testing.outcomes import TestOutcome
 from aoshell.testing.reports.base import name_of, safe
 from aoshell.testing.reports.text import TextReport
+from aoshell.testing.runs.outcomes import TestOutcome
 
 WORKSPACE = "GITHUB_WORKSPACE"  # names the folder of the repository, from which paths start
 

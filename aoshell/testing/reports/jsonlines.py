@@ -9,8 +9,8 @@ from aoshell.testing.coverage.recorder import Coverage
 from aoshell.testing.coverage.reports import Wanted, write_reports
 from aoshell.testing.coverage.tables import json_values
 from aoshell.testing.coverage.totals import file_totals
-from aoshell.testing.outcomes import TestFailure, TestOutcome
 from aoshell.testing.reports.base import OUTCOMES, TestReport
+from aoshell.testing.runs.outcomes import TestFailure, TestOutcome
 
 
 class JsonReport(TestReport):

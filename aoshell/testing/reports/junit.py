@@ -15,8 +15,8 @@ from aoshell import durable
 from aoshell.errors import AoError
 from aoshell.testing.coverage.recorder import Coverage
 from aoshell.testing.coverage.reports import Wanted
-from aoshell.testing.outcomes import TestOutcome
 from aoshell.testing.reports.base import WHOLE_FILE, TestReport, name_of, safe
+from aoshell.testing.runs.outcomes import TestOutcome
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, 2.2
 

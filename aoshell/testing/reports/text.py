@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from aoshell.testing.coverage.recorder import Coverage
 from aoshell.testing.coverage.reports import Wanted, write_reports
-from aoshell.testing.outcomes import TestOutcome
 from aoshell.testing.reports.base import TestReport, name_of, safe
+from aoshell.testing.runs.outcomes import TestOutcome
 
 _MARKS = {"passed": "✓", "failed": "✗", "error": "✗", "skipped": "-"}
 _COLOURS = {"passed": "\x1b[32m", "failed": "\x1b[31m", "error": "\x1b[31m", "skipped": "\x1b[33m"}

@@ -16,8 +16,8 @@ from aoshell.nodes.local.history.longwork import LongWork
 from aoshell.nodes.local.log.rows import ADDING, Batch, Computed, Logged, Origin, ProcessRow
 from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
-from aoshell.nodes.local.process_rows import ProcessRows
-from aoshell.nodes.local.roots import Roots
+from aoshell.nodes.local.processes.process_rows import ProcessRows
+from aoshell.nodes.local.waiting.roots import Roots
 
 SLICE = 500  # messages that one transaction writes
 

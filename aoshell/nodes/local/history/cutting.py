@@ -16,12 +16,12 @@ from pathlib import Path
 
 from aoshell import durable
 from aoshell.errors import AoError
+from aoshell.nodes.local.delivery.keeping import Keeping
 from aoshell.nodes.local.history.longwork import LongWork, Progress, run_in_thread
-from aoshell.nodes.local.keeping import Keeping
 from aoshell.nodes.local.log.checkpoint import Checkpoints
 from aoshell.nodes.local.log.rows import ProcessRow
 from aoshell.nodes.local.log.store import Store
-from aoshell.nodes.local.marks import Marks
+from aoshell.nodes.local.processes.marks import Marks
 
 SLICE = 500  # messages that one transaction deletes
 UNDONE = "undone"  # folder of the copies from before an undo

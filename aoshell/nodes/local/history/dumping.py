@@ -18,20 +18,20 @@ from typing import Any
 
 from aoshell import __version__
 from aoshell.errors import AoError
+from aoshell.nodes.local.clock.ticking import NodeClock
+from aoshell.nodes.local.delivery.intake import WALLETS
+from aoshell.nodes.local.delivery.keeping import PAUSED
 from aoshell.nodes.local.forked.memories import Memories
 from aoshell.nodes.local.forked.withheld import Elsewhere
 from aoshell.nodes.local.history import parts, records
 from aoshell.nodes.local.history.longwork import Progress
-from aoshell.nodes.local.intake import WALLETS
-from aoshell.nodes.local.keeping import PAUSED
 from aoshell.nodes.local.log import elsewhere as ids
 from aoshell.nodes.local.log.reading import LOGGED, pair, prefixed
 from aoshell.nodes.local.log.rows import ADDING, Computed, Kept, Logged, Origin, Upload
 from aoshell.nodes.local.log.schema import VERSION
 from aoshell.nodes.local.log.store import Store
-from aoshell.nodes.local.marks import Marks
-from aoshell.nodes.local.peek import fork_point
-from aoshell.nodes.local.ticking import NodeClock
+from aoshell.nodes.local.processes.marks import Marks
+from aoshell.nodes.local.processes.peek import fork_point
 from aoshell.nodes.values import ForkPoint
 from aoshell.protocol.wallet import address_of
 

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from aoshell.errors import AoError
-from aoshell.nodes.local import cron
+from aoshell.nodes.local.clock.ticking import AHEAD, FARTHEST, NodeClock
+from aoshell.nodes.local.delivery.intake import WALLETS
+from aoshell.nodes.local.delivery.keeping import PAUSED
 from aoshell.nodes.local.forked.memories import Memories
 from aoshell.nodes.local.forked.origins import sweep_memories
 from aoshell.nodes.local.history import parts, records
 from aoshell.nodes.local.history.longwork import Progress
 from aoshell.nodes.local.history.records import DAMAGED, Places, demand
-from aoshell.nodes.local.intake import WALLETS
-from aoshell.nodes.local.keeping import PAUSED
 from aoshell.nodes.local.log.rows import (
     FETCHING,
     QUEUED,
@@ -37,10 +37,10 @@ from aoshell.nodes.local.log.rows import (
 from aoshell.nodes.local.log.signed import load_upload
 from aoshell.nodes.local.log.spans import find_upload
 from aoshell.nodes.local.log.store import Store
-from aoshell.nodes.local.marks import marks_key
-from aoshell.nodes.local.modules import ENVIRONMENT
-from aoshell.nodes.local.peek import fork_point
-from aoshell.nodes.local.ticking import AHEAD, FARTHEST, NodeClock
+from aoshell.nodes.local.processes import cron
+from aoshell.nodes.local.processes.marks import marks_key
+from aoshell.nodes.local.processes.modules import ENVIRONMENT
+from aoshell.nodes.local.processes.peek import fork_point
 from aoshell.nodes.transaction import Transaction
 from aoshell.nodes.values import ForkPoint
 from aoshell.protocol.encoding import b64url, has_id_form, unb64url

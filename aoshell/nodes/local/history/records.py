@@ -10,7 +10,6 @@ from base64 import b64decode, b64encode
 from typing import Any
 
 from aoshell.bounded import jsontext
-from aoshell.nodes.local import cron
 from aoshell.nodes.local.forked.memories import Coming, Memories
 from aoshell.nodes.local.log import elsewhere, form
 from aoshell.nodes.local.log.rows import (
@@ -24,7 +23,8 @@ from aoshell.nodes.local.log.rows import (
 )
 from aoshell.nodes.local.log.schema import MEMORY_BEFORE_2
 from aoshell.nodes.local.log.store import Store
-from aoshell.nodes.local.modules import WASM_MAGIC
+from aoshell.nodes.local.processes import cron
+from aoshell.nodes.local.processes.modules import WASM_MAGIC
 from aoshell.protocol.encoding import has_id_form
 from aoshell.sandbox import environment
 from aoshell.sandbox.frames import is_count, is_text

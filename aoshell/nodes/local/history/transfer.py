@@ -22,7 +22,6 @@ from typing import Any
 from aoshell.bounded import jsontext, zipped
 from aoshell.bounded.sizes import size
 from aoshell.errors import AoError
-from aoshell.nodes.local.authority import AUTO, fixed_authority
 from aoshell.nodes.local.forked.memories import Coming, Memories
 from aoshell.nodes.local.forked.withheld import Elsewhere, holding
 from aoshell.nodes.local.history import records
@@ -32,6 +31,7 @@ from aoshell.nodes.local.history.records import DAMAGED, LONGEST, demand, most_u
 from aoshell.nodes.local.log.form import TAGS, load_wire
 from aoshell.nodes.local.log.rows import Computed, Logged, Origin, ProcessRow
 from aoshell.nodes.local.log.store import Store
+from aoshell.nodes.local.processes.authority import AUTO, fixed_authority
 
 MAGIC = b"aoshell process 1\n"
 FORKED = b"aoshell process 2\n"  # of a fork: an earlier version would deliver what it sent

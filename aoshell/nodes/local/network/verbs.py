@@ -9,8 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from aoshell.nodes.httpitem import HttpItem
-from aoshell.nodes.local.aliases import BUILT_IN, TAGS
-from aoshell.nodes.local.authority import AUTO, fixed_authority
+from aoshell.nodes.local.delivery.push import owned
 from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.forked.withheld import Elsewhere
 from aoshell.nodes.local.log import form
@@ -41,8 +40,9 @@ from aoshell.nodes.local.network.shapes import (
     stored_of,
 )
 from aoshell.nodes.local.network.states import States
-from aoshell.nodes.local.peek import fork_point
-from aoshell.nodes.local.push import owned
+from aoshell.nodes.local.processes.aliases import BUILT_IN, TAGS
+from aoshell.nodes.local.processes.authority import AUTO, fixed_authority
+from aoshell.nodes.local.processes.peek import fork_point
 from aoshell.nodes.served import (
     EntryPage,
     NetworkModule,

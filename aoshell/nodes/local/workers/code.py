@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.log.sealed import DamagedFileError, Sealed, installed
-from aoshell.sandbox.supervisor import Supervisor
-from aoshell.sandbox.worker_handle import WorkerHandle
+from aoshell.sandbox.supervising.supervisor import Supervisor
+from aoshell.sandbox.supervising.worker_handle import WorkerHandle
 
 FORMAT = 5  # raised when the same module compiles to other code
 LOOK = 1.0  # seconds between two checks of a compiler that does not answer

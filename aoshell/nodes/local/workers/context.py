@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from aoshell.nodes.local.events import Events
 from aoshell.nodes.local.log.checkpoint import Checkpoint, Checkpoints
 from aoshell.nodes.local.log.form import FlatResult
 from aoshell.nodes.local.log.rows import Logged, ProcessRow
 from aoshell.nodes.local.log.store import Store
-from aoshell.nodes.local.modules import Modules
-from aoshell.nodes.local.process_rows import ProcessRows
+from aoshell.nodes.local.processes.modules import Modules
+from aoshell.nodes.local.processes.process_rows import ProcessRows
+from aoshell.nodes.local.waiting.events import Events
 from aoshell.nodes.local.workers.jobs import Cost
 from aoshell.nodes.values import Limits
 

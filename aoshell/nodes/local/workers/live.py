@@ -40,8 +40,8 @@ from aoshell.nodes.local.workers.jobs import (
 )
 from aoshell.nodes.values import Place
 from aoshell.sandbox.frames import Frame, FrameError
-from aoshell.sandbox.supervisor import Supervisor
-from aoshell.sandbox.worker_handle import WorkerHandle
+from aoshell.sandbox.supervising.supervisor import Supervisor
+from aoshell.sandbox.supervising.worker_handle import WorkerHandle
 
 # Messages that a worker is sent ahead of its answers: few where it has just started, was rolled
 # back (all are sent again) or takes long, as they hold up who waits for room. A quick answer is

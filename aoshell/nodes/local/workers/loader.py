@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.log.rows import ProcessRow
-from aoshell.nodes.local.modules import Modules
+from aoshell.nodes.local.processes.modules import Modules
 from aoshell.nodes.local.workers.code import MachineCode, WorkerCode
 from aoshell.nodes.values import Limits, Module
 

@@ -21,7 +21,7 @@ from aoshell.nodes.local.workers.jobs import MAX_DEATHS, Cost, Dry, Job, make_me
 from aoshell.nodes.local.workers.live import Live, PoolCalls
 from aoshell.nodes.local.workers.loader import Loader
 from aoshell.nodes.local.workers.room import Room
-from aoshell.sandbox.supervisor import Supervisor
+from aoshell.sandbox.supervising.supervisor import Supervisor
 
 
 class Computer:

@@ -1,0 +1,1 @@
+"""One port: connections, requests as values, who may ask, and under which bounds."""

@@ -1,0 +1,1 @@
+"""The units of the legacy network: messenger, scheduler, compute, and the bundler."""

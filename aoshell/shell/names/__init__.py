@@ -1,0 +1,1 @@
+"""Names for ids, and the identities that sign."""

@@ -1,0 +1,1 @@
+"""The code of processes under test, and the values in their state."""

@@ -1,0 +1,158 @@
+"""`--watch`: runs again what a saved file touches, until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aoshell.errors import UsageError
+from aoshell.testing.code.stamps import ABSENT, Stamp, stamp_of
+from aoshell.testing.runs.choosing import find_test_files
+from aoshell.testing.runs.rounds import Round
+
+EVERY = 0.05  # seconds between two looks at the known files
+QUIET = 2  # looks for which a file must stay as it is: some editors write it in parts
+RETURN = 4  # looks for which a file must be gone: some editors put it away and make it anew
+SEARCH = 20  # looks between two searches for new files of tests
+
+Stamps = dict[Path, Stamp]
+
+
+@dataclass(slots=True)
+class Saved:
+    """What a save touches.
+
+    Attributes:
+        files: the files that were saved, as they are shown.
+        tests: the test files to run.
+        only: the tests of them to run; a name "" stands for all of a file.
+    """
+
+    files: list[Path] = field(default_factory=list)
+    tests: list[Path] = field(default_factory=list)
+    only: set[tuple[str, str]] = field(default_factory=set)
+
+
+class Watch:
+    """The files of tests, and what each test has read.
+
+    Args:
+        given: files and folders of the command line.
+    """
+
+    def __init__(self, given: Sequence[str]) -> None:
+        self._given = given
+        self._files: dict[Path, Stamps] = {}  # test file → what it was loaded from
+        self._tests: dict[tuple[Path, str], Stamps] = {}  # test → what its processes were made of
+        self._restless: dict[Path, tuple[Stamp, int]] = {}  # saved file → stamp, looks
+
+    def begin(self, paths: Iterable[Path]) -> None:
+        """These files are about to be loaded."""
+        for path in paths:
+            self._files.setdefault(path, {path: stamp_of(path)})
+
+    def learn(self, found: Round) -> None:
+        """Take over what a round has read."""
+        for file in found.files:
+            if self._files.get(file.path, {}).get(file.path) == ABSENT:
+                continue  # it was told to be gone since then
+            self._files[file.path] = dict(file.reads)
+            if file.problem is None:
+                named = {test.name for test in file.tests}
+                for path, name in [key for key in self._tests if key[0] == file.path]:
+                    if name not in named:
+                        del self._tests[path, name]
+        for outcome in found.outcomes:
+            self._tests[Path(outcome.file), outcome.name] = dict(outcome.reads)
+
+    async def wait(self, gone: Callable[[Path], None], running: Round | None = None) -> Saved:
+        """Wait until something is saved that tests have read.
+
+        Args:
+            gone: is told of a test file that is no more.
+            running: a round that runs meanwhile; new test files are found behind it.
+        """
+        looks = 0
+        while True:
+            if running is not None:
+                self.learn(running)
+            saved = self._look(gone)
+            if running is None and looks % SEARCH == 0:
+                self._add_new(saved)
+            if saved.tests:
+                return saved
+            looks += 1
+            await asyncio.sleep(EVERY)
+
+    def _add_new(self, saved: Saved) -> None:
+        for path in self._present():
+            if path not in self._files and stamp_of(path) != ABSENT:
+                saved.files.append(path)
+                saved.tests.append(path)
+                saved.only.add((str(path.resolve()), ""))
+
+    def _present(self) -> Iterator[Path]:
+        for given in self._given or ["."]:
+            with suppress(UsageError):  # nothing is left there
+                yield from find_test_files([given])
+
+    def _look(self, gone: Callable[[Path], None]) -> Saved:
+        settled = self._settled()
+        saved = Saved(sorted(settled))
+        for path, stamps in list(self._files.items()):
+            if settled.get(path) == ABSENT:
+                if stamps.get(path) != ABSENT:
+                    gone(path)
+                    self._forget(path)
+                continue
+            if _take(stamps, settled):
+                saved.only.add((str(path.resolve()), ""))
+                saved.tests.append(path)
+        for (path, name), stamps in self._tests.items():
+            if _take(stamps, settled):
+                saved.only.add((str(path.resolve()), name))
+                if path not in saved.tests:
+                    saved.tests.append(path)
+        return saved
+
+    def _forget(self, path: Path) -> None:
+        """Of a test file that is gone only its place is known: it may come back."""
+        self._files[path] = {path: ABSENT}
+        for key in [key for key in self._tests if key[0] == path]:
+            del self._tests[key]
+
+    def _settled(self) -> Stamps:
+        """The stamps of files that differ from what was read, and have come to rest."""
+        now: Stamps = {}
+        for path, stamp in self._known():
+            if path not in now:
+                now[path] = stamp_of(path)
+            if now[path] == stamp:
+                continue
+            before, looks = self._restless.get(path, (None, 0))
+            self._restless[path] = (now[path], looks if before == now[path] else 0)
+        found: Stamps = {}
+        for path, (stamp, looks) in list(self._restless.items()):
+            if now.get(path) != stamp:
+                del self._restless[path]
+                continue
+            self._restless[path] = (stamp, looks + 1)
+            if looks + 1 >= (RETURN if stamp == ABSENT else QUIET):
+                found[path] = stamp
+                del self._restless[path]
+        return found
+
+    def _known(self) -> Iterable[tuple[Path, Stamp]]:
+        for stamps in (*self._files.values(), *self._tests.values()):
+            yield from stamps.items()
+
+
+def _take(stamps: Stamps, settled: Stamps) -> bool:
+    """Take over the stamps of files that were saved; whether there were any."""
+    changed = {path: settled[path] for path in stamps.keys() & settled.keys()}
+    differs = any(stamps[path] != stamp for path, stamp in changed.items())
+    stamps.update(changed)
+    return differs
