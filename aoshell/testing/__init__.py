@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 # Name → its module, imported on first use: pytest imports this package with its plugin, even where
 # no test uses it.
 _HOMES = {
-    "Answer": "answers",
-    "AsyncClock": "clock",
-    "AsyncNode": "node",
-    "AsyncProcess": "node",
-    "Clock": "sync",
-    "EvalFailed": "answers",
-    "Identity": "identity",
-    "Mail": "answers",
-    "Node": "sync",
-    "Process": "sync",
-    "open_node": "opening",
-    "record": "recording",
+    "Answer": "testbed.answers",
+    "AsyncClock": "testbed.clock",
+    "AsyncNode": "testbed.node",
+    "AsyncProcess": "testbed.node",
+    "Clock": "testbed.sync",
+    "EvalFailed": "testbed.answers",
+    "Identity": "testbed.identity",
+    "Mail": "testbed.answers",
+    "Node": "testbed.sync",
+    "Process": "testbed.sync",
+    "open_node": "testbed.opening",
+    "record": "recorded.recording",
 }
 __all__ = [
     "Answer",

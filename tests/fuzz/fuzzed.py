@@ -70,7 +70,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     def limits(**given: Any) -> Limits:
         return Limits(**given | {"seconds": LITTLE})
 
-    for name in ("fuzz.base.SECONDS", "fuzz.opening.SECONDS", "testing.explaining.LOOKED"):
+    for name in ("fuzz.base.SECONDS", "fuzz.opening.SECONDS", "testing.requests.explaining.LOOKED"):
         monkeypatch.setattr(f"aoshell.{name}", LITTLE)
     monkeypatch.setattr("aoshell.fuzz.holding.SECONDS", LITTLE)
     monkeypatch.setattr("aoshell.testing.runs.running.Limits", limits)

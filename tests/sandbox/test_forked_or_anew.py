@@ -170,8 +170,10 @@ def test_one_that_has_ended_is_not_given(own: Supervisor) -> None:
 
 def test_it_ends_with_the_node(own: Supervisor) -> None:
     main = own._ahead[LUA][0]
-    workers = group_of(_group_of_ahead(main))
-    assert len(workers) == 2  # one is parked, and its fork takes the process
+    group = _group_of_ahead(main)
+    # One is parked, and its fork takes the process.
+    assert eventually(lambda: len(group_of(group)) == 2)
+    workers = group_of(group)
     own.close()
     assert eventually(lambda: not group_of(workers[0]))
 

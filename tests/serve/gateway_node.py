@@ -40,6 +40,7 @@ class GatewayNode:
     def __init__(self) -> None:
         self.address = id_of("node")
         self.stored: list[Stored] = []
+        self._came = 0  # messages, with those that were taken back since: time goes one way
         self.cuts = 0
         self.lowest: list[int] = []
         self.pages = 0
@@ -48,7 +49,7 @@ class GatewayNode:
 
     @property
     def time(self) -> int:
-        return TIME + STEP * len(self.stored)
+        return TIME + STEP * self._came
 
     @property
     def height(self) -> int:
@@ -68,7 +69,11 @@ class GatewayNode:
             seq, at = self._next(), self.time
             address = item.owner_address
             message = Message(item.id, address, address, item.target, item.tags, item.data)
-            self.stored.append(Stored(seq, "", message, item, client, at))
+            self._store(Stored(seq, "", message, item, client, at))
+
+    def _store(self, stored: Stored) -> None:
+        self.stored.append(stored)
+        self._came += 1
 
     def _next(self) -> int:
         return self.stored[-1].seq + 1 if self.stored else 1
@@ -118,7 +123,7 @@ class GatewayNode:
             anchor="",
             assignment=place,
         )
-        self.stored.append(Stored(seq, home, message, item, "", at))
+        self._store(Stored(seq, home, message, item, "", at))
         return message.id
 
 
