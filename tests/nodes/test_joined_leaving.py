@@ -15,7 +15,7 @@ from signers import Ed25519
 from zygotes import SHARED
 
 from aoshell.errors import AoError
-from aoshell.nodes.joined import reach, server, verbs
+from aoshell.nodes.joined import door, reach, server, verbs
 from aoshell.nodes.joined.carrying import Home
 from aoshell.nodes.joined.frames import Code
 from aoshell.nodes.joined.node import HomeNode
@@ -110,9 +110,28 @@ async def test_a_verb_that_ends_every_carrier_is_not_asked_for_ever(
             guest._transport.abort()
 
         monkeypatch.setattr(server.Guest, "_give_value", ending)
-        with pytest.raises(AoError, match="not known"):
+        monkeypatch.setattr(reach, "TRIES", 5)
+        with pytest.raises(AoError, match="each aoshell that carried the node left"):
             await joined.node.processes()
         assert len(asked) <= reach.TRIES
+
+
+@in_loop
+async def test_a_verb_outlives_as_many_carriers_as_a_home_may_have(
+    folder: Path, signer: Ed25519, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two(folder, signer) as (_, joined):
+        give, left = server.Guest._give_value, [None] * (door.SHELLS - 1)
+
+        async def leaving(guest: Any, *answer: Any) -> None:
+            if left:
+                left.pop()
+                guest._transport.abort()
+            else:
+                await give(guest, *answer)
+
+        monkeypatch.setattr(server.Guest, "_give_value", leaving)
+        assert await joined.node.processes() == []
 
 
 @in_loop

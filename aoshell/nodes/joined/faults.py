@@ -119,6 +119,15 @@ def foreign(folder: Path, uid: int) -> AoError:
     )
 
 
+def left_each_time(verb: str) -> AoError:
+    """A verb that may be asked again got no answer from any carrier."""
+    return AoError(
+        f"each aoshell that carried the node left during `{verb}`",
+        stage="join",
+        hint="what was sent is kept; look (.ps, .messages), then repeat the line",
+    )
+
+
 def not_known(verb: str) -> AoError:
     """A verb that may not be asked again lost its answer."""
     return AoError(
