@@ -38,8 +38,8 @@ ANSWER_WITHIN = 0.7  # seconds in which whoever holds the lock opens its socket
 WITHOUT_SOCKET = 2.0  # seconds before it counts as one that never will
 PATIENCE = 20.0  # seconds before nobody waits any more for one that has
 SHORTEST, LONGEST = 0.005, 0.1  # seconds between two tries
-# Carriers that one call may outlive: each shell of a home may be one, and leave. The call itself may
-# be what ends them, so it is not asked for ever.
+# Carriers that one call may outlive: each shell of a home may be one, and leave. The call may be
+# what ends them, so it is not asked for ever.
 TRIES = SHELLS
 SENT = 256  # newest messages from here that are known by their slots
 ROOTS = 32  # newest messages from here whose consequences are looked up after a loss
