@@ -30,6 +30,8 @@ _TOKEN = re.compile(r"\[@SLOT\]|\[|\]|[^\s\[\]]+(?:\[@SLOT\])?")
 _WORD = re.compile(r"""(?:"[^"]*+"|'[^']*+'|\S)++""")  # quotes keep blanks together
 _DIGITS = re.compile(r"[0-9]+\Z")
 _PLACE = re.compile(r"\S+(?:@[0-9]+|…)\Z|[\w-]{43}\Z", re.ASCII)  # can be no Lua before Lua
+_FLAG = re.compile(r"--[a-z-]*\Z")  # how flags look; ids may begin with two hyphens, too
+_COMMENTED = re.compile(r"-?\w[\w-]*?--[\w-]*\Z", re.ASCII)  # of an id; or a comment
 _TAG = re.compile(r"""["']?[A-Za-z][\w.-]*=""", re.ASCII)
 
 
@@ -248,7 +250,7 @@ class Grammar:
                 return left + words, flags
             values = self._flags.get(name)
             if values is None:
-                is_flag = name.startswith("--") and not self._leads
+                is_flag = _FLAG.match(name) and not self._leads
                 if whole and is_flag and not self._is_word(word[0]):
                     raise MisfitError(f"there is no flag {brief(name)}")
                 left.append(word)
@@ -378,7 +380,8 @@ def leads_lua(text: str) -> bool:
     head, _, rest = text.partition(" ")
     if not rest.strip() or head in KEYWORDS:
         return False
-    if _PLACE.match(head):
+    # Nobody writes a comment without a blank before it and Lua in it.
+    if _PLACE.match(head) or (_COMMENTED.match(head) and not check_line(masked(rest)).error):
         return True
     if not check_line(masked(text)).error:
         return False
