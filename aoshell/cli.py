@@ -354,7 +354,7 @@ async def _serve(
 
 
 class _Forking:
-    """Live processes (`shell.forking.Forking`). Imports what that takes only where it is used."""
+    """Live processes (`shell.ports.forking.Forking`). Imports what that takes where it is used."""
 
     async def fork(
         self,

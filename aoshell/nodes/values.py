@@ -1,7 +1,7 @@
 """Arguments and return values of a node: data without behaviour.
 
-Those that a node only makes and nobody changes are named tuples: to make the methods of a data
-class takes a start 0.4 ms.
+Small ones are named tuples: a data class costs each start 0.4 ms. Those that are changed by
+`replace` or written by `asdict` stay data classes.
 """
 
 from __future__ import annotations

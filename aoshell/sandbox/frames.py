@@ -110,20 +110,37 @@ def frame_pieces(frame: Frame) -> Iterator[bytes]:
 def _encoded(frame: Frame) -> Iterator[bytes]:
     """A list as JSON, a few values at a time and large texts in parts."""
     before = b"["
+    for few in _batches(frame):
+        value = few[0]
+        if type(value) is str and len(value) >= LARGE:
+            yield before + b'"'
+            for start in range(0, len(value), LARGE):
+                yield pack_list([value[start : start + LARGE]])[2:-2]
+            yield b'"'
+        else:
+            yield before + pack_list(few)[1:-1]
+        before = b","
+    yield b"]"
+
+
+def _batches(frame: Frame) -> Iterator[list[Any]]:
+    """The values of a list, a few at a time: of at most LARGE characters, or one large text."""
     for at in range(0, len(frame), FEW):
         few = frame[at : at + FEW]
         # Most are short, and looked at together: one by one takes as long again as to encode them.
-        for some in [few] if _text_size(few) < LARGE else ([value] for value in few):
-            value = some[0]
-            if type(value) is str and len(value) >= LARGE:
-                yield before + b'"'
-                for start in range(0, len(value), LARGE):
-                    yield pack_list([value[start : start + LARGE]])[2:-2]
-                yield b'"'
-            else:
-                yield before + pack_list(some)[1:-1]
-            before = b","
-    yield b"]"
+        if _text_size(few) < LARGE:
+            yield few
+            continue
+        some: list[Any] = []
+        size = 0
+        for value in few:
+            length = len(value) if type(value) is str else 1
+            if some and size + length >= LARGE:
+                yield some
+                some, size = [], 0
+            some.append(value)
+            size += length
+        yield some
 
 
 def _text_size(values: list[Any]) -> int:

@@ -38,6 +38,7 @@ from aoshell.shell.commands.table import GROUPS, TABLE
         ("[PROCESS[@SLOT]] VALUE", "token Balances", ("token", "Balances")),
         ("[PROCESS[@SLOT]] VALUE", "ab--cdef Balances", ("ab--cdef", "Balances")),
         ("[PROCESS[@SLOT]] VALUE", "-a--cdef Balances", ("-a--cdef", "Balances")),
+        ("[PROCESS[@SLOT]] VALUE", "return--x Balances", {"VALUE": "return--x Balances"}),
         ("[PROCESS[@SLOT]] VALUE", "-- ab Balances", {"VALUE": "-- ab Balances"}),
         (
             "[PROCESS[@SLOT]] [--last N]",
@@ -77,7 +78,8 @@ def test_reads(usage: str, text: str, given: dict[str, str] | tuple[str, str]) -
         ("", "x", "'x' is too much"),
         ("[on|off]", "maybe", "'maybe' stands where on or off is due"),
         ("SLOT CODE", "x y", "'x' stands where SLOT is due"),
-        ("[PROCESS] as NAME", "a b as c", "`as` is expected before 'b'"),
+        ("[PROCESS] as NAME", "a b as c", "'b' stands where as is due"),
+        ("[PROCESS] as NAME", "a b", "`as` is expected before 'b'"),
         ("[PROCESS] as NAME", "a as", "NAME is missing"),
         ("[PROCESS] [--last N]", "--last", "--last needs N"),
         ("[PROCESS] [--last N]", "--last 1 --last 2", "--last stands there twice"),
@@ -85,6 +87,7 @@ def test_reads(usage: str, text: str, given: dict[str, str] | tuple[str, str]) -
         ("VALUE [depth N]", "x depth", "N is missing"),
         ("[PROCESS] [--last N]", "--last x", "--last takes N, not 'x'"),
         ("[PROCESS] [--last N]", "--lst", "there is no flag '--lst'"),
+        ("[PROCESS] [--last N]", "--Last 2", "there is no flag '--Last'"),
         ("[--target a|b] FILE", "--target c x", "--target takes a or b, not 'c'"),
     ],
 )

@@ -119,12 +119,12 @@ def foreign(folder: Path, uid: int) -> AoError:
     )
 
 
-def left_each_time(verb: str) -> AoError:
+def lost_each_time(verb: str, times: int) -> AoError:
     """A verb that may be asked again got no answer from any carrier."""
     return AoError(
-        f"each aoshell that carried the node left during `{verb}`",
+        f"the aoshell that carries the node was lost {times} times in a row during `{verb}`",
         stage="join",
-        hint="what was sent is kept; look (.ps, .messages), then repeat the line",
+        hint="look what was done (.messages, .log, .ps) before you repeat the line",
     )
 
 

@@ -38,9 +38,9 @@ ANSWER_WITHIN = 0.7  # seconds in which whoever holds the lock opens its socket
 WITHOUT_SOCKET = 2.0  # seconds before it counts as one that never will
 PATIENCE = 20.0  # seconds before nobody waits any more for one that has
 SHORTEST, LONGEST = 0.005, 0.1  # seconds between two tries
-# Carriers that one call may outlive: each shell of a home may be one, and leave. The call may be
-# what ends them, so it is not asked for ever.
-TRIES = SHELLS
+# How often a call is asked that does no harm twice: each other shell of a home may be the carrier,
+# and leave. The call may be what ends them, so it is not asked for ever.
+TRIES = SHELLS + 1
 SENT = 256  # newest messages from here that are known by their slots
 ROOTS = 32  # newest messages from here whose consequences are looked up after a loss
 MISSED = 1000  # results of a process that are looked up after a loss
@@ -283,7 +283,7 @@ class Reach:
         for _ in range(TRIES if verb.again else 1):
             with suppress(LostError):
                 return await self._ask(verb, *args)
-        raise faults.left_each_time(verb.name) if verb.again else faults.not_known(verb.name)
+        raise faults.lost_each_time(verb.name, TRIES) if verb.again else faults.not_known(verb.name)
 
     async def _ask(self, verb: Verb[T], *args: Any) -> T:
         if self.node is None and self._wire is None:
@@ -330,7 +330,7 @@ class Reach:
                 return await self._ask(verbs.RESULT, process, place)
             except LostError:
                 place = self._sent.get((process, place), place)
-        raise faults.left_each_time(verbs.RESULT.name)
+        raise faults.lost_each_time(verbs.RESULT.name, TRIES)
 
     async def settled(self, root: str) -> None:
         """See `Node.settled`."""

@@ -262,6 +262,10 @@ class Wire(asyncio.Protocol):
         if not self._welcome.done():
             self._welcome.set_exception(error)
             self._welcome.exception()
+        for call in self._calls.values():  # asked again, it would answer so again
+            if not call.future.done():
+                call.future.set_exception(error)
+                call.future.exception()
         self._fail()
 
     def _fail(self) -> None:

@@ -1,6 +1,6 @@
 """What a session keeps, while it runs, of what it does and no log holds.
 
-`shell.past` is made when `.record` is typed: the logs, and this beside them.
+`shell.attached.past` is made when `.record` is typed: the logs, and this beside them.
 """
 
 from __future__ import annotations

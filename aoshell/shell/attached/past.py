@@ -1,6 +1,6 @@
 """A whole session as values, and the test of it: what goes into `.record`, and what comes out.
 
-It has the logs and, as a part of it, what no log holds: `shell.journal`, which a session keeps.
+It has the logs and what no log holds: `shell.attached.journal`, which a session keeps.
 """
 
 from __future__ import annotations

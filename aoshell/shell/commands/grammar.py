@@ -30,8 +30,9 @@ _TOKEN = re.compile(r"\[@SLOT\]|\[|\]|[^\s\[\]]+(?:\[@SLOT\])?")
 _WORD = re.compile(r"""(?:"[^"]*+"|'[^']*+'|\S)++""")  # quotes keep blanks together
 _DIGITS = re.compile(r"[0-9]+\Z")
 _PLACE = re.compile(r"\S+(?:@[0-9]+|…)\Z|[\w-]{43}\Z", re.ASCII)  # can be no Lua before Lua
-_FLAG = re.compile(r"--[a-z-]*\Z")  # how flags look; ids may begin with two hyphens, too
-_COMMENTED = re.compile(r"-?\w[\w-]*?--[\w-]*\Z", re.ASCII)  # of an id; or a comment
+# How flags look, rightly typed or not; ids may begin with two hyphens, too.
+_FLAG = re.compile(r"--([A-Za-z][a-z]*(-[a-z]+)*)?\Z")
+_COMMENTED = re.compile(r"(?=.*--)-?\w[\w-]{2,41}\Z", re.ASCII)  # of an id; or a comment
 _TAG = re.compile(r"""["']?[A-Za-z][\w.-]*=""", re.ASCII)
 
 
@@ -366,7 +367,8 @@ class _Reading:
         word = brief(self.words[self.furthest][0])
         if not options:
             return f"{word} is too much"
-        if len(options) == 1 and options[0] not in KINDS:  # a word that leads what was typed
+        # A word that leads what was typed, where that is all that follows.
+        if len(options) == 1 and options[0] not in KINDS and self.furthest == len(self.words) - 1:
             return f"`{options[0]}` is expected before {word}"
         return f"{word} stands where {_listed(options)} is due"
 
@@ -374,15 +376,17 @@ class _Reading:
 def leads_lua(text: str) -> bool:
     """Whether the first word of a text is a process or slot, and Lua follows it.
 
-    It is where it stands before Lua and is none of it: `token Balances`, `7 Balances`. All that
-    compiles as it is is Lua.
+    It is where it stands before Lua and is none of it: `token Balances`, `7 Balances`. What
+    compiles as it is is Lua, but for `ab--cd Balances`: the beginning of an id, and no comment.
     """
     head, _, rest = text.partition(" ")
     if not rest.strip() or head in KEYWORDS:
         return False
-    # Nobody writes a comment without a blank before it and Lua in it.
-    if _PLACE.match(head) or (_COMMENTED.match(head) and not check_line(masked(rest)).error):
+    if _PLACE.match(head):
         return True
+    # Nobody writes a comment without a blank before it and Lua in it.
+    if _COMMENTED.match(head) and head.partition("--")[0] not in KEYWORDS:
+        return not check_line(masked(rest)).error
     if not check_line(masked(text)).error:
         return False
     return head.startswith("@") or not check_line(masked(rest)).error

@@ -87,7 +87,7 @@ async def why(session: Session, given: Given) -> CommandOutput:
     of all that this line caused, the newest message that failed, else the newest.
     The message is handled once more in the state before it; the result is discarded. It shows why
     a sender was not trusted, where a pattern did not fit, and what went into the Inbox. A message
-    that a limit stopped is not handled once more.
+    that was stopped, by a limit or by the user, is not handled once more.
     """
     place = await find_place(session, given[PLACE])
     process = place.process.id

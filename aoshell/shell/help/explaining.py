@@ -28,7 +28,7 @@ def ask_why(message: Message) -> Message:
 
 
 def refuse_stopped(recorded: Result, place: str) -> None:
-    """Raise AoError for a message that went over a limit: asked again, it would do so once more.
+    """Raise AoError for a message that was stopped: asked again, it may compute as long.
 
     Args:
         place: of the message, as `.log` takes it.
@@ -67,7 +67,9 @@ def read_facts(found: Result, place: str) -> dict[str, Any]:
 
 
 def _unknown(what: str, place: str) -> AoError:
-    hint = f".log {place} shows the message, .handlers lists the handlers"
+    process = place.rpartition("@")[0]
+    handlers = f".handlers {process}".rstrip()
+    hint = f".log {place} shows the message, {handlers} lists the handlers"
     return AoError(what, stage="why", hint=hint)
 
 

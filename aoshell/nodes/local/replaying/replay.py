@@ -189,7 +189,7 @@ class Replay:
     async def try_all(
         self, seconds: float, end: str, steps: list[list[Any]]
     ) -> list[tuple[int, str, Cost, form.FlatResult]]:
-        """Try messages one after another on the state, which stays as it is (`sandbox.trials`).
+        """Try messages in a row on the state, which stays as it is (`sandbox.worker.trials`).
 
         Args:
             seconds: of processor time that each may take.

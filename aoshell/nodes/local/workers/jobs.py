@@ -106,7 +106,7 @@ def judge_death(job: Job, why: str, limits: Limits, memory: int) -> tuple[str, s
     """Outcome and error of a message under which a fork died; "" and "" where it is tried again.
 
     Args:
-        why: a word of `sandbox.fates`. A kill from outside is not the message's doing.
+        why: a word of `sandbox.worker.fates`. A kill from outside is not the message's doing.
         memory: bytes that this process may use; `limits.memory` is for new ones.
     """
     if job.cancelled:

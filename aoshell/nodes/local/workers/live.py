@@ -5,7 +5,7 @@ whether the node has just started, the worker was put away to make room, or it d
 message is not answered. One that had failed is not run again: the worker gets its error only.
 
 A worker runs ahead of the log by a window of messages. A message that fails is undone as
-`sandbox.parking` describes, and those behind it are sent again.
+`sandbox.worker.parking` describes, and those behind it are sent again.
 """
 
 from __future__ import annotations
@@ -326,6 +326,9 @@ class Live:
             if done > seq:
                 self._worker.send([command, self._epoch, done, *rest])
         self._behind = False
+        while len(self._sent) > WINDOW:  # it has not begun these; the next failure would cost more
+            self._queue.appendleft(self._sent.pop())
+            self._turn -= 1
         seconds = self._context.get_limits().seconds
         for job in self._sent:
             self._send_job(job, seconds)
