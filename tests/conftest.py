@@ -31,7 +31,9 @@ STEADY = hypothesis.settings(
 )
 # Where a test says no number of examples, each run tries others.
 hypothesis.settings.register_profile("steady", STEADY, max_examples=40)
-hypothesis.settings.register_profile("thorough", STEADY, max_examples=400)
+hypothesis.settings.register_profile(
+    "thorough", STEADY, suppress_health_check=[hypothesis.HealthCheck.too_slow], max_examples=400
+)
 hypothesis.settings.load_profile("steady")
 
 REPO = Path(__file__).resolve().parents[1]

@@ -1,7 +1,7 @@
 """What evidence says of itself before anything is verified: its kind, and the bytes of its report.
 
-What reads the answers of nodes is imported for these only: for a report alone it would be half of
-all that is loaded.
+What reads the answers of nodes is imported only where one came: for a report alone it would be
+half of all that is loaded.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ async def compare_fork(
     changed: Changed,
     tell: Tell,
 ) -> Comparison:
-    """See `shell.forking.Forking.compare`."""
+    """See `shell.ports.forking.Forking.compare`."""
     origin = process.origin
     if origin is None:
         raise AoError(

@@ -1,5 +1,5 @@
 """The shell: lines go in, outcomes come out.
 
-A session (`session`) has one attached process on one node; `lines` carries a line out. Commands
+A session (`attached`) has one attached process on one node; `lines` carries a line out. Commands
 return values, and only `view` prints, so a pipe, a prompt and a program get the same.
 """

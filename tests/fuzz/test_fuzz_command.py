@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -415,9 +416,10 @@ def test_nothing_is_left_in_the_current_folder(fuzzing: Fuzzing) -> None:
     folder.mkdir()
     fuzzing.write("a.lua", COUNTER)
     code = "import sys; from aoshell.fuzz.command import main; sys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-c", code, "../a.lua", "--for", "0.1s"]
+    command = [sys.executable, "-c", code, "../a.lua", "--for", "1s", "--json"]
     environment = os.environ | {"PYTHONPATH": str(REPO)}
-    subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True)
+    run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True)
+    assert json.loads(run.stdout)["messages"] > 0
     assert not list(folder.iterdir())
 
 
@@ -457,7 +459,9 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_a_process_of_the_home_is_fuzzed_and_stays_as_it_is(fuzzing: Fuzzing) -> None:
+def test_a_process_of_the_home_is_fuzzed_and_stays_as_it_is(
+    fuzzing: Fuzzing, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("self_transfer.lua", "self_transfer.invariants.lua"):
         shutil.copy(FAULTS / name, fuzzing.folder)
     folder = Settings.find().state
@@ -470,7 +474,8 @@ def test_a_process_of_the_home_is_fuzzed_and_stays_as_it_is(fuzzing: Fuzzing) ->
     assert Path("purse_fuzz_test.process").is_file()
     with open_node(folder) as node:
         assert len(node.process(process.id).entries()) == 1
-    assert fuzzing.json(process.id, "--for", "0.1s")["messages"] > 0
+    monkeypatch.setattr("aoshell.fuzz.search._EXAMPLES", 5)
+    assert fuzzing.json(process.id, "--for", "5m")["messages"] > 0
 
 
 def test_cron_messages_of_a_process_of_the_home_are_sent(fuzzing: Fuzzing) -> None:

@@ -42,7 +42,8 @@ class Watched:
             start_new_session=True,
         )
         self._lines: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -64,6 +65,7 @@ class Watched:
 
     def rest(self) -> list[str]:
         self.process.wait(LONG)
+        self._reader.join(LONG)
         return list(self._lines.queue)
 
 

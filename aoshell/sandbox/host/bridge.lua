@@ -115,7 +115,7 @@ end
 local MAX_TEXT, MAX_RESULT = 10 << 20, 32 << 20
 -- Bound of the stack that a result travels on; far above what a node would push.
 local MAX_FIELDS = 200000
--- nodes.local.verify knows this text: errors of old logs end without it.
+-- nodes.local.replaying.verify knows this text: errors of old logs end without it.
 local FIELDS = ": a result has " .. MAX_FIELDS .. " fields at the most, five a message and two a tag"
 
 local size  -- bytes of text in the result so far

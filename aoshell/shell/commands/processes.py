@@ -43,7 +43,7 @@ def local_verbs(session: Session) -> LocalVerbs:
 
 
 def record_deed(session: Session, verb: str, description: str = "", **about: Any) -> None:
-    """Note what was done to the built-in node by hand, for .record (`shell.journal.Deed`)."""
+    """Note what was done to the built-in node by hand, for .record (`attached.journal.Deed`)."""
     session.journal.deeds.append(Deed(local_verbs(session).newest, verb, description, **about))
 
 

@@ -1,1 +1,1 @@
-"""What helps a user on: hints, the functions that a process has, what a mistake meant, why."""
+"""Helps a user on: hints, functions of a process, what a mistake meant, why a message failed."""

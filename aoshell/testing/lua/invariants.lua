@@ -1,4 +1,4 @@
--- What holds behind each message of a process: evaluated in it by its owner (testing.invariants).
+-- What holds behind each message of a process: evaluated in it by its owner (testing.code.invariants).
 -- Messages that are handled from then on fail where it does not.
 -- told: stands in front of what is printed behind each message, for who checks elsewhere; "" prints
 -- nothing. writer: the text of value.lua.
