@@ -19,12 +19,15 @@ import subprocess
 import sys
 import termios
 import threading
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pexpect
 import ptyprocess
+from eventually import SECONDS
 from program_server import REQUEST
 
 TESTS = Path(__file__).resolve().parent
@@ -215,8 +218,23 @@ def run(
     return done
 
 
-class Spawn(pexpect.spawn):
-    """As pexpect.spawn."""
+class Ended(pexpect.spawn):
+    """As pexpect.spawn, but `close` waits for the end of what it has killed.
+
+    pexpect waits 0.1 s, and on a busy machine that is too short.
+    """
+
+    def close(self, force: bool = True) -> None:
+        with suppress(pexpect.ExceptionPexpect):
+            super().close(force)
+        end = time.monotonic() + SECONDS
+        while self.ptyproc.isalive() and time.monotonic() < end:
+            time.sleep(0.02)
+        super().close(force)
+
+
+class Spawn(Ended):
+    """The same, of a program whose interpreter is there already."""
 
     def _spawnpty(self, args: list[Any], **how: Any) -> ptyprocess.PtyProcess:
         command, environment, folder = [os.fsdecode(arg) for arg in args], how["env"], how["cwd"]

@@ -10,8 +10,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import pexpect
 import pytest
+from program import Ended
 
 from aoshell import cli
 from aoshell.commandline.command import plain_names
@@ -90,7 +90,7 @@ def test_it_is_a_script(shell: str, folder: Path) -> None:
 @pytest.mark.parametrize(("line", "expected"), ASKED)
 def test_bash_at_a_terminal(line: str, expected: set[str], folder: Path) -> None:
     """Alt-* puts all completions into the line, Alt-Enter's place takes `printf`."""
-    child = pexpect.spawn(
+    child = Ended(
         needed("bash"),
         ["--norc", "--noprofile", "-i"],
         env=environment(folder) | {"PS1": "> ", "INPUTRC": "/dev/null"},
@@ -134,7 +134,7 @@ def test_zsh_at_a_terminal(
     line: str, expected: set[str], folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     functions = tmp_path_factory.getbasetemp() / "zcompdump"  # what zsh has: found by the first
-    child = pexpect.spawn(
+    child = Ended(
         needed("zsh"),
         ["-f", "-i"],
         env=environment(folder) | {"PS1": "> "},

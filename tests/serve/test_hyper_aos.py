@@ -13,6 +13,7 @@ import re
 from pathlib import Path
 
 import pexpect
+from program import Ended
 from test_hyper_clients import served
 from test_serve_aos import SECONDS, SGR, aos
 
@@ -70,7 +71,7 @@ def test_a_session_at_its_prompt(
 
 def _type(command: list[str], env: dict[str, str], folder: Path) -> None:
     """Type into aos; each line is answered with what is due before the next one."""
-    there = pexpect.spawn(
+    there = Ended(
         *("node", command),
         env=env | {"TERM": "xterm"},
         cwd=folder,

@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pexpect
 import pytest
-from program import Popen, run
+from program import Ended, Popen, run
 from shell_fake import FakeBackend, FakeNode
 from terminal import Terminal
 
@@ -290,7 +289,7 @@ def test_keys_typed_at_once_are_in_the_line_once(home: Settings) -> None:
 
 def test_the_terminal_is_given_back_as_it_was(home: Settings) -> None:
     command = f'stty -a > before; "{sys.executable}" "{ENTRY}"; stty -a > after; echo DO"NE"'
-    child = pexpect.spawn(
+    child = Ended(
         "sh", ["-c", command], env=environment(home), cwd=str(home.home), encoding="utf-8"
     )
     try:
@@ -413,7 +412,7 @@ def test_the_search_is_seen_while_it_is_typed(home: Settings) -> None:
 
 
 def test_ctrl_z_gives_the_terminal_back(home: Settings) -> None:
-    child = pexpect.spawn(
+    child = Ended(
         "sh", ["-i"], env=environment(home, PS1="$ "), encoding="utf-8", dimensions=(24, 80)
     )
     try:
