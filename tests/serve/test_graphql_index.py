@@ -198,6 +198,20 @@ def emptied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
     index.close()
 
 
+def test_what_another_process_has_filled_is_not_cleared(tmp_path: Path) -> None:
+    """Both looked where the index was before one of them had begun to fill it."""
+    first, late = (Index(tmp_path / "index.db") for _ in range(2))
+    looked = late.position()
+    first.clear(first.position(), "node", 0)
+    first.add(log(3), first.position(), 3)
+    late.clear(looked, "node", 0)
+    assert late.position() == Position("node", 0, 3)
+    late.clear(late.position(), "another", 0)
+    assert first.position() == Position("another", 0, 0)
+    for one in (first, late):
+        one.close()
+
+
 @settings(max_examples=60)
 @given(made_entries, filters_made, st.integers(1, 4))
 def test_pages_are_what_looking_at_each_gives(
@@ -208,7 +222,7 @@ def test_pages_are_what_looking_at_each_gives(
         Entry(n, str(n), owner, recipient, "", 0, 0, height, tuple(Tag(*pair) for pair in pairs))
         for n, (height, owner, recipient, pairs) in enumerate(made)
     ]
-    emptied.clear("", 0)
+    emptied.clear(emptied.position(), "", 0)
     emptied.add(logged, Position(), len(logged))
     expected = sorted((one for one in logged if one.fits(wanted)), key=lambda one: one.place)
     if wanted.newest_first:

@@ -86,7 +86,7 @@ class Follower:
             if stands > 0:
                 index.cut(came_from, page.cuts, stands)
             else:
-                index.clear(node, page.cuts)
+                index.clear(came_from, node, page.cuts)
             return True
         if not page.entries:
             return False

@@ -169,9 +169,15 @@ class Index:
             self.db.execute("DELETE FROM messages WHERE number > ?", (number,))
             self._move(came_from._replace(cuts=cuts, number=min(came_from.number, number)))
 
-    def clear(self, node: str, cuts: int) -> None:
-        """Forget everything: it is to be filled from the beginning."""
+    def clear(self, came_from: Position, node: str, cuts: int) -> None:
+        """Forget everything: it is to be filled from the beginning.
+
+        Does nothing where another process has moved the position meanwhile: it has cleared it, too,
+        and may have filled it.
+        """
         with self._transaction():
+            if self.position() != came_from:
+                return
             for table in ("messages", "keys", "postings"):
                 self.db.execute(f"DELETE FROM {table}")
             self._move(Position(node, cuts, 0))
