@@ -203,7 +203,7 @@ def test_what_another_process_has_filled_is_not_cleared(tmp_path: Path) -> None:
     first, late = (Index(tmp_path / "index.db") for _ in range(2))
     looked = late.position()
     first.clear(first.position(), "node", 0)
-    first.add(log(3), first.position(), 3)
+    first.add([Entry(3, "id", "owner", "to", "", 0, 0, 0, ())], first.position(), 3)
     late.clear(looked, "node", 0)
     assert late.position() == Position("node", 0, 3)
     late.clear(late.position(), "another", 0)
