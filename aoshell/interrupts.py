@@ -113,7 +113,7 @@ def run(work: Coroutine[Any, Any, _T]) -> _T:
             runner.get_loop()  # made before Ctrl-C can raise: half a loop cannot be closed
             if mine:  # the loop takes Ctrl-C over from this handler only
                 signal.signal(signal.SIGINT, signal.default_int_handler)
-            return runner.run(work)
+            return run_on(runner, work)
     finally:
         if mine:
             signal.signal(signal.SIGINT, _end)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from aoshell import interrupts
 from aoshell.shell.view.text import clean_line
 from aoshell.testing.coverage.recorder import Coverage
 from aoshell.testing.reports.base import safe
@@ -47,7 +48,7 @@ class LuaRuns:
 
     def wait(self, work: Coroutine[Any, Any, _T]) -> _T:
         """The result of a coroutine."""
-        return self._loop.run(work)
+        return interrupts.run_on(self._loop, work)
 
     def _end(self) -> None:
         self._loop.close()

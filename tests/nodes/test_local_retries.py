@@ -49,7 +49,7 @@ async def test_a_call_is_made_once_and_can_be_asked_for_again() -> None:
         for _ in range(2):
             told.retries.call_later("sync", failing(0, calls))
         assert told.retries.waits("sync")
-        await until(lambda: len(calls) == number)  # noqa: B023
+        await until(lambda: len(calls) == number)  # noqa: B023 - awaited here
         assert not told.retries.waits("sync")
     assert (told.notices, told.failed) == ([], [])
 

@@ -7,6 +7,7 @@ import functools
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+from aoshell import interrupts
 from aoshell.errors import UsageError
 from aoshell.testing.testbed import clock as timing
 from aoshell.testing.testbed import node as awaited
@@ -28,7 +29,7 @@ class Loop:
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            return self._runner.run(work)
+            return interrupts.run_on(self._runner, work)
         work.close()
         raise UsageError(
             "these verbs wait, and a coroutine must not", hint="use: async with open_node() as node"
