@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import asyncio
 
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
+_BLOCKED = 1.0  # seconds without a turn of the loop after which Ctrl-C breaks off what computes
 _T = TypeVar("_T")
 _before: list[Callable[[], None]] = []
 
@@ -46,17 +47,29 @@ def forget_before_end(call: Callable[[], None]) -> None:
 
 
 @contextmanager
-def raising() -> Iterator[None]:
-    """While the block runs, Ctrl-C raises KeyboardInterrupt."""
+def kept() -> Iterator[None]:
+    """Within the block a Ctrl-C that comes between two coroutines ends the next one as it begins.
+
+    For what has to put away files and processes that it makes between them.
+    """
     before = signal.getsignal(signal.SIGINT)
     if before is signal.SIG_IGN:
         yield
         return
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, _Kept())
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+class _Kept:
+    """Handles the signal by keeping it."""
+
+    came = False
+
+    def __call__(self, _number: int, _frame: object) -> None:
+        self.came = True
 
 
 @contextmanager
@@ -107,31 +120,103 @@ def run(work: Coroutine[Any, Any, _T]) -> _T:
     """As `asyncio.run`: Ctrl-C cancels the work and raises KeyboardInterrupt after its end."""
     import asyncio
 
-    mine = signal.getsignal(signal.SIGINT) is _end
+    runner = asyncio.Runner()
     try:
-        with asyncio.Runner() as runner:
-            runner.get_loop()  # made before Ctrl-C can raise: half a loop cannot be closed
-            if mine:  # the loop takes Ctrl-C over from this handler only
-                signal.signal(signal.SIGINT, signal.default_int_handler)
-            return run_on(runner, work)
+        with _taken(runner.get_loop()) as ctrl_c, runner:
+            return ctrl_c.run(runner, work)
     finally:
-        if mine:
-            signal.signal(signal.SIGINT, _end)
         work.close()
 
 
 def run_on(runner: asyncio.Runner, work: Coroutine[Any, Any, _T]) -> _T:
-    """As `Runner.run`, but Ctrl-C raises KeyboardInterrupt at any moment.
+    """As `Runner.run`, but Ctrl-C raises KeyboardInterrupt at any moment, and never hangs.
 
-    A signal that comes while `Runner.run` begins cancels the work, and the runner forgets why: it
-    raises CancelledError. Nobody else cancels what a runner runs.
+    See `_CtrlC` for what the runner itself would do.
+    """
+    try:
+        with _taken(runner.get_loop()) as ctrl_c:
+            return ctrl_c.run(runner, work)
+    finally:
+        work.close()
+
+
+class _CtrlC:
+    """Cancels what a loop runs, between two of the loop's calls, each time Ctrl-C is pressed.
+
+    `asyncio.Runner` cancels at the first Ctrl-C and raises KeyboardInterrupt at the second,
+    wherever Python is. If the loop has just taken a call from its queue, that call is lost; the
+    task that waits for it never ends, and nor does the runner, which waits for all tasks.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.came = False
+        self._loop = loop
+        self._task: asyncio.Task[Any] | None = None
+        self._unheard: float | None = None  # when it came, while the loop has not heard of it
+
+    def run(self, runner: asyncio.Runner, work: Coroutine[Any, Any, _T]) -> _T:
+        """The result of a coroutine. Raises CancelledError if Ctrl-C ended it."""
+        import asyncio
+
+        async def cancellable() -> _T:
+            self._task = asyncio.current_task()
+            if self.came:
+                raise asyncio.CancelledError
+            return await work
+
+        return runner.run(cancellable())
+
+    def take(self, _number: int, _frame: object) -> None:
+        """Handle the signal, anywhere in Python: leave all else to the loop."""
+        import time
+
+        self.came, now = True, time.monotonic()
+        if self._unheard is None:
+            self._unheard = now
+        elif now - self._unheard > _BLOCKED:
+            raise KeyboardInterrupt
+        with suppress(RuntimeError):  # the loop is closed: it is the end anyway
+            self._loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        import asyncio
+
+        self._unheard = None
+        if self._task is None:  # it has not begun, and looks at `came` as it does
+            return
+        # Behind its end the runner waits for all other tasks.
+        tasks = asyncio.all_tasks(self._loop) if self._task.done() else {self._task}
+        for task in tasks:
+            task.cancel()
+
+
+@contextmanager
+def _taken(loop: asyncio.AbstractEventLoop) -> Iterator[_CtrlC]:
+    """Within the block Ctrl-C is the loop's, where the program or Python would take it.
+
+    Raises:
+        KeyboardInterrupt: it cancelled what the block ran.
     """
     import asyncio
+    import threading
 
+    ctrl_c, before = _CtrlC(loop), signal.getsignal(signal.SIGINT)
+    in_main = threading.current_thread() is threading.main_thread()  # no other may take signals
+    ours = isinstance(before, _Kept) or before in (_end, signal.default_int_handler)
+    if not (in_main and ours):
+        yield ctrl_c
+        return
+    signal.signal(signal.SIGINT, ctrl_c.take)
+    if isinstance(before, _Kept):
+        ctrl_c.came, before.came = before.came, False
     try:
-        return runner.run(work)
+        yield ctrl_c
     except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
+        if ctrl_c.came:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def run_at_once(work: Coroutine[Any, Any, _T]) -> _T:

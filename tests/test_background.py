@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import subprocess
 import sys
 import threading
 
 import pytest
 
-from aoshell.interrupts import in_background, raising, run_at_once, run_on
+from aoshell.interrupts import in_background, run_at_once
 
 
 def test_the_end_does_not_wait_for_it() -> None:
@@ -102,23 +101,3 @@ def test_what_waits_for_nothing_needs_no_loop() -> None:
         run_at_once(_failing())
     with pytest.raises(RuntimeError, match="waits"):
         run_at_once(asyncio.sleep(0))
-
-
-def test_a_signal_while_a_runner_begins_is_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The runner takes over SIGINT, and forgets a signal that comes before it has begun."""
-    take_over = signal.signal
-
-    def taken_over(number: int, handler: object) -> object:
-        before = take_over(number, handler)  # type: ignore[arg-type]
-        if callable(handler) and handler is not signal.default_int_handler:
-            signal.raise_signal(signal.SIGINT)
-        return before
-
-    async def work() -> None:
-        await asyncio.sleep(60)
-
-    with raising(), asyncio.Runner() as runner:
-        monkeypatch.setattr(signal, "signal", taken_over)
-        with pytest.raises(KeyboardInterrupt):
-            run_on(runner, work())
-        monkeypatch.undo()

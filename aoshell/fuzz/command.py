@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run(given: argparse.Namespace) -> int:
     with (
-        interrupts.raising(),
+        interrupts.kept(),
         exported(Settings.find(), given.what) as file,
         asyncio.Runner() as runner,
     ):
@@ -113,7 +113,8 @@ def _fuzz(target: Target, given: argparse.Namespace, run: _Run) -> int:
         search.look(given.seed)
         report.end(search.done)
     finally:
-        run(opening.__aexit__(None, None, None))
+        with interrupts.ignored():
+            run(opening.__aexit__(None, None, None))
     if search.done.faults:
         return FOUND
     return interrupts.INTERRUPTED if search.done.stopped else 0

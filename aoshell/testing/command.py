@@ -75,14 +75,14 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run_all(runner: Runner, files: list[Path], plan: Plan, given: argparse.Namespace) -> int:
     """Run tests, once or in a watch; the exit code. The runner is closed behind it."""
-    try:
-        if given.watch:
-            return _watch(runner, files, plan, given)
-        return _run(runner, files, plan, given)
-    except KeyboardInterrupt:
-        return interrupts.INTERRUPTED
-    finally:
-        with interrupts.ignored():
+    with interrupts.kept():
+        try:
+            if given.watch:
+                return _watch(runner, files, plan, given)
+            return _run(runner, files, plan, given)
+        except KeyboardInterrupt:
+            return interrupts.INTERRUPTED
+        finally:
             runner.close()
 
 

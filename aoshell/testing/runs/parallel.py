@@ -19,7 +19,6 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from aoshell import interrupts
 from aoshell.errors import AoError
 from aoshell.sandbox.worker.confine import die_with_parent
 from aoshell.sandbox.worker.fates import describe_fate, read_fate
@@ -30,6 +29,7 @@ Unit = tuple[int, int]
 """A test: the place of its file, and its own place in that."""
 
 ENDING = 5.0  # seconds that a fork may take to put away what it runs, before it is killed
+_CTRL_C = {signal.SIGINT}
 _LOOK = 0.005  # seconds between two looks whether it has ended
 
 
@@ -67,11 +67,7 @@ class Parallel:
             ) from error
 
     def close(self) -> None:
-        """End the forks, and what they run. Ctrl-C once more changes nothing: they put it away."""
-        with interrupts.ignored():
-            self._close()
-
-    def _close(self) -> None:
+        """End the forks, and what they run."""
         for part in self._parts:
             part.pipe.close()
             with contextlib.suppress(ProcessLookupError):
@@ -164,7 +160,14 @@ def _hand_next(part: _Part, waiting: deque[Unit]) -> int:
 
 def _fork(runner: Runner, files: Sequence[TestFile], others: Sequence[_Part]) -> _Part:
     ours, theirs = multiprocessing.Pipe()
-    pid = os.fork()
+    # Ctrl-C waits until the fork can take it: what it begins then is put away.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _CTRL_C)
+    pid = -1
+    try:
+        pid = os.fork()
+    finally:
+        if pid:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _CTRL_C)
     if pid == 0:
         try:
             die_with_parent(True)
@@ -190,6 +193,7 @@ async def _serve(runner: Runner, files: Sequence[TestFile], pipe: Connection) ->
         task.cancel()
 
     loop.add_signal_handler(signal.SIGINT, stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _CTRL_C)
     try:
         await _run_asked(runner, files, pipe)
     finally:
