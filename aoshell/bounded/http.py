@@ -37,7 +37,7 @@ class ResponseLimitError(Exception):
 
 
 def trusted() -> ssl.SSLContext:
-    """Whom clients trust under TLS, as httpx has it. It is shared: to make one takes 40 ms."""
+    """The TLS context of httpx with its defaults. Clients share it: making one takes 40 ms."""
     return _trusted(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
 
 

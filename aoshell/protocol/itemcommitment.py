@@ -1,9 +1,9 @@
 """Commitments of messages that were sent as ANS-104 data items: rebuilds the item and verifies it.
 
-Of such an item HyperBEAM keeps the signature and the modulus, and the original tags
+HyperBEAM keeps the signature and the modulus of such an item, and the original tags
 (`original-tags`) if they do not follow from the keys of the message. In items that HyperBEAM makes
-itself the data may be the value at `body`; the tag `ao-data-key` marks these. Values too long for
-tags, which it puts into an item within the item, are not rebuilt.
+itself, the data may be the value at `body`; the tag `ao-data-key` marks these. HyperBEAM puts values
+too long for tags into an item within the item; these are not rebuilt.
 """
 
 from __future__ import annotations

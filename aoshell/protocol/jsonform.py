@@ -1,9 +1,9 @@
 """Messages as JSON with their commitments, as nodes give them where JSON is asked for (`json@1.0`).
 
 HyperBEAM writes the commitments of a message under `commitments`, in it and in the maps in it. JSON
-keeps texts, numbers, lists and maps apart, so what was signed can be rebuilt from it. Which texts
-were atoms stands in `ao-types` if the node wrote it, else it is lost. A message with such atoms
-does not fit here and does in its other form, so what does not fit is uncheckable, never bad.
+keeps texts, numbers, lists and maps apart, so what was signed can be rebuilt from it. But JSON
+writes atoms as texts, and `ao-types`, which names them, may be absent. Then a good signature does
+not fit. So a signature that does not fit is uncheckable here, never bad.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def check_json(value: Mapping[str, object], *, shallow: bool = False) -> Checked
 
 
 def read_json_part(value: Mapping[str, object], id_: str) -> Value:
-    """As `httpsig.read_part()`, of a message in JSON. JSON may have lost atoms, so that another id
-    does not show that the message is another one.
+    """As `httpsig.read_part()`, for a message in JSON. JSON may have lost atoms, so the right
+    message may have another id here.
 
     Raises:
         ProtocolError: it cannot be read, or none has this id.
@@ -56,7 +56,7 @@ def read_json_part(value: Mapping[str, object], id_: str) -> Value:
 
 
 def _bare(value: object, depth: int) -> Value:
-    """The same without commitments, what is nested too deep left out."""
+    """A copy without commitments, and without what is nested too deep."""
     if isinstance(value, Mapping):
         if depth > DEEPEST:
             return {}

@@ -31,8 +31,8 @@ _P = 2**256 - 2**32 - 977
 _N = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _P25519 = 2**255 - 19
 
-# Keys that are known to be none of small order: a log has thousands of signatures of one scheduler,
-# and looking at its key takes as long as verifying one of them.
+# How many keys are remembered as not of small order. A log has thousands of signatures of one
+# scheduler, and checking its key takes as long as verifying one of them.
 KNOWN = 256
 
 

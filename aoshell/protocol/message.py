@@ -35,7 +35,7 @@ class Assignment:
         block_height: Arweave block height, synthetic on the local node.
         hash_chain: base64url SHA-256 over the previous link and the message id.
         order: its number among the messages of all processes of the node, 0 where not known.
-        client: who handed it in on this computer (`nodes.clients`), "" where that is not known.
+        client: who sent it from this computer (`nodes.clients`), "" where not known.
     """
 
     process: str
@@ -119,8 +119,8 @@ class Result:
         milliseconds: compute time, wall clock.
         memory: bytes of the process's heap afterwards.
         gas: fuel used, 0 where it is not counted.
-        print: the output is for whoever watches the process, not the answer to an Eval; where the
-            node says so.
+        print: True where the node says that the output is for those who watch the process, not the
+            answer to an Eval.
         returned: what an Eval returned, as text, where `output` shows nothing of it (nil, false,
             ""); "" where it returned nothing, or the process does not tell.
     """

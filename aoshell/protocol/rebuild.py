@@ -8,10 +8,10 @@ becomes the field `key+link` with the map's id, unless the commitment is bundled
   commitments then bind the content of the map, so they are checked too;
 - else the HMAC over all its keys.
 
-Three things are not said by what was sent, and tried (`Rebuilder._readings`): whether the type of
-the status that nodes add to an answer was signed; whether the id of a map that several keys have
-signed is that sum, or that of the one commitment which it had when the map around it was signed;
-and the order of keys in a map of more than 32, which is that of the node's memory: as they came.
+A message does not tell two things, so both ways are tried (`Rebuilder._readings`): whether the type
+of the status that nodes add to an answer was signed; and whether the id of a map with several
+signers is that sum, or the id of the one commitment that it had when the map around it was signed.
+A map of more than 32 keys has them in the order of the node's memory, so they are taken as sent.
 Source: answers of nodes of 2025; HyperBEAM `dev_message:id`, `dev_codec_httpsig`.
 """
 
@@ -72,18 +72,18 @@ class UncheckableError(ProtocolError):
     """A signature of a kind that is not checked here, or over data that was not received."""
 
 
-READINGS = 32  # of one message that are tried, each at the cost of one look at a signature
-SORTED = 32  # keys of a map up to which HyperBEAM has them in order
+READINGS = 32  # ways to read one message that are tried, each at the cost of one signature check
+SORTED = 32  # the most keys of a map that HyperBEAM keeps sorted
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A map as an id stands for it.
+    """A map under one of its possible ids.
 
     Attributes:
         id: the id.
-        part: of its keys those that the id stands for.
-        signed: the ids of the signed commitments in it that the id stands for.
+        part: the keys and values that the id covers.
+        signed: ids of the signed commitments in the map from which the id was made.
     """
 
     id: str
@@ -97,14 +97,14 @@ class Rebuilder:
 
     Attributes:
         profile: whose HMAC makes the ids of maps without commitments.
-        shallow: leave out what maps hold. The commitments in them are not looked at then.
+        shallow: leave out what maps hold, and do not check the commitments in them.
     """
 
     profile: Profile = EDGE
     shallow: bool = False
     _sealed: dict[int, tuple[Sealed, ...]] = field(default_factory=dict)
     _signed: dict[int, frozenset[str]] = field(default_factory=dict)
-    _unordered: bool = False  # a map was met whose keys may be in another order
+    _unordered: bool = False  # a map was read whose keys may have been signed in another order
 
     def check(
         self,
@@ -113,7 +113,7 @@ class Rebuilder:
         path: str = "",
         fields: Mapping[str, str] | None = None,
     ) -> Tabm:
-        """Check a commitment; the part of the message it covers, maps reduced in the same way.
+        """Check a commitment; returns the part of the message and of its maps that is covered.
 
         Args:
             path: where `message` is in the outer message, "" for the outer message itself.
@@ -141,7 +141,7 @@ class Rebuilder:
             failure = failure or SignatureError(commitment, base, path)
         assert failure is not None
         if self.shallow and any(isinstance(message.get(k), dict) for k in commitment.committed):
-            what = "what the maps in it were when it was signed is not known"
+            what = "the maps in it may have changed since it was signed"
             raise UncheckableError(what, 0, _place(path)) from failure
         if self._unordered:
             what = f"a map in it has more than {SORTED} keys, in an order that only the node knows"
@@ -151,7 +151,7 @@ class Rebuilder:
     def _readings(
         self, commitment: Commitment, message: Tabm, path: str
     ) -> Iterator[tuple[Mapping[str, Sealed], Tabm, dict[str, str]]]:
-        """What a commitment may have been made of: the maps, the part it covers, its fields.
+        """What a commitment may have signed: its maps, the part it covers, the header fields.
 
         Raises as `check()`.
         """
@@ -169,13 +169,13 @@ class Rebuilder:
                 raise ProtocolError(what, 0, _place(path)) from None
 
     def _note(self, message: Tabm, reading: Mapping[str, Sealed]) -> None:
-        """Keep which signatures of the maps in a message the one around them stands for."""
+        """Remember which signatures of a message's maps its own signature covers."""
         for key, sealed in reading.items():
             at = id(message[key])
             self._signed[at] = self._signed.get(at, sealed.signed) & sealed.signed
 
     def _maps(self, message: Tabm, path: str) -> dict[str, tuple[Sealed, ...]]:
-        """The maps of a message, each in all the ways in which it may be named."""
+        """The maps of a message by key, each under all its possible ids."""
         found = {}
         for key, value in message.items():
             if isinstance(value, str) or key == COMMITMENTS:
@@ -186,7 +186,7 @@ class Rebuilder:
         return found
 
     def _linked(self, message: Tabm, reading: Mapping[str, Sealed]) -> tuple[Tabm, Tabm]:
-        """A message with links for its maps, and with these cut down."""
+        """(the message with links in place of its maps, the message with its maps cut down)."""
         linked: Tabm = {}
         cut: Tabm = {}
         for key, value in message.items():
@@ -199,12 +199,13 @@ class Rebuilder:
         return linked, cut
 
     def link(self, message: Tabm, path: str = "") -> tuple[Tabm, Tabm]:
-        """A message with links for its maps, and with these cut down; raises as `check()`."""
+        """(the message with links in place of its maps, the message with its maps cut down to what
+        their ids cover); raises as `check()`."""
         first = {key: seals[0] for key, seals in self._maps(message, path).items()}
         return self._linked(message, first)
 
     def _seals(self, message: Tabm, path: str) -> tuple[Sealed, ...]:
-        """The ways in which a map may be named, the likeliest first; raises as `check()`."""
+        """A map under each of its possible ids, the likeliest first; raises as `check()`."""
         if id(message) not in self._sealed:
             if path.count("/") > DEEPEST:
                 raise ProtocolError("nested too deep", 0, _place(path))
@@ -212,8 +213,7 @@ class Rebuilder:
         return self._sealed[id(message)]
 
     def signed_ids(self, message: Tabm, keys: Iterable[str]) -> dict[str, frozenset[str]]:
-        """Of those keys whose maps carry signatures: the ids of these that what was checked so far
-        stands for."""
+        """By key, the ids of signatures in the maps under `keys` that a checked one covers."""
         maps = {key: value for key in keys if isinstance(value := message.get(key), dict)}
         return {
             key: signed for key, value in maps.items() if (signed := self._signed.get(id(value)))
@@ -227,7 +227,7 @@ class Rebuilder:
             parts = self.check_commitments(message, path)
         if not parts:
             linked, cut = self.link(message, path)
-            # HyperBEAM has the keys of large maps in an order of its own, and sends them in it.
+            # HyperBEAM keeps the keys of large maps in an order of its own, and sends them so.
             as_came = len(linked) > SORTED
             self._unordered |= as_came
             return (Sealed(unsigned_id(linked, self.profile, as_came=as_came), cut),)
@@ -266,11 +266,11 @@ class Rebuilder:
 def unsigned(
     linked: Tabm, profile: Profile = EDGE, *, bundle: bool = False, as_came: bool = False
 ) -> Commitment:
-    """The HMAC over all of a message, whose id is the unsigned id of it.
+    """The HMAC over a whole message; its id is the message's unsigned id.
 
     Args:
         linked: its maps replaced by links already, unless `bundle`.
-        as_came: leave the keys in the order that they have; else it is that of their bytes.
+        as_came: keep the order of the keys; else they are sorted by their bytes.
     """
     bare, fields, mac = _mac(linked, profile, bundle, as_came)
     committed = covered_keys(bare, linked, frozenset(linked) - fields.keys())
@@ -317,7 +317,7 @@ def covered_keys(
     for component in commitment.components or ():
         name = component.removeprefix("@")
         if name != component and commitment.profile.literal:
-            continue  # it is of the request, not of the message
+            continue  # a component of the request, not of the message
         if name == DIGEST:
             keys += (
                 k
@@ -360,8 +360,8 @@ def _covered(
 
 
 def _has_status_type(part: Tabm) -> bool:
-    """Whether a part without a status says of which type the status is. Nodes answer a message that
-    was signed before with the status of the answer, and its type, added; some sign the type."""
+    """Whether a part has the type of a status but no status. Nodes add a status and its type to a
+    signed message when they answer with it; some sign the type."""
     typed = isinstance(part.get(TYPES), str) and "status" not in part
     return typed and "status" in read_types(part)
 
@@ -376,8 +376,8 @@ def _base(commitment: Commitment, fields: Mapping[str, str], meaning: set[str], 
     """The signature base of a commitment over fields.
 
     Raises:
-        UncheckableError: a map that is signed by its id did not come.
-        ProtocolError: what gives the body its meaning is not signed.
+        UncheckableError: a map was signed by its id, and was not sent so.
+        ProtocolError: a field that decides how the body is read is not signed.
     """
     components = commitment.components
     if components is None:
@@ -385,11 +385,11 @@ def _base(commitment: Commitment, fields: Mapping[str, str], meaning: set[str], 
     unsigned = min(meaning - {name.removeprefix("@") for name in components}, default=None)
     if unsigned is not None and DIGEST in components:
         raise ProtocolError(
-            f"{brief(unsigned)} gives the body its meaning unsigned", 0, _place(path)
+            f"{brief(unsigned)} decides how the body is read, but is not signed", 0, _place(path)
         )
     missing = [name for name in components if name not in fields]
     if missing and all(name.endswith(LINK) for name in missing):
-        what = f"of {brief(missing[0].removesuffix(LINK))} something else came than was signed"
+        what = f"the value of {brief(missing[0].removesuffix(LINK))} is not the signed map"
         raise UncheckableError(what, 0, _place(path))
     return signature_base(replace(commitment, components=components), fields)
 

@@ -35,7 +35,7 @@ from aoshell.protocol.tabm import COMMITMENTS, LINK, Tabm, in_order
 from aoshell.protocol.wallet import Wallet
 
 RESERVED = frozenset((BODY_KEY, wire.IDS, DIGEST, SIGNATURE, INPUT, COMMITMENTS, "priv"))
-# Of these, what has a meaning in the maps inside a message that a node wrote. They may have the
+# Those that belong to the codec in the maps inside a node's message, too. These maps may use the
 # others as keys: the quote of a TPM has a `signature`.
 RESERVED_INSIDE = frozenset((COMMITMENTS, "priv"))
 
@@ -73,7 +73,7 @@ def _prepared(message: Mapping[str, Value]) -> Tabm:
 def _refuse_reserved(
     tabm: Tabm, inside: frozenset[str] = RESERVED, reserved: frozenset[str] = RESERVED
 ) -> None:
-    """Raises AoError if a key belongs to the codec: one of `reserved` in the message, or one of
+    """Raise AoError if a key belongs to the codec: one of `reserved` in the message, or one of
     `inside` in a map in it."""
     for key, value in tabm.items():
         if key in reserved or key.endswith(LINK):
@@ -151,8 +151,8 @@ def request(
 
 
 def lift(inner: Tabm, commitments: Iterable[Commitment]) -> tuple[list[tuple[str, str]], bytes]:
-    """Headers and body of a map in a message that carries its own commitments, as a message of its
-    own that they sign. The headers may be such as HTTP cannot carry.
+    """Headers and body of a map that carries its own commitments, as a message that they sign. HTTP
+    may be unable to carry the headers.
 
     Args:
         commitments: those of the map, checked.
@@ -186,7 +186,7 @@ def unsigned_id(message: Mapping[str, Value], profile: Profile = EDGE) -> str:
 
 
 def tabm_id(tabm: Tabm, profile: Profile = EDGE) -> str:
-    """`unsigned_id()` of a message as it came. Of its large maps the order of the keys counts.
+    """`unsigned_id()` of a message as received. In its large maps the order of the keys counts.
 
     Raises:
         AoError: stage "message", for what cannot be encoded.

@@ -127,7 +127,7 @@ def _encoded(value: Value, depth: int, key: str, largest: int) -> tuple[str | Ta
 
 
 def typed(value: object) -> tuple[str, str]:
-    """A value of JSON that is neither list nor map: its TABM, and its type, "" for text.
+    """(TABM, type) of a JSON value that is neither list nor map; the type is "" for text.
 
     Integers may be as long as the node wrote them, unlike those that are sent from here.
     """
@@ -190,7 +190,7 @@ def read_types(tabm: Mapping[str, str | Tabm], place: str = f"header {TYPES}") -
     """
     field = tabm.get(TYPES, "")
     if not isinstance(field, str):
-        raise ProtocolError("a map where types are due", 0, place)
+        raise ProtocolError("a map instead of types", 0, place)
     types: dict[str, str] = {}
     at = 0
     while at < len(field):

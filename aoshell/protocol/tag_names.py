@@ -5,16 +5,16 @@ from __future__ import annotations
 from aoshell.protocol.message import Tag
 
 AS_SENT = Tag("Tag-Names", "as-sent")
-"""A process whose definition has this tag gets tags under the names that they were sent with, too.
+"""If its definition has this tag, a process also gets tags under the names as they were sent.
 
-aos gave them so up to 2.0.4-32. Of this shell's environment, not of AO.
+aos did so up to 2.0.4-32. The tag belongs to this shell's environment, not to AO.
 """
 
 _LOWER = {ord(upper): ord(upper.lower()) for upper in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 
 
 def lower_case(name: str) -> str:
-    """In lower case as C has it: what is beyond ASCII stays."""
+    """Lower case as in C: only ASCII letters change."""
     return name.translate(_LOWER)
 
 

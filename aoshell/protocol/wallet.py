@@ -161,7 +161,7 @@ def _number(jwk: Mapping[object, object], name: str) -> int:
 def _check(numbers: Mapping[str, int]) -> None:
     n, e, d, p, q, dp, dq, qi = (numbers[name] for name in _NUMBERS)
     if e != EXPONENT:
-        raise _no_wallet("its exponent is not 65537, as Arweave wants it")
+        raise _no_wallet("its exponent is not 65537, which Arweave requires")
     if not SMALLEST_BITS <= n.bit_length() <= LARGEST_BITS:
         raise _no_wallet(f"its modulus has {n.bit_length()} bits, outside 2048…8192")
     together = (

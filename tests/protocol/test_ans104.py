@@ -195,7 +195,7 @@ def test_other_encodings_are_kept_as_they_were_signed(encoded: bytes, count: int
         (frame(b"\x02\x02a\x02b\0", 2), "2 tags announced, 1 found", 1028),
         (frame(b"\x02\x02a\x02b\0", 0), "0 tags announced, 1 found", 1028),
         (frame(b"\x02\x02a\x02b\0", 1, length=2**64 - 1), "tags: .* bytes expected", 1044),
-        (frame(b"\x02\x02a\x02b\0\0", 1), "1 bytes behind the tags", 1050),
+        (frame(b"\x02\x02a\x02b\0\0", 1), "1 bytes after the tags", 1050),
         (frame(b"\x02\x02a\x02b", 1), "a number breaks off", 1049),
         (frame(b"\x02\x02a\x01b\0", 1), "tag value: negative length -1", 1047),
         (frame(b"\x02\x02a\x40b\0", 1), "tag value: 32 bytes expected, 2 left", 1048),

@@ -127,7 +127,7 @@ def test_an_error_in_a_nested_bundle_has_its_place_in_the_whole_input() -> None:
         (framed(b"", count=2), "2 items announced in 64 bytes", 0),
         (framed(b""), "signature type: 2 bytes expected, 0 left", 96),
         (framed(ITEMS[0].raw)[:-1], "bytes announced, .* left", 32),
-        (framed(ITEMS[0].raw) + b"x", "1 bytes behind the last item", 96 + SIZES[0]),
+        (framed(ITEMS[0].raw) + b"x", "1 bytes after the last item", 96 + SIZES[0]),
         (framed(ITEMS[0].raw, b"\5\0"), r"type 5 \(Aptos\)", FIRST + SIZES[0]),
         (framed(ITEMS[0].raw, b"\2\0abc"), "signature: 64 bytes", FIRST + SIZES[0] + 2),
         (number(1) + number(2**256 - 1) + bytes(96), "an item of .* announced, 64 left", 32),

@@ -119,9 +119,9 @@ PART = b'--b\r\na: 1\r\ncontent-disposition: form-data;name="m"'
     [
         (b"", "no first boundary", 0),
         (b"<html>", "no first boundary", 0),
-        (PART, "no boundary behind the last part", len(PART)),
-        (PART + b"\r\n--b", "a boundary with something behind it", len(PART) + 5),
-        (PART + b"\r\n--b--x", "something behind the last boundary", len(PART) + 7),
+        (PART, "no boundary after the last part", len(PART)),
+        (PART + b"\r\n--b", "a boundary with bytes after it", len(PART) + 5),
+        (PART + b"\r\n--b--x", "bytes after the last boundary", len(PART) + 7),
         (PART + b"\r\n" + PART + b"\r\n--b--", "occurs twice", 0),
         (b"--b\r\na: 1\r\n--b--", "without a name", 5),
         (PART + b"\r\nbad\r\n--b--", "no header: 'bad'", len(PART) + 2),

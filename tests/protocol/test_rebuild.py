@@ -100,7 +100,7 @@ def test_an_unsigned_field_does_not_rename_a_body_signed_as_sent(
     assert check(signed, body or b"").verified == {"a": "1", "body": "x"}
     renamed = check(signed | {"ao-body-key": "evil"}, body or b"")
     assert renamed.outcome is SignatureStatus.BAD
-    assert "gives the body its meaning unsigned" in str(renamed.failure)
+    assert "decides how the body is read, but is not signed" in str(renamed.failure)
 
 
 @pytest.mark.parametrize("profile", [EDGE, CORE_LIBS], ids=lambda one: one.name)
@@ -119,7 +119,7 @@ def test_an_unsigned_boundary_does_not_divide_a_body_signed_as_sent(
         signed = signed.signed(wallet.sign(signature_base(signed, fields), "sha512"))
         checked = check(fields | write_commitments([signed]), body or b"")
         assert checked.outcome is outcome
-    assert "'content-type' gives the body its meaning unsigned" in str(checked.failure)
+    assert "'content-type' decides how the body is read, but is not" in str(checked.failure)
 
 
 def test_an_unsigned_content_type_says_nothing_of_a_whole_body(wallet: Wallet) -> None:

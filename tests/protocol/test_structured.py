@@ -164,7 +164,7 @@ def test_values_without_a_form_are_refused(message: Any, what: str) -> None:
         ({"ao-types": "x"}, "no dictionary"),
         ({"ao-types": 'x="integer" y'}, "no dictionary"),
         ({"ao-types": 'x="integer", x="atom"'}, "twice"),
-        ({"ao-types": {"x": "integer"}}, "a map where types are due"),
+        ({"ao-types": {"x": "integer"}}, "a map instead of types"),
     ],
 )
 def test_binaries_that_are_not_of_their_type(tabm: Tabm, what: str) -> None:
