@@ -2,8 +2,8 @@
 
 HyperBEAM keeps the signature and the modulus of such an item, and the original tags
 (`original-tags`) if they do not follow from the keys of the message. In items that HyperBEAM makes
-itself, the data may be the value at `body`; the tag `ao-data-key` marks these. HyperBEAM puts values
-too long for tags into an item within the item; these are not rebuilt.
+itself, the data may be the value at `body`; the tag `ao-data-key` marks these. HyperBEAM puts
+values too long for tags into an item within the item; these are not rebuilt.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
 """Makes compiled Lua count by itself which line it runs after which.
 
 The interpreter calls a line hook when another line begins, or when an instruction jumps back. Two
-instructions that run one after the other decide that. So each way between two instructions at which
-the hook would be called gets instructions that add 1 to a counter. The counters are in a table, the
-last upvalue of each function. They hold exactly what a hook would count, in a fraction of its time.
+instructions that run one after the other decide that. So wherever the hook would be called between
+two instructions, others are inserted that add 1 to a counter. The counters are in a table, the last
+upvalue of each function. They hold exactly what a hook would count, in a fraction of its time.
 
 Nothing that a script can see changes. The registers for counting come after all others, so nested
-calls take no more of the stack. A function that counts while values are on their way that no
-instruction names would overwrite them there; its registers for counting come right after its
-parameters. What is inserted has the line of the instruction behind it, and sets no register that a
-message of Lua could name.
+calls take no more of the stack. But some functions count while a list of values (all results of a
+call, or `...`) lies after their registers. There the registers for counting come right after the
+parameters, or they would overwrite that list. Inserted instructions have the line of the
+instruction after them, and set no register that an error message of Lua could name.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ from aoshell.lua.compiled import (
     write_dump,
 )
 
-LARGEST = 4 << 20  # bytes of compiled code that is made to count
+LARGEST = 4 << 20  # bytes of compiled code that can be made to count
 _DIGEST = 32  # bytes
-_KEPT = 16  # codes that are kept, should they come again
-MOST_GIVEN = 64 << 20  # bytes of code of others that is kept, the newest
+_KEPT = 16  # results that are kept, for code that comes again
+MOST_GIVEN = 64 << 20  # bytes of counting code from other processes that are kept, the newest
 _REGISTERS, _UPVALUES, _OPERANDS = 250, 255, 256  # limits of Lua's functions and instructions
 _WIDE = 1 << 18  # values that the longest operand of an instruction has
 _INTEGER = 19  # kind of a constant
-_NAME = b"\x08(lines)"  # of the registers that are added, as a dump has names
+_NAME = b"\x08(lines)"  # of the added registers, as a dump writes names
 
 _LOADK, _LOADNIL, _GETTABUP, _SETTABUP, _ADD = 1, 4, 6, 8, 13
 _CALL, _TFORLOOP, _VARARG = 36, 42, 45
-_PAIRED = CONDITIONS | {TFORCALL}  # the jump behind them is part of them
+_PAIRED = CONDITIONS | {TFORCALL}  # the jump after one belongs to it
 _JUMPS = frozenset((JMP, FORLOOP, FORPREP, _TFORLOOP))
 # Which operands are registers. B and C from 256 on are constants; the A of JMP is 0 or one more.
 _A = frozenset(range(46)) - {_SETTABUP, JMP, 31, 32, 33}
@@ -56,9 +56,9 @@ _B = frozenset((0, 7, 8, 10, 12, *range(13, 30), 31, 32, 33, 35))
 _C = frozenset((6, 7, 8, 10, 12, *range(13, 25), 29, 31, 32, 33))
 
 Way = tuple[int, int]
-"""From a line, 0 where a function begins, to a line."""
+"""From one line to the next: (line, line). The first is 0 where a function begins."""
 UNSEEN: Way = (0, 0)
-"""A way that no line hook is told of."""
+"""A step between instructions for which no line hook is called."""
 
 
 class CountingCode(NamedTuple):
@@ -66,10 +66,10 @@ class CountingCode(NamedTuple):
 
     Attributes:
         code: a dump.
-        counters: what its counters are. First `<I4 functions>`, then of each function `<I4 first,
-            I4 last, I4 counters>`, then of each counter, in their order, `<I4 from, I4 to,
-            I4 instructions>`: the way that it counts, and the instructions that each count takes.
-        tails: where tail calls stand, in the dump that was changed and in this one.
+        counters: what its counters count. First `<I4 functions>`; then for each function
+            `<I4 first line, I4 last line, I4 counters>`; then for each counter, in order, `<I4 from
+            line, I4 to line, I4 instructions>`. The last is what each count costs.
+        tails: for each tail call, its index in the original dump and in this one.
     """
 
     code: bytes
@@ -77,25 +77,25 @@ class CountingCode(NamedTuple):
     tails: tuple[tuple[int, int], ...]
 
     def with_calls(self, dump: bytes) -> bytes:
-        """The code with calls where the dump has them in place of tail calls."""
+        """The code with calls in place of tail calls, where `dump`, the same code, has calls."""
         code = bytearray(self.code)
         for theirs, ours in self.tails:
             code[ours] = code[ours] & ~63 | dump[theirs] & 63
         return bytes(code)
 
 
-_given: dict[bytes, CountingCode] = {}  # what others have made to count, by the digest of the dump
+_given: dict[bytes, CountingCode] = {}  # made by other processes, by the digest of the dump
 
 
 def pack_counting(dump: bytes, made: CountingCode) -> bytes:
-    """Pack what was made of a dump, for `take_counting` in another process."""
+    """Pack the counting code that was made of a dump, for `take_counting` in another process."""
     parts = [made.code, made.counters, struct.pack(f"<{2 * len(made.tails)}I", *chain(*made.tails))]
     sizes = struct.pack("<III", *map(len, parts))
     return hashlib.sha256(dump).digest() + sizes + b"".join(parts)
 
 
 def take_counting(packed: bytes) -> None:
-    """Take what another process of ours has packed: `make_counting` then gives it."""
+    """Keep what another process of ours has packed: `make_counting` then returns it."""
     at, parts = _DIGEST + 12, []
     for size in struct.unpack_from("<III", packed, _DIGEST):
         parts.append(packed[at : at + size])
@@ -155,13 +155,13 @@ def _with_tables(
 
 @dataclass(slots=True)
 class _Place:
-    """An instruction, and what is inserted in front of it.
+    """An instruction, and what is inserted before it.
 
     Attributes:
-        falls: the way by which the instruction before leads here, None where none does.
+        falls: the way from the instruction before, None if that one never goes on here.
         jumps: the ways of jumps that are counted here.
-        blocks: such a way → where those jumps lead instead.
-        at: where the instruction is now.
+        blocks: such a way → the new target of these jumps.
+        at: the instruction's new index.
     """
 
     falls: Way | None = None
@@ -171,7 +171,7 @@ class _Place:
 
     @property
     def ways(self) -> list[Way]:
-        """What is counted here, the way that falls first; all but the last jump over the rest."""
+        """The ways that are counted here, `falls` first; all but the last jump over the rest."""
         falls = self.falls
         if falls is None or (falls == UNSEEN and not self.jumps):
             return list(self.jumps)
@@ -186,7 +186,7 @@ class _Counting:
         before: counters of other functions.
 
     Attributes:
-        counters: each counter's way, and the instructions that it takes, with their place.
+        counters: (way, instructions that a count costs) → the counter's number.
     """
 
     def __init__(self, function: CompiledFunction, table: int, before: int) -> None:
@@ -207,7 +207,7 @@ class _Counting:
         """Change the function. Returns where its tail calls were, and where they are now.
 
         Raises:
-            ValueError: it cannot be.
+            ValueError: a limit of Lua's code would be exceeded.
         """
         function = self._function
         self._find_ways()
@@ -215,7 +215,7 @@ class _Counting:
             self._first = function.parameters
         count = sum(len(place.ways) for place in self._places) + len(self._skips)
         if function.constant_count + count + 1 > _OPERANDS:
-            self._added = 3  # constants are brought in by registers
+            self._added = 3  # two more registers, to load constants into
         if function.registers + self._added > _REGISTERS:
             raise ValueError("a function needs too many registers")
         if function.constant_count + count + 1 > _WIDE:
@@ -241,7 +241,7 @@ class _Counting:
     def _find_ways(self) -> None:
         flow, places = self._flow, self._places
         places[0].falls = (0, self._function.lines[0])
-        pairs: list[int] = []  # what must stay right behind the instruction before
+        pairs: list[int] = []  # instructions that must stay right after the one before
         skips: list[int] = []
         for at in flow.reached():
             op, after = flow.op(at), flow.next(at)
@@ -264,7 +264,7 @@ class _Counting:
             raise ValueError("a jump leads into the middle of an instruction")
 
     def _counts_amid_values(self) -> bool:
-        """Whether a way is counted behind an instruction that leaves any number of values."""
+        """Whether a way is counted after an instruction that leaves an open number of values."""
         for at, word in enumerate(self._function.code):
             op, b, c = word & 63, word >> 23, word >> 14 & 511
             leaves = (op in (_CALL, TAILCALL) and not c) or (op == _VARARG and not b)
@@ -275,7 +275,7 @@ class _Counting:
     # Code -----------------------------------------------------------------------------------------
 
     def _put(self, at: int) -> None:
-        """Put the instruction, and in front of it what counts."""
+        """Append what counts, then the instruction."""
         place = self._places[at]
         ways = place.ways
         for number, way in enumerate(ways, 1):
@@ -326,7 +326,7 @@ class _Counting:
         return self._function.constant_count + number
 
     def _moved(self, word: int) -> int:
-        """An instruction with its registers behind those that are added."""
+        """An instruction whose registers are moved up past the added ones."""
         first, by = self._first, self._added
         op, a, b, c = word & 63, word >> 6 & 255, word >> 23, word >> 14 & 511
         if (op in _A and a >= first) or (op == JMP and a > first):

@@ -1,8 +1,8 @@
 """Digests that the host computes for a guest: the same bytes as the guest's own code, but faster.
 
-Text is latin-1, a character a byte. Input comes in pieces, so no copy of a large text is made that
-the guest's memory limit does not count. Each digest is used once at import: OpenSSL reads its
-settings on first use, and a worker cannot open files.
+Text is latin-1, one character a byte. Input comes in pieces: a copy of a large text would escape
+the guest's memory limit. Each digest is used once at import: OpenSSL reads its settings on first
+use, and a worker cannot open files.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Digests:
             self._running = hashlib.new(name, usedforsecurity=False)
 
     def add(self, text: str) -> None:
-        """Go on with a piece of the input."""
+        """Add a piece of the input."""
         self._running.update(text.encode("latin-1"))
 
     def end(self) -> str:
@@ -57,5 +57,5 @@ _rehearse()
 
 
 def text_digest(text: bytes) -> str:
-    """The name of a file's text where lines are noted (`watch`): SHA-256, hexadecimal."""
+    """SHA-256 of a file's text, hexadecimal: it names the file in line counts (`watch`)."""
     return hashlib.sha256(text).hexdigest()

@@ -20,7 +20,7 @@ VERSION = ".environment"  # the module whose value is the environment's id
 # Modules that an update leaves alone: scripts hold values of their types (`.bint`, `.crypto`), or
 # the process has no handlers to update (`.hyper`).
 _FIXED = (".bint", ".crypto", ".hyper")
-HOST_VERSION = ".host-version"  # the module that says which host an environment was made for
+HOST_VERSION = ".host-version"  # the module whose value is the version of the host to run on
 
 
 def read_sources() -> dict[str, str]:
@@ -49,21 +49,21 @@ def built_in() -> tuple[str, bytes]:
     return _packed(read_sources)
 
 
-@cache  # a node is opened for each test, and the files of a program that runs stay as they are
+@cache  # the files of a running program do not change, and each test opens a node
 def _packed(read: Callable[[], dict[str, str]]) -> tuple[str, bytes]:
     data = pack(read())
     return module_id(data), data
 
 
 def with_version(modules: dict[str, str]) -> dict[str, str]:
-    """Sources with the module that names them: base64url SHA-256 of the others."""
+    """Sources with `.environment` added, whose value is their `version`."""
     others = {name: source for name, source in modules.items() if name != VERSION}
     named = "\0".join(f"{name}\0{source}" for name, source in others.items())
     return others | {VERSION: f'return "{module_id(named.encode("latin-1"))}"\n'}
 
 
 def version(modules: dict[str, str]) -> str:
-    """The id of sources, 43 characters."""
+    """The id of sources: base64url SHA-256 of them, 43 characters."""
     return modules[VERSION].split('"')[1]
 
 
@@ -76,8 +76,7 @@ def host_version(modules: Mapping[str, str]) -> int:
 def update_code(modules: dict[str, str]) -> bytes:
     """Lua code that moves a process to these sources when its owner evaluates it there.
 
-    See `aos/update.lua`. Modules of `_FIXED` stay those that the process was made with, and so does
-    the host that it was made for.
+    See `aos/update.lua`. The process keeps its modules of `_FIXED` and its version of the host.
     """
     parts = [b"local sources = {}\n"]
     for name, source in modules.items():

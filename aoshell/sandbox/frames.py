@@ -9,8 +9,8 @@ To a worker (`epoch`: how often it was rolled back; frames of an older epoch are
     watch       epoch lines                  count instructions, and note lines if that is true
     boot        epoch memory seconds definition…  bytes of heap, and what a message may take; see
                                              LuaRuntime.boot
-    lift        epoch                        what follows was computed before: bounds that are newer
-                                             than it do not count
+    lift        epoch                        what follows was computed before: newer bounds do not
+                                             hold for it
     image       epoch seq length             raw bytes follow: the state after seq
     run         epoch seq seconds message…   a live message
     replay      epoch seq message…           a message that was computed before; has no answer
@@ -54,14 +54,14 @@ from aoshell.bounded import jsontext
 
 Frame = list[Any]
 
-# One byte asks a zygote for a worker, whose two sockets come with it, or for one that begins with
-# the base; or it says that the base follows: its length in four bytes, then its code; or that code
-# which counts its lines comes with it, as a file (`counting.pack_counting`).
+# Requests to a zygote, one byte each: fork a worker (its two sockets come with the byte); fork one
+# that begins with the base; take the base (4 bytes of length and the code follow); take code that
+# counts its lines (a file comes with the byte: `counting.pack_counting`).
 WORKER, BASED, BASE, COUNTING = b"w", b"t", b"b", b"c"
 
 
 class FrameError(ValueError):
-    """A frame that no worker sends, or not then: a guest may have sent it."""
+    """A frame that no worker sends at all, or not now: a guest may have sent it."""
 
 
 WITH_BYTES = ("code", "compile", "image")  # raw bytes follow them; their last value is the length
@@ -92,7 +92,7 @@ def encode_frame(frame: Frame, pack: Callable[[list[Any]], bytes] = pack_list) -
 
 
 LARGE = 1 << 16  # characters of a large frame that are encoded at a time
-FEW = 1 << 10  # values of one that are
+FEW = 1 << 10  # values of a large frame that are encoded at a time
 
 
 def frame_pieces(frame: Frame) -> Iterator[bytes]:
@@ -127,7 +127,7 @@ def _batches(frame: Frame) -> Iterator[list[Any]]:
     """The values of a list, a few at a time: of at most LARGE characters, or one large text."""
     for at in range(0, len(frame), FEW):
         few = frame[at : at + FEW]
-        # Most are short, and looked at together: one by one takes as long again as to encode them.
+        # Most are short, so they are measured together: one by one takes as long as encoding them.
         if _text_size(few) < LARGE:
             yield few
             continue
@@ -204,7 +204,7 @@ def _fits(values: Frame, checks: tuple[_Check, ...]) -> bool:
 
 
 def check_worker_frame(frame: Frame) -> Frame:
-    """A frame from a worker, unchanged. Raises FrameError where no worker sends such a frame."""
+    """Check a frame from a worker; returns it. Raises FrameError where no worker sends that."""
     name, *values = frame or [None]
     checks = _FROM_WORKER.get(name) if isinstance(name, str) else None
     if checks is None or not _fits(
@@ -215,7 +215,7 @@ def check_worker_frame(frame: Frame) -> Frame:
 
 
 def check_image_header(header: Frame) -> Frame:
-    """An image's header, unchanged. Raises FrameError where it is none, or the image too large."""
+    """Check an image's header; returns it. Raises FrameError: no header, or too large an image."""
     if _fits(header, _IMAGE):
         _seq, length, _reason = header
         if length <= IMAGE_LIMIT:
@@ -227,7 +227,7 @@ class FrameReader:
     """Takes frames out of a byte stream that arrives in pieces.
 
     Args:
-        unpack: parses the text of one.
+        unpack: parses the JSON text of a frame.
     """
 
     def __init__(self, unpack: Callable[[bytes], Any] = unpack) -> None:

@@ -3,8 +3,8 @@
 Runs inside a worker, never in the shell. Strings cross as latin-1 text, one character a byte, so
 that nothing can fail to decode.
 
-Guest code sees the environment that it was given (`aos/*.lua`), and of Lua what `host/guard.lua`
-and `host/order.lua` leave. It never gets a Python object as a value.
+Guest code sees its environment (`aos/*.lua`), and the part of Lua that `host/guard.lua` and
+`host/order.lua` leave. It never gets a Python object as a value.
 
 The flat lists that `LuaRuntime.deliver` takes and gives:
 
@@ -32,10 +32,10 @@ from aoshell.sandbox.textfiles import path_of, read_text
 if TYPE_CHECKING:
     from aoshell.sandbox.watch import LineCounts
 
-# The chunks of host/ by version, in the order in which they run; an environment names the version
-# that it was made for. What a script can observe of the host (texts, places, order, limits) depends
-# on the version, so a version that a log may name never changes. In chunks that versions share,
-# only what no script can observe may change.
+# The chunks of host/ by version, in the order in which they run. An environment names its version.
+# What a script can observe of the host (texts, places, order, limits) must never change in a
+# version that a log may name. So chunks that versions share may change only where no script can
+# observe it.
 VERSIONS = {
     1: ("guard", "objects", "order", "bridge", "image"),
     2: ("guard", "objects", "order", "bytecode", "stack", "plain", "bridge", "image"),
@@ -45,11 +45,11 @@ VERSIONS = {
 # Read at import: a worker cannot open files.
 CHUNKS = {name: read_text(path_of("host", f"{name}.lua")) for name in VERSIONS[max(VERSIONS)]}
 UNLIMITED = 0x7FFFFFFF_FFFF  # bytes
-# Times what Lua counts: it counts the bytes that it asks for, and the allocator takes up to 1.34
-# times as many for small objects.
+# Real memory as a multiple of what Lua counts: Lua counts the bytes that it asks for, and for small
+# objects the allocator takes up to 1.34 times as many.
 SHARE = 1.5
-STRIDE = 100_000  # instructions between two looks of `LuaRuntime.print_places`
-PLACE = "computes at "  # in front of the places that it prints
+STRIDE = 100_000  # instructions between two prints of `LuaRuntime.print_places`
+PLACE = "computes at "  # begins each of these prints
 PLACES = """
 local H, stride, mark, emit = ...
 local raw = H.raw
@@ -86,7 +86,7 @@ class LuaHost:
         watched: its runtimes can be watched, as those of tests are.
     """
 
-    headroom = 2  # after a checkpoint garbage is collected at other moments than before
+    headroom = 2  # after a checkpoint, garbage is collected at other moments
 
     def __init__(self, emit: Callable[[str], None], *, watched: bool = False) -> None:
         self._emit = emit
@@ -153,7 +153,7 @@ class LuaRuntime:
         chunks = _chunks(sources)
         self._counts: LineCounts | None = None
         if watched:
-            # A third of what a zygote imports, which those of shells have no need of.
+            # A third of a zygote's imports; those of shells do not need it.
             from aoshell.sandbox import watch
 
             self._counts = watch.install(self._host)
@@ -168,7 +168,7 @@ class LuaRuntime:
         self._emit = emit
         self._prints_places = False
         self._watching: LineCounts | None = None
-        self._room = 0  # bytes beside the guest's own, for what is noted of it
+        self._room = 0  # bytes added to the guest's limit, for the notes on its lines
 
     def watch(self, *, lines: bool) -> None:
         """See `runtime.Watched`. Only where the runtime was made to be watched."""
@@ -186,7 +186,7 @@ class LuaRuntime:
 
     def limit_memory(self, size: int, *, judged: bool = True) -> None:
         """Let the guest's heap grow to `size` bytes, the environment's included."""
-        del judged  # what the host holds beside that is within the worker's floor
+        del judged  # the host holds little else, and the worker's floor bounds that
         self._lua.set_max_memory(size + self._room, total=True)
 
     @property
@@ -224,9 +224,9 @@ class LuaRuntime:
         self._host.failed(text)
 
     def print_places(self) -> None:
-        """Give the environment a function that has its coroutine print where it computes.
+        """Give the environment `.places`: it makes its coroutine print where it computes.
 
-        It prints once every `STRIDE` instructions, so only what computes for long prints at all.
+        That prints every `STRIDE` instructions, so only long computations print at all.
         """
         if not self._prints_places:
             self._prints_places = True

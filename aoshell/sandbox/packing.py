@@ -1,7 +1,7 @@
 """`pack_list` and `unpack` of `frames` by orjson, ten and four times as fast, for the shell.
 
-Workers do without: where memory ends, orjson crashes, and a message that takes too much would be
-told as the crash of a worker.
+Workers do not use it: orjson crashes when memory runs out. A message that takes too much memory
+would then be reported as a crash.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import orjson
 def pack_list(value: list[Any]) -> bytes:
     """A list as JSON, a byte a character.
 
-    Ids are hashes of it, so its bytes never change. Whole numbers have 64 bits at most, and what is
-    hashed has no fractions: libraries write those in several ways.
+    Ids are hashes of these bytes, so they must never change. Integers have 64 bits at most. Nothing
+    that is hashed has fractions, which libraries write in several ways.
     """
     packed = orjson.dumps(value)
     return packed if packed.isascii() else packed.decode("utf-8").encode("latin-1")

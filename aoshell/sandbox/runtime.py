@@ -24,8 +24,8 @@ class Runtime(Protocol):
         """Let the guest use that many bytes.
 
         Args:
-            judged: whether what its host holds for it counts too. It does for new messages; for
-                replays it does not, as the log may be older than that bound.
+            judged: count what its host holds for it, too. True for new messages. False for replays,
+                as the log may be older than that bound.
         """
 
     def boot(self, definition: Sequence[Any]) -> None:
@@ -38,7 +38,7 @@ class Runtime(Protocol):
         """Record the error of a message that failed and was rolled back."""
 
     def print_places(self) -> None:
-        """From now on have long computing print where it is, as far as the device can tell."""
+        """From now on, let long computations print where they are, if the device can tell."""
 
     def image(self) -> bytes:
         """The whole state. Raises ValueError where it cannot be saved."""
@@ -62,15 +62,15 @@ class Watched(Protocol):
         """The lines that the last message ran, as `watch.LineCounts` writes them; "" for none."""
 
     def lines_so_far(self) -> str:
-        """Those that were run since they were asked for last. Also while it runs, in a thread."""
+        """The lines that ran since the last call. Another thread may call it during a message."""
 
 
 class Host(Protocol):
     """A device in a zygote: everything is imported, no AO process is loaded.
 
     Attributes:
-        headroom: a replay may use this many times the memory limit, since garbage is collected at
-            another pace; 1 where the guest can observe how far its memory grows.
+        headroom: a replay may use this many times the memory limit, as garbage is collected at
+            other moments; 1 where the guest can observe how much its memory can grow.
     """
 
     headroom: int
@@ -80,13 +80,13 @@ class Host(Protocol):
         """The runtime with built-in code; None where the device has none."""
 
     def room(self, memory: int) -> int:
-        """Bytes that the memory of a guest takes up if it may use `memory` bytes."""
+        """Bytes of real memory that a guest with a limit of `memory` bytes may take."""
 
     def load(self, code: bytes, gas: int, memory: int) -> Runtime:
         """A runtime with other code. Loading may use `memory` bytes.
 
         Raises:
-            ValueError: it is no code of this device, or fails when it runs.
+            ValueError: it is no code of this device, or fails while it loads.
             MemoryError: it takes more memory.
         """
 

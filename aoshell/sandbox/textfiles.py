@@ -1,6 +1,6 @@
-"""Texts that stand beside the code of the sandbox.
+"""Reads the Lua files beside the sandbox's own code.
 
-Without `pathlib`: with what it imports, it would take a zygote 5 ms at each start.
+Without `pathlib`: importing it would cost a zygote 5 ms at each start.
 """
 
 from __future__ import annotations
@@ -16,6 +16,6 @@ def path_of(*names: str) -> str:
 
 
 def read_text(path: str) -> str:
-    """A text of ours: latin-1, a character a byte. Raises OSError."""
+    """A file as text: latin-1, one character a byte. Raises OSError."""
     with open(path, encoding="latin-1") as file:  # noqa: PTH123
         return file.read()

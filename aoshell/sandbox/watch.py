@@ -1,4 +1,4 @@
-"""Watches what a guest of a test runs: its instructions, and the lines of its files.
+"""Watches what a guest in a test runs: counts its instructions, and the lines of its files.
 
 `host/watch.lua` does the work, with the interpreter's counter of instructions and with code that
 counts its lines (`counting`). No function of Lua says how much of a coroutine's instruction counter
@@ -19,14 +19,14 @@ from aoshell.sandbox.textfiles import path_of, read_text
 
 # Read at import: a worker cannot open files.
 CHUNK = read_text(path_of("host", "watch.lua"))
-# Bytes that a guest may use beside its own while lines are noted: the notes share its memory.
+# Bytes added to a guest's limit while lines are noted: the notes share its memory.
 ROOM = 32 << 20
-TOLD = 8 << 20  # bytes of the lines of one message
-_NOWHERE = bytes(4)  # the line to which a way leads that is none
+MOST_NOTED = 8 << 20  # bytes of the line counts that are sent for one message
+_NOWHERE = bytes(4)  # the target line 0 of `counting.UNSEEN`
 
 
 def install(host: Any) -> LineCounts:
-    """Give `host/watch.lua` what it needs beside Lua. Called in a zygote, where memory is free."""
+    """Give `host/watch.lua` its Python functions. Called in a zygote, which has no memory limit."""
     _counter_offset()
     counts = LineCounts()
     host.counters = _counters
@@ -37,7 +37,7 @@ def install(host: Any) -> LineCounts:
 
 
 def _make_counting(dump: str, changed: str | None = None) -> tuple[str, str] | None:
-    """The code of a dump, made to count, and its counters; None where that fails.
+    """The counting code of a dump, and its counters; None where it cannot be made.
 
     Args:
         changed: the same dump with calls in place of tail calls, if that is wanted.
@@ -55,7 +55,7 @@ def _text_digest(text: str) -> str:
 
 
 def _counters(threads: str) -> str:
-    """What is left of the instruction counters of threads, named by `tostring`; 4 bytes each."""
+    """The instruction counters of threads, 4 bytes each; `threads` are their `tostring` texts."""
     offset = _counter_offset()
     return b"".join(
         ctypes.string_at(_address(name) + offset, 4) for name in threads.split("\n")
@@ -71,7 +71,7 @@ _VALUE = 16  # bytes of a `TValue`; a whole number is its first 8
 
 
 class _CountedFile:
-    """A file that counts.
+    """A file of code that counts its lines.
 
     Args:
         table: the address of its counters, which Lua keeps in the array part of a table.
@@ -92,27 +92,27 @@ class _CountedFile:
         counters = list(struct.iter_unpack("<8sI", kinds[at:]))
         self._ways: list[bytes] = [way for way, _cost in counters]
         self._costs: list[int] = [cost for _way, cost in counters]
-        self._told = [0] * number
+        self._taken = [0] * number
 
     def _counts(self) -> list[int]:
         size, array = _ARRAY.unpack(ctypes.string_at(self._table + 12, _ARRAY.size))
-        count = min(len(self._told), size)
+        count = min(len(self._taken), size)
         data = ctypes.string_at(array, _VALUE * count)
         return [value for (value,) in struct.iter_unpack("<q8x", data)]
 
     def begin(self) -> None:
         """Begin anew: the counters are 0."""
-        self._told = [0] * len(self._told)
+        self._taken = [0] * len(self._taken)
 
     def steps(self) -> int:
         """The instructions that counting took."""
         return sum(times * cost for times, cost in zip(self._counts(), self._costs, strict=True))
 
     def take(self) -> Iterator[bytes]:
-        """Of each function that ran: its place, a count, and that many ways and how often."""
+        """For each function that ran: its lines, the number of its ways, each way and its count."""
         counts = self._counts()
-        new = [now - before for now, before in zip(counts, self._told, strict=True)]
-        self._told = counts
+        new = [now - before for now, before in zip(counts, self._taken, strict=True)]
+        self._taken = counts
         for place, start, end in self._functions:
             parts = [
                 self._ways[at] + struct.pack("<Q", new[at])
@@ -128,10 +128,10 @@ def _sized(text: bytes) -> bytes:
 
 
 class LineCounts:
-    """What the files of a process have counted.
+    """The line counts of a process's files.
 
-    It is read from memory, at addresses that Lua has given. So it can be read while Lua runs, and
-    when Lua has no memory left.
+    They are read from memory, at addresses that Lua has given: so also while Lua runs, and when Lua
+    has no memory left.
     """
 
     def __init__(self) -> None:
@@ -143,7 +143,7 @@ class LineCounts:
         self._files.append(_CountedFile(_address(table), name, digest, kinds))
 
     def begin(self) -> None:
-        """A message begins: the counters are 0."""
+        """Begin a message: set the counters to 0."""
         for file in self._files:
             file.begin()
 
@@ -152,12 +152,12 @@ class LineCounts:
         return sum(file.steps() for file in self._files)
 
     def take(self, handlers: str = "\0\0\0\0", left_out: bool = False) -> str:
-        """What ran since the last call: a count and that many functions, the handlers, and whether
-        something was left out; "" for nothing."""
+        """What ran since the last call, packed: the number of functions, the functions, the
+        handlers, and whether something was left out; "" for nothing."""
         functions, size = [], 0
         for text in (text for file in self._files for text in file.take()):
             size += len(text)
-            if size > TOLD:
+            if size > MOST_NOTED:
                 left_out = True
                 break
             functions.append(text)
@@ -173,7 +173,7 @@ _SEARCHED = 256  # bytes of a `lua_State` among which its counter lies (Lua 5.3 
 
 @cache
 def _counter_offset() -> int:
-    """Where `hookcount` lies in a `lua_State` (Lua 5.3 lstate.h): right behind `basehookcount`.
+    """Where `hookcount` lies in a `lua_State` (Lua 5.3 lstate.h): right after `basehookcount`.
 
     Setting a hook gives both the same value, so they are found, not assumed.
 

@@ -1,9 +1,8 @@
 """The aos-compatible environment for processes on HyperBEAM (`lua@5.3a`): one text of Lua.
 
-The modules are the environment's own but for those that need a host of ours: `host.lua`,
-`returned.lua` and `waiting.lua` stand in their place, as the device has neither streams nor
-coroutines. `compute.lua` turns assignments into messages and results into what the device gives
-out.
+The modules are those of `aos/`, except those that need our own host: `host.lua`, `returned.lua` and
+`waiting.lua` replace them, as the device has neither streams nor coroutines. `compute.lua` turns
+assignments into messages, and results into the device's form.
 """
 
 from __future__ import annotations
@@ -15,8 +14,7 @@ from aoshell.sandbox import environment
 FOLDER = Path(__file__).parent
 REPLACED = ("host", "returned", "waiting")
 
-# Modules, with those below them, of no use there: they need a host of ours, or take a node long to
-# load.
+# Modules, with those below them, that are left out: they need our own host, or load slowly there.
 _LEFT_OUT = (".crypto.", ".update.", ".hyper.", ".hyper-ao.", ".host-version.")
 _KEPT = (".crypto.util.bit",)
 

@@ -1,11 +1,11 @@
 """The environment for forks of HyperBEAM's Lua processes: it computes them as their node does.
 
-It is the environment of `lua@5.3a` with other texts for some modules: a request is the very message
-that the node's scheduler gave, and functions answer as luerl's do. Like each environment, it is
-kept with the process, so a log replays as it was computed first.
+It is the environment of `lua@5.3a` with some modules replaced: a request is the message exactly as
+the node's scheduler gave it, and functions answer as luerl's do. Like each environment, it is kept
+with the process, so a log always replays the same.
 
-`pack` turns a message into what `node-request.lua` reads. Texts may have any bytes, and numbers
-keep their types: JSON can do neither.
+`pack` turns a message into what `node-request.lua` reads. Unlike JSON, it keeps any bytes in texts,
+and the types of numbers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def module() -> tuple[str, bytes]:
 
 
 def pack(message: Mapping[str, object]) -> bytes:
-    """A message for a guest. Raises ValueError where no guest can be given all of it."""
+    """A message as bytes for a guest. Raises ValueError where a part of it has no such form."""
     return b"".join(_packed(message, DEEPEST))
 
 

@@ -1,9 +1,9 @@
-"""Finds workers that neither answer nor compute: stopped by a signal, or asleep over a bug.
+"""Finds workers that neither answer nor compute: stopped by a signal, or stuck by a bug.
 
 Time without an answer proves nothing: on a busy machine a worker waits for the processor. So its
-processes are looked at, about once a second, and the looks are counted at which none of them had
-used the processor since the last look, wanted it, or waited for a disk. Linux only: elsewhere a
-worker never counts as still.
+processes are looked at about once a second. A look counts as still if no process has used the
+processor since the last look, is ready to run, or waits for a disk. Linux only: elsewhere a worker
+never counts as still.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 QUIET = 5  # looks without an answer before /proc is read at all
-STILL = 10  # looks in a row without any activity that make a worker still
+STILL = 10  # looks in a row without activity, after which a worker hangs
 _BUSY = "RD"  # states of proc(5): running or ready to run; waiting for a disk
 
 
@@ -39,7 +39,7 @@ class Stillness:
 
 
 def _used_if_still(group: int) -> int | None:
-    """Clock ticks that a group's processes have computed; None where one is busy, or unknown."""
+    """Clock ticks that a group's processes have used; None if one is busy, or if it is unknown."""
     total = 0
     try:
         names = [entry.name for entry in Path("/proc").iterdir()]
@@ -52,8 +52,8 @@ def _used_if_still(group: int) -> int | None:
             stat = Path(f"/proc/{name}/stat").read_text(encoding="latin-1")
         except OSError:
             continue  # it has ended meanwhile
-        # A name may hold ")" and spaces. Behind the last ")" the fields of proc(5) go on with the
-        # third, the state, so utime and stime (fields 14 and 15) are 11 and 12 here.
+        # A name may hold ")" and spaces. After the last ")" comes field 3 of proc(5), the state, so
+        # utime and stime (fields 14 and 15) are 11 and 12 here.
         fields = stat.rpartition(")")[2].split()
         if fields[0] in _BUSY:
             return None

@@ -1,4 +1,4 @@
-"""The shell's side of the sandbox: which zygotes there are, and which workers they fork.
+"""The shell's side of the sandbox: owns the zygotes, and has them fork workers.
 
 `Supervisor.start()` needs no event loop, so a zygote can load Lua while the shell still imports
 the rest of itself. Everything else runs on the loop, callbacks too.
@@ -20,7 +20,7 @@ from aoshell.sandbox.supervising.zygote_handle import ZygoteHandle, no_worker_er
 if TYPE_CHECKING:
     import asyncio
 
-AHEAD = 0.005  # seconds behind the start of a worker, when the next one is forked
+AHEAD = 0.005  # seconds after the start of a worker, when the next one is forked
 BUFFER = 1 << 20  # bytes: the kernel's buffer for each direction, and the most that one read takes
 
 Ends = tuple[socket.socket, socket.socket]  # ours, of a worker's two pairs of sockets
@@ -31,9 +31,9 @@ class Supervisor:
 
     Args:
         watch: what workers of Lua processes watch, as for tests; None: nothing.
-        base: an environment of Lua that the zygote loads beside its own, once, for workers that
-            begin with it. It is ours: the zygote has no limits.
-        follow: is told each frame to and from a worker.
+        base: a second environment of Lua that the zygote loads once, for workers that begin with
+            it. It must be trusted code: the zygote has no limits.
+        follow: called with each frame to and from a worker.
     """
 
     def __init__(
@@ -45,7 +45,8 @@ class Supervisor:
         self._zygotes: dict[str, ZygoteHandle] = {}
         # Workers that nobody needs yet, by device and by what they begin with.
         self._ahead: dict[tuple[str, bool], Ends] = {}
-        # One for all: they are read in turn. To make one for each read would map its memory anew.
+        # All workers share it, as they are read in turn. A new one for each read would map new
+        # memory.
         self._buffer = memoryview(bytearray(BUFFER))
 
     def start(self, device: str = "lua") -> None:
@@ -67,10 +68,10 @@ class Supervisor:
     ) -> WorkerHandle:
         """A new worker, without an AO process.
 
-        Where there was one before, the next is forked ahead, so that nobody waits for the fork.
+        From the second call on, the next worker is forked ahead, so that nobody waits for a fork.
 
         Args:
-            based: it begins with the base, and not with the device's own code, if there is any.
+            based: begin with the base instead of the device's own code.
             watched: watch it, if this supervisor watches any.
         """
         main, side = self._take_ahead(device, based) or self._fork(device, based)
@@ -85,18 +86,18 @@ class Supervisor:
         return handle
 
     def hand_counting(self, packed: bytes) -> None:
-        """Hand code that counts its lines to workers to come, which then need not make it.
+        """Give later workers code that counts its lines, so that they need not make it.
 
-        It goes as a file, so that what several forks of this process hand over is not mixed up.
+        It goes as a file, so that what several forks of this process send is not mixed up.
         """
-        from tempfile import TemporaryFile  # only here: a start has no need of it
+        from tempfile import TemporaryFile  # imported here, as a start does not need it
 
         with contextlib.suppress(OSError, AoError), TemporaryFile() as file:
             file.write(packed)
             file.flush()
             self.start()
             self._zygotes["lua"].send(COUNTING, [file.fileno()])
-        for end in self._ahead.pop(("lua", False), ()):  # it was forked without that
+        for end in self._ahead.pop(("lua", False), ()):  # forked before, so without that code
             end.close()
 
     def _take_ahead(self, device: str, based: bool) -> Ends | None:
@@ -110,7 +111,7 @@ class Supervisor:
 
     def _fork_ahead(self, device: str, based: bool) -> None:
         if device in self._zygotes and (device, based) not in self._ahead:
-            with contextlib.suppress(AoError):  # who needs a worker is told
+            with contextlib.suppress(AoError):  # the next call of `worker` raises it
                 self._ahead[device, based] = self._fork(device, based)
 
     def _fork(self, device: str, based: bool) -> Ends:
@@ -131,20 +132,20 @@ class Supervisor:
             try:
                 self._zygotes[device].send(BASED if based else WORKER, fds)
                 return
-            except OSError as error:  # the zygote died: one more is started
+            except OSError as error:  # the zygote died: start another, once
                 self._zygotes.pop(device).close()
                 if attempt == 2:
                     raise AoError("the sandbox does not stay up", stage="sandbox") from error
 
     def close(self) -> None:
-        """Let the zygotes end. Workers end when their own sockets are closed."""
+        """Kill the zygotes. On Linux this ends their workers; elsewhere closed sockets do."""
         for zygote in self._zygotes.values():
             zygote.close()
         self._zygotes.clear()
         self.leave_ahead()
 
     def leave_ahead(self) -> None:
-        """Let go of the workers that were forked ahead, which a fork leaves to its parent."""
+        """Close the sockets of workers that were forked ahead; a fork leaves them to its parent."""
         for ends in self._ahead.values():
             for end in ends:
                 end.close()
@@ -167,5 +168,5 @@ def _pairs() -> tuple[socket.socket, ...]:
 def _has_ended(main: socket.socket) -> bool:
     """Whether the worker at the other end has ended."""
     ends = select.poll()
-    ends.register(main, 0)  # its end is told without being asked for
+    ends.register(main, 0)  # poll reports a hang-up even if no event is asked for
     return bool(ends.poll(0))

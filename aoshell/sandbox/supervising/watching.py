@@ -1,4 +1,4 @@
-"""What the shell's side of the sandbox has its workers watch."""
+"""What workers watch for the shell's side of the sandbox."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def _ignore(_lines: str) -> None:
 
 
 class Watch(NamedTuple):
-    """What a supervisor has the workers of Lua processes watch: their instructions at least.
+    """What the workers of Lua processes watch: the number of instructions at least.
 
     Attributes:
         lines: note lines too.

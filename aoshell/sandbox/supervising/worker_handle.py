@@ -1,4 +1,4 @@
-"""The shell's side of a worker: frames to it and from it, and its end."""
+"""The shell's side of a worker: sends and reads its frames, notices its end, kills it."""
 
 from __future__ import annotations
 
@@ -43,27 +43,27 @@ def _group_of(pid: int) -> int:
 
 
 def _is_others(group: int) -> bool:
-    """Whether a group may be killed: not ours, nor 1, as kill(-1) signals every process."""
+    """Whether a group may be killed: not our own, and not 1, as kill(-1) signals every process."""
     return group > 1 and group != os.getpgid(0)
 
 
 def _nothing_more() -> None:
-    """Behind the frames of a read nothing is left to do."""
+    """The default of `on_read`."""
 
 
 class WorkerHandle:
-    """The worker of one AO process, as the shell sees it: it sends frames and calls back.
+    """The worker of one AO process, as the shell sees it. Sends frames; calls back for those read.
 
     Args:
         zygote: the process that forks it.
         buffer: where a read puts its bytes; others use it between two reads.
-        follow: is told each frame in either direction.
+        follow: called with each frame in either direction.
 
     Attributes:
-        on_read: called behind all frames of one read.
+        on_read: called after all frames of one read.
         pid: of the fork that computes; 0 while unknown.
         group: process group of the worker and all its forks; 0 before its frame `ready`.
-        unbelieved: it was given up because it sent what no worker sends.
+        unbelieved: it was killed because it sent what no worker sends.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class WorkerHandle:
         self._stillness = Stillness()
         main.setblocking(False)
         side.setblocking(False)
-        # By their numbers: for a socket, each look-up that fails would make a text of it.
+        # By number: for a socket object, each failed look-up in the loop formats it as text.
         loop.add_reader(main.fileno(), self._readable)
         loop.add_reader(side.fileno(), self._side_readable)
 
@@ -173,7 +173,7 @@ class WorkerHandle:
             self._on_frame(frame)
 
     def _take_lines(self, frame: Frame) -> bool:
-        """Whether a frame says which lines were run; it is taken then.
+        """Pass on the lines in a frame of lines; False for any other frame.
 
         Raises:
             FrameError: nobody asked for that.
@@ -189,9 +189,8 @@ class WorkerHandle:
         return True
 
     def _note_pid(self, frame: Frame) -> None:
-        # A worker sends `ready` before any guest runs, and once: so its group is known for certain.
-        # Pids that come later count only within that group, or a guest could have any process of
-        # the user's killed.
+        # A worker sends `ready` once, before any guest runs, so its group is certain. Later pids
+        # are believed only within that group, or a guest could have any process of the user killed.
         match frame:
             case ["ready", pid]:
                 # Its forks may have ended it before this was read: the group is theirs then.
@@ -236,7 +235,7 @@ class WorkerHandle:
             self._on_gone()
 
     def give_up(self) -> None:
-        """Kill it and go on as if it had died: a guest may have taken it over."""
+        """Kill it and go on as if it had died, as a guest may have taken it over."""
         self.unbelieved = True
         self.drop()
 
@@ -265,7 +264,7 @@ class WorkerHandle:
     def kill(self) -> None:
         """Kill the worker with all its forks."""
         if _is_others(self.group):
-            # All have ended; macOS answers EPERM where they are still to be waited for.
+            # Raised where all have ended; macOS gives EPERM for zombies.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.group, signal.SIGKILL)
 

@@ -20,7 +20,7 @@ _PACKAGES = {"lua": "lupa", "wasm": "wasmtime"}
 def _import_paths(device: str) -> list[str]:
     """The folders where a bare interpreter finds aoshell and the device's package.
 
-    The package is looked up but not imported: the shell's start-up has no need of it.
+    The package is found but not imported, as the shell itself does not need it.
     """
     found = importlib.util.find_spec(_PACKAGES[device])
     places = [__file__] if found is None or found.origin is None else [__file__, found.origin]
@@ -28,7 +28,7 @@ def _import_paths(device: str) -> list[str]:
     return [str(Path(place).resolve().parents[n]) for place, n in zip(places, depth, strict=False)]
 
 
-# Imports leave no garbage to look for; the zygote has it looked for again once it serves.
+# No garbage collection during imports, which leave none; the zygote enables it before it serves.
 START = """import gc, sys
 gc.disable()
 sys.path[:0] = sys.argv[4:]
@@ -48,7 +48,7 @@ class ZygoteHandle:
     """A process that forks workers. Raises AoError where it cannot be started.
 
     Attributes:
-        has_forked: it was asked for a worker.
+        has_forked: whether it was asked for a worker.
     """
 
     def __init__(self, device: str, base: bytes = b"", *, watched: bool = False) -> None:
@@ -60,8 +60,8 @@ class ZygoteHandle:
             raise no_worker_error(error) from error
         target = 3 if theirs.fileno() != 3 else theirs.fileno()
         arguments = [device, str(target), str(int(watched)), *_import_paths(device)]
-        # -I and an empty environment: nothing of the user's reaches the interpreter. A process
-        # group of its own keeps the terminal's Ctrl-C away.
+        # -I and an empty environment: no settings of the user reach the interpreter. In a process
+        # group of its own it does not get the terminal's Ctrl-C.
         try:
             self.pid = os.posix_spawn(
                 sys.executable,
@@ -82,15 +82,15 @@ class ZygoteHandle:
             theirs.close()
             os.close(null)
         if base:
-            with contextlib.suppress(OSError):  # the first worker meets a zygote that is gone
+            with contextlib.suppress(OSError):  # if the zygote is gone, the first worker reports it
                 self._control.sendall(BASE + len(base).to_bytes(4, "big") + base)
 
     def send(self, what: bytes, fds: list[int]) -> None:
-        """Hand over the two sockets of a new worker, or a file. Raises OSError where it is gone."""
+        """Send the two sockets of a new worker, or a file. Raises OSError if the zygote ended."""
         socket.send_fds(self._control, [what], fds)
 
     def close(self) -> None:
-        """Kill it, which also ends its workers: they ask to die with their parent."""
+        """Kill it. On Linux this also ends its workers: they ask to die with their parent."""
         if self._control.fileno() < 0:
             return  # closed before: another process may have its pid by now
         self._control.close()

@@ -1,6 +1,6 @@
-"""What the host answers to the imports of modules built with emscripten.
+"""The host's functions for the imports of modules built with emscripten.
 
-Time is the message's, randomness is drawn from the message, standard output is what the process
+Time is the message's, randomness is seeded from the message, standard output is what the process
 prints. There are no files, no time zones, no system. The names and signatures are those of
 emscripten's JavaScript library; versions differ in underscores and in types, so both are matched
 loosely.
@@ -23,7 +23,7 @@ from aoshell.sandbox.wasm.guest import Guest, GuestError
 # Emscripten's system calls return negative error numbers, numbered as in WASI.
 ENOSYS, ENOENT = -52, -44
 EBADF = 8  # WASI's own calls return positive ones
-_TM = struct.Struct("<9i")  # the fields of struct tm that are alike on wasm32 and wasm64
+_TM = struct.Struct("<9i")  # the fields of struct tm that are the same on wasm32 and wasm64
 
 # Modules whose imports are emscripten's; "host" is the adapter's.
 MODULES = ("env", "wasi_snapshot_preview1", "wasi_unstable", "metering", "host")
@@ -40,7 +40,7 @@ class GuestExitError(Exception):
 
 
 def provide_imports(guest: Guest) -> Callable[[wasmtime.ImportType], Any]:
-    """A function that returns what a module gets for an import that is not the adapter's."""
+    """A function that returns the host's value for an import that the adapter does not provide."""
     known = host_functions(guest) | stream_functions(guest) | cxx.host_functions(guest)
 
     def give(item: wasmtime.ImportType) -> Any:
@@ -77,7 +77,7 @@ def stream_functions(guest: Guest) -> dict[str, Host]:
 
 
 def _fitting(call: Host, kind: wasmtime.FuncType) -> Host:
-    """The call, with its answer in the type that the import declares: versions differ in it."""
+    """The call, returning the type that the import declares, which differs between versions."""
     results = [str(result) for result in kind.results]
 
     def fitted(*args: Any) -> Any:
@@ -122,7 +122,7 @@ def host_functions(guest: Guest) -> dict[str, Host]:
 def default_function(name: str, kind: wasmtime.FuncType) -> Host:
     """A function for any other import: ENOSYS for system calls, 0 elsewhere, as in the ao loader.
 
-    C++ exceptions fail instead: to go on as if nothing were thrown would be worse than an error.
+    Imports of C++ exceptions fail instead: going on as if nothing was thrown would be worse.
     """
     if name.startswith("__cxa_"):
         return partial(_lacking, name)
@@ -149,7 +149,7 @@ class _Host:
         return int(self._guest.grow(size))
 
     def heap_max(self) -> int:
-        # The same whatever `.limits memory` is: at the real limit `resize` fails.
+        # Independent of `.limits memory`: at the real limit `resize` fails.
         return 1 << (33 if self._guest.wide else 31)
 
     def now(self) -> float:
@@ -160,7 +160,7 @@ class _Host:
         return 0
 
     def random(self, target: int, size: int) -> int:
-        # No more than its memory holds, whatever it asks for.
+        # At most as much as its memory holds.
         self._guest.put_random(target, min(size, self._guest.size))
         return 0
 
@@ -226,8 +226,8 @@ class _Host:
         self._break_down(seconds, source)
         if self._guest.wide:
             return seconds
-        # An i64 comes back as its low word, and the high word by way of `tempret`: emscripten's
-        # calling convention for 64-bit answers of a 32-bit module.
+        # An i64 is returned as its low word, and the high word by `tempret`: emscripten's calling
+        # convention for 64-bit results in a 32-bit module.
         if self._guest.has("_emscripten_tempret_set"):
             self._guest.call("_emscripten_tempret_set", seconds >> 32)
         return (seconds & 0xFFFF_FFFF) - ((seconds & 0x8000_0000) << 1)

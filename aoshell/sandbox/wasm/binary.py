@@ -1,9 +1,9 @@
-"""WebAssembly modules as bytes: where other packages read, check and rewrite them.
+"""WebAssembly modules as bytes: the functions with which other packages read and prepare them.
 
     describe_module(data)   what a module is, without running it
     prepare_module(data)    what the engine compiles: full names, current exceptions, state exported
 
-and the three steps of the latter: `unminify`, `modernize`, `expose`. All are pure functions.
+and the three steps of `prepare_module`: `unminify`, `modernize`, `expose`. All are pure functions.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def prepare_module(data: bytes, *, max_pages: int = MAX_PAGES) -> tuple[bytes, t
     """The module to compile for a module's bytes, and the names of the globals to save.
 
     Raises:
-        ModuleError: it is malformed, or wants what no process may have: see `describe()`.
+        ModuleError: it is malformed, or refused: see `describe_module()`.
     """
     full = unminify(data)
     check_module(parse_module(full), max_pages)

@@ -1,9 +1,9 @@
-"""One budget for all that a guest makes its process hold.
+"""One budget for everything that a guest makes its worker hold.
 
-Its memory, its tables, its files with their names, what it has open and has printed: together they
-may take as much as its memory alone may, and BESIDE. A message that goes over that ends as out of
-memory. It gets no error number, which a guest could observe: a log that is older than the bound
-must replay to the same state. For the same reason only new messages are judged.
+Its memory, tables, files with their names, open files and prints together may take the memory limit
+plus BESIDE. A message that exceeds that ends as out of memory. The guest gets no error number, as
+it could observe that: a log that is older than the bound must replay to the same state. For the
+same reason only new messages are judged.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Budget:
 
     Attributes:
         limit: bytes that the guest's memory may have.
-        judged: whether the bound holds; not for replays of what went well once.
+        judged: whether the bound holds; False for replays of what once succeeded.
     """
 
     def __init__(self) -> None:
@@ -31,16 +31,16 @@ class Budget:
         self._held: dict[str, Callable[[], int]] = {}
 
     def count(self, what: str, held: Callable[[], int]) -> None:
-        """Count one more thing from now on; `held` returns its bytes."""
+        """Count one more thing, named `what`, from now on; `held` returns its bytes."""
         self._held[what] = held
 
     def check(self, more: int = 0) -> None:
-        """Raise OutOfMemoryError where all that is held, and `more` bytes, are too much."""
+        """Raise OutOfMemoryError if all that is held, plus `more` bytes, exceeds the bound."""
         held = more + sum(held() for held in self._held.values())
         if self.judged and held > self.limit + BESIDE:
             raise OutOfMemoryError
 
     def fail(self) -> None:
-        """Raise OutOfMemoryError: a single thing is too much."""
+        """Raise OutOfMemoryError if `judged`: a single thing is too large."""
         if self.judged:
             raise OutOfMemoryError

@@ -1,4 +1,4 @@
-"""Instructions of function bodies: enough to walk over them, without their meaning.
+"""Walks over the instructions of function bodies, without interpreting them.
 
 A Python loop over the two million instructions of a large module would take seconds. Regular
 expressions of possessive groups walk at the speed of C instead: one match takes the whole run of
@@ -73,9 +73,9 @@ def after_locals(module: WasmModule, body: tuple[int, int]) -> tuple[int, int]:
 
 
 def legacy_bodies(module: WasmModule) -> list[int]:
-    """The bodies (places in `module.bodies`) with instructions of legacy exception handling.
+    """The bodies (indices into `module.bodies`) with instructions of legacy exception handling.
 
-    A body that cannot be read is not among them: the engine says what is wrong with it.
+    A body that cannot be read is left out: the engine reports what is wrong with it.
 
     Raises:
         ModuleError: there are so many jump tables that the walk would take long.
@@ -140,7 +140,7 @@ def controls(module: WasmModule, start: int, end: int) -> Iterator[tuple[int, in
 
 
 def skip(reader: ModuleReader) -> None:
-    """Steps over one control instruction (or `select` with types)."""
+    """Step over one control instruction (or `select` with types)."""
     start = reader.at
     opcode = reader.byte("an instruction")
     if opcode in {BLOCK, LOOP, IF, TRY}:
@@ -167,7 +167,7 @@ def skip(reader: ModuleReader) -> None:
 
 
 def block_type(reader: ModuleReader) -> int:
-    """Reads a block's type. Returns its first byte, which decides the form of the type."""
+    """Read a block's type. Returns its first byte, which decides the form of the type."""
     first = reader.data[reader.at] if reader.at < reader.end else 0
     if first in {0x63, 0x64}:
         reader.byte("a block's type")

@@ -1,8 +1,8 @@
-"""C++ exceptions of modules built with emscripten (`-fexceptions`), the part that is not WASM.
+"""The host's part of C++ exceptions, for modules built with emscripten (`-fexceptions`).
 
-The module keeps each exception object in its memory, with a header in front of it. The host keeps
-the list of those that are caught, and finds the clause that catches one. The adapter (`emscripten`)
-throws; it calls the host here first. Sources: Itanium C++ ABI; emscripten's header
+The module keeps each exception object in its memory, with a header before it. The host keeps the
+list of caught exceptions, and finds the clause that catches one. The adapter (`emscripten`) throws;
+it calls the host here first. Sources: Itanium C++ ABI; emscripten's header
 `__cxa_exception` (reference count, type, destructor, caught, rethrown, adjusted pointer).
 """
 
@@ -37,7 +37,7 @@ def host_functions(guest: Guest) -> dict[str, Callable[..., Any]]:
         "cxa_uncaught_exceptions": lambda: host.uncaught,
         "cxa_current_primary_exception": host.current,
         "llvm_eh_typeid_for": _i32,
-        # Given only to modules without `invoke_*`, where nothing could catch: see `in_adapter`.
+        # Only for modules without `invoke_*`, in which nothing could catch: see `in_adapter`.
         **dict.fromkeys(("cxa_throw", "cxa_rethrow", "resumeException"), _nowhere_to),
     }
 
@@ -51,7 +51,7 @@ def _nowhere_to(*_args: int) -> None:
 
 
 class _Exceptions:
-    """The exceptions of one guest. Each pointer is to an object that was thrown."""
+    """The exceptions of one guest. Pointers point to the thrown objects."""
 
     def __init__(self, guest: Guest) -> None:
         self._guest = guest
@@ -101,8 +101,8 @@ class _Exceptions:
         self._thrown = self._thrown or thrown
 
     def find(self, *clauses: int) -> int:
-        """The exception on its way. The second answer, set as `tempret`, is the type of the clause
-        that catches it, or its own type where none does."""
+        """The exception that was thrown. Sets `tempret` to the type of the clause that catches it,
+        or to its own type where none does."""
         thrown = self._thrown
         taken = self._clause(thrown, clauses) if thrown else 0
         self._call("_emscripten_tempret_set", _i32(taken))
@@ -130,7 +130,7 @@ class _Exceptions:
         return self._object(thrown)
 
     def _object(self, thrown: int) -> int:
-        """What the clause gets: the object as its own class sees it, or the pointer thrown."""
+        """What the clause gets: the object as its base class sees it, or the pointer thrown."""
         if self._guest.has("__cxa_get_exception_ptr"):
             return self._call("__cxa_get_exception_ptr", thrown)
         if self._call("__cxa_is_pointer_type", self._word(thrown + self._type)):

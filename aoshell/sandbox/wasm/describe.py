@@ -1,4 +1,4 @@
-"""What a module is: which of the three kinds, which format, what it imports, exports and holds."""
+"""Describes a module without running it: its kind, format, imports, exports and sizes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Description:
     Attributes:
         kind: "json" (`handle` on JSON strings), "wasi" (a program), "plain" (functions that are
             called by name), or "" where none fits.
-        problem: why none fits, or "".
+        problem: why no kind fits, or "".
         format: its `Module-Format` in AO, guessed from its names.
         pointer: "i32" or "i64".
         imports, exports: in order; full names also where the file has minified ones.
@@ -97,7 +97,7 @@ def describe_module(data: bytes, *, max_pages: int = MAX_PAGES) -> Description:
 
 
 def check_module(module: WasmModule, max_pages: int) -> None:
-    """Raises ModuleError for what `describe_module` refuses."""
+    """Raise ModuleError for what `describe_module` refuses."""
     if len(module.memories) > 1:
         hint = "build it with one memory"
         raise ModuleError(f"the module has {len(module.memories)} memories", 0, hint)
@@ -135,7 +135,7 @@ def _kind(module: WasmModule) -> str:
 
 
 def _is_shortened(module: WasmModule) -> bool:
-    """Whether its names are minified, by a table that is not the first format's."""
+    """Whether its names are minified in a way other than the first format's."""
     return any(item.module == "a" and len(item.name) == 1 for item in module.imports)
 
 

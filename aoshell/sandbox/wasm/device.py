@@ -35,15 +35,15 @@ from aoshell.sandbox.wasm.programs import Programs
 
 RESERVED = 4 << 30  # bytes of address space that wasmtime reserves for a memory
 _ZEROS = bytes(PAGE)
-# How wasmtime's error begins where it has no room for a table, or for exceptions.
+# How wasmtime's error begins if there is no memory for a table, or for exceptions.
 _NO_ROOM = ("out of memory (failed to allocate", "GC heap out of memory")
 
 
 class ModuleKind(Protocol):
-    """How a kind of module is run."""
+    """Runs the modules of one kind."""
 
     def start(self) -> None:
-        """Once, before the first message."""
+        """Called once, before the first message."""
 
     def deliver(self, message: Delivered) -> GuestResult:
         """Run a message. Any exception is a failure of the message."""
@@ -57,13 +57,13 @@ class WasmHost:
 
     def __init__(self, emit: Callable[[str], None]) -> None:
         self._emit = emit
-        # strftime must not depend on where the node is.
+        # strftime must not depend on the node's time zone.
         os.environ["TZ"] = "UTC"
         time.tzset()
         self._engines = {metered: new_engine(fuel=metered) for metered in (False, True)}
 
     def room(self, memory: int) -> int:
-        # A memory that outgrows its reserved space is moved, and for a moment there are two.
+        # A memory that outgrows its reserved space is copied, so for a moment there are two.
         return memory if memory <= RESERVED else 2 * memory
 
     def load(self, code: bytes, gas: int, memory: int) -> WasmRuntime:
@@ -95,7 +95,7 @@ class WasmRuntime:
         self._engine = on
         self._compiled = compiled
         self._emit = emit
-        self._printed = ""  # by the running message, for the one that fails
+        self._printed = ""  # by the running message; its error shows it, if it fails
         self._gas = gas
         self._limit = 0
         self._budget = Budget()
@@ -107,7 +107,7 @@ class WasmRuntime:
         self.failure = "error"
 
     def limit_memory(self, size: int, *, judged: bool = True) -> None:
-        """Let the guest's memory grow to `size` bytes; see `budget` for the rest."""
+        """Let the guest's memory grow to `size` bytes; `budget` bounds the rest."""
         self._limit = self._budget.limit = size
         self._budget.judged = judged
         if self._guest is not None:
@@ -126,8 +126,8 @@ class WasmRuntime:
     def boot(self, definition: Sequence[Any]) -> None:
         """Note which process it is.
 
-        The instance is made under the first message: code of the guest's runs at its start, within
-        that message's limits.
+        The instance is made at the first message, as its start runs guest code, which must be
+        within that message's limits.
         """
         self._about = ProcessDefinition.of(definition)
 
@@ -147,7 +147,7 @@ class WasmRuntime:
     def _print(self, text: str, head: str) -> None:
         self._emit(head or text)
         if len(self._printed) < MAX_TEXT:
-            # One character above MAX_TEXT shows later that it is too much.
+            # Keep one character above MAX_TEXT, which shows later that it is too much.
             self._printed = (self._printed + text)[-MAX_TEXT - 1 :]
 
     def _bound(self, store: wasmtime.Store) -> None:
@@ -185,7 +185,7 @@ class WasmRuntime:
         """Run one message, flat in and flat out; see `sandbox.lua`. Raises OutOfMemoryError."""
         delivered = Delivered.of(message)
         self._printed, self.failure = "", "error"
-        # Whatever a guest brings about, in here too, costs its message and not its worker.
+        # Whatever error a guest causes, also in this code, its message fails, not its worker.
         try:
             guest = self._started()
             counts = delivered.signature is not None
@@ -194,7 +194,7 @@ class WasmRuntime:
                 guest.store.set_fuel(self._gas)
             reply = self._kind.deliver(delivered)
             self._budget.check()
-            if not isinstance(self._kind, Programs):  # whose standard output is the answer
+            if not isinstance(self._kind, Programs):  # their standard output is the answer
                 reply.show(exact(self._printed))
             flat = reply.flat()
         except Exception as error:
@@ -245,7 +245,7 @@ class WasmRuntime:
         try:
             facts = json.loads(head)
             values, pages = facts["globals"], facts["pages"]
-            # A memory from elsewhere has no globals: they are what they are after the start.
+            # A memory from another node comes without globals: they keep their values of the start.
             whole = values is None or len(values) == len(self._compiled.saved)
             if not whole or len(rest) % (8 + PAGE):
                 raise ValueError("it is of another module")
@@ -271,12 +271,12 @@ class WasmRuntime:
 
 
 def _bits(value: float) -> int | str:
-    """A global's value for an image. Floats go as their bits: JSON would lose those of a NaN."""
+    """A global's value for an image. Floats are kept as bits: JSON would lose those of a NaN."""
     return struct.pack("<d", value).hex() if isinstance(value, float) else value
 
 
 def _is_out_of_gas(error: BaseException | None) -> bool:
-    """Whether an error, or one that it was raised from, is the trap for used up fuel."""
+    """Whether an error, or a cause of it, is the trap for used up fuel."""
     while error is not None:
         if isinstance(error, wasmtime.Trap):
             return error.trap_code is wasmtime.TrapCode.OUT_OF_FUEL
@@ -285,7 +285,7 @@ def _is_out_of_gas(error: BaseException | None) -> bool:
 
 
 def _raise_out_of_memory(error: Exception) -> None:
-    """Raise OutOfMemoryError for errors that mean it; they end the message, and are no result."""
+    """Raise OutOfMemoryError if an error means that memory ran out; else do nothing."""
     if isinstance(error, (OutOfMemoryError, MemoryError)):
         raise OutOfMemoryError from error
     lines = str(error).splitlines() if isinstance(error, wasmtime.WasmtimeError) else []

@@ -1,9 +1,9 @@
-"""How Lua's errors and C++ exceptions cross modules built with emscripten: the adapter.
+"""The adapter: lets modules built with emscripten catch Lua's errors and C++ exceptions.
 
-Emscripten compiles `setjmp`, `longjmp` and `catch` to calls out of the module, `invoke_*`, which
-must return when something inside throws. Python is a hundred times too slow for that, and breaks on
-nested coroutines. So a small module is generated for the `invoke_*` types that a module has: the
-adapter. It catches in WASM, and is linked to the module's function table.
+Emscripten compiles `setjmp`, `longjmp` and `catch` to calls of imports, `invoke_*`. Such an import
+calls a function, and must return when that throws. Python is a hundred times too slow for this, and
+breaks on nested coroutines. So a small module, the adapter, is generated for the `invoke_*` types
+of a module. It catches in WASM, and is linked to the module's function table.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ THROW = "_emscripten_throw_longjmp"
 _INVOKE = re.compile(r"invoke_\w+", re.ASCII)  # nothing else: the name goes into the adapter's text
 _COPIES = frozenset({"emscripten_memcpy_js", "emscripten_memcpy_big"})
 _COPIED = frozenset(f"(param {p})(param {p})(param {p})" for p in ("i32", "i64"))
-# Called too often for Python: signature and body by import. The old formats keep the second word of
-# an answer with the host. It is always set right before it is read, so it is no state that an image
-# must hold. The metered formats report a count of instructions that nothing here needs.
+# Imports that are called too often for Python: signature and body. In the old formats the host
+# keeps the second word of a result. It is always set right before it is read, so images need not
+# hold it. The metered formats report a count of instructions, which is not used here.
 _SMALL = {
     "env.setTempRet0": ("(param i32)", "(global.set $second (local.get 0))"),
     "env.getTempRet0": ("(result i32)", "(global.get $second)"),
@@ -34,7 +34,7 @@ _SMALL = {
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """A module's names for the three functions that the adapter calls."""
+    """The names of a module's three functions that the adapter calls."""
 
     save: str
     restore: str
@@ -80,7 +80,7 @@ def is_invoke(item: wasmtime.ImportType) -> bool:
 
 
 def is_thrower(item: wasmtime.ImportType) -> bool:
-    """Whether an import throws or may have to catch."""
+    """Whether an import throws, or calls a function that may throw."""
     return is_invoke(item) or item.name == THROW
 
 
@@ -110,7 +110,7 @@ def throws(module: wasmtime.Module) -> bool:
 
 
 def adapter_text(module: wasmtime.Module) -> str:
-    """The adapter as WAT. It exports what `in_adapter` says that it provides."""
+    """The adapter as WAT. It exports the imports for which `in_adapter` is True."""
     small = [
         f'(func (export "{name.partition(".")[2]}") {signature} {body})'
         for name, (signature, body) in _SMALL.items()
@@ -125,7 +125,7 @@ def adapter_text(module: wasmtime.Module) -> str:
 
 
 def _note_import(item: wasmtime.ImportType) -> str:
-    """The import of the host's function that notes an exception before it is thrown."""
+    """Imports the host's function that records an exception before it is thrown."""
     note = cxx.THROWERS[item.name or ""]
     return f'(import "host" "{note}" (func ${note} {_signature(item.type)}))'
 
@@ -197,8 +197,8 @@ def _invoke(item: wasmtime.ImportType, width: str, threw: str) -> list[str]:
 def linker_text(module: wasmtime.Module) -> str:
     """A third module as WAT: it copies the module's function table into the adapter's, once.
 
-    The adapter exists before the module, so it cannot import the table. The linker also has the
-    copying that needs the module's memory.
+    The adapter exists before the module, so it cannot import the table. The linker also holds the
+    copy function, which needs the module's memory.
     """
     if not throws(module):
         return "(module)"
@@ -268,7 +268,7 @@ def instantiate(
     The order is fixed: the adapter provides imports of the module, and the linker needs both.
 
     Args:
-        imports: returns what is not the adapter's.
+        imports: returns the value of an import that the adapter does not provide.
     """
     store, throwing = guest.store, throws(module)
     mine: Any = {}

@@ -1,8 +1,8 @@
-"""One configuration of wasmtime, and modules as the machine code that it made of them.
+"""Configures wasmtime, and compiles modules to machine code.
 
 A module is compiled once, in a worker of its own; the workers of processes only load the result. A
-`Compiled` holds the machine code of the module and of its adapter. Loading it means running native
-code, so only what this program has compiled itself may be loaded: see `nodes.local.workers.code`.
+`Compiled` holds the machine code of the module and of its adapter. Loading it runs native code, so
+only what this program has compiled itself may be loaded: see `nodes.local.workers.code`.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def new_engine(*, fuel: bool) -> wasmtime.Engine:
     config.wasm_relaxed_simd_deterministic = True
     config.cranelift_nan_canonicalization = True
     config.consume_fuel = fuel
-    # Workers fork, and threads do not survive that. They may not open files either, and
-    # copy-on-write memory would need one (memfd_create).
+    # Workers fork, which threads do not survive. Workers may not open files either, and
+    # copy-on-write memory needs one (memfd_create).
     config.parallel_compilation = False
     config.memory_init_cow = False
     return wasmtime.Engine(config)
@@ -49,7 +49,7 @@ class Compiled:
     saved: tuple[str, ...]  # exports that hold its mutable globals
     kind: str  # "json", "plain" or "wasi"
     unsaved: str  # why its state cannot be saved, "" where it can
-    hidden: tuple[str, ...]  # exported functions that take or give what is no number
+    hidden: tuple[str, ...]  # exported functions whose types are not all numbers
 
     def dump(self) -> bytes:
         """All of it as bytes: a line of JSON, then the three parts."""
@@ -64,7 +64,7 @@ class Compiled:
         end = data.index(b"\n")
         head = json.loads(data[:end])
         at, parts = end + 1, []
-        for size in head["parts"]:  # each is copied once: there are megabytes
+        for size in head["parts"]:  # copied once only: they have megabytes
             parts.append(data[at : at + size])
             at += size
         module, bridge, linker = parts
@@ -76,7 +76,7 @@ def compile_module(data: bytes, on: wasmtime.Engine) -> Compiled:
     """Machine code for a module's bytes.
 
     Raises:
-        ModuleError: it is malformed, of no known kind, or wants what no process may have.
+        ModuleError: it is malformed, refused, or of no known kind.
     """
     about = describe_module(data)
     if about.problem:
@@ -106,7 +106,7 @@ def compile_module(data: bytes, on: wasmtime.Engine) -> Compiled:
 
 
 def _is_opaque(item: Extern) -> bool:
-    """Whether it is a function on vectors or references: to ask wasmtime for its type aborts."""
+    """Whether it is a function on vectors or references: asking wasmtime for its type aborts."""
     words = set(re.findall(r"\w+", item.signature))
     return item.kind == "function" and not words <= SAVED_TYPES
 

@@ -1,4 +1,4 @@
-"""Exports for all that a host must save and restore: a module's whole state."""
+"""Adds exports to a module for its whole state, so that the host can save and restore it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ def expose(data: bytes) -> tuple[bytes, tuple[str, ...]]:
     """A module with exports for its mutable globals, memory and tables, and the globals' names.
 
     Globals are named `aoshell:global:<index>`, tables `aoshell:table:<index>`. The memory has the
-    name `memory`, or `aoshell:memory` where something else has that. Globals that hold references
-    or vectors get no export: `Description.unsaved` lists them. Nothing gets an export twice.
+    name `memory`, or `aoshell:memory` where something else has that name. Globals that hold
+    references or vectors get no export: `Description.unsaved` lists them. Nothing gets an export
+    twice.
 
     Raises:
         ModuleError: the module is malformed, or uses one of these names for something else.

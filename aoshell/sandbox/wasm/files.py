@@ -24,7 +24,7 @@ def path_cost(path: str) -> int:
 
 
 class Files:
-    """The files. Paths are absolute and normalized, "/" is the root; `folders` has the directories.
+    """The files. Paths are absolute and normalized, "/" is the root; `folders` lists directories.
 
     Attributes:
         limit: bytes that all files together may have.
@@ -45,7 +45,7 @@ class Files:
 
     @staticmethod
     def resolve(base: str, path: str) -> str:
-        """The absolute path of one that is relative to `base`. ".." of the root is the root."""
+        """The absolute form of a path that is relative to `base`. ".." of the root is the root."""
         return posixpath.normpath(posixpath.join("/", base, path)).replace("//", "/")
 
     def exists(self, path: str) -> bool:

@@ -4,7 +4,7 @@
     Function = NAME         the export; by default `handle`, or the only one there is
     InputData = TEXT        one string (the message's Data where the tag is missing), or
     Parameters = [1, 2.5]   a JSON list of numbers and strings
-    Result-Type = text      or `number`: what the answer is; by default what it looks like
+    Result-Type = text      or `number`: the answer's type; by default it is guessed
 
 `strings` says how strings go in and out. The answer is the message's output. It is also sent to the
 sender, with the tags Action=ExecuteFunction-Result and Function. HyperBEAM's `wasm-64@1.0` takes
@@ -24,7 +24,7 @@ from aoshell.sandbox.wasm.strings import ALLOCATORS, Strings
 EXECUTE = "ExecuteFunction"
 RESULT = "ExecuteFunction-Result"
 TYPES = ("text", "number")
-# Exports that compilers add for their own use; no message calls them.
+# Exports that compilers add for their own use; messages cannot call them.
 _OWN = frozenset(ALLOCATORS) | {
     "calloc", "realloc", "free", "dealloc", "deallocate", "sbrk", "fflush", "setThrew",
     "stackSave", "stackRestore", "stackAlloc", "_initialize", "_start",
@@ -33,7 +33,7 @@ _OWN_PREFIXES = ("__", "emscripten_", "_emscripten_", "dynCall_", "asyncify_")
 
 
 def is_callable(export: str) -> bool:
-    """Whether messages call an exported function."""
+    """Whether messages can call the exported function of this name."""
     return export not in _OWN and not export.startswith(_OWN_PREFIXES)
 
 

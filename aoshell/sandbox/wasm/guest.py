@@ -1,4 +1,4 @@
-"""A WASM instance as its host sees it: memory with every pointer checked, time and randomness.
+"""A WASM instance as its host sees it: memory (every pointer is checked), time and randomness.
 
 No number from the guest is trusted. wasmtime hands out an unchecked pointer to the memory, so all
 reads and writes go through `Guest`.
@@ -20,7 +20,7 @@ PAGE = 65536
 LOADER_START = 10_000  # milliseconds at which the clock of the ao loader begins
 ENTRY = 8  # bytes that an entry of a table takes
 MAX_TEXT = 10 << 20  # bytes of one text, as for Lua (host/bridge.lua)
-HEAD = 1 << 20  # bytes of a print's beginning that `printed` passes on if it is too long
+HEAD = 1 << 20  # bytes of the beginning of a print longer than MAX_TEXT that are passed on
 RANDOM = 1 << 16  # bytes of randomness that are drawn at a time
 
 
@@ -34,8 +34,8 @@ class Guest:
     Attributes:
         wide: whether its pointers have 64 bits.
         now: time of the message, milliseconds since the Unix epoch.
-        emit: called with what the guest writes to its standard output or error. If that is longer
-            than MAX_TEXT: with its end, and its beginning (HEAD).
+        emit: called with (text, ""), what the guest writes to its standard output or error. If that
+            is longer than MAX_TEXT: with (its end, its first HEAD bytes).
         budget: for all that the process holds.
 
     Args:
@@ -66,12 +66,12 @@ class Guest:
         self._tables: list[Any] = []
 
     def begin_instance(self, store: wasmtime.Store) -> None:
-        """Forget the last instance: the next one is made in another store."""
+        """Forget the last instance; the next one is made in `store`."""
         self.store, self._exports, self._memory = store, None, None
         self._tables = []
 
     def attach(self, exports: Any) -> None:
-        """Take the exports of the instance, which exists now."""
+        """Take the exports of the new instance."""
         self._exports = exports
         found = [exports[name] for name in exports]
         self._tables = [exports[name] for name in exports if name.startswith(TABLE_PREFIX)]
@@ -90,15 +90,15 @@ class Guest:
         """Begin a message: set its time, and the seed of its randomness.
 
         Args:
-            counts: of a forked process: its clock is that of the ao loader, which counts how often
-                it was asked. The loader goes on counting where it is not started anew; here each
-                message begins anew, so that a log replays from any checkpoint.
+            counts: for a forked process: use the clock of the ao loader, which counts how often it
+                was read. The loader counts on over several messages; here each message starts
+                again, so that a log replays from any checkpoint.
         """
         self.now, self._counts = LOADER_START if counts else now, counts
         self._seed, self._drawn = identity.encode("latin-1"), 0
 
     def look_at_clock(self) -> int:
-        """The time that the guest is told, milliseconds."""
+        """The time for the guest, milliseconds since the Unix epoch (or of the loader's clock)."""
         now = self.now
         self.now += self._counts
         return now

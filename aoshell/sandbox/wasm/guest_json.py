@@ -1,7 +1,7 @@
-"""Reads JSON that a guest has written, under a bound: values take up to thirty times more memory.
+"""Reads JSON of a guest under a bound, as parsed values take up to thirty times more memory.
 
-`aoshell.bounded.jsontext` is stricter, but cannot be used: what is JSON here decides the result of
-a message, and old logs must replay to the same results.
+`aoshell.bounded.jsontext` cannot be used, as it is stricter: what counts as JSON here decides the
+result of a message, and old logs must replay to the same results.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 from aoshell.sandbox.wasm.budget import Budget
 
-# Values in one text; each takes some 80 bytes once it is read. A result with as many fields as it
-# may have (`messages.MAX_FIELDS`) has half a million.
+# Values in one text; each takes some 80 bytes once it is read. A result with the most fields
+# (`messages.MAX_FIELDS`) has half a million.
 MAX_VALUES = 2_000_000
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _SEPARATORS = (b",", b":", b"[", b"{")

@@ -10,8 +10,8 @@ from aoshell.sandbox.wasm.answers import GuestExitError
 from aoshell.sandbox.wasm.guest import Guest, GuestError
 from aoshell.sandbox.wasm.messages import Delivered, GuestResult, ProcessDefinition, shown
 
-# Exports that save the stack pointer, take bytes of the stack, and restore it, by their names in
-# versions of Emscripten.
+# Exports that save the stack pointer, take bytes of the stack, and restore it; each under its names
+# in several versions of emscripten.
 _STACK = (
     ("stackSave", "emscripten_stack_get_current"),
     ("stackAlloc", "_emscripten_stack_alloc"),
@@ -51,7 +51,7 @@ class JsonInterface:
 
     def _called_on_the_heap(self, text: bytes) -> bytes:
         guest = self._guest
-        # One block for both strings: a call of malloc costs as much as all the rest here.
+        # One block for both strings: a call of malloc costs as much as everything else here.
         block = put_c_strings(guest, text, self._environment)
         answer = guest.text(guest.call("handle", block, block + len(text) + 1))
         if guest.has("free"):
@@ -59,7 +59,7 @@ class JsonInterface:
         return answer
 
     def _called_on_the_stack(self, text: bytes) -> bytes:
-        """As the loader of compute units calls a guest. Raises GuestError where it has no stack."""
+        """Call it as compute units do. Raises GuestError if it does not export its stack."""
         guest = self._guest
         save, take, restore = (_first_of(guest, names) for names in _STACK)
         before = guest.call(save)
@@ -73,7 +73,7 @@ class JsonInterface:
 
 
 def _first_of(guest: Guest, names: tuple[str, ...]) -> str:
-    """The function that is there, under one of its names."""
+    """The first of these names that the guest exports. Raises GuestError if there is none."""
     for name in names:
         if guest.has(name):
             return name
@@ -81,10 +81,10 @@ def _first_of(guest: Guest, names: tuple[str, ...]) -> str:
 
 
 def start_module(guest: Guest) -> None:
-    """Run the start-up code of a module's run-time, before any of its functions is called.
+    """Run the start-up code of a module, before any of its functions is called.
 
-    In a module that was linked as a program that is `_start`, which also runs `main` and may end
-    with exit(0); functions can be called after that. Raises GuestExitError for any other code.
+    In a module that was linked as a program, this is `_start`. It also runs `main`, and may end
+    with exit(0); functions can be called after that. Raises GuestExitError for any other exit code.
     """
     if guest.has("emscripten_stack_init"):
         guest.call("emscripten_stack_init")

@@ -1,6 +1,6 @@
-"""Legacy exception handling rewritten to the form that engines run today.
+"""Rewrites legacy exception handling to the form that engines run today.
 
-Emscripten's `-fwasm-exceptions` long emitted `try … catch … end`, which wasmtime refuses. Each such
+Older emscripten's `-fwasm-exceptions` emits `try … catch … end`, which wasmtime refuses. Each such
 block of type T becomes, with one inner block for each clause:
 
     block T                          ;; ends where the try ended
@@ -63,7 +63,7 @@ def modernize(data: bytes) -> bytes:
 
 
 class _Types:
-    """The module's types, to which the rewrite adds those of its blocks."""
+    """The module's types; the rewrite adds the types of its new blocks."""
 
     def __init__(self, module: WasmModule) -> None:
         self._module = module
@@ -104,7 +104,7 @@ class _Frame:
 
 
 class _Function:
-    """One function's body on its way to the new form."""
+    """Rewrites the body of one function."""
 
     def __init__(self, module: WasmModule, types: _Types, place: int) -> None:
         self._module, self._types = module, types
@@ -211,7 +211,7 @@ class _Function:
 
 
 def _survey(module: WasmModule, steps: Sequence[Step], local: int) -> tuple[dict[int, _Try], int]:
-    """Each try by its place, and how many of them rethrow (into locals from `local` on)."""
+    """Each try by its place, and how many rethrow; these use the locals from `local` on."""
     found: dict[int, _Try] = {}
     open_blocks: list[_Try | None] = [None]
     rethrown = 0

@@ -1,4 +1,4 @@
-"""Messages and results in the form of WASM modules, and from and to the worker's flat lists."""
+"""Converts messages and results between the worker's flat lists and the forms of WASM modules."""
 
 from __future__ import annotations
 
@@ -52,15 +52,15 @@ class ProcessDefinition:
     """Which process it is: `LuaRuntime.boot`'s list.
 
     Attributes:
-        told: of a forked process, its module as the network's compute unit tells of it, JSON; it
-            stands where a Lua process has its code. "" for any other.
+        module_json: for a forked process, its module as the network's compute unit describes it,
+            JSON; the list has it in place of a Lua process's code. "" for any other process.
     """
 
     id: str
     owner: str
     module: str
     tags: list[dict[str, str]]
-    told: str = ""
+    module_json: str = ""
 
     @classmethod
     def of(cls, flat: Sequence[Any]) -> ProcessDefinition:
@@ -70,10 +70,10 @@ class ProcessDefinition:
     @property
     def environment_json(self) -> str:
         """The `env` as the guest gets it."""
-        if not self.told:
+        if not self.module_json:
             return json.dumps(self.environment)
         about = {"Id": self.id, "Owner": self.owner, "Tags": self.tags}
-        return f'{{"Process":{_compact(about)},"Module":{self.told}}}'
+        return f'{{"Process":{_compact(about)},"Module":{self.module_json}}}'
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -90,7 +90,7 @@ class Delivered:
 
     Attributes:
         signature: of a message to a forked process, "" where it has none; None for any other
-            process. The list has it behind the tags.
+            process. The list has it after the tags.
     """
 
     id: str
@@ -153,9 +153,9 @@ class Delivered:
         return json.dumps(message)
 
     def _as_of_a_unit(self) -> str:
-        """The very text that the network's compute unit hands to the guest.
+        """Exactly the text that the network's compute unit gives to the guest.
 
-        Lua's hash seed, and so the order of what `pairs` gives, depends on it.
+        Lua's hash seed depends on this text, and so does the order of `pairs`.
         Source: permaweb/ao servers/cu, recorded in vectors/serve/cu-continue.json.
         """
         if self.cron:  # it has no id, no data and no place in the chain
@@ -213,7 +213,7 @@ class GuestResult:
     def flat(self) -> tuple[Any, ...]:
         """The worker's list. Raises GuestError where it is too large."""
         if self.error:
-            # The end of a long error has the reason.
+            # Keep the end: a long error has its reason there.
             error, output = narrow(self.error)[-MAX_TEXT:], narrow(self.output)[-MAX_TEXT:]
             return error, output, "", False, 0
         flat = _Bounded()
@@ -251,7 +251,7 @@ class GuestResult:
 
 
 class _Bounded:
-    """A worker's list in the making, held to what a result may be."""
+    """Builds a worker's list, within the bounds of a result."""
 
     def __init__(self) -> None:
         self.values: list[Any] = []

@@ -1,7 +1,7 @@
-"""Full names for the modules of the first format, `wasm32-unknown-emscripten`.
+"""Gives full names to modules of the first format, `wasm32-unknown-emscripten`.
 
 These have minified names: one letter for each import of module `a` and for each export. The letters
-are the same in all of them, as one tool built all from one run-time; the loader of the format has
+are the same in all of them, as one tool built them with one runtime; the loader of the format has
 the table. A module counts as one of them only if each letter also has the signature in the table.
 """
 
@@ -18,7 +18,7 @@ from aoshell.sandbox.wasm.sections import (
     parse_module,
 )
 
-# letter, name, signature: result first, v for none; "-" for what is no function.
+# letter, name, signature (result first, v for none; "-" for what is no function).
 _IMPORTS = """
 a env._emscripten_date_now d · b env.setTempRet0 vi · c wasi_snapshot_preview1.fd_close ii
 d env.__syscall_fcntl64 iiii · e env.__syscall_unlinkat iiii

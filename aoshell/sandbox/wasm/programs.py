@@ -1,11 +1,11 @@
-"""WASI programs: they run anew for each message, read it from stdin and print the answer.
+"""WASI programs: each message starts them anew. They read it from stdin and print the answer.
 
-The message is the same JSON as for modules of the json kind. What the program prints to stdout is
-the answer: a JSON object with Output, Messages, Spawns or Error is a result as of that kind.
-Anything else is the output, and is also sent to the sender of an ExecuteFunction message.
+The message is the same JSON as for modules of the json kind. If the program prints a JSON object
+with Output, Messages, Spawns or Error to stdout, that is a result as of that kind. Anything else is
+the output, and is also sent to the sender of an ExecuteFunction message.
 
-The files that a program sees are its process's: part of the state, kept from message to message,
-and nowhere on the host.
+The files that a program sees belong to its process. They are part of the state, kept from message
+to message, and never on the host.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from aoshell.sandbox.wasm.guest import Guest
 from aoshell.sandbox.wasm.messages import Delivered, GuestResult, ProcessDefinition
 from aoshell.sandbox.wasm.wasi import System
 
-FIRST = 8  # bytes within which a JSON object begins, a byte order mark included
+FIRST = 8  # bytes within which a JSON object must begin, a byte order mark included
 FIELDS = ("Output", "Messages", "Spawns", "Assignments", "Error")
 
 
@@ -70,7 +70,7 @@ class Programs:
         return GuestResult(output=text, messages=[(False, sent)])
 
     def _result(self, printed: bytes) -> object:
-        """What it printed, as JSON; None where it is no JSON object, but text."""
+        """What it printed, as JSON; None if that is not a JSON object."""
         if b"{" not in printed.lstrip()[:FIRST]:
             return None
         try:
@@ -82,7 +82,7 @@ class Programs:
             return None
 
     def _run(self, stdin: str) -> bytes:
-        # An instance is freed with its store only, so each run has a store of its own.
+        # An instance is freed only with its store, so each run has a store of its own.
         guest = self._guest
         store = self._new_store()
         guest.begin_instance(store)

@@ -59,7 +59,7 @@ class ModuleError(AoError):
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a function takes and gives: a byte a value type, as in the module."""
+    """The types of a function's parameters and results, one byte each, as in the module."""
 
     takes: bytes
     gives: bytes
@@ -125,7 +125,7 @@ class ModuleReader:
         self.data, self.at, self.end = data, at, end
 
     def skip(self, size: int, what: str) -> int:
-        """Skips `size` bytes. Returns where they begin."""
+        """Skip `size` bytes. Returns where they begin."""
         start = self.at
         if size > self.end - start:
             raise ModuleError(f"{what} ends early", start)
@@ -225,7 +225,7 @@ class ModuleReader:
         return self.index(what, types)
 
     def constant(self, what: str) -> None:
-        """Skips a constant expression."""
+        """Skip a constant expression."""
         found = _CONSTANT.match(self.data, self.at, self.end)
         if not found:
             raise ModuleError(f"{what}: the initial value is not a constant expression", self.at)

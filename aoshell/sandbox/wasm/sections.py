@@ -1,4 +1,4 @@
-"""The WebAssembly binary format down to its sections: what a module declares, and where it is.
+"""Parses the sections of a WebAssembly binary: what a module declares, and where.
 
     magic, version      8 bytes
     sections            id (1 byte), size (LEB128), payload; custom ones (id 0) anywhere
@@ -74,7 +74,7 @@ class Section:
 
 @dataclass(slots=True)
 class WasmModule:
-    """A module's declarations, made by `parse()`. Indices count imported items first.
+    """A module's declarations, made by `parse_module()`. Indices count imported items first.
 
     Attributes:
         functions: each function's type, an index into `types`; `tags` likewise.
@@ -282,7 +282,7 @@ def _code(reader: ModuleReader, module: WasmModule) -> None:
     for _ in range(reader.count("code", MAX_FUNCTIONS)):
         start = reader.skip(reader.number("a function body"), "a function body")
         module.bodies.append((start, reader.at))
-        with suppress(ModuleError):  # the engine says what is wrong with such a body
+        with suppress(ModuleError):  # the engine reports what is wrong with such a body
             groups += ModuleReader(reader.data, start, reader.at).number("locals")
         if groups > MAX_GROUPS:
             raise ModuleError("the functions declare their locals in too many groups", start)

@@ -1,4 +1,4 @@
-"""How strings go into plain modules, and come back.
+"""Passes strings to functions of plain modules, and reads strings that these return.
 
     __new, __pin                 AssemblyScript: a pointer to a String object (UTF-16)
     malloc, alloc or allocate    where a function takes as many numbers as were given: C strings;
@@ -6,10 +6,10 @@
 
 Answers come in the same forms; an i64 of a 32-bit module may be a pair, (pointer << 32) | length.
 
-WASM has numbers only, so where an answer points decides whether it is a string. A String object of
-AssemblyScript has a class id. Elsewhere a string must have been given, and the answer must point to
-one at or above the address where compilers begin to put data: a pair to a part of memory, a C
-string to UTF-8 that is not empty and has no control characters.
+WASM has numbers only, so what an answer points to decides whether it is a string. In AssemblyScript
+it must point to an object with the class id of String. Elsewhere a string must have been given, and
+the answer must point to one at or above the address where compilers begin to put data: a pair to a
+part of memory, a C string to UTF-8 that is not empty and has no control characters.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from aoshell.sandbox.wasm.guest import MAX_TEXT, Guest, GuestError
 
 ALLOCATORS = ("malloc", "alloc", "allocate")
 _STRING_ID = 2  # AssemblyScript's class id of String
-_FIRST_DATA = 1024  # the lowest address of data, of wasm-ld as of AssemblyScript
+_FIRST_DATA = 1024  # the lowest address of data, in modules of wasm-ld and of AssemblyScript
 _TEXT = re.compile("[\t\n\r\x1b\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]+")
 
 
@@ -102,6 +102,6 @@ class Strings:
         return self._read(pointer, size, 2 * MAX_TEXT).decode("utf-16-le", "replace")
 
     def _read(self, pointer: int, size: int, limit: int) -> bytes:
-        """A string of `size` bytes, cut one byte above `limit`: that shows it is too large."""
+        """A string of `size` bytes, cut one byte above `limit` to show that it is too large."""
         self._guest.span(pointer, size)
         return self._guest.read(pointer, min(size, limit + 1))

@@ -1,7 +1,7 @@
 """WASI preview 1 for programs: stdin is the message, the files are those of the process.
 
 There are no sockets, host files or environment variables. The clock shows the message's time,
-randomness is drawn from the message, sleeping returns at once. Source: WASI
+randomness is seeded from the message, sleeping returns at once. Source: WASI
 `wasi_snapshot_preview1` (witx), which numbers the errors, flags and file types below.
 """
 
@@ -52,7 +52,7 @@ class Descriptor:
 
 
 class System:
-    """The calls of one run of a program: `_NAME` is the call NAME."""
+    """The WASI functions for one run of a program: the method `_NAME` is the function NAME."""
 
     def __init__(self, guest: Guest, files: Files, stdin: bytes) -> None:
         self._guest = guest
@@ -61,8 +61,7 @@ class System:
         self.stdout = bytearray()
         device = Descriptor("", CHARACTER_DEVICE)
         self._open = {0: device, 1: device, 2: device, ROOT: Descriptor("/", DIRECTORY)}
-        # The path of a descriptor stays when its file is removed, so it counts apart from the
-        # files.
+        # A descriptor keeps its path after its file is removed, so these paths count separately.
         guest.budget.count("system", lambda: len(self.stdout) + self._open_paths)
         self._open_paths = sum(path_cost(file.path) for file in self._open.values())  # bytes
 
@@ -73,7 +72,9 @@ class System:
             raise GuestError(f"it imports {name}, which is no function")
         if item.module not in MODULES:
             raise GuestError(f"it imports {name}, and a program is given WASI only")
-        known = (item.name or "").startswith(_FAMILIES)  # or "path" would name the method _path
+        known = (item.name or "").startswith(
+            _FAMILIES
+        )  # without this, "path" would call the method _path
         call = getattr(self, f"_{item.name}", None) if known else None
         takes = len(list(item.type.params))
         if call is not None and takes != len(signature(call).parameters):
@@ -160,9 +161,9 @@ class System:
         self._guest.put_word(result, size)
 
     def _spans(self, vectors: int, count: int) -> tuple[list[tuple[int, int]], int]:
-        """The parts of memory to be written, and how many bytes they have. Raises GuestError.
+        """The parts of memory to write, and how many bytes they have. Raises GuestError.
 
-        All are checked before the first is written: a wild pointer leaves the file as it was.
+        All are checked before the first is written, so a bad pointer leaves the file unchanged.
         """
         parts = self._vectors(vectors, count)
         for pointer, length in parts:

@@ -1,7 +1,7 @@
-"""Parks a worker before it has a process, so that its first message waits for no fork.
+"""Parks a worker before it gets an AO process, so that its first message waits for no fork.
 
-It forks before anybody needs it. The fork takes the process; its parent keeps the fresh state. What
-the parent has to know when the fork ends is in memory that both share.
+The worker forks before it is needed. The fork takes the AO process; the parent keeps the fresh
+state. Shared memory holds what the parent must know when the fork ends.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import json
 import mmap
 from typing import Any
 
-# Frames before the first message of a process: they turn the fresh state into that of the fork. The
-# last one is `boot`.
+# Frames before the first message: applied to the fresh state, they give the fork's state. The last
+# one is `boot`.
 BEGINNING = ("watch", "lift", "boot")
-MOST_KEPT = 1 << 16  # bytes of these frames; behind longer ones, a fork is parked as it comes
+MOST_KEPT = 1 << 16  # bytes of these frames; longer ones are not kept, and a new fork is parked
 _HEADER = 5  # bytes: what the fork does, and the length of what follows
 _NOTHING, _BOOTED, _TASK = b"\0", b"\1", b"\2"
 
 
 class Ahead:
-    """What the parent has to know of its fork."""
+    """What the parent must know about its fork, in shared memory."""
 
     def __init__(self) -> None:
         self._page = mmap.mmap(-1, _HEADER + MOST_KEPT)
@@ -27,12 +27,12 @@ class Ahead:
         self._spoilt = False
 
     def spoil(self) -> None:
-        """From now on the frames do not lead to the state of the fork."""
+        """Note that the frames no longer give the fork's state."""
         self._spoilt = True
         self._page[:1] = _NOTHING
 
     def keep(self, command: str, values: list[Any]) -> None:
-        """Keep a frame of `BEGINNING`, without its epoch, if they are short enough."""
+        """Keep a frame of `BEGINNING`, without its epoch, while all of them fit `MOST_KEPT`."""
         self._frames.append([command, *values])
         data = json.dumps(self._frames).encode("ascii")
         if len(data) <= MOST_KEPT and not self._spoilt:
@@ -42,12 +42,12 @@ class Ahead:
                 self._page[:1] = _BOOTED  # last: the fork may be killed in between
 
     def begin_task(self) -> None:
-        """From now on the fork runs code or a log that came with the process."""
+        """Note that the fork now runs code or a log that came with the process."""
         self._page[:1] = _TASK
 
     @property
     def frames(self) -> list[list[Any]]:
-        """The frames that lead to the state of the fork; none where there are no such."""
+        """The frames that give the fork's state; empty if none do."""
         if self._page[:1] != _BOOTED:
             return []
         length = int.from_bytes(self._page[1:_HEADER], "big")

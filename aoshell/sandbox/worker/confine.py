@@ -1,7 +1,7 @@
 """What the operating system takes away from workers before they see any guest code.
 
-A guest has no files, processes or sockets by itself. This is the wall behind that one, for bugs in
-Lua, lupa or wasmtime. The zygote puts it up once, after all imports: from then on neither the
+The runtimes give a guest no files, processes or sockets. This is a second wall, for bugs in Lua,
+lupa or wasmtime. The zygote calls `confine` once, after all imports: from then on neither the
 zygote nor its forks can open anything.
 """
 
@@ -35,8 +35,8 @@ def confine(control: int) -> None:
         control: the last descriptor to keep.
     """
     os.chdir("/")
-    # Close what the shell itself had inherited, then leave numbers for a worker's sockets only: a
-    # file that is opened all the same gets no descriptor.
+    # Close what the shell itself had inherited. Then allow descriptors for a worker's sockets only,
+    # so that nothing else can be opened.
     os.closerange(control + 1, 1 << 16)
     last = control + SOCKETS + 1
     resource.setrlimit(resource.RLIMIT_NOFILE, (last, last))
@@ -46,8 +46,8 @@ def confine(control: int) -> None:
         for option, value in (
             (_PR_SET_NO_NEW_PRIVS, 1),
             (_PR_SET_CHILD_SUBREAPER, 1),  # the zygote adopts forks whose parent has ended
-            # Nobody else of the same user may trace it or read its memory, nor may workers each
-            # other's: ptrace(2), "Ptrace access mode checking".
+            # Other processes of the user, workers too, may not trace it or read its memory:
+            # ptrace(2), "Ptrace access mode checking".
             (_PR_SET_DUMPABLE, 0),
         ):
             _libc.prctl(option, value, 0, 0, 0)
@@ -57,8 +57,8 @@ def confine(control: int) -> None:
 def die_with_parent(bound: bool) -> None:
     """Set whether the kernel kills this process when its parent ends. Linux only; not inherited.
 
-    So nothing goes on computing for a shell that was killed: the zygote ends when its socket to the
-    shell does, its workers end with it, and their forks with them.
+    So nothing computes on after the shell was killed: the zygote ends when its socket closes, its
+    workers end with the zygote, and their forks with them.
     """
     if sys.platform == "linux":
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL if bound else 0, 0, 0, 0)
@@ -66,8 +66,8 @@ def die_with_parent(bound: bool) -> None:
 
 # System calls -------------------------------------------------------------------------------------
 
-# Refused with EPERM rather than a kill, so that a library that tries one can go on without it. Each
-# has its number on x86_64 and on aarch64 (None: it has none). From 424 on both are the same.
+# Refused with EPERM, not with a kill, so that a library that tries one can go on without it. The
+# numbers are those of x86_64 and of aarch64 (None: it has none). From 424 on both are the same.
 # Sources: the kernel's syscall_64.tbl and asm-generic/unistd.h.
 _Numbers = dict[str, tuple[int | None, int | None]]
 
@@ -222,7 +222,7 @@ def _instruction(code: int, value: int, then: int = 0, otherwise: int = 0) -> by
 def filter_program(machine: int) -> bytes:
     """The filter for a machine (0: x86_64, 1: aarch64) as `struct sock_filter[]`.
 
-    It looks at the architecture first: a number means another call in another one.
+    It checks the architecture first: a number means another call in another architecture.
     """
     numbers = [pair[machine] for pair in REFUSED.values() if pair[machine] is not None]
     checks: list[bytes] = []

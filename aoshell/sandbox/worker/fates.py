@@ -33,7 +33,11 @@ def read_fate(status: int) -> str:
 
 
 def describe_fate(how: str, seconds: float) -> str:
-    """What `fate` returns as the end of a sentence; `seconds` of processor time were allowed."""
+    """What `read_fate` returns, as the end of a sentence.
+
+    Args:
+        seconds: processor time that was allowed.
+    """
     return {
         "time": f"took more than {seconds:g} s of processor time",
         "memory": "took more memory than it may",
@@ -42,7 +46,7 @@ def describe_fate(how: str, seconds: float) -> str:
 
 
 def end_as(status: int) -> NoReturn:
-    """End this process as a fork of it did, where that has exited.
+    """Exit as a fork of this process did: with its exit code, or 0 where it was killed.
 
     Args:
         status: from `os.waitpid`.

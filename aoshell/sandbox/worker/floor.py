@@ -1,11 +1,11 @@
-"""The floor under a worker's memory: the kernel's own limit, in case we count wrongly.
+"""The floor: the kernel's own limit on a worker's memory, in case our counting is wrong.
 
 A guest's heap and all that its host holds for it are counted where they grow (`sandbox.lua`,
-`sandbox.wasm.budget`). RLIMIT_DATA holds below that: after a miscount the message fails, not the
-machine. RLIMIT_AS would not do: wasmtime reserves 4 GB for each memory and touches little of it.
+`sandbox.wasm.budget`). RLIMIT_DATA is the second bound: after a miscount the message fails, not the
+machine. RLIMIT_AS would not do: wasmtime reserves 4 GB for each memory and uses little of it.
 
 The floor has two heights. New messages run on the lower one. The upper one is for the node's own
-work: to compute again what once went well, to make an image of the state and to load one.
+work: replaying what once went well, making an image of the state, loading one.
 Linux only: other systems have only the counting.
 """
 

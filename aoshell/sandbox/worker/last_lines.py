@@ -1,4 +1,4 @@
-"""Sends which lines a message ran before its limit of time ends the process that runs it."""
+"""Sends the lines that a message ran, just before its time limit kills the process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LEAST = 0.05  # seconds that are left at least: the kernel looks at its timer ev
 
 
 class LastLines:
-    """While the block runs, a thread waits until the time is nearly up. Lua runs beside it.
+    """A context manager: while its block runs Lua, a thread waits until the time is nearly up.
 
     Args:
         seconds: of processor time that the message may take; the timer ITIMER_PROF is set to it.
@@ -28,7 +28,7 @@ class LastLines:
     def __enter__(self) -> None:
         try:
             self._thread.start()
-        except (RuntimeError, MemoryError):  # without it, and without the lines of what is stopped
+        except (RuntimeError, MemoryError):  # then a message that is stopped has no lines
             self._over.set()
 
     def __exit__(

@@ -1,15 +1,15 @@
 """Parked forks: processes that sleep with an older state, to take over when the newer is lost.
 
-Before a live message, when enough has been computed since the last time, the worker forks: the
+Before a live message, when enough has been computed since the last fork, the worker forks: the
 child goes on, the parent keeps the state and sleeps until the child ends. A message that fails
 makes the child exit (or the kernel kills it at its time limit). The parent, whose state is older,
-then sends `promoted` and is sent what to compute again. How often to park follows from what a fork
-costs: a tenth of the computing time at most. On a busy machine a fork may seem to cost seconds, so
-it is done after some messages in any case: the shell keeps them. The first process is parked before
-there is anything to compute (`ahead`).
+then sends `promoted`, and the shell sends it what to compute again. Forks may take a tenth of the
+computing time, so their cost decides how often there is one. On a busy machine a fork may seem to
+cost seconds, so there is one after some messages in any case, as the shell keeps these. The first
+process is parked before there is anything to compute (`ahead`).
 
-While code that came with a process is run, or its log, the process that was there first waits, and
-reports how the fork that computes died, if it does.
+While the worker runs code or a log that came with the process, the first process waits, and reports
+how the computing fork died, if it does.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from aoshell.sandbox.worker.worker_sockets import WorkerSockets
 ROLL_BACK = 3  # exit code of a fork whose message failed; its result is sent already
 PARK_SHARE = 10  # forks may cost one part in this many of the computing time
 COPYING = 2  # a fork costs this many times what fork(2) takes: pages are copied on later writes
-# What may be computed behind a parked fork: the shell keeps it, to send it once more.
+# What may be computed after a fork was parked: the shell keeps it, to send it again.
 MOST_BEHIND = 2000  # messages
 BYTES_BEHIND = 8 << 20  # bytes of frames
 
@@ -39,10 +39,10 @@ BYTES_BEHIND = 8 << 20  # bytes of frames
 class Role(Enum):
     """What the parent does when its fork, this process, ends."""
 
-    NONE = auto()  # it is the zygote, and waits for no fork
-    AHEAD = auto()  # it was parked ahead: it takes over where frames lead to the fork's state
-    WATCHING = auto()  # it reports how the fork died over code or a log
-    PARKED = auto()  # it takes over, with the state that it has kept
+    NONE = auto()  # nothing: it is the zygote, and waits for no fork
+    AHEAD = auto()  # parked ahead: it takes over if it has the frames that give the fork's state
+    WATCHING = auto()  # it reports how the fork died while running code or a log
+    PARKED = auto()  # it takes over, with the state that it kept
 
 
 class Parent(NamedTuple):
@@ -52,8 +52,8 @@ class Parent(NamedTuple):
     role: Role
 
     def end(self) -> None:
-        """End it, if it waits: nobody goes back to its state any more."""
-        # If another one is the parent now, it has ended, and its pid may be reused.
+        """Kill it, if it waits: nobody goes back to its state any more."""
+        # If this process has another parent now, that one has ended, and its pid may be reused.
         if self.role is not Role.NONE and os.getppid() == self.pid:
             # Its death would kill this process. Once the zygote has adopted this one, dying with
             # the parent means dying with the zygote.
@@ -68,10 +68,10 @@ ZYGOTE = Parent(0, Role.NONE)
 
 
 class Parking:
-    """What the parent does when this process ends, and when this one is parked in turn.
+    """Parks this process, and takes over when its fork ends.
 
     Attributes:
-        epoch: how often a process has taken over.
+        epoch: how often a parked process has taken over.
     """
 
     def __init__(self, sockets: WorkerSockets, printed: Printed) -> None:
@@ -82,7 +82,7 @@ class Parking:
         self.epoch = 0
         self._spent = 0.0  # seconds computed since parking
         self._count = 0  # messages since then
-        self._taken = 0  # bytes that had been taken by then
+        self._taken = 0  # bytes of frames that were received before parking
         self._fork_cost = 0.001  # seconds, of the last fork with the copying that follows
 
     @property
@@ -98,11 +98,10 @@ class Parking:
     # Before the first message -------------------------------------------------------------
 
     def park_ahead(self, begin: Callable[..., object]) -> None:
-        """Park this process while it has nothing to do; go on in a fork, or when promoted.
+        """Park this process while it has nothing to do. Returns in the fork, or when promoted.
 
         Args:
-            begin: is called with each frame that its fork had begun with, in the process that takes
-                over from it.
+            begin: called, when this process takes over, with each frame that its fork began with.
         """
         own, start = os.getpid(), time.perf_counter()
         child = os.fork()
@@ -120,23 +119,23 @@ class Parking:
         self._take_over(status, seq=0)
 
     def keep(self, command: str, values: list[Any]) -> None:
-        """Keep a frame that came, for the process that was parked ahead."""
+        """Keep a received frame for the process that was parked ahead."""
         if self._parent.role is Role.AHEAD and command in BEGINNING:
             self._ahead.keep(command, values)
 
     def spoil(self) -> None:
-        """This process is no longer what frames would make of the one that was parked ahead."""
+        """Note that frames no longer give the state of this process to the one parked ahead."""
         if self._parent.role is Role.AHEAD:
             self._ahead.spoil()
 
     def begin_task(self, task: str, seconds: float) -> None:
         """From now on the process that was parked ahead reports how this one dies, if it does.
 
-        Only that one watches: a process that parks later takes over anyway.
+        A process that is parked later takes over instead, and reports nothing.
 
         Args:
-            task: what begins: code or a log that came with the process is run.
-            seconds: processor time that it may take.
+            task: the start of that report: the code or log "does not load", for example.
+            seconds: processor time that the task may take.
         """
         if self._parent.role is Role.AHEAD:
             self._parent = self._parent._replace(role=Role.WATCHING)
@@ -183,8 +182,8 @@ class Parking:
         reap_images()
         own = os.getpid()
         start = time.perf_counter()
-        # Before there is a fork that may end this process in turn: the older one would take that
-        # for the death of what computes, and come back with a state that is too old.
+        # First, as the new fork may later end this process. The older parked process would take
+        # that for the end of the computing one, and come back with a state that is too old.
         self._parent.end()
         self._parent = ZYGOTE
         child = os.fork()
@@ -198,13 +197,13 @@ class Parking:
         return True
 
     def _begin_fork(self, start: float, parent: Parent) -> None:
-        """Go on as a fork that `parent` began at `start`."""
+        """Go on as a fork that `parent` began at `start`, a time of `time.perf_counter`."""
         die_with_parent(True)
         self._parent = parent
         self._fork_cost = max(COPYING * (time.perf_counter() - start), 0.001)
 
     def _take_over(self, status: int, seq: int) -> None:
-        """Take over from the computing fork; end as it did where it has ended for good."""
+        """Take over from the computing fork; exit if it exited without a roll-back."""
         why = read_fate(status)
         if not why:
             if os.WEXITSTATUS(status) != ROLL_BACK:

@@ -1,4 +1,4 @@
-"""What a message prints, kept where the parked fork can read it after the computing one died."""
+"""Keeps what a message prints, so that the parked fork can read it after the computing one died."""
 
 from __future__ import annotations
 

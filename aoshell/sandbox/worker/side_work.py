@@ -1,6 +1,6 @@
-"""Work that a fork of its own does beside the messages: compile a module, make an image.
+"""Work that a separate fork does beside the messages: compile a module, make an image.
 
-Its answer goes over the side socket, so it need not wait for the messages, nor they for it.
+The answer goes over the side socket, so neither waits for the other.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def compile_module(
     if child:
         how = read_fate(os.waitpid(child, 0)[1])
         if how == "killed":
-            os._exit(0)  # that says nothing about the module
+            os._exit(0)  # a kill from outside says nothing about the module
         if how:
             sockets.send_aside(0, b"", f"compiling it {describe_fate(how, COMPILE_SECONDS)}")
         return

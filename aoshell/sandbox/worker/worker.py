@@ -3,8 +3,8 @@
 A message that fails is undone by going back to a *parked fork*, which has the state before it:
 `parking` says how.
 
-Code that came with a process, and its log, run under limits too. These are wide enough for all that
-once went well.
+Code and a log that came with a process run under limits, too. These are wide enough for anything
+that once succeeded.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from aoshell.sandbox.worker.trials import Trial
 from aoshell.sandbox.worker.worker_sockets import WorkerSockets
 
 # Seconds of processor time.
-LOAD_SECONDS = 2.0  # that code may take to load at least, whatever a message may; ours takes 0.03
+LOAD_SECONDS = 2.0  # the least that code may take to load, whatever a message may; ours takes 0.03
 REPLAY_TIMES = 10  # a replayed message may take this many times what a new one may
 
 LOADING, RESTORING, REPLAYING = (
@@ -70,7 +70,7 @@ class Worker:
         self._floor = floor
         self._memory = 0  # bytes of heap the guest may use
         self._seconds = 0.0  # of processor time, that a new message may take
-        self._judged = True  # messages are new: all bounds count
+        self._judged = True  # messages are new, so all bounds count
         self._code_size = 0  # bytes of the code that came with the process
         self._seq = 0  # the last message whose effects the state holds
         self._parking = Parking(sockets, printed)
@@ -171,7 +171,7 @@ class Worker:
             self._parking.begin_task(task, self._task_seconds)
             self._floor.lift()
         elif now - self._armed < self._task_seconds / REPLAY_TIMES:
-            return  # a system call for each message would cost more than short ones do
+            return  # setting it for each message would cost more than a short message does
         self._armed = now
         signal.setitimer(signal.ITIMER_PROF, self._task_seconds)
 
@@ -215,7 +215,7 @@ class Worker:
 
     @property
     def _counting(self) -> Watched | None:
-        """What counts the lines of messages; None where nobody is to know them."""
+        """The runtime, where it counts lines; None where no lines are noted."""
         loaded = self._loaded
         return loaded if self._notes_lines and isinstance(loaded, Watched) else None
 
@@ -223,16 +223,16 @@ class Worker:
         self._sockets.send(["lines", counting.lines_so_far()])
 
     def _last_lines(self, seconds: float) -> AbstractContextManager[None]:
-        """While a message runs, see that its lines are not lost with the process."""
+        """A context for running a message: sends its lines before the time limit kills it."""
         counting = self._counting
         if counting is None:
             return nullcontext()
         return LastLines(seconds, partial(self._send_lines_so_far, counting))
 
     def _compute(
-        self, seconds: float, message: tuple[Any, ...], *, told: bool = True
+        self, seconds: float, message: tuple[Any, ...], *, sends_lines: bool = True
     ) -> tuple[str, float, list[Any]]:
-        """Outcome, seconds and result of a message. told: which lines it ran will be told."""
+        """Outcome, seconds and result of a message. `sends_lines`: its lines are sent, too."""
         self._printed.clear()
         self._runtime.limit_memory(self._memory, judged=self._judged)
         if self._judged:
@@ -242,7 +242,7 @@ class Worker:
         # guest does (pcall, a coroutine, a pattern that never ends) can prevent that.
         signal.setitimer(signal.ITIMER_PROF, seconds)
         try:
-            with self._last_lines(seconds) if told else nullcontext():
+            with self._last_lines(seconds) if sends_lines else nullcontext():
                 error, *others = self._runtime.deliver(message)
             outcome, result = self._runtime.failure if error else "ok", [error, *others]
         except (OutOfMemoryError, MemoryError):
@@ -252,8 +252,8 @@ class Worker:
 
     def _replay(self, seq: int, *message: Any) -> None:
         self._start_task(REPLAYING)
-        # It went well once. After a checkpoint garbage is collected at other moments, so the same
-        # message may need more memory for a while.
+        # It succeeded once. But after a checkpoint, garbage is collected at other moments, so the
+        # same message may need more memory for a while.
         size = self._host.headroom * self._memory
         self._runtime.limit_memory(size, judged=False)
         try:
@@ -300,7 +300,7 @@ class Worker:
         self._end_task()
         self._parking.spoil()
         self._runtime.print_places()
-        printed, compute = self._printed, partial(self._compute, told=False)
+        printed, compute = self._printed, partial(self._compute, sends_lines=False)
         Trial(self._sockets, self._runtime, printed, compute, token, seconds, end, steps).run()
 
     def _checkpoint(self, seq: int) -> None:

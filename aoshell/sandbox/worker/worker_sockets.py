@@ -1,6 +1,6 @@
-"""The worker's ends of its two sockets: frames on one, large answers beside them on the other.
+"""The worker's ends of its two sockets: frames on one, images and compiled modules on the other.
 
-Each method ends the process where the shell is gone: nobody is left to compute for.
+If the shell has closed the main socket, each method on it ends the process.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from aoshell.sandbox.frames import HEADER, encode_frame, frame_pieces
 from aoshell.sandbox.worker.floor import Floor
 
-LARGE = 1 << 20  # bytes of a frame from which on the floor is lifted to take it in
+LARGE = 1 << 20  # bytes: for a larger frame the floor is lifted first
 
 
 class WorkerSockets:
@@ -31,7 +31,7 @@ class WorkerSockets:
         self.taken = 0
 
     def read(self, size: int) -> bytes:
-        """Exactly that many bytes: those behind them are for the fork that is promoted, if any."""
+        """Exactly that many bytes, no more: the rest may be for a fork that is promoted."""
         if size > LARGE:
             self._floor.lift()
         data = self._main.recv(size, socket.MSG_WAITALL)
@@ -47,8 +47,8 @@ class WorkerSockets:
 
     def receive(self) -> list[Any]:
         """The next frame."""
-        # The header is only looked at until the whole frame is there to be read at once: a fork
-        # killed between the two reads would leave half a frame to the one that is promoted.
+        # The header is only peeked at, and the frame read in one call: a fork killed between two
+        # reads would leave half a frame to the one that is promoted.
         header = b""
         while len(header) < HEADER:
             header = self._main.recv(HEADER, socket.MSG_PEEK)

@@ -46,7 +46,7 @@ def _host(device: str, printed: Printed, *, watched: bool) -> Host:
 
 
 def _fork() -> bool:
-    """Whether this is the fork. Where there can be none, the shell sees its sockets closed."""
+    """Fork; True in the child. If that fails, the shell sees the worker's sockets closed."""
     try:
         return os.fork() == 0
     except OSError:
@@ -64,12 +64,12 @@ class Zygote:
         self._base: Runtime | None = None
 
     def serve(self) -> NoReturn:
-        # Nobody waits for workers, or for forks that the zygote adopted: the kernel reaps them.
+        # The kernel reaps workers, and the forks that the zygote adopted.
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         gc.enable()
         while True:
-            # What is there now stays as it is: no collection of garbage in a fork touches it, or
-            # each fork would get a copy of its own.
+            # Garbage collection in a fork must not touch the objects that exist now, or each fork
+            # would get its own copy of their pages.
             gc.freeze()
             what, fds, _flags, _address = socket.recv_fds(self._control, 1, 2)
             if not what:
@@ -97,8 +97,8 @@ class Zygote:
         die_with_parent(True)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.setpgid(0, 0)
-        # A worker has no business with the control socket. It becomes a copy of /dev/null: a free
-        # number would let the worker open something.
+        # The worker must not have the control socket. /dev/null takes its number, as a free number
+        # would let the worker open something.
         os.dup2(0, self._control.fileno())
         main, side = (socket.socket(fileno=fd) for fd in fds)
         sockets = WorkerSockets(main, side, self._floor)
