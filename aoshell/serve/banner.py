@@ -1,4 +1,4 @@
-"""What is printed when a node is served: lines to paste, addresses, modules."""
+"""The text that is printed when a node is served: lines to paste, addresses, modules."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from aoshell.nodes.served import NetworkModule
 
 @dataclass(frozen=True, slots=True)
 class ServingFacts:
-    """Where a node is served, and what clients need to know of it.
+    """Where a node is served, and what clients need to know about it.
 
     Attributes:
-        url: of all roles.
-        ports: of single roles, by their names; {} without `--ports`.
-        address: of the node.
-        hyperbeam: address of the key that signs HyperBEAM answers, "" where it gives none.
+        url: URL of all roles.
+        ports: ports of single roles, by name; {} without `--ports`.
+        address: address of the node.
+        hyperbeam: address of the key that signs HyperBEAM answers, "" without that role.
         authority: who owns what processes send (`--authority`).
-        modules: that the network has ids of its own for.
-        environment: id of the module that processes of the prompt are made of.
-        token: of the workbench.
+        modules: modules that also have ids on the network.
+        environment: id of the module that the prompt makes processes of.
+        token: token of the workbench.
     """
 
     url: str
@@ -51,7 +51,7 @@ class ServingFacts:
         }
 
     def as_text(self) -> str:
-        """For people: what to paste, and what clients ask for."""
+        """For people: commands to paste, and facts that clients ask for."""
         url = self.url
         lines = [
             f"serving this node on {url}",

@@ -1,5 +1,5 @@
-"""Blocks, as a gateway shows them. The node has none: a block is 129 seconds of its time, so its
-height is of the right size. Its id says its height, so that it is found by its id."""
+"""Blocks, as a gateway shows them. The node has none, so a block stands for 129 seconds of its
+time: heights are then as large as on Arweave. A block's id holds its height, so it can be found."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def block_id(height: int) -> str:
 
 
 def height_of(id: str) -> int | None:
-    """The height of the block that has an id, None where no block has it."""
+    """The height of the block with this id, None if no block has it."""
     try:
         height = int.from_bytes(unb64url(id)[_DIGEST:], "big")
         return height if block_id(height) == id else None

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 MISUSED = 2
 _LAST_PORT = 65535
-_LAYOUT_ROOM = max(map(max, LAYOUT.values()))  # ports behind the first one that --ports needs
+_LAYOUT_ROOM = max(map(max, LAYOUT.values()))  # ports after the first one that --ports needs
 _BODY = Range("it", 0.001, LARGEST_BODIES / MEGABYTE)
 _COUNT, _FEW = Range("it", 1, 65_536, whole=True), Range("it", 1, 64, whole=True)
 _NAME = "serve"  # of the command, which a process may have, too
@@ -67,7 +67,7 @@ class NodeSource(Protocol):
     async def open(
         self, settings: Settings, limits: Limits, key: Key, tell: Callable[[str], None]
     ) -> Node:
-        """Open the node; `tell` shows what is waited for, where that takes long."""
+        """Open the node; `tell` shows what a long opening waits for."""
 
 
 def main(
@@ -78,8 +78,8 @@ def main(
     """Serve the built-in node until SIGTERM or Ctrl-C; the exit code.
 
     Args:
-        source: of the node of a home, which fetches modules where the second argument says so.
-        throw_away: makes a home for one run that begins with a dump.
+        source: returns what opens a home's node; the second argument: whether it fetches modules.
+        throw_away: makes a home for one run, which begins with a dump.
 
     Raises:
         AoError: the node cannot be opened or served.
@@ -89,7 +89,7 @@ def main(
     except SystemExit as leaving:  # argparse has printed the reason
         return leaving.code if isinstance(leaving.code, int) else MISUSED
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # What the terminal's encoding lacks is shown escaped.
+        # Escape characters that the terminal's encoding lacks.
         sys.stdout.reconfigure(errors="backslashreplace")
     interrupts.heed()
     settings = Settings.find()
@@ -117,7 +117,7 @@ async def _run(
     node = await source.open(settings, limits, lambda: asyncio.shield(own), tell)
     try:
         following = asyncio.create_task(_show_notices(node, tell))
-        await network_of(node, options.port)  # before a key is made for it
+        await network_of(node, options.port)  # check this before a key is made
         key = await node_key(settings, tell)
         serving = await Serving.open(node, options, tell=tell, sign_as=identities.named, key=key)
         try:
@@ -125,7 +125,7 @@ async def _run(
             say((json.dumps(facts.as_json()) if as_json else facts.as_text()) + "\n")
             if not is_loopback(options.host):
                 tell(_OPEN)
-            with suppress(AoError):  # there is none, or there are several
+            with suppress(AoError):  # no process has that name, or several
                 if (await node.find(_NAME)).name == _NAME:
                     tell(f"a process has the name {_NAME}: aoshell -- {_NAME} attaches it")
             await stop.wait()
@@ -210,7 +210,7 @@ def _given(arguments: Sequence[str]) -> argparse.Namespace:
     parser = make_parser()
     given = parser.parse(arguments)
     if given.ports and given.port > (last := _LAST_PORT - _LAYOUT_ROOM):
-        parser.error(f"--ports needs {_LAYOUT_ROOM} ports behind --port, which is {last} at most")
+        parser.error(f"--ports needs {_LAYOUT_ROOM} ports after --port, which is {last} at most")
     return given
 
 

@@ -1,8 +1,8 @@
-"""An Arweave gateway over the node: transactions by id and by query, and what clients ask of a
-network before they upload.
+"""An Arweave gateway over the node: transactions by id and by query, and the facts about a network
+that clients ask for before they upload.
 
-Everything that the node keeps counts as a transaction: the messages of its processes and what was
-uploaded. Blocks are times of the node (`serve.blocks`), prices and balances are 0.
+Everything that the node keeps counts as a transaction: the messages of its processes, and uploads.
+Blocks stand for times of the node (`serve.blocks`), prices and balances are 0.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from aoshell.serve.units.su import asks_scheduler
 from aoshell.serve.uploads import Uploads
 
 QUERY = "query@1.0"  # the device that answers queries on a HyperBEAM node
-CLIENT = "gateway"  # who handed a transaction in, in the log
+CLIENT = "gateway"  # who sent a transaction, in the log
 
 LARGEST_QUERY = 1 << 20  # bytes of a GraphQL request
 DEEPEST_QUERY = 64  # levels of its JSON
@@ -61,7 +61,7 @@ class Gateway:
     Args:
         checker: verifies what is uploaded.
         index: path of the index for GraphQL, beside the node's database; its folder exists.
-        scheduler: URL of the scheduler; "" where it is this server.
+        scheduler: URL of the scheduler; "" if it is this server.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Gateway:
         self._filling = asyncio.create_task(self._fill())
 
     async def _fill(self) -> None:
-        with suppress(AoError):  # who asks a query is told
+        with suppress(AoError):  # a query reports it again
             await self._follower.ask(lambda _: None)
 
     async def close(self) -> None:
@@ -124,14 +124,14 @@ class Gateway:
         try:
             body = _parsed(body)
         except ValueError:
-            return json_response(_errors("The request is no JSON, or exceeds a bound."))
+            return json_response(_errors("The request is not JSON, or exceeds a bound."))
         url = self._scheduler or f"http://{request.header('host')}"
         try:
             return json_response(
                 await execute(body, Query(self._node, self._follower, url).resolve)
             )
         except AoError as error:  # its text may name files of the home
-            return json_response(_errors(f"The node failed at it (stage {error.stage})."))
+            return json_response(_errors(f"The node failed (stage {error.stage})."))
 
     # Transactions -----------------------------------------------------------------------------
 
@@ -199,7 +199,7 @@ class Gateway:
         }
 
     def _fact(self, segments: tuple[str, ...]) -> Response | None:
-        """What clients ask of a network; None for other paths."""
+        """A fact about the network that clients ask for; None for other paths."""
         match segments:
             case ("info",):
                 return json_response(self._info())
@@ -241,7 +241,7 @@ class Gateway:
 
 
 def _parsed(body: Any) -> Any:
-    """A GraphQL request as a JSON value: a body, or the parameters of a query string."""
+    """A GraphQL request as one JSON value: a body, or the parameters of a query string."""
     if isinstance(body, bytes):
         return jsontext.parse(body, largest=LARGEST_QUERY, deepest=DEEPEST_QUERY)
     if "variables" in body:
@@ -255,7 +255,7 @@ def _errors(what: str) -> dict[str, Any]:
 
 
 def _is_for_others(request: Request) -> bool:
-    """Whether an id is asked of a scheduler, or as a message of HyperBEAM."""
+    """Whether a request for an id is for a scheduler, or for a message of HyperBEAM."""
     return asks_scheduler(request) or asks_message(request)
 
 
@@ -269,14 +269,14 @@ def _no_transaction(id: str) -> Response:
 
 
 def _no_offset(stored: Stored) -> Response:
-    """arweave-js asks this first, and then for the data by the id."""
+    """arweave-js asks for the offset first, and then for the data by the id."""
     id = stored.message.id
-    what = f"no weave is on this node, in which {id} had an offset: /{id} has its data"
+    what = f"this node has no weave, so {id} has no offset: /{id} has its data"
     return failure(404, what)
 
 
 def _header(stored: Stored, entry: Entry) -> Response:
-    """A transaction as Arweave nodes show one. A data item has no `data_root`, and no `reward`."""
+    """A transaction as Arweave nodes show it. Data items have no `data_root` and no `reward`."""
     if isinstance(stored.signed, Transaction):
         return json_response({"id": entry.id, **stored.signed.header, "data": ""})
     item = stored.signed if isinstance(stored.signed, DataItem) else None

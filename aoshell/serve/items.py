@@ -1,7 +1,7 @@
-"""What comes in: ANS-104 items, parsed and verified outside the loop.
+"""Incoming ANS-104 items: parses and verifies them outside the event loop.
 
-A prompt may be drawn by the same loop, so nothing that takes long happens in it: parsing, the deep
-hash of up to 16 MB, the check of a signature.
+The same loop may draw a prompt, so nothing slow may run in it: parsing, the deep hash of up to
+16 MB, the check of a signature.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from aoshell.nodes.network_verbs import NetworkVerbs
     from aoshell.nodes.transaction import Transaction
 
-_THREADS = 2  # that check signatures; what waits for them is bounded by `load.Bounds`
-REFUSED = ("message", "module", "usage")  # stages of errors that whoever sends can mend
+_THREADS = 2  # that check signatures; `load.Bounds` bounds the work that waits for them
+REFUSED = ("message", "module", "usage")  # stages of errors that the sender can correct
 _T = TypeVar("_T")
 
 
 class Checker:
-    """Threads that do what would keep the loop. Close it.
+    """Threads for work that would block the loop. Must be closed.
 
     Args:
         bounded: whether the network's limits on tags hold (`.limits network`).
@@ -41,21 +41,20 @@ class Checker:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     async def item(self, body: bytes, *, relayed: bool = True) -> DataItem:
-        """The item that a body is, its signature verified.
+        """The item in a body, its signature verified.
 
         Args:
-            relayed: its tags are no more than messenger units and bundlers take. HyperBEAM has no
-                such limit.
+            relayed: refuse more bytes of tags than messenger units and bundlers accept. HyperBEAM
+                has no such limit.
 
         Raises:
-            RequestError: 400, it is none, its signature is not that of its owner, or it has more
-                tags.
+            RequestError: 400, it is no item, its owner did not sign it, or its tags exceed a limit.
         """
         bounded = self._bounded()
         return await self.run(lambda: _verified(body, bounded, relayed and bounded))
 
     def close(self) -> None:
-        """End the threads. What they are doing is not waited for."""
+        """End the threads, without waiting for their work."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
@@ -74,10 +73,10 @@ def _verified(body: bytes, bounded: bool, relayed: bool) -> DataItem:
 
 
 def read_item(body: bytes) -> DataItem:
-    """The item that a body is, its signature verified. Takes long.
+    """The item in a body, its signature verified. Takes long.
 
     Raises:
-        RequestError: 400, it is none, or its signature is not that of its owner.
+        RequestError: 400, it is no item, or its owner did not sign it.
     """
     try:
         item = DataItem.parse(body)
@@ -89,13 +88,13 @@ def read_item(body: bytes) -> DataItem:
 
 
 async def keep(network: NetworkVerbs, given: DataItem | Transaction, client: str) -> None:
-    """Keep an upload.
+    """Store an upload in the node.
 
     Args:
         client: see `NetworkVerbs.submit`.
 
     Raises:
-        RequestError: 400, it cannot be kept as it is.
+        RequestError: 400, the node refuses it.
     """
     try:
         await network.keep(given, client=client)
@@ -106,7 +105,7 @@ async def keep(network: NetworkVerbs, given: DataItem | Transaction, client: str
 
 
 def absent(process: str) -> RequestError:
-    """The error for a process that is not here. aos shows nothing but this, after 24 s."""
+    """The error for a process that is not here. aos shows only this text, after 24 s."""
     if not has_id_form(process):
         return RequestError(400, f"{process[:100]!r} is no id of a process (43 characters)")
     return RequestError(

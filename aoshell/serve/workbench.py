@@ -1,6 +1,6 @@
-"""The workbench over HTTP, for whoever has the token: `/~aoshell@1.0/VERB`.
+"""The workbench over HTTP, for clients with the token: `/~aoshell@1.0/VERB`.
 
-Other clients cannot wind the clock, take slots back or sign as somebody else. Answers name no file
+Other clients cannot move the clock, take slots back or sign as somebody else. Answers name no files
 of this machine.
 """
 
@@ -16,7 +16,7 @@ from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import raw
 from aoshell.protocol.wallet import Wallet
 from aoshell.serve.asgi.http import Request, RequestError, Response, failure, json_response
-from aoshell.serve.asgi.safety import bears
+from aoshell.serve.asgi.safety import has_token
 from aoshell.serve.items import REFUSED, absent
 from aoshell.serve.units.results import tags_from_json
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from aoshell.nodes.base import Node, Workbench
 
 DEVICE = "aoshell@1.0"
-LONGEST_TEXT = 256  # characters of a name, and of what names a process
+LONGEST_TEXT = 256  # characters of a name or an id
 SignAs: TypeAlias = Callable[[str], Awaitable[Wallet]]
-"""The wallet of an identity of the home, which is made if it is new."""
+"""Returns the wallet of an identity of the home; makes a new one if there is none."""
 
 _Fields: TypeAlias = dict[str, Any]
 
@@ -35,7 +35,7 @@ class TokenWorkbench:
     """Claims `/~aoshell@1.0/…`.
 
     Args:
-        token: what `Authorization: Bearer` must have.
+        token: the token that `Authorization: Bearer` must have.
         sign_as: None where the home's identities cannot be used.
     """
 
@@ -60,7 +60,7 @@ class TokenWorkbench:
     async def answer(self, request: Request) -> Response | None:
         if request.device != DEVICE:
             return None
-        if not bears(request, self._token):
+        if not has_token(request, self._token):
             refused = failure(401, "Authorization: Bearer and the token that the start printed")
             headers = (*refused.headers, ("www-authenticate", "Bearer"))
             return Response(refused.status, headers, refused.body)
@@ -125,7 +125,7 @@ class TokenWorkbench:
         return {"id": receipt.id, "slot": receipt.slot, "owner": wallet.address}
 
     async def _process(self, fields: _Fields) -> str:
-        """The id of the process that is meant, by its id or its name."""
+        """The id of the process that the request names by id or name."""
         reference = _text(fields, "process")
         try:
             return (await self._node.find(reference)).id
@@ -166,7 +166,7 @@ def _text(fields: _Fields, name: str) -> str:
 
 
 def _name(fields: _Fields) -> str:
-    """A name that is kept and shown later, in terminals too."""
+    """A name that may be shown later in a terminal. Raises RequestError if it is unfit."""
     name = _text(fields, "name")
     if not name.isprintable() or name != name.strip():
         raise RequestError(400, "name has no control characters, and no space at its ends")

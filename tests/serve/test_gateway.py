@@ -232,8 +232,8 @@ async def test_the_ways_to_ask_a_query(asked: Asked) -> None:
         ({"query": "{block{id}}", "operationName": 1}, "no string"),
         ({"query": "{block{id}}", "operationName": "X"}, "no operation named 'X'"),
         ({"query": "{blocks(first: -1){edges{cursor}}}"}, "must not be negative"),
-        ({"query": '{blocks(after: "x"){edges{cursor}}}'}, "none of this server's"),
-        ({"query": '{transactions(after: "🙂"){count}}'}, "none of this server's"),
+        ({"query": '{blocks(after: "x"){edges{cursor}}}'}, "not one of this server's"),
+        ({"query": '{transactions(after: "🙂"){count}}'}, "not one of this server's"),
     ],
 )
 @in_loop

@@ -8,7 +8,7 @@ from eventually import in_loop
 
 from aoshell.serve.asgi.app import Application
 from aoshell.serve.asgi.http import Request, RequestError
-from aoshell.serve.asgi.safety import ANY, Guard, bears, refuse_other_pages
+from aoshell.serve.asgi.safety import ANY, Guard, has_token, refuse_other_pages
 
 EVIL = ("origin", "https://evil.example")
 
@@ -177,12 +177,12 @@ async def test_a_preflight_is_answered_as_browsers_need_it() -> None:
 )
 def test_the_token(given: str, passes: bool) -> None:
     request = Request("POST", "/", "", (("authorization", given),))
-    assert bears(request, "s3cret") is passes
+    assert has_token(request, "s3cret") is passes
 
 
 def test_the_token_counts_in_authorization_only() -> None:
     head = (("cookie", "token=s3cret"), ("x-token", "s3cret"))
-    assert not bears(Request("POST", "/", "token=s3cret", head, b"Bearer s3cret"), "s3cret")
+    assert not has_token(Request("POST", "/", "token=s3cret", head, b"Bearer s3cret"), "s3cret")
 
 
 @pytest.mark.parametrize("site", ["same-site", "cross-site"])

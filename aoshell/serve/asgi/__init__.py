@@ -1,1 +1,1 @@
-"""One port: connections, requests as values, who may ask, and under which bounds."""
+"""Everything about one port: connections, requests, access checks and bounds."""

@@ -1,4 +1,4 @@
-"""The ASGI application: a request is checked, read, given to the role that claims it, answered."""
+"""The ASGI application: checks a request, reads it, and has the role that claims it answer."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ BODY_SECONDS = 60.0  # for a body to come
 ANSWER_SECONDS = 120.0  # for an answer to be made
 SENDING_SECONDS = 60.0  # for an answer to be taken
 _PIECE = 256 << 10  # bytes that are handed to a connection at once
-_NOTICED = 1.0  # seconds of work before it is looked whether the client is still there
+_NOTICED = 1.0  # seconds of work after which we begin to notice whether the client has gone
 
-# What a client still sends of a body that is refused is read and dropped, or closing the connection
-# would take the answer from it.
+# The rest of a refused body is read and dropped: if the connection was closed at once, the client
+# would not get the answer.
 _DROPPED = 64 << 20  # bytes at most
 _DROPPING_SECONDS = 5.0
 _CHUNKED = "transfer-encoding"
@@ -54,10 +54,10 @@ class Application:
 
     Args:
         roles: asked in order.
-        guard: decides whether a request is looked at.
-        tell: shows a person an error that no client caused.
-        hidden: texts that no error shows to a client: folders of this machine.
-        load: what requests may use, of all applications that have it.
+        guard: decides whether a request is read.
+        tell: shows an error that no client caused to the person who serves.
+        hidden: folders of this machine, which errors to clients must not contain.
+        load: counts what requests use, in all applications that share it.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Application:
         self._tell = tell
         self._hidden = tuple(hidden)
         self._load = load or Load()
-        self._looks = _Looks()
+        self._looks = _SharedTimer()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI 3)."""
@@ -105,7 +105,7 @@ class Application:
             self._load.check_requests()
             body = await reading.read()
             method = "GET" if request.method == "HEAD" else request.method
-            with _Patience(reading.gone, self._looks):
+            with _AnswerLimit(reading.gone, self._looks):
                 return await self._made(replace(request, method=method, body=body), share)
         except RequestError as error:
             return self._failure(error.status, str(error))
@@ -113,18 +113,18 @@ class Application:
             return self._failed(error)
         except ClientGoneError:
             raise
-        except asyncio.CancelledError:  # by the server, which waits for this answer a little
-            return self._failure(503, "this server ends now: the request was cut off")
+        except asyncio.CancelledError:  # by the server, which waits a little for this answer
+            return self._failure(503, "this server is shutting down; the request was cut off")
         except Exception as error:
             told = to_ao_error(error)
             self._tell(told)
             return self._failed(told)
 
     async def _made(self, request: Request, share: Share) -> Response | Stream:
-        """The answer. A large one has its share of the room.
+        """The answer. A large one needs a share of the room.
 
-        Nobody knows its length before it is made. So one that finds no room is dropped, and made
-        again once there is room: those that wait hold nothing.
+        Its length is known only after it was made. So an answer that finds no room is dropped, and
+        made again once there is room: waiting requests hold no memory.
         """
         response = await self._ask(request)
         while (
@@ -133,9 +133,9 @@ class Application:
             and not share.take(len(response.body))
         ):
             length = len(response.body)
-            if request.method != "GET":  # what is no read is not done twice
+            if request.method != "GET":  # only reads may be done twice
                 most = size(self._load.answers.most)
-                raise RequestError(503, f"answers under way have {most}; try again soon")
+                raise RequestError(503, f"answers under way take {most}; try again soon")
             del response
             await share.wait(length)
             response = await self._ask(request)
@@ -148,7 +148,7 @@ class Application:
         raise RequestError(404, f"nothing answers {request.method} {request.path[:200]} here")
 
     def _failed(self, error: AoError) -> Response:
-        """An error of the node, without its hint, which is for whoever sits at the machine."""
+        """An error of the node, without its hint, which is for the person who serves."""
         status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
         return self._failure(status, f"{error.stage}: {error.what}")
 
@@ -159,7 +159,7 @@ class Application:
 
     async def _send(self, request: Request, response: Response, send: Send, *, whole: bool) -> None:
         own = (*response.headers, ("content-length", str(len(response.body))))
-        if not whole:  # what is left of the body would be taken for the next request
+        if not whole:  # the rest of the body would be read as the next request
             own = (*own, ("connection", "close"))
         body = b"" if request.method == "HEAD" else response.body
         await send(self._begin(request, response.status, own))
@@ -171,7 +171,7 @@ class Application:
     async def _send_stream(
         self, request: Request, stream: Stream, send: Send, reading: _Reading
     ) -> None:
-        """Send parts as they come and are taken, until there are no more or the client goes."""
+        """Send each part once the last was taken, until there are no more or the client goes."""
         leaving = asyncio.ensure_future(reading.gone())
         try:
             await send(self._begin(request, 200, stream.headers))
@@ -188,7 +188,7 @@ class Application:
             await stream.parts.aclose()
 
     def _begin(self, request: Request, status: int, headers: tuple[tuple[str, str], ...]) -> Event:
-        """The head of an answer, with what browsers need of headers."""
+        """The head of an answer, with the headers that browsers need."""
         present = {name for name, _ in headers}
         more = (pair for pair in self._guard.headers(request) if pair[0] not in present)
         raw = [
@@ -197,21 +197,21 @@ class Application:
         return {"type": "http.response.start", "status": status, "headers": raw}
 
     async def _send_in_pieces(self, body: bytes, send: Send) -> None:
-        """Send a body as fast as it is taken: what nobody takes is not copied to the connection.
+        """Send a body as fast as the client takes it: only a piece at a time is copied.
 
         Raises:
-            TimeoutError: it is not taken.
+            TimeoutError: the client does not take it within `SENDING_SECONDS`.
         """
         async with asyncio.timeout(SENDING_SECONDS):
             for at in range(0, len(body), _PIECE):
                 piece = body[at : at + _PIECE]
                 more = at + _PIECE < len(body)
                 await send({"type": "http.response.body", "body": piece, "more_body": more})
-                await asyncio.sleep(0)  # the server learns here that the client has gone
+                await asyncio.sleep(0)  # lets the server notice that the client has gone
 
 
 async def _next(stream: Stream) -> bytes | None:
-    """The next part; None behind the last one."""
+    """The next part; None after the last one."""
     try:
         return await stream.parts.__anext__()
     except StopAsyncIteration:
@@ -219,7 +219,7 @@ async def _next(stream: Stream) -> bytes | None:
 
 
 def _check_head(request: Request) -> None:
-    """Raise RequestError where a head is too large. The server ends those that do not end."""
+    """Raise RequestError for a head that is too large. The server closes endless ones itself."""
     if len(request.headers) > MOST_HEADERS:
         raise RequestError(431, f"the request has more than {MOST_HEADERS:,} headers")
     line = len(request.method) + len(request.path) + len(request.query)
@@ -242,11 +242,11 @@ class _Reading:
     """Reads the body of one request.
 
     Args:
-        load: counts bytes of all requests.
+        load: counts the bytes of all requests.
 
     Attributes:
-        length: bytes that are counted.
-        whole: there is no body, or it has been read to its end.
+        length: bytes of this body that are counted there.
+        whole: whether there is no body, or it was read to its end.
     """
 
     def __init__(self, head: Request, receive: Receive, load: Load) -> None:
@@ -304,21 +304,21 @@ class _Reading:
         return RequestError(413, f"the body is larger than {size(self._load.bounds.body)}")
 
 
-class _Patience:
-    """Ends the work of its block with the client, or after `ANSWER_SECONDS`.
+class _AnswerLimit:
+    """A context manager: cancels its block when the client goes, or after `ANSWER_SECONDS`.
 
-    Nearly all work is done before the first look.
+    Nearly all work ends before `look` is called, which costs a task and a timer.
 
     Args:
         gone: returns once the client has closed the connection.
-        looks: has `look` called within `_NOTICED`.
+        looks: calls `look` within `_NOTICED` seconds.
 
     Raises:
-        ClientGoneError: it went.
-        RequestError: 504, it took too long.
+        ClientGoneError: the client went.
+        RequestError: 504, the block took too long.
     """
 
-    def __init__(self, gone: Callable[[], Awaitable[None]], looks: _Looks) -> None:
+    def __init__(self, gone: Callable[[], Awaitable[None]], looks: _SharedTimer) -> None:
         self._gone = gone
         self._looks = looks
         self._why: Exception | None = None
@@ -331,7 +331,7 @@ class _Patience:
         self._looks.begin(self, self._loop)
 
     def look(self) -> None:
-        """The work lasts: see whether the client is there, and end it in time."""
+        """From now on cancel the block if the client goes, or when its time is up."""
         late = RequestError(504, f"no answer could be made within {ANSWER_SECONDS:g} s")
         self._timer = self._loop.call_later(ANSWER_SECONDS - _NOTICED, self._end, late)
         self._leaving = asyncio.ensure_future(self._gone())
@@ -356,20 +356,20 @@ class _Patience:
                 raise self._why from None
 
 
-class _Looks:
-    """One timer for all work that has begun: one for each would cost more than most of the work."""
+class _SharedTimer:
+    """One timer for all blocks under way: a timer for each would cost more than most of them."""
 
     def __init__(self) -> None:
-        self._begun: dict[_Patience, None] = {}
+        self._begun: dict[_AnswerLimit, None] = {}
         self._waits = False
 
-    def begin(self, work: _Patience, loop: asyncio.AbstractEventLoop) -> None:
+    def begin(self, work: _AnswerLimit, loop: asyncio.AbstractEventLoop) -> None:
         self._begun[work] = None
         if not self._waits:
             self._waits = True
             loop.call_later(_NOTICED, self._look)
 
-    def end(self, work: _Patience) -> None:
+    def end(self, work: _AnswerLimit) -> None:
         self._begun.pop(work, None)
 
     def _look(self) -> None:

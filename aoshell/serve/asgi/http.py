@@ -16,7 +16,7 @@ MOST_PARAMETERS = 1000  # name/value pairs in a query
 
 
 class RequestError(Exception):
-    """A request cannot be answered as it is; the text says why, for whoever sent it.
+    """A request cannot be answered as it is; the text tells its sender why.
 
     Args:
         status: of the answer, 400 to 599.
@@ -29,7 +29,7 @@ class RequestError(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """One request, whole.
+    """One complete request.
 
     Attributes:
         method: in capitals. HEAD reaches roles as GET: the application leaves out the body.
@@ -46,12 +46,12 @@ class Request:
     body: bytes = field(default=b"", repr=False)
 
     def header(self, name: str, default: str = "") -> str:
-        """The value of the first header of that name, which is in lower case."""
+        """The value of the first header of that name; `name` is in lower case."""
         return next((value for key, value in self.headers if key == name), default)
 
     @cached_property
     def segments(self) -> tuple[str, ...]:
-        """What stands between the slashes of the path, still percent-encoded; () for "/"."""
+        """The parts between the slashes of the path, still percent-encoded; () for "/"."""
         path = self.path.strip("/")
         return tuple(path.split("/")) if path else ()
 
@@ -59,7 +59,7 @@ class Request:
     def device(self) -> str:
         """The device that the path begins with (`/~device@1.0/…`), in lower case; "" for none.
 
-        As HyperBEAM reads it: parameters may follow, and each character may be percent-encoded.
+        Read as HyperBEAM does: parameters may follow, and each character may be percent-encoded.
         """
         first = self.segments[0] if self.segments else ""
         name = unquote(first.partition("&")[0], errors="replace").lower()
@@ -95,7 +95,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One answer, whole. The application adds content-length and the headers that browsers need.
+    """One complete answer. The application adds content-length and headers for browsers.
 
     Attributes:
         headers: names in lower case and values, in order; characters up to U+00FF, sent as bytes.
@@ -107,13 +107,13 @@ class Response:
 
 
 class Parts(Protocol):
-    """Pieces of a body, each when it is there. Whoever takes them calls `aclose` at the end."""
+    """Pieces of a body, which come over time. Their reader calls `aclose` at the end."""
 
     async def __anext__(self) -> bytes:
-        """The next one. Raises StopAsyncIteration behind the last."""
+        """The next piece. Raises StopAsyncIteration after the last."""
 
     async def aclose(self) -> None:
-        """Nothing more is wanted."""
+        """Make no more pieces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class Stream:
 
     Attributes:
         headers: as those of a `Response`.
-        parts: the next one is asked for once the one before is taken, so nothing piles up.
+        parts: the next one is asked for after the last one was sent, so nothing piles up.
     """
 
     headers: tuple[tuple[str, str], ...]
@@ -136,13 +136,13 @@ class Role(Protocol):
         """The answer; None where the request is for another role.
 
         Raises:
-            RequestError: it is for this role and cannot be answered.
-            AoError: the node failed at it.
+            RequestError: it is for this role, and cannot be answered.
+            AoError: the node failed.
         """
 
 
 def asks_message(request: Request) -> bool:
-    """Whether an id is asked for as a message of HyperBEAM, in a codec, and not for its data."""
+    """Whether a request for an id wants the message in a codec of HyperBEAM, not its data."""
     return bool(
         request.header("require-codec")
         or request.has_parameter("require-codec")
@@ -156,7 +156,7 @@ def json_response(value: object, status: int = 200) -> Response:
 
 
 def text_response(text: str, status: int = 200) -> Response:
-    """Plain text. Lone surrogates become the bytes that they stand for."""
+    """Plain text. Surrogates of `surrogateescape` become their bytes again."""
     return Response(status, (("content-type", TEXT),), text.encode("utf-8", "surrogateescape"))
 
 

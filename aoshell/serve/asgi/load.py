@@ -1,4 +1,4 @@
-"""What the requests under way use together, on all ports of a node, and how much they may."""
+"""Counts what all requests under way use, on all ports of a node, and bounds it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from aoshell.serve.asgi.http import RequestError
 LARGEST_BODY = 16 << 20  # bytes of a request; the units of the network take 10 MB
 LARGEST_BODIES = 256 << 20  # bytes of all requests under way
 LARGEST_ANSWERS = 256 << 20  # bytes of all large answers that are held; others wait
-MOST_REQUESTS = 256  # under way, of all connections; those that wait for a result are among them
-MOST_DRY_RUNS = 4  # and looks at a state, under way; others wait their turn
+MOST_REQUESTS = 256  # under way on all connections, including those that wait for a result
+MOST_DRY_RUNS = 4  # dry runs and reads of a state under way; others wait their turn
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What users may set.
+    """The bounds that users may set.
 
     Attributes:
         body: bytes of the body of a request.
-        requests: under way at once.
-        dry_runs: and looks at a state, under way at once.
+        requests: requests under way at once.
+        dry_runs: dry runs and reads of a state under way at once.
     """
 
     body: int = LARGEST_BODY
@@ -31,13 +31,13 @@ class Bounds:
 
 
 class Load:
-    """What is in use.
+    """What requests use now.
 
     Attributes:
-        requests: under way.
-        bodies: bytes that they have.
+        requests: number of requests under way.
+        bodies: bytes of their bodies.
         answers: room for large answers.
-        dry_runs: to be held while one computes.
+        dry_runs: held while a dry run, or a read of a state, computes.
     """
 
     def __init__(self, bounds: Bounds | None = None) -> None:
@@ -53,18 +53,18 @@ class Load:
             raise RequestError(503, f"{most} requests are under way; try again soon")
 
     def hold(self, length: int) -> None:
-        """Count bytes of a body. Raises RequestError, 503, where all have too many."""
+        """Count bytes of a body. Raises RequestError, 503, if all bodies together have too many."""
         self.bodies += length
         if self.bodies > LARGEST_BODIES:
-            what = f"requests under way have {size(LARGEST_BODIES)}; try again soon"
+            what = f"requests under way take {size(LARGEST_BODIES)}; try again soon"
             raise RequestError(503, what)
 
 
 class Room:
-    """Bytes that may be held at once.
+    """Room for bytes that may be held at once.
 
     Args:
-        most: one that is larger is let in alone.
+        most: bytes; a single larger answer gets in only alone.
     """
 
     def __init__(self, most: int) -> None:
@@ -77,14 +77,14 @@ class Room:
 
 
 class Share:
-    """What one answer has of the room."""
+    """The part of the room that one answer holds."""
 
     def __init__(self, room: Room) -> None:
         self._room = room
         self._length = 0
 
     def take(self, length: int) -> bool:
-        """Hold so many bytes, in place of what is held; whether there was room for them."""
+        """Hold `length` bytes instead of those held now. False if there is no room for them."""
         self.give_back()
         if not self._room.has(length):
             return False
@@ -93,7 +93,7 @@ class Share:
         return True
 
     async def wait(self, length: int) -> None:
-        """Hold so many bytes once there is room for them."""
+        """Wait until there is room for `length` bytes, and hold them."""
         while not self.take(length):
             self._room.freed.clear()
             await self._room.freed.wait()

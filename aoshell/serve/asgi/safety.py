@@ -1,10 +1,10 @@
-"""Who may ask: names in Host, origins of web pages, preflights, the workbench's token.
+"""Checks who may ask: names in Host, origins of web pages, preflights, the workbench's token.
 
-Any web page can send requests to a server on loopback. A browser then says where the page is from
-(`Origin`), and lets the page read the answer only where CORS headers allow it; but the request has
-been carried out by then. So a request from an origin that is not allowed is refused before its body
-is read. A page whose own name leads to loopback (DNS rebinding) has an origin that fits; there the
-name in `Host` is the wrong one.
+Any web page can send requests to a server on loopback. The browser then names the page's `Origin`,
+and lets the page read the answer only if CORS headers allow it. By then the request was carried
+out. So a request from an origin that is not allowed is refused before its body is read. A page
+whose own name leads to loopback (DNS rebinding) may have an origin that is allowed; but then `Host`
+has that name, and is refused.
 
 Sources: the Fetch standard (CORS), Fetch Metadata (W3C), Private Network Access (WICG), RFC 9110
 section 7.2.
@@ -20,18 +20,18 @@ from urllib.parse import urlsplit
 
 from aoshell.serve.asgi.http import Request, RequestError, Response
 
-ANY = "*"  # as an origin: every page may ask
+ANY = "*"  # given as an origin: every page may ask
 
 PREFLIGHT_SECONDS = 600  # that a browser may remember what is allowed
 _METHODS = "GET, POST, PUT, DELETE, OPTIONS, HEAD, PATCH"
 
-# Of Sec-Fetch-Site: typed or a program, or the page of this very server (Fetch Metadata, W3C).
+# Values of Sec-Fetch-Site for a program, a typed URL, and this server's own page (Fetch Metadata).
 _OWN_PAGE = ("", "none", "same-origin")
 
 _HOST = re.compile(r"(?:\[([^\]]*)\]|([^:@\[\]]*))(?::\d*)?", re.A)  # name or [IPv6], and a port
 
-# What others have signed is shown on our own origin. `sandbox` runs no script of it and gives it an
-# origin of its own, `nosniff` keeps text from being taken for a page.
+# Data of others comes from our own origin. `sandbox` runs no script in it and gives it another
+# origin; `nosniff` keeps browsers from showing text as a page.
 FOREIGN_DATA = (
     ("content-security-policy", "sandbox"),
     ("x-content-type-options", "nosniff"),
@@ -39,12 +39,12 @@ FOREIGN_DATA = (
 
 
 class Guard:
-    """Decides about requests by their headers.
+    """Accepts or refuses requests by their headers.
 
     Args:
         names: what Host may be besides the names of loopback.
-        origins: of pages that may ask, besides pages from loopback; `ANY` allows all.
-        any_address: Host may be any IP address: the server listens on all of the machine.
+        origins: origins of pages that may ask, besides pages from loopback; `ANY` allows all.
+        any_address: Host may be any IP address, as the server listens on all of the machine's.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Guard:
         self._any_address = any_address
 
     def check(self, request: Request) -> Response | None:
-        """The answer to a preflight; None where the request may go on. Its body is not looked at.
+        """The answer to a preflight; None where the request may go on. Its body is not read.
 
         Raises:
             RequestError: it is refused.
@@ -73,7 +73,7 @@ class Guard:
         return self._preflight(request) if request.method == "OPTIONS" else None
 
     def headers(self, request: Request) -> tuple[tuple[str, str], ...]:
-        """What lets the page that asked read the answer."""
+        """The headers that let the page that asked read the answer."""
         origin, exposed = request.header("origin"), ("access-control-expose-headers", ANY)
         if ANY in self._origins:
             return (("access-control-allow-origin", ANY), exposed)
@@ -107,7 +107,7 @@ class Guard:
         headers = [
             *self.headers(request),
             ("access-control-allow-methods", _METHODS),
-            # "*" does not cover Authorization, so what is asked for is named.
+            # "*" does not cover Authorization, so name the headers that were asked for.
             ("access-control-allow-headers", wanted or ANY),
             ("access-control-max-age", str(PREFLIGHT_SECONDS)),
         ]
@@ -117,9 +117,9 @@ class Guard:
 
 
 def refuse_other_pages(request: Request, why: str) -> None:
-    """Refuse what a page elsewhere made a browser ask without an origin, as an image or a script.
+    """Refuse a request that another site's page caused without `Origin`, for an image or a script.
 
-    A request with an origin has passed the `Guard`.
+    A request with `Origin` has passed the `Guard`.
 
     Raises:
         RequestError: 403, with `why`.
@@ -128,7 +128,7 @@ def refuse_other_pages(request: Request, why: str) -> None:
         raise RequestError(403, why)
 
 
-def bears(request: Request, token: str) -> bool:
+def has_token(request: Request, token: str) -> bool:
     """Whether a request has the token in Authorization, as `Bearer TOKEN`. Takes constant time."""
     kind, _, given = request.header("authorization").partition(" ")
     return kind.lower() == "bearer" and hmac.compare_digest(
@@ -139,7 +139,7 @@ def bears(request: Request, token: str) -> bool:
 def name_in(host: str) -> str:
     """The name or address in a Host header or an origin, without its port.
 
-    It is "" where what stands behind the name is no port.
+    It is "" where anything but a port follows the name.
     """
     found = _HOST.fullmatch(host.strip().lower())
     return (found[1] or found[2]).rstrip(".") if found else ""
@@ -153,7 +153,7 @@ def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def is_loopback(name: str) -> bool:
-    """Whether a name leads to this machine, whatever a name server says (RFC 6761)."""
+    """Whether a name or address always leads to this machine, without a look-up (RFC 6761)."""
     address = _address(name)
     if address is not None:
         return address.is_loopback

@@ -1,8 +1,8 @@
-"""Listens on one port, in the loop that runs already: uvicorn's HTTP/1.1, with bounds of our own.
+"""Listens on one port, in the running event loop: uvicorn's HTTP/1.1, with bounds of our own.
 
-uvicorn is imported here and nowhere else, and this module only where something is served. Its
-`Server` takes over signals and wakes up ten times a second, so only its protocols are used. They
-bound neither the time nor the size of a head, nor the number of connections; that is done here.
+Only this module imports uvicorn, and it is imported only to serve. uvicorn's `Server` takes over
+signals and wakes up ten times a second, so only its protocols are used. They do not bound the time
+or size of a head, nor the number of connections; this module does.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from aoshell.serve.asgi.app import LARGEST_HEAD
 if TYPE_CHECKING:
     from aoshell.serve.asgi.app import Application
 
-MOST_CONNECTIONS = 512  # of one port, and no more than a quarter of the open files that are allowed
-MOST_PIPELINED = 64  # requests of a connection behind the one under way
-HEAD_SECONDS = 15.0  # for a head to come, from its first byte or from the connection's begin
-STALLED_SECONDS = 30.0  # in which a client takes nothing of an answer
-HALF_CLOSED_SECONDS = 5.0  # that a client has for its answer which will send no more
+MOST_CONNECTIONS = 512  # of one port; at most a quarter of the open files that are allowed
+MOST_PIPELINED = 64  # requests of a connection that wait for the one under way
+HEAD_SECONDS = 15.0  # for a head to come, from its first byte or from the connection's start
+STALLED_SECONDS = 30.0  # without a client taking any of an answer; then it is cut off
+HALF_CLOSED_SECONDS = 5.0  # for the answer to a client that has closed its sending side
 IDLE_SECONDS = 75.0  # that a connection may be kept between two requests
-ENDING_SECONDS = 5.0  # that requests under way have when the server ends
-CUT_SECONDS = 1.0  # that those which are cut off then have to say so
+ENDING_SECONDS = 5.0  # for requests under way when the server closes
+CUT_SECONDS = 1.0  # for sending 503 to those that take longer
 _BACKLOG = 512
-_PARSED = 16 << 10  # bytes that are parsed before it is looked how many requests they are
+_PARSED = 16 << 10  # bytes that are parsed before their requests are counted
 
 
 class HttpServer:
     """One open port. Make one with `HttpServer.open`.
 
     Attributes:
-        port: the number; that which the system has chosen where 0 was asked for.
+        port: the number; the one that the system chose if 0 was asked for.
     """
 
     def __init__(self, listening: asyncio.Server, state: ServerState, port: int) -> None:
@@ -56,7 +56,7 @@ class HttpServer:
         """Listen on an address.
 
         Args:
-            connections: how many it takes, None for `MOST_CONNECTIONS`.
+            connections: how many it accepts, None for `MOST_CONNECTIONS`.
 
         Raises:
             AoError: stage "serve", when the port is taken or the address is not this machine's.
@@ -75,11 +75,11 @@ class HttpServer:
             h11_max_incomplete_event_size=LARGEST_HEAD,
         )
         config.load()
-        state, crowd = ServerState(), _Crowd(most_connections(connections))
+        state, all_ = ServerState(), _Connections(most_connections(connections))
         loop, connection = asyncio.get_running_loop(), _connection_class(AutoHTTPProtocol)
         try:
             listening = await loop.create_server(
-                lambda: connection(crowd, config, state, {}), host, port, backlog=_BACKLOG
+                lambda: connection(all_, config, state, {}), host, port, backlog=_BACKLOG
             )
         except (OSError, OverflowError) as error:
             raise _no_listening(host, port, error) from None
@@ -99,18 +99,18 @@ class HttpServer:
                 await asyncio.wait(left, timeout=CUT_SECONDS)
         for connection in list(self._state.connections):
             connection.transport.abort()
-        await asyncio.sleep(0)  # in which they are told
+        await asyncio.sleep(0)  # lets the connections notice
 
 
 def most_connections(wanted: int | None = None) -> int:
-    """How many connections a port takes. The node needs open files, too."""
+    """How many connections a port accepts: the node needs open files, too."""
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     most = wanted or MOST_CONNECTIONS
     return most if allowed < 0 else min(most, allowed // 4)
 
 
-class _Crowd:
-    """The connections of a port. One too many ends the one that has waited longest for a request.
+class _Connections:
+    """The connections of a port. If one is too many, the longest idle one is closed.
 
     Args:
         most: how many there may be.
@@ -118,7 +118,7 @@ class _Crowd:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._all: dict[_Bounded, None] = {}  # those that were used last come last
+        self._all: dict[_Bounded, None] = {}  # the last used one is last
 
     def add(self, connection: _Bounded) -> None:
         self._all[connection] = None
@@ -137,10 +137,11 @@ class _Crowd:
         self._all.pop(connection, None)
 
 
-class _Together:
-    """A transport that sends the head of an answer with the body: uvicorn writes them apart.
+class _JoinedWrites:
+    """A transport that sends the head of an answer together with its body.
 
-    What is written first waits for the next write, or for the next step of the loop.
+    uvicorn writes them one after the other. The first write waits for the second, or for the next
+    step of the loop.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
@@ -171,39 +172,39 @@ class _Together:
 
 
 class _Bounded(asyncio.Protocol):
-    """A connection whose heads are bounded in time and size; put before a protocol of uvicorn."""
+    """A base class before a protocol of uvicorn: bounds the time and size of heads."""
 
     cycle: Any  # of uvicorn: the request under way, or the last one
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
 
-    def __init__(self, crowd: _Crowd, *args: Any) -> None:
+    def __init__(self, connections: _Connections, *args: Any) -> None:
         super().__init__(*args)
-        self._crowd = crowd
+        self._connections = connections
         self._head = 0  # bytes of the head that is coming
         self._late: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
 
     @property
     def waits(self) -> bool:
-        """No request is under way."""
+        """Whether no request is under way."""
         return self.cycle is None or self.cycle.response_complete
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        together: Any = _Together(transport, self.loop)
+        together: Any = _JoinedWrites(transport, self.loop)
         super().connection_made(together)
         self._expect_head()
-        self._crowd.add(self)
+        self._connections.add(self)
 
     def data_received(self, data: bytes) -> None:
-        self._crowd.used(self)
+        self._connections.used(self)
         self._head += len(data)
-        behind = getattr(self, "pipeline", [])  # of httptools, which parses on; h11 does not
+        queued = getattr(self, "pipeline", [])  # of httptools, which parses ahead; h11 does not
         for at in range(0, len(data), _PARSED):
             super().data_received(data[at : at + _PARSED])
-            if len(behind) > MOST_PIPELINED:
-                behind.clear()
+            if len(queued) > MOST_PIPELINED:
+                queued.clear()
                 self.transport.abort()
             if self.transport.is_closing():
                 break
@@ -216,21 +217,21 @@ class _Bounded(asyncio.Protocol):
             self._expect_head()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no request."""
+        """Refuse bytes that are no request."""
         del msg
         self._refuse(b"400 Bad Request")
 
     def _refuse(self, status: bytes) -> None:
-        """Without a body, which an answer to HEAD must not have: the method may not be known."""
+        """Send a status without a body: the request may be HEAD, whose answer must have none."""
         self.transport.write(
             b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
         )
         self.transport.close()
 
     def eof_received(self) -> bool:
-        """Whether the connection stays open: a client that has sent all may wait for its answer.
+        """Whether the connection stays open: the client may close its sending side and still wait.
 
-        It may have gone as well, which looks the same, so it does not wait for long.
+        A client that has gone looks the same, so the connection stays open for a short time only.
         """
         if self.waits or self.cycle.more_body:
             return False
@@ -250,7 +251,7 @@ class _Bounded(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._flows()
         self._stop_clock()
-        self._crowd.remove(self)
+        self._connections.remove(self)
         super().connection_lost(error)
 
     def timeout_keep_alive_handler(self) -> None:
@@ -276,7 +277,7 @@ def _connection_class(base: type[asyncio.Protocol]) -> Callable[..., asyncio.Pro
 
 
 def _quieten() -> None:
-    """Keep uvicorn's notes on bad requests off the screen. Errors are told by `Application`."""
+    """Keep uvicorn's notes on bad requests off the screen. `Application` reports errors."""
     logger = logging.getLogger("uvicorn.error")
     logger.setLevel(logging.CRITICAL)
     logger.propagate = False

@@ -1,4 +1,4 @@
-"""A message or an item of the node as a transaction of a gateway: what is indexed and shown."""
+"""Turns messages and items of the node into transactions of a gateway, as indexed and shown."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Entry(NamedTuple):
     """A transaction.
 
     Attributes:
-        number: in the node's log.
-        recipient: "" for the definition of a process, and for what is for nobody.
+        number: its number in the node's log.
+        recipient: "" for the definition of a process, and without a target.
         anchor: in base64url.
         size: bytes of its data.
         timestamp: milliseconds since the Unix epoch.
-        height: of its block.
+        height: height of its block.
         tags: text that SQLite and JSON can hold.
     """
 
@@ -42,7 +42,7 @@ class Entry(NamedTuple):
 
     @property
     def place(self) -> int:
-        """Where it sorts: by block height, then as the node took it."""
+        """Its sort key: by block height, then in the order of the node's log."""
         return place_of(self.height, self.number)
 
     @property
@@ -51,7 +51,7 @@ class Entry(NamedTuple):
         return next((tag.value for tag in self.tags if tag.name.lower() == "content-type"), "")
 
     def fits(self, wanted: Filter) -> bool:
-        """Whether a query means it, wherever its page begins."""
+        """Whether a query finds it, wherever the query's page begins."""
         if wanted.ids is not None and self.id not in wanted.ids:
             return False
         lowest, highest = height_bounds(wanted)
@@ -71,14 +71,14 @@ def place_of(height: int, number: int) -> int:
 
 
 def height_bounds(wanted: Filter) -> tuple[int, int]:
-    """The places between which a query's block heights are, both inclusive."""
+    """The lowest and highest place within a query's block heights, both inclusive."""
     lowest = 0 if wanted.lowest is None else place_of(wanted.lowest, 0)
     most = (1 << NUMBER_BITS) - 1
     return lowest, place_of(LARGEST_HEIGHT if wanted.highest is None else wanted.highest, most)
 
 
 def bounds(wanted: Filter) -> tuple[int, int]:
-    """The places that a query's page may have, both inclusive."""
+    """The lowest and highest place that may be on a query's page, both inclusive."""
     lowest, highest = height_bounds(wanted)
     if wanted.after is not None and wanted.newest_first:
         highest = min(highest, wanted.after - 1)
@@ -99,13 +99,13 @@ def sound(text: str) -> str:
 
 
 def to_entry(stored: Stored) -> Entry | None:
-    """What the node keeps as a transaction; None for a cron message, which is none."""
+    """A stored message or item as a transaction; None for a cron message, which is not one."""
     message = stored.message
     if not message.id:
         return None
     owner, recipient, tags = message.owner, message.target, message.tags
     anchor, item = raw(message.anchor), stored.signed
-    if isinstance(item, DataItem | Transaction):  # the log leaves out some of its tags
+    if isinstance(item, DataItem | Transaction):  # it has all tags, the log does not
         owner, recipient, tags = item.owner_address, item.target, item.tags
         anchor = item.anchor
     elif message.id == stored.process:

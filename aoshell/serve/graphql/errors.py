@@ -1,4 +1,4 @@
-"""What is wrong with a query, as GraphQL answers it."""
+"""Errors of a query, in GraphQL's form."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 
 class GraphqlError(Exception):
-    """A query cannot be answered; the text says why, for whoever wrote it.
+    """A query cannot be answered; the text tells its author why.
 
     Args:
         what: one sentence with its full stop.
-        place: line and column in the query, from 1; None where it is not about one place.
+        place: line and column in the query, from 1; None if it concerns no single place.
     """
 
     def __init__(self, what: str, place: tuple[int, int] | None = None) -> None:

@@ -1,5 +1,5 @@
-"""Answers a GraphQL request: the body in, the answer out, errors as the network's gateways give
-them (status 200, `errors`, and `data` null)."""
+"""Answers a GraphQL request: body in, answer out. Errors are as the network's gateways give them
+(status 200, `errors`, and `data` null)."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from aoshell.serve.graphql.errors import GraphqlError
 from aoshell.serve.graphql.parser import parse
 from aoshell.serve.graphql.selecting import TYPE_NAME, Selected, select
 
-# Finds what a field of the query means, and returns what gives its value: a dict with all fields
-# that are asked for, a scalar, or None. Both raise GraphqlError.
+# A Resolver finds what a field of the query asks for, and returns a Giver. A Giver returns the
+# value: a dict with all fields that are asked for, a scalar, or None. Both raise GraphqlError.
 Giver: TypeAlias = Callable[[], Awaitable[Any]]
 Resolver: TypeAlias = Callable[[Selected], Awaitable[Giver]]
 
 
 async def execute(body: Any, resolve: Resolver) -> dict[str, Any]:
-    """The answer to a request; `body` is the JSON value that it has sent."""
+    """The answer to a request; `body` is the request's JSON value."""
     try:
         fields = await asyncio.to_thread(_selected, body)
-        # All is found before anything is read of it: a query for too much is refused by then.
+        # Find everything before reading anything: a query for too much is refused in between.
         givers = {
             key: await resolve(field) for key, field in fields.items() if field.name != TYPE_NAME
         }
@@ -35,7 +35,7 @@ async def execute(body: Any, resolve: Resolver) -> dict[str, Any]:
 
 
 def project(field: Selected, value: Any) -> Any:
-    """What is asked for of the value of a field."""
+    """The requested part of a field's value."""
     if field.name == TYPE_NAME:
         return field.type
     if value is None or not field.fields:

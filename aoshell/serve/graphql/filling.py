@@ -1,5 +1,5 @@
-"""Keeps the index up with the node's log. It follows by number, so the log's transactions pay
-nothing for it; whoever asks a query waits until the index has all that was taken before."""
+"""Keeps the index up to date with the node's log. It reads the log by number, so writing the log
+costs nothing more. A query waits until the index has all messages that the log has."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ T = TypeVar("T")
 
 
 class Follower:
-    """The index of a node. One thread has it, so that what is cancelled leaves nothing half done.
+    """The index of a node. One thread uses it, so a cancelled call leaves nothing half done.
 
     Args:
-        node: whose log is followed.
-        path: of the index; its folder exists.
+        node: the node whose log is followed.
+        path: path of the index; its folder exists.
 
     Raises:
-        AoError: stage "store", it cannot be used. Every method may raise it.
+        AoError: stage "store", the index cannot be used. Every method may raise it.
     """
 
     def __init__(self, node: NetworkVerbs, path: Path) -> None:
@@ -48,7 +48,7 @@ class Follower:
             self._index.close()
 
     async def ask(self, question: Callable[[Index], T]) -> T:
-        """The answer of an index that has everything; `question` runs in its thread.
+        """Update the index, then ask it; `question` runs in its thread.
 
         Raises:
             GraphqlError: from `question`.
@@ -71,7 +71,7 @@ class Follower:
         return self._index
 
     async def _catch_up(self) -> None:
-        """Add what the node has taken, page by page."""
+        """Add new messages of the node, page by page."""
         while True:
             came_from = await self._run(lambda: self._open().position())
             page = await self._node.stored_behind(came_from.number, PAGE)
@@ -79,7 +79,7 @@ class Follower:
                 return
 
     def _add(self, page: StoredPage, came_from: Position) -> bool:
-        """Add a page; whether another may be behind it."""
+        """Add a page. True if more pages may follow."""
         node, index = self._node.address, self._open()
         if (came_from.node, came_from.cuts) != (node, page.cuts):
             stands = page.stands(came_from.cuts) if came_from.node == node else 0

@@ -1,4 +1,4 @@
-"""What a query for transactions looks for, as values that an index can answer."""
+"""Turns the arguments of a query for transactions into filters for the index."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _MOST_DIGITS = 19  # of a cursor: places fit into 62 bits
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """A message has one of some values, or none of them.
+    """A condition: a message has one of some values, or none of them.
 
     Attributes:
         kind: TAG, OWNER or RECIPIENT.
-        name: of the tag, "" for the other kinds.
-        values: one of them, exactly, unless there is a `match`.
-        match: whether a value is meant, where that is not equality.
-        negated: a message must have none.
+        name: name of the tag, "" for the other kinds.
+        values: a message's value must equal one of them, unless there is a `match`.
+        match: whether a value fits, where that is not equality; else None.
+        negated: a message must have no such value.
     """
 
     kind: int
@@ -39,7 +39,7 @@ class Clause:
     negated: bool = False
 
     def fits(self, values: Sequence[str]) -> bool:
-        """Whether a message with these values of that kind and name is meant."""
+        """Whether a message with these values, of that kind and name, fulfils it."""
         one = self.match or self.values.__contains__
         return any(map(one, values)) is not self.negated
 
@@ -49,10 +49,10 @@ class Filter:
     """A query for a page of transactions.
 
     Attributes:
-        ids: of the transactions, None for any.
+        ids: ids of the transactions, None for any.
         clauses: all must hold.
-        first: how many.
-        after: the place behind which the page begins, None for the beginning.
+        first: how many transactions.
+        after: the page begins after this place, None for the beginning.
         newest_first: the order.
         lowest, highest: block heights, inclusive; None for no bound.
     """
@@ -67,10 +67,10 @@ class Filter:
 
 
 def read_filter(arguments: Mapping[str, Any]) -> Filter:
-    """The filter that the arguments of `transactions` are; an empty list is no filter.
+    """The filter for the arguments of `transactions`; an empty list filters nothing.
 
     Raises:
-        GraphqlError: it compares with too much, or its page or cursor is none.
+        GraphqlError: it has too many values, or a bad page size or cursor.
     """
     clauses = [
         Clause(kind, "", frozenset(arguments[name]))
@@ -93,7 +93,7 @@ def read_filter(arguments: Mapping[str, Any]) -> Filter:
 
 
 def is_newest_first(sort: str | None) -> bool:
-    """The order that `sort` names. Times of ingestion are those of the blocks here."""
+    """The order that `sort` names. Here the time of ingestion is the block's time."""
     return sort is None or sort.endswith("_DESC")
 
 
@@ -121,7 +121,7 @@ def read_cursor(cursor: str | None) -> int | None:
         digits = b""
     if digits.isdigit() and len(digits) <= _MOST_DIGITS:
         return int(digits)
-    raise GraphqlError(f"The cursor {cursor[:40]!a} is none of this server's.")
+    raise GraphqlError(f"The cursor {cursor[:40]!a} is not one of this server's.")
 
 
 def _tag_clause(given: Mapping[str, Any]) -> Clause:

@@ -1,10 +1,10 @@
 """The index of transactions: a database derived from the node's log.
 
-Losing it loses nothing: `filling` fills it from the log again. So it is made anew wherever it is
-damaged, or was written by another version. It holds of a message what queries filter by and show.
+Losing it loses nothing: `filling` fills it from the log again. So it is made anew if it is damaged,
+or was written by another version. It holds what queries filter messages by, and what they show.
 
-Each message has a place (`entries.place_of`). Each tag, owner and recipient is a key with the list
-of its places (`postings`), which `searching` walks along.
+Each message has a place (`entries.place_of`). Each tag, owner and recipient is a key with a list of
+places (`postings`), which `searching` reads in order.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from aoshell.serve.graphql.filters import OWNER, RECIPIENT, TAG
 
 VERSION = 1  # of the tables and of what is in them (`PRAGMA user_version`)
 
-LONGEST_KEY = 256  # characters; of a longer value the index has the digest behind its beginning
+LONGEST_KEY = 256  # characters; a longer value is replaced by its beginning and its digest
 PATIENCE = 5.0  # seconds to wait for another process that writes
 
 COLUMNS = "number, id, owner, recipient, anchor, size, timestamp, height, tags"  # of `messages`
 
-_REMEDY = "delete it: it is made of the log again"
+_REMEDY = "delete it; it will be made again from the log"
 
 _TABLES = f"""
 BEGIN;
@@ -66,12 +66,12 @@ class DamagedIndexError(Exception):
 
 
 class Position(NamedTuple):
-    """How far an index has come.
+    """How far an index follows the log.
 
     Attributes:
-        node: address of the node that it is of.
-        cuts: of the last page that was added (`StoredPage.cuts`).
-        number: of the last message of that page.
+        node: address of the node whose log it is.
+        cuts: `StoredPage.cuts` of the last page that was added.
+        number: number of the last message of that page.
     """
 
     node: str = ""
@@ -80,13 +80,13 @@ class Position(NamedTuple):
 
 
 class Index:
-    """The database. Several processes may have it open: what they add is added once.
+    """The database. Several processes may have it open; each message is still added once.
 
     Args:
         path: the file; its folder exists.
 
     Raises:
-        AoError: stage "store", it cannot be made. Every method may raise it, and
+        AoError: stage "store", it cannot be used. Every method may raise this, and
             `DamagedIndexError`.
     """
 
@@ -101,7 +101,7 @@ class Index:
         self.db.close()
 
     def remake(self) -> None:
-        """Begin anew with an empty database."""
+        """Start again with an empty database."""
         self.close()
         self._open(anew=True)
 
@@ -140,9 +140,9 @@ class Index:
         return Position(*json.loads(row[0])) if row else Position()
 
     def add(self, entries: Iterable[Entry], came_from: Position, number: int) -> None:
-        """Add what was behind a position, up to a number.
+        """Add the entries that follow a position, up to a number.
 
-        Does nothing where another process has moved the position meanwhile.
+        Does nothing if another process has moved the position meanwhile.
         """
         with self._transaction():
             if self.position() == came_from:
@@ -152,9 +152,9 @@ class Index:
                 self._move(came_from._replace(number=number))
 
     def cut(self, came_from: Position, cuts: int, number: int) -> None:
-        """Forget what is behind a number, which the log has taken back.
+        """Remove what comes after a number, as the log has taken it back.
 
-        Does nothing where another process has moved the position meanwhile.
+        Does nothing if another process has moved the position meanwhile.
         """
         with self._transaction():
             if self.position() != came_from:
@@ -170,10 +170,10 @@ class Index:
             self._move(came_from._replace(cuts=cuts, number=min(came_from.number, number)))
 
     def clear(self, came_from: Position, node: str, cuts: int) -> None:
-        """Forget everything: it is to be filled from the beginning.
+        """Remove everything, to fill it from the beginning.
 
-        Does nothing where another process has moved the position meanwhile: it has cleared it, too,
-        and may have filled it.
+        Does nothing if another process has moved the position meanwhile: that one has cleared it
+        already, and may have filled it.
         """
         with self._transaction():
             if self.position() != came_from:
@@ -190,7 +190,7 @@ class Index:
         flat = [text for tag in entry.tags for text in (tag.name, tag.value)]
         place = entry.place
         values = (place, *entry[:-1], json.dumps(flat))
-        # A message that is in several logs is one transaction, found where it came first.
+        # A message in several logs is one transaction, at the place where it came first.
         added = self.db.execute(
             "INSERT OR IGNORE INTO messages VALUES (?,?,?,?,?,?,?,?,?,?)", values
         )
@@ -202,7 +202,7 @@ class Index:
         )
 
     def _key(self, key: tuple[int, str, str], known: dict[tuple[int, str, str], int]) -> int:
-        """The number of a key, made where it is new."""
+        """The number of a key; a new key is added."""
         number = known.get(key)
         if number is None:
             sql = "SELECT key FROM keys WHERE kind = ? AND name = ? AND value = ?"
@@ -221,13 +221,13 @@ def read_row(row: Sequence[Any]) -> Entry:
 
 
 def _keys(entry: Entry) -> set[tuple[int, str, str]]:
-    """Under what a transaction is found: kind, name and value."""
+    """The keys under which a transaction is found: (kind, name, value)."""
     keys = {(TAG, to_key(tag.name), to_key(tag.value)) for tag in entry.tags}
     return keys | {(OWNER, "", to_key(entry.owner)), (RECIPIENT, "", to_key(entry.recipient))}
 
 
 def to_key(text: str) -> str:
-    """A name or value as it is found by: a long one by its digest."""
+    """A name or value as it is stored in keys: a long one ends with its digest."""
     if len(text) <= LONGEST_KEY:
         return text
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
@@ -236,7 +236,7 @@ def to_key(text: str) -> str:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """While the block runs, no other process opens, makes or removes the database."""
+    """A lock: while the block runs, no other process opens, makes or removes the database."""
     lock = os.open(path.with_name(f"{path.name}.lock"), os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -269,7 +269,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=PATIENCE)
     db.execute("PRAGMA journal_mode = WAL")
-    # A power cut may take the last messages, which the log has; it damages nothing.
+    # A power cut may lose the last messages, which the log still has; it damages nothing.
     db.execute("PRAGMA synchronous = NORMAL")
     return db
 

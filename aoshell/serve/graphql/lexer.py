@@ -38,7 +38,7 @@ class Token(NamedTuple):
 
     Attributes:
         kind: "name", "mark", "int", "float", "string" or "end".
-        text: as it stands there; of a string its value.
+        text: the text as written; for a string, its value.
         at: offset of its first character.
     """
 
@@ -114,7 +114,7 @@ def _unescape(text: str, match: re.Match[str]) -> str:
             )
         return chr(code)
 
-    # Escaped halves of a pair are one character; a half alone is none.
+    # Two escaped halves of a surrogate pair are one character; a half alone is an error.
     whole = _PAIR.sub(_join, _ESCAPE.sub(value, inner) if "\\" in inner else inner)
     if not whole.isascii() and _HALF.search(whole):
         raise GraphqlError(
@@ -128,7 +128,7 @@ def _join(pair: re.Match[str]) -> str:
 
 
 def _unindent(block: str) -> str:
-    """The value of a block string: without common indentation, and blank lines at the ends."""
+    """The value of a block string: without common indentation, nor blank lines at its ends."""
     lines = _BREAK.split(block)
     indents = [len(line) - len(line.lstrip(" \t")) for line in lines[1:] if line.strip(" \t")]
     common = min(indents, default=0)

@@ -1,4 +1,4 @@
-"""The ways in which a tag's value fits that are not equality (`match` of a TagFilter)."""
+"""Compares a tag's value in other ways than equality (`match` of a TagFilter)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WORD = re.compile(r"\w+")
 
 
 def matcher(match: str, values: Sequence[str]) -> Callable[[str], bool]:
-    """Whether a text fits one of some values by a way of matching.
+    """A function that tells whether a text fits one of `values`.
 
     Args:
         match: WILDCARD (`*` is any characters, `?` is one), FUZZY_OR or FUZZY_AND (one, or all, of
@@ -33,9 +33,9 @@ def matcher(match: str, values: Sequence[str]) -> Callable[[str], bool]:
 
 
 def fits_wildcard(pattern: str, text: str) -> bool:
-    """Whether a whole text fits a pattern; in time that grows with their product at most."""
+    """Whether a whole text fits a pattern. Takes time in proportion to both lengths at most."""
     at = p = 0
-    star, taken = -1, 0  # the last `*`, and up to where in the text it reaches so far
+    star, taken = -1, 0  # the last `*`, and the end of the text that it covers so far
     while at < len(text):
         if p < len(pattern) and pattern[p] == "*":
             star, taken = p, at

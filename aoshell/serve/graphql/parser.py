@@ -22,7 +22,7 @@ def parse(text: str) -> syntax.Document:
     """The syntax tree of a document.
 
     Raises:
-        GraphqlError: it is no document of queries and fragments, or exceeds a bound.
+        GraphqlError: it is not a document of queries and fragments, or exceeds a bound.
     """
     return _Parser(text).document()
 
@@ -64,7 +64,7 @@ class _Parser:
         raise GraphqlError(f"Syntax Error: {what}.", where)
 
     def _many(self, first: str, last: str, one: Callable[[], T], *, least: int = 1) -> list[T]:
-        """What stands between two marks, `one` after the other."""
+        """The items between two marks; `one` parses each."""
         self._open(first)
         found = list[T]()
         while len(found) < least or not self._sees(last):

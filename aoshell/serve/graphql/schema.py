@@ -1,5 +1,5 @@
-"""Which fields, arguments and types there are: the schema of Arweave gateways, with Goldsky's
-additions (`match`, `count`, `ingested_at`, `INGESTED_AT_…`) that clients of AO use."""
+"""The schema of Arweave gateways: its fields, arguments and types, with Goldsky's additions
+(`match`, `count`, `ingested_at`, `INGESTED_AT_…`) that clients of AO use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DEFAULT_ROWS = 10  # of a page
 
 
 class EnumName(str):
-    """The name of a member of an enum, as no text in quotes is one."""
+    """The name of an enum's member; a text in quotes is a plain `str`, and never one."""
 
     __slots__ = ()
 
@@ -45,7 +45,7 @@ ENUMS: Mapping[str, frozenset[str]] = {
 
 
 def _type(text: str) -> Type:
-    """A type of this schema, none of which has lists of lists."""
+    """The type that a text names. No type of this schema has lists of lists."""
     bare, required = text.removesuffix("!"), text.endswith("!")
     if bare.startswith("["):
         return Type("", _type(bare[1:-1]), required)

@@ -1,10 +1,10 @@
 """Finds a page of transactions in the index.
 
-A query walks along one of the lists of places that it names, from its cursor on, and looks each
-place up in the others, until the page is full. Which list is best is not known before: each is
-walked a little, then each further, until one fills the page or ends. So a poll costs what its page
-costs, however long the log is. A query whose lists are all long and have nothing in common would
-walk on: it ends at a bound.
+Each clause of a query has a list of places. The search reads one list from the cursor on, and looks
+each place up in the others, until the page is full. Which list is best is not known before. So it
+reads each list a little, then each further, until one fills the page or ends. So a poll costs what
+its page costs, however long the log is. Where all lists are long and have nothing in common, the
+search ends at a bound.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from aoshell.serve.graphql.index import COLUMNS, LONGEST_KEY, Index, read_row, t
 
 MOST_STEPS = 30_000_000  # of SQLite's machine in one search: a few seconds
 MOST_COUNTED = 100_000  # messages that `count` counts
-MOST_VALUES = 50_000  # different values of one tag that a pattern is held against
-MOST_FITTING = 500  # of these that may fit
+MOST_VALUES = 50_000  # different values of one tag that are compared with a pattern
+MOST_FITTING = 500  # of these values that may fit
 LARGEST_PAGE = 32 << 20  # characters of tags
 
-_FACTORS = (2, 20, 200, 2_000)  # how far each list is walked for one place of a page
-_STEPS = 10_000  # of SQLite's machine between two looks at their number
+_FACTORS = (2, 20, 200, 2_000)  # places of each list that are read for one place of a page
+_STEPS = 10_000  # of SQLite's machine after which the bound is checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class _List:
 
 
 def find(index: Index, wanted: Filter, limit: int) -> list[Entry]:
-    """The first `limit` transactions behind the cursor that a query means.
+    """The first `limit` transactions after the cursor that a query finds.
 
     Raises:
         GraphqlError: the search or the page is too large.
@@ -50,7 +50,7 @@ def find(index: Index, wanted: Filter, limit: int) -> list[Entry]:
 
 
 def count(index: Index, wanted: Filter) -> int:
-    """How many transactions a query means in all, `MOST_COUNTED` at most."""
+    """How many transactions a query finds in all, `MOST_COUNTED` at most."""
     with _bounded(index):
         return len(_Search(index.db, wanted).places(*height_bounds(wanted), MOST_COUNTED))
 
@@ -82,7 +82,7 @@ def _bounded(index: Index) -> Iterator[None]:
 
 
 class _Search:
-    """One query on its way through the lists."""
+    """The search for one query."""
 
     def __init__(self, db: sqlite3.Connection, wanted: Filter) -> None:
         self._db = db
@@ -115,7 +115,7 @@ class _Search:
         return self._along(walked[0], lists, lowest, highest, limit)
 
     def _edge(self, one: _List, lowest: int, highest: int, count: int) -> int | None:
-        """The place up to which so many of a list are; None where it has fewer."""
+        """The place of entry number `count` of a list; None if the list has fewer."""
         sql = (
             "SELECT place FROM postings WHERE key = ? AND place BETWEEN ? AND ? "
             f"ORDER BY place {self._order} LIMIT 1 OFFSET ?"
@@ -129,7 +129,7 @@ class _Search:
     def _along(
         self, one: _List, lists: Sequence[_List], lowest: int, highest: int, limit: int
     ) -> list[int]:
-        """The first places of one list that are in all others, too."""
+        """The first places of one list that fulfil all others."""
         starts = [("postings m WHERE m.key = ? AND", key) for key in one.keys]
         others = [other for other in lists if other is not one]
         return self._walk(starts, others, lowest, highest, limit)
@@ -142,11 +142,11 @@ class _Search:
         highest: int,
         limit: int,
     ) -> list[int]:
-        """The first places that several walks meet together.
+        """The first places that any of several queries finds.
 
         Args:
-            starts: where each walks, and the value that it needs for that.
-            others: what each place must be in, or not be in.
+            starts: the start of each SQL query, and the value of its parameter.
+            others: lists that each place must be in, or not be in if `negated`.
         """
         tests = [
             f"AND {'NOT ' * one.negated}EXISTS (SELECT 1 FROM postings o "
@@ -163,7 +163,7 @@ class _Search:
         return sorted(found, reverse=self._newest_first)[:limit]
 
     def _keys(self, clause: Clause) -> list[int]:
-        """The keys of what fits a clause."""
+        """The keys that fit a clause."""
         name = to_key(sound(clause.name))
         if clause.match is None:
             values = {to_key(sound(value)) for value in clause.values}
@@ -174,7 +174,7 @@ class _Search:
         return [row[0] for row in rows if row]
 
     def _fitting(self, clause: Clause, name: str) -> Iterator[str]:
-        """The values of a tag that fit the pattern of a clause; long ones have none."""
+        """The values of a tag that fit the pattern of a clause, except very long ones."""
         assert clause.match is not None
         rows = self._db.execute(
             "SELECT value FROM keys WHERE kind = ? AND name = ? AND length(value) <= ? LIMIT ?",
@@ -184,7 +184,7 @@ class _Search:
         for seen, (value,) in enumerate(rows):
             if seen == MOST_VALUES:
                 raise GraphqlError(
-                    f'Tag "{name}" has too many values to be held against a pattern.'
+                    f'Tag "{name}" has too many values to be compared with a pattern.'
                 )
             if clause.match(value):
                 fitting += 1
@@ -197,7 +197,7 @@ def _rows(db: sqlite3.Connection, places: Sequence[int]) -> Iterator[Entry]:
     size = 0
     for place in places:
         row = db.execute(f"SELECT {COLUMNS} FROM messages WHERE place = ?", (place,)).fetchone()
-        if row is None:  # another process began anew
+        if row is None:  # another process has emptied the index
             continue
         size += len(row[-1])
         if size > LARGEST_PAGE:
@@ -206,7 +206,7 @@ def _rows(db: sqlite3.Connection, places: Sequence[int]) -> Iterator[Entry]:
 
 
 def known_ids(index: Index, ids: Iterable[str]) -> set[str]:
-    """Which ids of some the index has."""
+    """Those of some ids that the index has."""
     sql = "SELECT 1 FROM messages WHERE id = ?"
     with index.errors():
         return {id for id in ids if index.db.execute(sql, (id,)).fetchone()}

@@ -1,7 +1,7 @@
-"""From a document to the fields that an answer has: fragments, aliases and directives resolved.
+"""Turns a document into the fields of its answer: resolves fragments, aliases and directives.
 
-What is asked for is proved against `schema` here, so that whoever answers finds known fields with
-values of their types (October 2021, sections 5 and 6.3).
+It checks them against `schema`, so `transactions` gets only known fields, whose arguments have the
+right types (October 2021, sections 5 and 6.3).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from aoshell.serve.graphql.schema import Argument, FieldType
 from aoshell.serve.graphql.syntax import Type
 from aoshell.serve.graphql.values import Variables, read_arguments, read_variables
 
-MOST_FIELDS = 10_000  # with the fields of fragments wherever they are spread
+MOST_FIELDS = 10_000  # the fields of a fragment count wherever it is spread
 MOST_ROOTS = 200  # fields of the query itself, by alias
 DEEPEST_SPREAD = 32  # fragments within fragments
 
@@ -32,10 +32,10 @@ class Selected:
     """A field of an answer.
 
     Attributes:
-        name: which field of the object.
+        name: name of the field.
         arguments: values of all its arguments, by name.
-        type: of the object that has it.
-        fields: what is asked of its value, by key, in the order of the answer; {} for a scalar.
+        type: type of the object that has the field.
+        fields: requested fields of its value, by key, in the order of the answer; {} for a scalar.
     """
 
     name: str
@@ -66,7 +66,7 @@ def select(
         variables: JSON values by name.
 
     Raises:
-        GraphqlError: there is no such operation, it asks for what there is not, or for too much.
+        GraphqlError: there is no such operation, or it asks for unknown fields, or for too many.
     """
     chosen = _operation(document, operation)
     selector = _Selector(document, read_variables(chosen, variables))
@@ -108,7 +108,7 @@ class _Selector:
     def _flat(
         self, type: str, selections: tuple[syntax.Selection, ...], depth: int
     ) -> Iterator[syntax.Field]:
-        """Fields with those of fragments, but for what a directive leaves out."""
+        """The fields, with those of fragments, without those that a directive leaves out."""
         for one in selections:
             self._count += 1
             if self._count > MOST_FIELDS:
@@ -135,7 +135,7 @@ class _Selector:
     def _fragment(
         self, one: syntax.Spread | syntax.Inline
     ) -> tuple[str, tuple[syntax.Selection, ...]]:
-        """The type that a fragment is for, and what it asks."""
+        """The type that a fragment is for, and its selections."""
         if isinstance(one, syntax.Inline):
             return one.type, one.selections
         fragment = self._document.fragments.get(one.name)
@@ -155,7 +155,7 @@ class _Selector:
         return included
 
     def _field(self, type: str, same: list[syntax.Field]) -> Selected:
-        """One field of an answer, of all selections that have its key."""
+        """One field of an answer, merged from all selections that have its key."""
         first = same[0]
         for other in same[1:]:
             if (other.name, other.arguments) != (first.name, first.arguments):

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """`$name` where a value is meant."""
+    """`$name` in place of a value."""
 
     name: str
     at: int = field(compare=False)
@@ -17,7 +17,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Enum:
-    """A bare name where a value is meant."""
+    """A bare name in place of a value."""
 
     name: str
 
@@ -42,10 +42,10 @@ Value: TypeAlias = Variable | Enum | ListValue | ObjectValue | str | int | float
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """A type, as variables and arguments have it.
+    """The type of a variable or an argument.
 
     Attributes:
-        name: of the innermost type; "" for a list.
+        name: name of the type; "" for a list.
         item: the type of the members of a list, else None.
     """
 

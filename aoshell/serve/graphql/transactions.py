@@ -1,5 +1,5 @@
-"""The fields of the query: transactions from the index and from what the node knows besides, and
-blocks."""
+"""Resolves the fields of a query: blocks, and transactions, which come from the index or, where no
+log has them, from the node (`unlogged`)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from aoshell.serve.graphql.filters import (
 from aoshell.serve.graphql.selecting import Selected
 from aoshell.serve.graphql.unlogged import Unlogged
 
-MOST_IN_ALL = 5_000  # rows of one answer, whatever number of fields they are in
+MOST_IN_ALL = 5_000  # rows of one answer, over all its fields
 
 _NOTHING = {"winston": "0", "ar": "0.000000000000"}
 
@@ -51,11 +51,11 @@ class Query:
         self._left = MOST_IN_ALL
 
     async def resolve(self, field: Selected) -> Giver:
-        """Find what a field of the query means; what is returned gives its value.
+        """Find what a field of the query asks for; returns what gives its value.
 
         Raises:
-            GraphqlError: the query is wrong, or means too much.
-            AoError: the node failed at it.
+            GraphqlError: the query is wrong, or asks for too much.
+            AoError: the node failed.
         """
         known: dict[str, Callable[[Selected], Awaitable[Giver]]] = {
             "transaction": self._transaction,
@@ -89,7 +89,7 @@ class Query:
     async def _page(
         self, field: Selected, wanted: Filter, page: Sequence[Entry], more: bool
     ) -> dict[str, Any]:
-        """A page that is found. It has more behind it or not."""
+        """A found page as a value; `more`: whether another page follows."""
         signed = field.asks_for("edges", "node", "signature")
         signed = signed or field.asks_for("edges", "node", "owner", "key")
         return {
@@ -102,7 +102,7 @@ class Query:
         }
 
     async def _find(self, wanted: Filter, limit: int) -> Sequence[Entry]:
-        """The first transactions of a page, those that no log holds included."""
+        """The first transactions of a page, including those that no log has."""
         indexed = await self._follower.ask(lambda index: searching.find(index, wanted, limit))
         lowest, highest = bounds(wanted)
         more = [
@@ -170,7 +170,7 @@ class Query:
         return partial(_given, {"pageInfo": {"hasNextPage": more}, "edges": edges})
 
     def _heights(self, given: Mapping[str, Any], newest_first: bool) -> Sequence[int]:
-        """The heights that a query for blocks means, behind its cursor, in order."""
+        """The heights that a query for blocks finds after its cursor, in order."""
         height, after = given["height"] or {}, read_cursor(given["after"])
         lowest, highest = max(height.get("min") or 0, 0), self._node.height
         if height.get("max") is not None:
@@ -191,7 +191,7 @@ async def _given(value: Any) -> Any:
 
 
 def _block_of(height: int, time: int) -> dict[str, Any]:
-    """A block; of a transaction it has the time at which the node took it."""
+    """A block; `time` is the node's time when it took the transaction, milliseconds."""
     return {
         "id": block_id(height),
         "timestamp": time // 1000,

@@ -1,7 +1,7 @@
-"""Transactions that no log holds, and that clients must find: modules, and where schedulers are.
+"""Transactions that no log has but clients must find: modules, and the locations of schedulers.
 
-Nobody has signed these here. They have the height 0, so that whatever is in a log comes before
-them.
+They are not signed. They have the height 0, so everything in a log comes before them (newest
+first).
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from aoshell.serve.graphql.entries import NUMBER_BITS, Entry, sound
 from aoshell.serve.graphql.filling import Follower
 from aoshell.serve.graphql.filters import OWNER, TAG, Filter
 
-LOCATION_LIFE = 3_600_000  # milliseconds for which clients keep where a scheduler is
-MOST_MODULES = 100  # ids of one query that are looked for among the modules of the node
+LOCATION_LIFE = 3_600_000  # milliseconds for which clients keep the location of a scheduler
+MOST_MODULES = 100  # ids of one query that are looked up among the node's modules
 
 _LOCATIONS = frozenset(("Scheduler-Location", "Location"))
 
 
 class Unlogged:
-    """What the node knows besides its log."""
+    """Finds transactions that the node has outside its log."""
 
     def __init__(self, node: NetworkVerbs, follower: Follower) -> None:
         self._node = node
         self._follower = follower
 
     async def find(self, wanted: Filter, url: str) -> list[Entry]:
-        """What a query means of it, whatever its cursor.
+        """Those that a query asks for, whatever its cursor.
 
         Args:
             url: of this server.
@@ -50,7 +50,7 @@ class Unlogged:
         return [entry for id, entry in meant.items() if id not in logged]
 
     async def _modules(self, wanted: Filter) -> dict[str, Entry]:
-        """Modules by id: those that the network knows, and those that a query names."""
+        """Modules by id: those that the network also has, and those that a query names."""
         found, named = dict[str, Entry](), wanted.ids or frozenset()
         for one in self._node.modules():
             found[one.id] = _entry(one.id, "", one.tags)
@@ -61,7 +61,7 @@ class Unlogged:
         return found
 
     def _schedulers(self, wanted: Filter) -> Iterable[str]:
-        """The addresses of schedulers that a query asks for: each of them is here."""
+        """The addresses of schedulers that a query asks for; each gets a location, this node."""
         clauses = wanted.clauses
         if not any(
             one.kind == TAG and one.name == "Type" and one.values & _LOCATIONS for one in clauses
@@ -72,7 +72,7 @@ class Unlogged:
 
 
 def _may_be_module(wanted: Filter) -> bool:
-    """Whether a module could be meant, so that it is worth while to look at them."""
+    """Whether a query could find a module, so that modules must be searched."""
     for one in wanted.clauses:
         if one.negated or one.match is not None:
             continue
@@ -96,7 +96,7 @@ def _location(owner: str, url: str) -> Entry:
 
 
 def _module(module: Module) -> Entry:
-    """A module of the node, which has no definition on the network."""
+    """A module of the node, as a transaction made up from what the node knows of it."""
     is_wasm = module.kind == "wasm"
     pairs = [
         ("Content-Type", "application/wasm" if is_wasm else "application/lua"),

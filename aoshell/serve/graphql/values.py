@@ -1,7 +1,7 @@
-"""Arguments and variables as values of their types (October 2021, sections 3 and 6.1.2).
+"""Converts arguments and variables to values of their types (October 2021, sections 3 and 6.1.2).
 
-One thing is easier than there: a single value is taken where a list is meant, from a variable too
-(`owners: $owner`), as the network's gateways do.
+It is less strict in one point, as the network's gateways are: a single value is accepted in place
+of a list, also from a variable (`owners: $owner`).
 """
 
 from __future__ import annotations
@@ -66,10 +66,10 @@ def read_arguments(
     variables: Variables,
     what: str,
 ) -> dict[str, Any]:
-    """The values of all known arguments; those not given have their default, or None.
+    """The values of all known arguments; a missing one has its default, or None.
 
     Args:
-        what: what they are of, for errors.
+        what: the owner of the arguments, for errors.
 
     Raises:
         GraphqlError: one is not known, missing, or not of its type.
@@ -79,7 +79,7 @@ def read_arguments(
 
 
 def resolve(value: syntax.Value, variables: Variables) -> Any:
-    """A value of a document, with variables replaced, as lists, objects and Python's values.
+    """A value of a document as a Python value, with variables replaced.
 
     Raises:
         GraphqlError: a variable is not defined.
@@ -119,10 +119,10 @@ def _members(
 
 
 def _coerce(type: Type, value: Any, what: str, *, json: bool = False) -> Any:
-    """A value as one of a type.
+    """A value converted to a type.
 
     Args:
-        json: it comes from JSON, which has no enums and no whole numbers.
+        json: it comes from JSON, which has no enums and does not separate ints from floats.
     """
     if value is None or value is ABSENT:
         if type.required:
@@ -148,7 +148,7 @@ def _is_member(name: str, value: Any, json: bool) -> bool:
 
 
 def _scalar(name: str, value: Any, json: bool) -> Any:
-    """A value as one of a scalar type, None where it is none."""
+    """A value converted to a scalar type, None if it does not fit."""
     if isinstance(value, EnumName):
         return None
     if isinstance(value, bool):

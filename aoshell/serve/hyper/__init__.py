@@ -1,6 +1,6 @@
-"""What a HyperBEAM node answers, over the built-in node.
+"""The role of a HyperBEAM node, over the built-in node.
 
-A path names a message, then keys that are looked up in turn, each in what the key before it gave
-(`found`). `path` reads it, `role` resolves it from its root (`roots`) on, `answers` writes what was
-found in the codec that was asked for, signed by the node's RSA key.
+A path names a message, then keys. Each key is looked up in the value of the key before it
+(`found`). `path` parses a path, `role` resolves it, beginning at its root (`roots`), and `answers`
+writes the value in the codec that was asked for, signed by the node's RSA key.
 """

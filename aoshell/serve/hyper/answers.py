@@ -1,9 +1,9 @@
 """Answers in the codec that was asked for, signed by the node's key.
 
-By default a message comes as nodes of September 2025 and later write it: texts and numbers as
-header fields, maps as parts of the body, their ids under the signature. What header fields cannot
-carry (a line break, more bytes than clients take) comes as JSON, and so does what was asked for as
-JSON; it holds its commitments then. Signing takes milliseconds: call these outside the loop.
+By default a message is written as nodes since September 2025 write it: texts and numbers as header
+fields, maps as parts of the body, whose ids are signed. A message that header fields cannot carry
+(a line break, more bytes than clients accept) is written as JSON, as is one that was asked for as
+JSON. JSON holds its commitments. Signing takes milliseconds: call these functions outside the loop.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from aoshell.serve.asgi.safety import FOREIGN_DATA
 from aoshell.serve.hyper.messages import in_map
 from aoshell.serve.hyper.results import is_plain
 
-# Bytes of header fields before signatures, beyond which a message comes as JSON: Node.js reads no
-# answer with more than 16 KB of them, of which the signatures are some 3 and name each field again.
+# Bytes of header fields, without signatures; a larger message is written as JSON. Node.js refuses
+# more than 16 KB of header fields, and signatures add some 3 KB and the name of each field.
 LARGEST_FIELDS = 6_000
 
 OK = 200
 
-MOST_SIGNED = 16  # signatures that are made of one answer, see `_legible`
+MOST_SIGNED = 16  # signatures that are made for one answer at most, see `_legible`
 
-RESULT = "ao-result"  # key that says under which one an answer holds its value
+RESULT = "ao-result"  # key that names the key under which an answer has its value
 NOT_FOUND = Atom("not_found")
 
 
@@ -55,8 +55,9 @@ def write_answer(
     """An answer with a value.
 
     Args:
-        value: a message as a map; any other is put under a key of one. A text that it has under
-            `status` is its own and stays; the line of the answer says `status`.
+        value: a message as a map; any other value becomes the only key of a message. A text that it
+            has at `status` stays.
+        status: of the HTTP answer.
         more: header fields that are not signed.
 
     Raises:
@@ -69,7 +70,7 @@ def write_answer(
         try:
             return _in_httpsig(said, key, status, more)
         except AoError:
-            pass  # JSON holds it
+            pass  # JSON can hold it
     return _in_json(said, key, status, more)
 
 
@@ -80,7 +81,7 @@ def _as_message(value: object) -> dict[str, Any]:
 
 
 def _has_own_status(said: Mapping[str, Any]) -> bool:
-    """Whether a message says `status` of itself. A number would be read as that of the answer."""
+    """Whether a message has its own text `status`. A number is taken for the answer's status."""
     return any(key.lower() == "status" and isinstance(one, str) for key, one in said.items())
 
 
@@ -97,20 +98,20 @@ def _in_httpsig(
     wire.check_sendable(sent)
     if sum(len(name) + len(value) for name, value in fields.items()) > LARGEST_FIELDS:
         raise AoError("more header fields than clients take", stage="message")
-    # Signed is what arrives: of large maps the order counts in which the parts have their keys.
+    # Sign what arrives: in large maps the order counts, in which the parts have their keys.
     arrived, _ = wire.decode(fields, body or b"")
     signatures = write_commitments(_legible(arrived, key))
     headers = [*sent.items(), *signatures.items(), *FOREIGN_DATA, *more]
     if wire.TYPE not in fields:
-        headers.append((wire.TYPE, TEXT))  # nobody shall guess that it is a page
+        headers.append((wire.TYPE, TEXT))  # so that browsers do not guess that it is a page
     return Response(status, _as_bytes(headers), body or b"")
 
 
 def _legible(tabm: Tabm, key: Wallet) -> tuple[Commitment, Commitment]:
-    """A signature and an HMAC, one of which has a label without "_".
+    """A signature and an HMAC, at least one of which has a label without "_".
 
-    wao 0.35.7 overlooks labels with it, and half of all have it. Where both do, the answer has no
-    value for wao. Each signature has another label, as its salt is random.
+    wao 0.35.7 ignores labels with "_", which half of all labels have. If both have it, wao finds no
+    value in the answer. Each signature has another label, as its salt is random: try again.
     """
     commitments = _commit(tabm, key)
     for _ in range(MOST_SIGNED):
@@ -126,7 +127,7 @@ def _in_json(
     plain = _clean(said)
     try:
         commitments = _commit(_to_tabm(plain), key)
-    except AoError:  # a message in it has bytes that JSON lacks, and fits its signatures no more
+    except AoError:  # a message in it has bytes that JSON cannot hold: its signatures would not fit
         plain = _without_commitments(plain)
         commitments = _commit(_to_tabm(plain), key)
     kept = {one.id: in_map(one) for one in commitments}
@@ -145,7 +146,7 @@ def _commit(tabm: Tabm, key: Wallet) -> tuple[Commitment, Commitment]:
 
 
 def _to_tabm(said: Mapping[str, Any]) -> Tabm:
-    """A message as TABM. Its keys stay as they are; atoms keep that they are such."""
+    """A message as TABM. Its keys and its atoms stay as they are."""
     tabm = from_json(said)
     atoms = {key: "atom" for key, value in said.items() if isinstance(value, Atom)}
     if not atoms:
@@ -154,7 +155,7 @@ def _to_tabm(said: Mapping[str, Any]) -> Tabm:
 
 
 def _clean(value: Any) -> Any:
-    """A value whose texts JSON can hold."""
+    """A copy of a value whose texts JSON can hold."""
     if isinstance(value, str):
         return printable(value)
     if isinstance(value, Mapping):
@@ -175,5 +176,5 @@ def _without_commitments(value: Any) -> Any:
 
 
 def _as_bytes(headers: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Header fields with a character for each byte, as they are sent."""
+    """Header fields with one character for each byte, as they are sent."""
     return tuple((name, raw(value).decode("latin-1")) for name, value in headers)

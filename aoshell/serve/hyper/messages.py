@@ -1,4 +1,4 @@
-"""Messages of the log as HyperBEAM has them: maps that carry the commitments of who signed them."""
+"""Converts messages of the log to HyperBEAM's form: maps with the commitments of their signers."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from aoshell.protocol.nested import to_map
 from aoshell.protocol.tabm import COMMITMENTS, Tabm, normal_key
 from aoshell.serve.hyper.results import to_keys
 
-_ARWEAVE = 1  # the signature type of items that HyperBEAM's commitments are for
+_ARWEAVE = 1  # the only signature type of items that HyperBEAM's commitments support
 
 
 def signed_map(stored: Stored) -> dict[str, Any]:
-    """A message as a map with its commitments, as far as they can be read by others.
+    """A message as a map, with its commitments if clients can check them.
 
-    What a process or cron sent has none, and neither has what others could not check: an item with
-    two tags of one name, or of another signature type than Arweave's.
+    Messages of processes and of cron have none. Items with two tags of one name, or of another
+    signature type than Arweave's, get none either, as clients could not check these.
     """
     found: dict[str, Any] | None = None
     if isinstance(stored.signed, DataItem):
@@ -51,7 +51,7 @@ def in_keys(message: Message) -> dict[str, Any]:
 
 
 def in_map(one: Commitment) -> dict[str, Any]:
-    """A commitment as a message has it; its list of keys is one."""
+    """A commitment as a value in a message; its keys are a list."""
     return {**to_map(one), "committed": list(one.committed)}
 
 
@@ -89,7 +89,7 @@ def _of_httpsig(sent: HttpMessage) -> dict[str, Any] | None:
 
 
 def _can_be_checked(said: dict[str, Any]) -> bool:
-    """Whether a map is what its commitments say, and parts of a body can carry it."""
+    """Whether the commitments of a map verify, and parts of a body can carry it."""
     try:
         tabm: Tabm = from_json(said)
         if httpsig.check_map(tabm, CURRENT).outcome is not SignatureStatus.VERIFIED:

@@ -1,4 +1,4 @@
-"""Paths of AO-Core, read: segments, devices and parameters. Nothing here knows what they mean.
+"""Parses paths of AO-Core into segments, devices and parameters, without their meaning.
 
     /ID~process@1.0/compute&slot=7/results/output?require-codec=application/json
 
@@ -18,7 +18,7 @@ from aoshell.protocol.encoding import brief
 from aoshell.protocol.message import text
 from aoshell.serve.asgi.http import RequestError
 
-LONGEST = 1 << 16  # characters of a path as sent; the parameters of a dry run are in it
+LONGEST = 1 << 16  # characters of a path as sent; it may hold the tags of a dry run
 MOST_SEGMENTS = 64
 LONGEST_KEY = 1024  # characters of a key or device, decoded
 MOST_PARAMETERS = 256  # of one segment
@@ -29,9 +29,9 @@ class Segment:
     """One step of a path.
 
     Attributes:
-        key: what is looked up; "" where only a device is named.
-        device: name of the device that looks it up, "" for that of what is there.
-        value: of `key=value`; None without "=".
+        key: the key to look up; "" where only a device is named.
+        device: name of the device that looks it up, "" for the value's own device.
+        value: the value of `key=value`; None without "=".
         parameters: names, without their types, and values, in order.
     """
 
@@ -55,7 +55,7 @@ def parse_path(path: str) -> tuple[Segment, ...]:
     """The segments of a path, percent-encoded as sent; () for the root. Empty ones are left out.
 
     Raises:
-        RequestError: 400, it exceeds a bound, or has what is not answered here.
+        RequestError: 400 or 414, it exceeds a bound, or has a form that is not supported here.
     """
     if len(path) > LONGEST:
         raise RequestError(414, f"the path has more than {LONGEST:,} characters")
@@ -66,7 +66,7 @@ def parse_path(path: str) -> tuple[Segment, ...]:
 
 
 def with_tilde(path: str) -> str:
-    """A path with `~` as itself, which means the same however it is written (RFC 3986, 2.3)."""
+    """A path in which an encoded `~` (%7E) is `~`; both mean the same (RFC 3986 section 2.3)."""
     return path.replace("%7E", "~").replace("%7e", "~")
 
 
@@ -96,12 +96,12 @@ def _key(key: str) -> str:
 
 
 def decoded(part: str) -> str:
-    """A part of a path as text; its bytes may be anything."""
+    """A part of a path, decoded; it may hold any bytes."""
     return text(unquote_to_bytes(part.encode("latin-1", "replace")))
 
 
 def untyped(name: str) -> str:
-    """The name of a parameter without the type behind it (`slot+integer`)."""
+    """The name of a parameter without the type after it (`slot+integer`)."""
     return name.partition("+")[0]
 
 

@@ -1,4 +1,4 @@
-"""Slots as paths name them, and the messages in them once they are computed."""
+"""Reads slots in paths, and waits for their messages to be computed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from aoshell.nodes.values import LogEntry
 from aoshell.protocol.encoding import has_id_form
 from aoshell.serve.asgi.http import RequestError
 from aoshell.serve.hyper.call import Call
-from aoshell.serve.hyper.found import AnswerError, told
+from aoshell.serve.hyper.found import AnswerError, error_answer
 
 RESULT_SECONDS = 60.0  # that a request waits for a slot to be computed
 LONGEST_SLOT = 15  # digits
@@ -17,7 +17,7 @@ _EARLY = "Requested slot not yet available in schedule."
 
 
 async def computed_entry(process: str, place: int | str, call: Call) -> LogEntry:
-    """A message and what it came to, once it is computed.
+    """A message with its result; waits until it is computed.
 
     Raises:
         AnswerError: it is not in the log, or takes too long.
@@ -26,7 +26,7 @@ async def computed_entry(process: str, place: int | str, call: Call) -> LogEntry
     if entry is not None:
         return entry
     if await call.network.entry(process, place) is not None:
-        raise told(504, f"slot {place} is not computed after {RESULT_SECONDS:g} s")
+        raise error_answer(504, f"slot {place} is not computed after {RESULT_SECONDS:g} s")
     early: dict[str, Any] = {"phase": "get-schedule", "reason": _EARLY}
     if isinstance(place, int):
         early["attempted-slot"] = place
@@ -34,7 +34,7 @@ async def computed_entry(process: str, place: int | str, call: Call) -> LogEntry
 
 
 def place_of(text: str) -> int | str:
-    """A slot, or the id of a message. Raises RequestError for what is neither."""
+    """The slot or message id in a text. Raises RequestError if it is neither."""
     if text.isascii() and text.isdecimal() and len(text) <= LONGEST_SLOT:
         return int(text)
     if has_id_form(text):

@@ -1,9 +1,8 @@
 """The device process@1.0 over a process of the built-in node: its keys, and its state after a slot.
 
-The node computes by itself and delivers by itself, so that nothing here is a step of a computation:
-`compute`, `now` and `latest` wait for a state and show it, and `push` waits until what a message
-caused is done. `compute/results=N` is slot N, whose number aoconnect puts there; a real node gives
-its newest state for that.
+The node computes and delivers without requests, so no key here starts a computation: `compute`,
+`now` and `latest` wait for a state and show it; `push` waits until everything that a message caused
+is done. aoconnect asks for slot N by `compute/results=N`; a real node gives its newest state then.
 """
 
 from __future__ import annotations
@@ -20,7 +19,15 @@ from aoshell.protocol.tabm import DEEPEST
 from aoshell.serve.asgi.http import JSON
 from aoshell.serve.hyper.call import Call
 from aoshell.serve.hyper.dryruns import Execution
-from aoshell.serve.hyper.found import PROCESS, AnswerError, Behind, Found, Plain, look_up, told
+from aoshell.serve.hyper.found import (
+    PROCESS,
+    AnswerError,
+    Found,
+    LazyKey,
+    Plain,
+    error_answer,
+    look_up,
+)
 from aoshell.serve.hyper.messages import in_keys
 from aoshell.serve.hyper.path import Segment
 from aoshell.serve.hyper.places import computed_entry, place_of
@@ -56,7 +63,7 @@ class Process:
                 return Execution(self.id)
             case "as":
                 what = f"as={brief(segment.value or '')} is not answered here, as=execution is"
-                raise told(404, what)
+                raise error_answer(404, what)
         return Plain(look_up(await definition_of(self.id, call), segment))
 
     async def value(self, call: Call) -> object:
@@ -70,7 +77,7 @@ class Process:
         return Computed(self.id, place_of(place)) if place else await self._newest(call)
 
     async def _newest(self, call: Call) -> Found:
-        """The newest state that is computed; that of the definition where none is yet."""
+        """The newest computed state; waits for the definition's if there is none yet."""
         page = await call.network.page(self.id, Span(newest_first=True), 1)
         if not page.entries:
             return await self._state(0, call)
@@ -113,7 +120,7 @@ class Slot:
 
 
 class Computed:
-    """A slot, or a message by its id. Its state is waited for when it is looked at."""
+    """A slot, or a message by its id. Waits for the state only when it is used."""
 
     mark = None
 
@@ -123,7 +130,7 @@ class Computed:
 
     async def step(self, segment: Segment, call: Call) -> Found:
         if segment.name != "results":
-            return Behind(await self._state(call), segment)
+            return LazyKey(await self._state(call), segment)
         place = self._place if segment.value is None else place_of(segment.value)
         return Results(self._process, place, call.network.cuts)
 
@@ -136,7 +143,7 @@ class Computed:
 
 
 class State:
-    """The state of a process behind a message. What it holds is had when it is looked at.
+    """The state of a process after a message. It is read only when it is used.
 
     Args:
         cuts: see `NetworkVerbs.cuts`.
@@ -179,14 +186,14 @@ class State:
         return definition | await self._exposed(call) | own
 
     async def _exposed(self, call: Call) -> dict[str, Any]:
-        """What the process shows of itself; nothing where it is WASM, which shows nothing."""
+        """What the process exposes of its state; {} for WASM processes, which expose nothing."""
         try:
             async with call.services.dry_runs:
                 shown = await call.network.state_at(self._process, self._slot, "")
         except UnsupportedError:
             return {}
         except AoError as error:
-            raise told(500, error.what) from None
+            raise error_answer(500, error.what) from None
         kept = without_commitments(shown)
         if isinstance(kept, list):  # an empty table, or one with numbers for keys
             kept = {str(number): one for number, one in enumerate(kept, 1)}
@@ -194,14 +201,13 @@ class State:
 
 
 class Results:
-    """What a message came to. It stays that for as long as nothing is taken back.
+    """The result of a message. It never changes unless slots are taken back.
 
-    The answer names the process and the slot, so that who checks its signature knows what it is the
-    answer to.
+    The answer names the process and the slot, as it is signed and must show what it is about.
 
     Args:
-        state: says when it changes: see `NetworkVerbs.cuts`, or the mark of a state.
-        entry: the message, where it was looked up already.
+        state: changes when the result may: `NetworkVerbs.cuts`, or the mark of a state.
+        entry: the message, if it was looked up already.
     """
 
     def __init__(
@@ -228,18 +234,18 @@ class Results:
 
 
 def _legacy(results: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON of a compute unit as text, where nodes of 2025 had it and wao reads it."""
+    """A compute unit's JSON as text, under the key where nodes of 2025 had it and wao reads it."""
     return {"json": {"body": json.dumps(results["raw"]), "content-type": JSON}}
 
 
 def without_commitments(value: object, depth: int = 0) -> object:
-    """What a process shows, without keys that would be taken for a codec's, or for signatures.
+    """A value of a process without keys that a codec would read as its own or as signatures.
 
     Raises:
         AnswerError: it is nested deeper than messages can be.
     """
     if depth > DEEPEST - 4:
-        raise told(500, "the state is nested too deep")
+        raise error_answer(500, "the state is nested too deep")
     if isinstance(value, Mapping):
         return {
             key: without_commitments(inner, depth + 1)

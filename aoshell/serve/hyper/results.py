@@ -1,7 +1,7 @@
-"""Results in the forms in which HyperBEAM's processes give them.
+"""Results in the forms of HyperBEAM's processes.
 
-`outbox` and `output` are what Lua processes have there (`lua@5.3a`), `raw` is the JSON of a compute
-unit, as `genesis-wasm@1.0` keeps it; aoconnect reads `raw`, curl users and explorers the others.
+Lua processes there (`lua@5.3a`) have `outbox` and `output`; `raw` is the JSON of a compute unit, as
+in `genesis-wasm@1.0`. aoconnect reads `raw`, curl users and explorers read the others.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from aoshell.protocol.message import Outgoing, Result, Tag, printable
 from aoshell.protocol.tabm import COMMITMENTS, LINK, TYPES, normal_key
 from aoshell.serve.units.results import to_cu
 
-# Keys that say how a message travels. A process that sends one of them cannot forge that.
+# Keys that belong to codecs. They are dropped, so that a process cannot forge them.
 _CODEC = frozenset((COMMITMENTS, TYPES, "priv", "ao-body-key", "ao-data-key"))
 
 
 def results_of(entry: LogEntry) -> dict[str, Any]:
-    """What a computed message came to."""
+    """The result of a computed message."""
     assert entry.result is not None
     return to_results(entry.result)
 
 
 def to_results(result: Result) -> dict[str, Any]:
-    """The same of a result that is in no log."""
+    """As `results_of`, for a result that is in no log."""
     raw = to_cu(result)
     said: dict[str, Any] = {"outbox": to_outbox(result.messages), "raw": raw}
     if not result.ok:
@@ -46,11 +46,11 @@ def _sent(sent: Outgoing) -> dict[str, str]:
 
 
 def to_keys(tags: Iterable[Tag]) -> dict[str, str]:
-    """Tags as keys of a message, in lower case; of equal names the last counts."""
+    """Tags as keys of a message, in lower case; the last of equal names counts."""
     keys = {normal_key(printable(tag.name)): printable(tag.value) for tag in tags}
     return {key: value for key, value in keys.items() if is_plain(key)}
 
 
 def is_plain(key: str) -> bool:
-    """Whether a key is one of a process's own, which no codec takes for one of its."""
+    """Whether a key belongs to a process, so that no codec reads it as its own."""
     return bool(key) and key not in _CODEC and not key.endswith(LINK)

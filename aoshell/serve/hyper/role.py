@@ -1,4 +1,4 @@
-"""The role of a HyperBEAM node: claims its paths, resolves them, signs what they lead to."""
+"""The role of a HyperBEAM node: claims its paths, resolves them, and signs the answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ROOT = frozenset(("push", "schedule"))  # keys of the node itself
 
 
 class HyperBeam:
-    """Claims paths that name a device, and keys behind an id.
+    """Claims paths that name a device, and keys after an id.
 
     `/ID` alone is the gateway's, unless a message is asked for: by `require-codec`, or by accepting
     JSON. `/ID/latest?process-id=` is the scheduler's, `/~query@1.0/graphql` the gateway's.
@@ -58,23 +58,23 @@ class HyperBeam:
         return await self._written(fields, codec, status)
 
     def _asked(self, request: Request) -> Hashable:
-        """What a request for the results of a slot depends on, besides the log: these stay."""
+        """A cache key for a request for the results of a slot, which never change."""
         cuts = self._services.network.cuts
         head = request.method, request.path, request.query, request.headers
         return *head, bool(request.body), cuts
 
     async def _resolved(self, call: Call, codec: Codec) -> tuple[Found, Response]:
-        """What the path led to first that has a mark, and the answer."""
+        """The first value on the path that has a mark, else the last; and the answer."""
         found: Found = await begin(call.segments[0], call)
         rest = call.segments[1:]
         while rest and found.mark is None:
             found, rest = await follow(found, rest[0], call), rest[1:]
-        return found, await self._behind(found, rest, call, codec)
+        return found, await self._answer_from(found, rest, call, codec)
 
-    async def _behind(
+    async def _answer_from(
         self, found: Found, rest: tuple[Segment, ...], call: Call, codec: Codec
     ) -> Response:
-        """The answer with what is behind the last thing that has a mark; it is kept under that."""
+        """The answer to the rest of a path after `found`; it is cached by the mark of `found`."""
         key = (found.mark, rest, codec)
         stays = found.mark is not None
         if stays and (kept := self._kept.get(key)) is not None:
@@ -84,7 +84,7 @@ class HyperBeam:
         value = await found.value(call)
         more: Sequence[tuple[str, str]] = ()
         if isinstance(found, Serialized):
-            codec = Codec.HTTPSIG  # what was asked for is in it
+            codec = Codec.HTTPSIG  # the body is JSON already
         elif isinstance(found, Assigned) and codec is Codec.JSON:
             # aoconnect reads the id of a new process there.
             more = (("process", found.process), ("slot", str(found.slot)))

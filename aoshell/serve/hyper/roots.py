@@ -1,4 +1,4 @@
-"""Where paths begin: the node itself, its devices, messages by their ids."""
+"""The values where paths begin: the node itself, its devices, messages by their ids."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from aoshell.serve.hyper.found import (
     SCHEDULER,
     Found,
     Plain,
+    error_answer,
     follow,
     missing,
     no_device,
-    no_such_verb,
-    told,
+    no_such_key,
 )
 from aoshell.serve.hyper.messages import signed_map
 from aoshell.serve.hyper.path import Segment
@@ -37,7 +37,7 @@ from aoshell.serve.items import absent
 
 
 async def begin(segment: Segment, call: Call) -> Found:
-    """What the first segment of a path names.
+    """The value that the first segment of a path names.
 
     Raises:
         AnswerError, RequestError: it is not here.
@@ -46,7 +46,7 @@ async def begin(segment: Segment, call: Call) -> Found:
         return await _by_id(segment, call)
     device = segment.device.lower()
     if device == PROCESS and segment.key:
-        raise absent(segment.key)  # which says that it is no id
+        raise absent(segment.key)  # its text says that this is no id
     if device in (SCHEDULER, PROCESS):
         scheduler = Scheduler(device)
         return await scheduler.step(segment, call) if segment.key else scheduler
@@ -98,9 +98,9 @@ class Scheduler:
     async def step(self, segment: Segment, call: Call) -> Found:
         if has_id_form(segment.key):
             id_ = segment.key
-            raise told(404, f"the id {id_} comes before ~{self._device}: /{id_}~{PROCESS}/…")
+            raise error_answer(404, f"put the id {id_} before the device: /{id_}~{PROCESS}/…")
         if segment.name != "schedule":
-            raise no_such_verb(segment, f"~{self._device}")
+            raise no_such_key(segment, f"~{self._device}")
         if call.writes:
             return await schedule_message(call)
         target = call.parameter(segment, "target")
@@ -116,13 +116,13 @@ class Scheduler:
 
 
 class Meta:
-    """The device meta@1.0: what the node says of itself."""
+    """The device meta@1.0: facts about the node."""
 
     mark = ("meta",)
 
     async def step(self, segment: Segment, call: Call) -> Found:
         if segment.name != "info":
-            raise no_such_verb(segment, f"~{META}")
+            raise no_such_key(segment, f"~{META}")
         return Plain(info_of(call), ("meta", "info"))
 
     async def value(self, call: Call) -> object:
@@ -130,7 +130,7 @@ class Meta:
 
 
 def info_of(call: Call) -> dict[str, Any]:
-    """What `~meta@1.0/info` gives."""
+    """The value of `~meta@1.0/info`."""
     return {
         "address": call.address,
         "operator": call.address,

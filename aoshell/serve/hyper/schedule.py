@@ -1,4 +1,4 @@
-"""Logs of processes as HyperBEAM's scheduler gives them: assignments, with their messages."""
+"""Logs of processes in the form of HyperBEAM's scheduler: assignments with their messages."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from aoshell.serve.items import absent
 from aoshell.serve.units.results import tags_in_json
 
 MOST_SLOTS = 1000  # of one page
-LARGEST_PAGE = 16 << 20  # bytes of a page, which then ends early
-_STEP = 50  # slots that are read at once: the loop has other things to do
+LARGEST_PAGE = 16 << 20  # bytes of a page; a larger one ends early
+_STEP = 50  # slots that are read at once, so that the loop can do other things in between
 AOS2 = "application/aos-2"
-NO_BLOCK = "A" * 43  # the hash of a block that there is not, as nodes without a gateway write it
+NO_BLOCK = "A" * 43  # the hash where there is no block, as nodes without a gateway write it
 _VARIANT = "ao.N.1"
 _TYPES = 'block-height="integer", block-timestamp="integer", slot="integer", timestamp="integer"'
 
 
 async def schedule_message(call: Call, process: str = "") -> Found:
-    """Schedule the message that came; its assignment.
+    """Schedule the request's message; returns its assignment.
 
     Args:
-        process: that the path names; the message must be for it, or make it.
+        process: the process that the path names; the message must be for it, or define it.
 
     Raises:
         RequestError: it cannot be scheduled.
@@ -41,7 +41,7 @@ async def schedule_message(call: Call, process: str = "") -> Found:
 
 
 async def placed(process: str, place: int | str, call: Call) -> Assigned:
-    """The assignment of a message. Raises AnswerError where there is none."""
+    """The assignment of a message. Raises AnswerError if there is no such message."""
     try:
         found = await call.network.scheduled(process, place)
     except NotFoundError:
@@ -52,7 +52,7 @@ async def placed(process: str, place: int | str, call: Call) -> Assigned:
 
 
 class Assigned:
-    """A message in its slot."""
+    """A message with its assignment."""
 
     mark = None
 
@@ -98,8 +98,8 @@ class Schedule:
     """A part of the log of a process.
 
     Args:
-        first, last: slots, both in it; at most `MOST_SLOTS`.
-        in_json: in the form of `application/aos-2`, that of a legacy scheduler.
+        first, last: slots, both included; at most `MOST_SLOTS`.
+        in_json: in the form of a legacy scheduler (`application/aos-2`).
     """
 
     mark = None

@@ -1,6 +1,6 @@
-"""The page for people at `/`, and what it asks for, all of it read-only: `/~aoshell@1.0/page/…`.
+"""The page for people at `/`, and its data at `/~aoshell@1.0/page/…`. All of it is read-only.
 
 `role` claims requests, `accept` tells a browser from other clients, `files` has the page itself,
-`data` what it shows as JSON, `events` tells it of changes. The page makes text nodes of what others
-wrote, and nothing else (static/dom.js).
+`data` makes the JSON that it shows, `events` reports changes to it. The page shows data of others
+in text nodes only (static/dom.js).
 """

@@ -1,4 +1,4 @@
-"""Who gets the page at `/`: an Accept that prefers it. Source: RFC 9110 section 12.5.1."""
+"""Decides by Accept whether a client gets the page at `/`. Source: RFC 9110 section 12.5.1."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WEIGHT = re.compile(r"(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\Z", re.A)
 
 
 def prefers_page(request: Request) -> bool:
-    """Whether a client names text/html, and wants it more than the JSON that others get."""
+    """Whether a client names text/html, and prefers it to the JSON that other clients get."""
     accept = ",".join(value for name, value in request.headers if name == "accept")
     if len(accept) > LONGEST_ACCEPT:
         return False
@@ -21,13 +21,13 @@ def prefers_page(request: Request) -> bool:
     for part in accept.split(","):
         kind, *parameters = (text.strip().lower() for text in part.split(";"))
         weights.setdefault(kind, _weight(parameters))
-    ranges = (_INFO, "application/*", "*/*")  # the first that is there counts
+    ranges = (_INFO, "application/*", "*/*")  # the first one in Accept counts
     info = next((weights[kind] for kind in ranges if kind in weights), 0.0)
     return weights.get(_PAGE, 0.0) > info
 
 
 def _weight(parameters: list[str]) -> float:
-    """What `q` says, 1 where it is not given, 0 where it is none."""
+    """The value of `q`: 1 if it is missing, 0 if it is malformed."""
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if name.strip() == "q":

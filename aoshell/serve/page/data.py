@@ -1,4 +1,4 @@
-"""What the page shows, as JSON. What is long is cut, and says so."""
+"""The page's data as JSON values. Long texts and lists are cut, and marked as cut."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Value: TypeAlias = dict[str, Any]
 
 
 def write_place(place: Place) -> str:
-    """A place as the page names it: "12", or "12.3" for a cron message behind it."""
+    """A place as the page writes it: "12", or "12.3" for a cron message after slot 12."""
     return f"{place.slot}.{place.tick}" if place.tick else str(place.slot)
 
 
 def process_value(info: ProcessInfo) -> Value:
-    """A process. Nothing in it is of this machine: no path, no size on disk."""
+    """A process, without facts about this machine, such as paths and sizes on disk."""
     return {
         "id": info.id,
         "name": line(info.name, LONGEST_NAME),
@@ -45,7 +45,7 @@ def process_value(info: ProcessInfo) -> Value:
 
 
 def row_value(entry: LogEntry) -> Value:
-    """A message in a list."""
+    """A message as a row of a list."""
     message, placed = entry.message, entry.message.placed
     row: Value = {
         "at": write_place(Place(placed.slot, placed.tick)),
@@ -79,7 +79,7 @@ def _cost(result: Result) -> Value:
 
 
 def message_value(entry: LogEntry) -> Value:
-    """A message with all that it came to."""
+    """A message with its whole result."""
     message, placed = entry.message, entry.message.placed
     found = row_value(entry) | {
         "owner": line(message.owner, LONGEST_NAME),
@@ -127,14 +127,14 @@ def _tags(tags: Sequence[Tag]) -> Value:
 
 
 def data_value(data: bytes) -> Value:
-    """The data of a message: its beginning as text, or that it is none."""
+    """The data of a message: its beginning as text, or a mark that it is not text."""
     head = data[: LONGEST_TEXT + 4]
     try:
         given = head.decode()
     except UnicodeDecodeError as error:
         if len(data) == len(head) or error.start < len(head) - 4:
             return {"size": len(data), "text": None, "cut": False}
-        given = head[: error.start].decode()  # a character that the cut has broken
+        given = head[: error.start].decode()  # drop a character that was cut in two
     return {
         "size": len(data),
         "text": shown(given, LONGEST_TEXT),
@@ -143,7 +143,7 @@ def data_value(data: bytes) -> Value:
 
 
 def trace_value(page: HopPage) -> Value:
-    """What a root caused: each hop names the one that caused it by its place in the list."""
+    """What a root caused: each hop has the index of the hop that caused it."""
     return {"hops": [_hop(hop) for hop in page.hops], "more": page.more}
 
 
@@ -168,7 +168,7 @@ def state_value(state: object) -> str:
 
 
 def use_value(parts: Sequence[Use]) -> list[list[float]]:
-    """What slots used: first, last, ms, memory, gas, how many failed."""
+    """What slots used: [first slot, last slot, milliseconds, bytes, gas, number of failures]."""
     return [
         [one.first, one.last, round(one.milliseconds, 3), one.memory, one.gas, one.failed]
         for one in parts

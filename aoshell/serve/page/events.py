@@ -1,10 +1,10 @@
-"""Tells the page what has changed, as server-sent events.
+"""Reports changes to the page, as server-sent events.
 
 An event says which processes have more messages or results; the page asks for those that it shows.
-Nothing is queued: an event is made of what the client was told last and of what is now, once the
-client has taken the event before it. So a slow client costs no memory, and misses nothing. The id
-of an event is a digest of what was told: who comes back with it, after a restart of the node too,
-is told whether anything is different.
+Nothing is queued: once the client has taken an event, the next one is made from what that client
+knows and from the present state. So a slow client costs no memory, and misses nothing. The id of an
+event is a digest of the state it reports. A client that comes back with an id, even after a restart
+of the node, learns whether anything has changed.
 
 Source: the HTML standard, section 9.2 (server-sent events).
 """
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
     from aoshell.nodes.network_verbs import NetworkVerbs
 
 MOST_STREAMS = 32  # open at once
-MOST_PROCESSES = 500  # that events tell of: the newest
+MOST_PROCESSES = 500  # the newest processes, which events report
 PACE = 0.25  # seconds between two events, and between two looks at the node
-ALIVE_SECONDS = 15.0  # after which a line says that nothing has changed
-RETRY_MS = 1000  # after which a browser comes back
+ALIVE_SECONDS = 15.0  # without change, after which a comment keeps the stream alive
+RETRY_MS = 1000  # after which a browser connects again
 
 _KIND = ("content-type", "text/event-stream; charset=utf-8")
 
 
 class Watch:
-    """Looks at the node when it has changed, as long as somebody listens: once for all of them.
+    """Looks at the node after each change, once for all listeners, while there are any.
 
     Attributes:
-        seen: what the last look has found; None before the first.
-        mark: its digest, the id of events that tell of it.
-        closed: all streams end.
+        seen: what the last look found; None before the first.
+        mark: the digest of `seen`, the id of events that report it.
+        closed: whether all streams end.
     """
 
     def __init__(self, network: NetworkVerbs) -> None:
@@ -55,7 +55,7 @@ class Watch:
         self.closed = False
 
     def listen(self, last: str) -> Stream:
-        """What changes from now on.
+        """A stream of changes from now on.
 
         Args:
             last: id of the last event that the client has seen, "" for none.
@@ -64,7 +64,7 @@ class Watch:
             RequestError: 503, there are too many streams.
         """
         if self.closed or len(self._listeners) >= MOST_STREAMS:
-            raise RequestError(503, f"{MOST_STREAMS} pages are told of changes; close one of them")
+            raise RequestError(503, f"{MOST_STREAMS} pages follow changes already; close one")
         listener = _Listener(self, last)
         self._listeners.add(listener)
         if self._looking is None or self._looking.done():
@@ -88,12 +88,12 @@ class Watch:
         self._wake()
 
     async def change(self) -> None:
-        """Return once `seen` is another, or all streams end."""
+        """Return once `seen` has changed, or all streams end."""
         await self._changed.wait()
 
     @property
     def ended(self) -> bool:
-        """Whether there is nobody who looks: listeners end, and their clients come back."""
+        """Whether nothing looks at the node: then listeners end, and their clients come back."""
         return self.closed or self._looking is None or self._looking.done()
 
     async def _look(self) -> None:
@@ -101,7 +101,7 @@ class Watch:
             while True:
                 waiting = asyncio.ensure_future(self._network.stored_changed())
                 try:
-                    await asyncio.sleep(0)  # it waits now, so no change falls between
+                    await asyncio.sleep(0)  # start waiting before the look: no change is missed
                     seen = await self._network.glances.overview(MOST_PROCESSES)
                     if seen != self.seen:
                         self.seen, self.mark = seen, _digest(seen)
@@ -110,7 +110,7 @@ class Watch:
                 finally:
                     waiting.cancel()
                 await asyncio.sleep(PACE)
-        except AoError:  # reads of the page fail as well, and say why
+        except AoError:  # other requests of the page fail as well, and say why
             return
         finally:
             asyncio.get_running_loop().call_soon(self._wake)
@@ -156,12 +156,13 @@ class _Listener:
 
 
 def _digest(seen: Overview) -> str:
-    """The same for what is the same, whichever process has looked."""
+    """A digest of the state; the same in every process."""
     return hashlib.sha256(repr(seen).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _event(told: Overview | None, now: Overview, mark: str) -> bytes:
-    """What is different; all there is where nothing was told, or messages were taken back."""
+    """An event with the differences; with everything if the client knows nothing yet, or messages
+    were taken back."""
     whole = told is None or told.cuts != now.cuts
     before = {one.id: one for one in told.processes} if told and not whole else {}
     here = {one.id for one in now.processes}

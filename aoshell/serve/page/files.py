@@ -1,4 +1,4 @@
-"""The page itself: files of this package, and the headers that keep everything else out of it."""
+"""The page's own files, and the headers that keep everything else out of it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _KINDS = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
-# Names in Host that can stand in a policy; it has no form for addresses of IPv6.
+# Names in Host that a policy can contain; a policy cannot contain IPv6 addresses.
 _NAMED = re.compile(r"[A-Za-z0-9.-]+(?::\d{1,5})?\Z")
 
-# For all that is below the prefix: no other page may show, include or open it.
+# For everything below the prefix: no other page may show, include or open it.
 KEPT_TO_ITSELF = (
     ("cache-control", "no-cache"),
     ("cross-origin-opener-policy", "same-origin"),
@@ -35,7 +35,7 @@ DATA_POLICY = ("content-security-policy", "default-src 'none'; frame-ancestors '
 
 @cache
 def names() -> frozenset[str]:
-    """The files that there are."""
+    """The names of the page's files."""
     folder = files(__package__).joinpath("static")
     return frozenset(entry.name for entry in folder.iterdir() if entry.is_file())
 
@@ -46,17 +46,17 @@ def _content(name: str) -> bytes:
 
 
 def file_response(request: Request, name: str) -> Response:
-    """One of `names`."""
+    """The file of that name, one of `names`."""
     policy = _policy(request) if name == PAGE else DATA_POLICY
     kind = ("content-type", _KINDS[name.rpartition(".")[2]])
-    vary = ("vary", "accept, origin")  # at "/", other clients get something else
+    vary = ("vary", "accept, origin")  # at "/", other clients get another answer
     return Response(200, (kind, vary, policy, *KEPT_TO_ITSELF), _content(name))
 
 
 def _policy(request: Request) -> tuple[str, str]:
     """What the page may load and do: its own files, and reads from this server.
 
-    `'self'` alone would let in a script that somebody has uploaded: it is at `/raw/ID`.
+    `'self'` alone would allow scripts that somebody has uploaded, at `/raw/ID`.
     """
     host = request.header("host")
     own = f"{host}/~{DEVICE}/{PART}/" if _NAMED.match(host) else "'self'"

@@ -31,22 +31,22 @@ if TYPE_CHECKING:
     from aoshell.nodes.network_verbs import NetworkVerbs
 
 MOST_MESSAGES = 200  # of one list
-LARGEST_LIST = 4 << 20  # bytes of messages that are read for it; then it ends early
+LARGEST_LIST = 4 << 20  # bytes of messages that are read for one list; then it ends early
 MOST_HOPS = 300  # of a trace
-LARGEST_TRACE = 4 << 20  # bytes of messages that are read for it
-MOST_SLOTS = 20_000  # whose use is looked at: the last ones
-MOST_PARTS = 400  # that these are put together to
-STATE_SECONDS = 20.0  # that a state may take, with what is computed before it
+LARGEST_TRACE = 4 << 20  # bytes of messages that are read for one trace
+MOST_SLOTS = 20_000  # the last slots, whose use is shown
+MOST_PARTS = 400  # into which these slots are grouped
+STATE_SECONDS = 20.0  # for reading a state, including computations before it
 
 _PLACE = re.compile(r"(\d{1,15})(?:\.(\d{1,15}))?\Z", re.A)
-_LAST = (1 << 53) - 1  # behind every cron message of a slot
+_LAST = (1 << 53) - 1  # a tick after every cron message of a slot
 
 
 class Page:
     """The page for people, and its data.
 
     Args:
-        looks: to be held while a state is looked at, as by all roles.
+        looks: held while a state is read; all roles share it.
     """
 
     def __init__(self, node: Node, network: NetworkVerbs, looks: asyncio.Semaphore) -> None:
@@ -77,7 +77,7 @@ class Page:
             return None
         if request.method != "GET":
             raise RequestError(405, "the page reads only: GET")
-        refuse_other_pages(request, "this is for the page of this node, and no part of others")
+        refuse_other_pages(request, "this is for this node's own page only")
         return await self._below(request, "/".join(segments[2:]))
 
     async def _below(self, request: Request, name: str) -> Response | Stream:
@@ -102,7 +102,7 @@ class Page:
         return data.process_value(await self._node.find(_process_of(request)))
 
     async def _messages(self, request: Request) -> object:
-        """Messages, newest first: the last ones, or those behind `after`, or before `before`."""
+        """Messages, newest first: the last ones, or those after `after`, or before `before`."""
         after = _place(request, "after") if request.has_parameter("after") else None
         to = None
         if request.has_parameter("before"):

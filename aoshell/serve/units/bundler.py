@@ -1,6 +1,6 @@
-"""The bundler: keeps uploads. One of the Type Module becomes a module under its own id.
+"""The bundler: stores uploads. An upload with Type=Module becomes a module under its own id.
 
-Source: what aoconnect's and arbundles' uploaders, turbo's and permaweb-libs send and read.
+Source: what the uploaders of aoconnect, arbundles, turbo and permaweb-libs send and read.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from aoshell.serve.items import Checker, keep
 if TYPE_CHECKING:
     from aoshell.nodes.network_verbs import NetworkVerbs
 
-CLIENT = "bundler"  # who handed an item in, in the log
+CLIENT = "bundler"  # who sent an item, in the log
 BALANCE = "1000000000000000"  # winston; nothing costs anything here
 
 
 class Bundler:
-    """Claims uploads of data items, and what they cost: nothing."""
+    """Claims uploads of data items, and requests for prices and balances."""
 
     def __init__(self, network: NetworkVerbs, checker: Checker) -> None:
         self._network = network

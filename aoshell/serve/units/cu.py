@@ -32,20 +32,20 @@ if TYPE_CHECKING:
 
 RESULT_SECONDS = 60.0  # that a request waits for a result that is not computed yet
 MOST_RESULTS = 1000  # of one page
-LARGEST_STATE = 512 << 20  # bytes of a memory that is given
-LARGEST_PAGE = 16 << 20  # bytes of a page, which then ends early
+LARGEST_STATE = 512 << 20  # bytes of a memory that is handed out
+LARGEST_PAGE = 16 << 20  # bytes of a page; a larger one ends early
 _DEFAULT_RESULTS = 25
 _DEFAULT_CRON = 500
-_STEP = 50  # results that are read at once: the loop has other things to do
-_LAST_TICK = 1 << 53  # behind every cron message of a slot
+_STEP = 50  # results that are read at once, so that the loop can do other things in between
+_LAST_TICK = 1 << 53  # after every cron message of a slot
 
 
 class ComputeUnit:
     """Claims `/result/…`, `/results/…`, `/cron/…`, `/state/…` and `/dry-run`.
 
     Args:
-        dry_runs: to be held while one computes.
-        alone: it has a port of its own, and answers `GET /` too.
+        dry_runs: held while a dry run computes.
+        alone: whether it has its own port; it then answers `GET /` too.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class ComputeUnit:
         self._checker = checker
         self._alone = alone
         self._dry_runs = dry_runs
-        self._memories = asyncio.Lock()  # one is made at a time: it is large
+        self._memories = asyncio.Lock()  # held while a memory is made, as it is large
         self._kept = KeptAnswers()
 
     async def answer(self, request: Request) -> Response | None:
@@ -95,7 +95,7 @@ class ComputeUnit:
                 raise RequestError(404, f"Message {message[:100]} not found")
         except NotFoundError:
             raise absent(process) from None
-        if entry is None:  # as a unit that is busy
+        if entry is None:  # answer as a busy unit does
             told = f'Evaluation of process "{process}" to "{message}" is in progress.'
             return json_response({"message": told}, 202)
         response = json_response(result_of(entry))
@@ -105,7 +105,7 @@ class ComputeUnit:
     async def _state(self, process: str) -> Response:
         """The memory that a fork begins with, in the form of a real unit.
 
-        Others are refused: a worker's memory is no file that the loop could hand out.
+        Other processes' memories are refused: they are in workers, not in files.
         """
         try:
             forked = await self._network.forked(process)
@@ -126,7 +126,7 @@ class ComputeUnit:
 
     async def _results(self, request: Request, process: str, *, only_cron: bool) -> Response:
         begin, end = (_cursor(request, name) for name in ("from", "to"))
-        # As a real unit: what a cursor was made for outranks what is asked for now.
+        # As in a real unit, the order in a cursor has priority over the parameter `sort`.
         sort = begin.sort or end.sort or request.parameter("sort", ASC).upper()
         if sort not in (ASC, DESC):
             raise RequestError(400, "sort is ASC or DESC")
@@ -143,7 +143,7 @@ class ComputeUnit:
     async def _edges(
         self, process: str, span: Span, limit: int, sort: str, *, only_cron: bool
     ) -> tuple[list[bytes], bool]:
-        """Encoded edges, and whether there are others behind them."""
+        """Encoded edges, and whether more follow."""
         edges: list[bytes] = []
         size, more = 0, True
         while more and len(edges) < limit and size < LARGEST_PAGE:
@@ -219,7 +219,7 @@ def _place(entry: LogEntry) -> Place:
 
 
 def _behind(span: Span, last: Place) -> Span:
-    """What is left of a span behind a place, in its order."""
+    """The part of a span after a place, in its order."""
     if not span.newest_first:
         return replace(span, after=last)
     before = Place(last.slot, last.tick - 1) if last.tick else Place(last.slot - 1, _LAST_TICK)
@@ -227,10 +227,10 @@ def _behind(span: Span, last: Place) -> Span:
 
 
 def _unsigned(process: str, body: bytes) -> Message:
-    """The message of a dry run. Nobody has signed it, so its Owner is believed.
+    """The message of a dry run. It is not signed, so its Owner is not checked.
 
     Raises:
-        RequestError: 400, it is no such JSON.
+        RequestError: 400, the body is not JSON of this form.
     """
     try:
         fields = jsontext.parse(body, strict=False)

@@ -1,4 +1,4 @@
-"""Answers that stay what they are, kept for whoever asks again."""
+"""A cache of answers that never change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST_KEPT = 32 << 20  # bytes of all that are kept
 
 
 class KeptAnswers:
-    """Answers by what they depend on. Those that were asked for longest ago are dropped."""
+    """Answers by keys of what they depend on. The longest unused are dropped first."""
 
     def __init__(self) -> None:
         self._all: OrderedDict[Hashable, Response] = OrderedDict()
@@ -28,7 +28,7 @@ class KeptAnswers:
     def put(self, key: Hashable, response: Response) -> None:
         if len(response.body) > LARGEST_KEPT:
             return
-        if (old := self._all.pop(key, None)) is not None:  # two asked at once
+        if (old := self._all.pop(key, None)) is not None:  # two requests made it at once
             self._bytes -= _size(old)
         self._all[key] = response
         self._bytes += _size(response)

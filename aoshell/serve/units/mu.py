@@ -1,4 +1,4 @@
-"""The messenger unit: takes signed messages, assignments, and whether cron runs."""
+"""The messenger unit: takes signed messages and assignments, starts and stops cron."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aoshell.serve.units.traces import Traces
 if TYPE_CHECKING:
     from aoshell.nodes.network_verbs import NetworkVerbs
 
-CLIENT = "mu"  # who handed a message in, in the log
+CLIENT = "mu"  # who sent a message, in the log
 MOST_EXCLUDED = 20  # fields that an assignment leaves out
 _ONLY_ONE = "You must set both process-id and assign to send an assignment, not just one"
 
@@ -27,7 +27,7 @@ class MessengerUnit:
     """Claims `POST /`, `/monitor/…`, `/push/…` and `GET /?debug`.
 
     Args:
-        alone: it has a port of its own, and answers `GET /` too.
+        alone: whether it has its own port; it then answers `GET /` too.
     """
 
     def __init__(
@@ -69,11 +69,11 @@ class MessengerUnit:
             raise RequestError(400, _ONLY_ONE)
         item = await self._checker.item(request.body)
         await self._submitting.submit(item, item.tags, item.target, CLIENT)
-        # A client that spawns takes `processId` from here, else the id that it has signed itself.
+        # Clients that spawn use `processId` from here if there is one, else the id of their item.
         return json_response({"message": "Processing DataItem", "id": item.id}, 202)
 
     async def _assign(self, request: Request, process: str, message: str) -> Response:
-        """An assignment is not signed: it is of a message that is here, and nothing is fetched."""
+        """Assign a message of this node; assignments are not signed, and nothing is fetched."""
         excluded = [name for name in request.parameter("exclude").split(",") if name]
         if len(excluded) > MOST_EXCLUDED:
             raise RequestError(400, f"exclude names more than {MOST_EXCLUDED} fields")
@@ -90,7 +90,7 @@ class MessengerUnit:
         return json_response({"message": "Processing Assignment", "id": receipt.id}, 202)
 
     async def _push(self, request: Request, message: str, number: str) -> Response:
-        """Nobody need ask for it: what a result sends is pushed when the result is stored."""
+        """Check that a message of a result was pushed: the node does that when it stores it."""
         if not (number.isascii() and number.isdecimal()):
             raise RequestError(400, "'number' parameter must be a valid number")
         await self._traces.push(request.parameter("process-id"), message, int(number[:9]))
@@ -109,12 +109,11 @@ class MessengerUnit:
 
 
 class Submitting:
-    """Hands verified items to the node.
+    """Gives verified items to the node.
 
     Args:
         authority: see `NetworkVerbs.submit`.
-        fetch: fetches a module that is not here; None where nothing that a request names is
-            fetched.
+        fetch: fetches a module that is not here; None to fetch nothing for clients.
     """
 
     def __init__(
@@ -130,7 +129,7 @@ class Submitting:
     async def submit(
         self, item: DataItem | HttpItem, tags: tuple[Tag, ...], target: str, client: str
     ) -> Receipt:
-        """Schedule an item: a message on its target, a definition as a new process.
+        """Schedule an item: a message for its target, or a definition of a new process.
 
         Args:
             item: verified.
@@ -164,7 +163,7 @@ class Submitting:
             raise
 
     async def _how(self, error: AoError, tags: tuple[Tag, ...]) -> str:
-        """What would have brought a module that is not here."""
+        """How to get a missing module, as the end of an error's text."""
         module = next((tag.value for tag in tags if tag.name.lower() == "module"), "")
         if error.stage != "module" or self._fetch is not None or not has_id_form(module):
             return ""
@@ -175,7 +174,7 @@ class Submitting:
     async def _bring(self, module: str) -> None:
         assert self._fetch is not None
         if any(module == known.id for known in self._network.modules()):
-            return  # something here stands for it
+            return  # it is here, or another module replaces it
         if has_id_form(module) and await self._network.module(module) is None:
             try:
                 await self._fetch(module)

@@ -1,4 +1,4 @@
-"""A result in the JSON of a compute unit, and the cursors of its pages.
+"""Results in the JSON of a compute unit, and the cursors of its pages.
 
 Sources: servers/cu of permaweb/ao (routes, domain/lib/gatherResults.js), process.lua of aos, and
 what aoconnect and aos read of it.
@@ -23,7 +23,7 @@ ASC, DESC = "ASC", "DESC"
 
 
 def result_of(entry: LogEntry) -> dict[str, Any]:
-    """What `GET /result` answers for a computed message."""
+    """The answer of `GET /result` for a computed message."""
     assert entry.result is not None
     return to_cu(entry.result)
 
@@ -72,7 +72,7 @@ def tags_from_json(given: object) -> tuple[Tag, ...]:
     """The inverse of `tags_in_json`.
 
     Raises:
-        RequestError: 400, it is no such list.
+        RequestError: 400, it is not a list of this form.
     """
     tags = []
     for one in given if isinstance(given, list) else [None]:
@@ -89,9 +89,9 @@ class Cursor:
     """Where a page begins or ends: a place, or a time.
 
     Attributes:
-        place: None where it is a time.
+        place: a place in the log; None where it is a time.
         time: milliseconds since the Unix epoch; None where it is a place.
-        sort: "ASC", "DESC", or "" where it does not say.
+        sort: "ASC", "DESC", or "" if the cursor names no order.
     """
 
     place: Place | None = None

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from aoshell.nodes.network_verbs import NetworkVerbs
 
 MOST_MESSAGES = 1000  # of one page
-LARGEST_PAGE = 32 << 20  # bytes of a page, which then ends early
+LARGEST_PAGE = 32 << 20  # bytes of a page; a larger one ends early
 _DEFAULT_MESSAGES = 100
-_STEP = 50  # messages that are read at once: the loop has other things to do
+_STEP = 50  # messages that are read at once, so that the loop can do other things in between
 _HEIGHT = 12  # digits of a block height
 _LISTS = ("process-id", "from", "to", "limit", "from-nonce", "to-nonce")
 
@@ -40,7 +40,7 @@ class SchedulerUnit:
     """Claims `/processes/…`, `/timestamp`, and ids whose query is that of a scheduler unit.
 
     Args:
-        alone: it has a port of its own, and answers `GET /` and `GET /<id>` whatever the query.
+        alone: whether it has its own port; it then answers `GET /`, and `GET /<id>` with any query.
     """
 
     def __init__(self, network: NetworkVerbs, *, alone: bool = False) -> None:
@@ -83,8 +83,8 @@ class SchedulerUnit:
         del message["id"]
         described = {"process_id": process, "block": _height(placed.block_height)} | message
         if (origin := await self._network.forked(process)) is not None:
-            # Whoever forks it once more must know it: links of the chain up to there are of
-            # assignments that others have signed, and what is in a memory has no messages.
+            # Another fork of this fork needs it: up to that slot others signed the assignments in
+            # the hash chain, and slots within a memory have no messages.
             described["forked"] = {
                 "source": origin.source,
                 "slot": origin.slot,
@@ -116,7 +116,7 @@ class SchedulerUnit:
     async def _edges(
         self, process: str, span: Span, limit: int, *, by_nonce: bool
     ) -> tuple[list[bytes], bool]:
-        """Encoded edges, and whether there are others behind them."""
+        """Encoded edges, and whether more follow."""
         edges: list[bytes] = []
         size, more, last = 0, True, None
         while more and len(edges) < limit and size < LARGEST_PAGE:
@@ -136,7 +136,7 @@ class SchedulerUnit:
     async def _rest_of_moment(
         self, process: str, span: Span, last: Scheduled
     ) -> tuple[list[bytes], bool]:
-        """What has the time of the last message, too: the next page begins behind that time."""
+        """The other messages with the last message's time: the next page begins after that time."""
         edges: list[bytes] = []
         found = [last]
         while found:
@@ -163,7 +163,7 @@ class SchedulerUnit:
 
 
 def _unknown(error: RequestError) -> RequestError:
-    """What is not here, with the status that scheduler units give it."""
+    """An error with the status that scheduler units give for missing things."""
     return RequestError(400, f"{error}")
 
 
@@ -209,7 +209,7 @@ def _node(found: Scheduled) -> dict[str, Any]:
         "anchor": None,
         "target": None,
     }
-    # A compute unit looks for what was assigned from elsewhere on the gateway.
+    # A compute unit gets a message that was assigned from elsewhere from the gateway.
     return {"message": None if found.assigned else _message(found.stored), "assignment": assignment}
 
 
@@ -229,17 +229,17 @@ def _message(stored: Stored) -> dict[str, Any]:
 
 
 def _tags_of(message: Message, signed: object) -> tuple[Tag, ...]:
-    """The tags as they were signed; the log keeps no tag that claims who a message is from."""
+    """The tags as they were signed; the log drops tags that claim who a message is from."""
     return signed.tags if isinstance(signed, DataItem) else message.tags
 
 
 def _target_of(message: Message, signed: object) -> str:
-    """The target as it was signed; the log names a process as the target of its definition."""
+    """The target as it was signed; in the log, a definition has its own process as target."""
     return signed.target if isinstance(signed, DataItem) else message.target
 
 
 def _text_of(message: Message) -> str | None:
-    """The data as JSON can have it; a real unit leaves out what is no UTF-8."""
+    """The data as text; None if it is not UTF-8, as a real unit leaves that out."""
     try:
         return message.data.decode()
     except UnicodeDecodeError:

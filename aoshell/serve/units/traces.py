@@ -1,6 +1,6 @@
-"""Traces of a messenger unit: what a message from outside caused, and whether it was delivered.
+"""Traces of a messenger unit: what a message from outside caused, and whether that was delivered.
 
-`GET /?debug=1&process=P&message=M` (or `spawn=`, `assign=`), by pages. A row has the columns of the
+`GET /?debug=1&process=P&message=M` (or `spawn=`, `assign=`), in pages. A row has the columns of the
 unit's own table of traces. Source: servers/mu of permaweb/ao, routes/root.js, clients/tracer.js.
 """
 
@@ -18,14 +18,14 @@ from aoshell.serve.items import absent
 Trace: TypeAlias = Callable[[str, str], Awaitable[Sequence[Hop]]]
 """See `Workbench.trace`."""
 
-RESULT_SECONDS = 60.0  # that a request waits for the result whose message is to be pushed
-PAGE = 10  # rows of a page where nobody says
+RESULT_SECONDS = 60.0  # that a push waits for the result whose message it names
+PAGE = 10  # rows of a page by default
 MOST_ROWS = 1000  # of a page
 _NAMED = ("message", "spawn", "assign")
 
 
 class Traces:
-    """Answers by what the node has recorded."""
+    """Makes traces from the node's log."""
 
     def __init__(self, network: NetworkVerbs, trace: Trace) -> None:
         self._network = network
@@ -35,7 +35,7 @@ class Traces:
         """A page of rows, causes first.
 
         Raises:
-            RequestError: 422, it does not say of what; 404, the message is not here.
+            RequestError: 422, it names no message; 404, the message is not here.
         """
         process = request.parameter("process")
         named = [name for name in _NAMED if request.parameter(name)]
@@ -56,7 +56,7 @@ class Traces:
         )
 
     async def _message(self, process: str, place: str) -> str:
-        """The id of a message that a process has, by that of its assignment, too."""
+        """The id of a message in a process; `place` may also be the id of its assignment."""
         try:
             entry = await self._network.entry(process, place)
         except NotFoundError:
@@ -66,13 +66,13 @@ class Traces:
         return entry.message.id
 
     async def push(self, process: str, message: str, number: int) -> None:
-        """Check that a message of a result has been pushed. The node does that by itself.
+        """Check that a message of a result was pushed. The node pushes without requests.
 
         Args:
             number: of the message in the result, from 0 on.
 
         Raises:
-            RequestError: 404, it is not there; 409, it was not delivered.
+            RequestError: 404, there is no such message; 409, it was not delivered.
         """
         try:
             entry = await self._network.computed(process, message, RESULT_SECONDS)
@@ -91,7 +91,7 @@ class Traces:
 
 
 def _facts(message: Outgoing | Message) -> tuple[str, str, bytes]:
-    """By which a message that was sent is found again."""
+    """The facts by which a sent message is found again: target, anchor, data."""
     return message.target, message.anchor, message.data
 
 
