@@ -1,11 +1,11 @@
-"""What a node is to the shell: one interface, whoever implements it.
+"""The interface of a node for the shell; every kind of node implements it.
 
-The shell knows this module and `nodes.values`, and no other of `nodes`. Every failure that a person
+The shell imports this module and `nodes.values`, and no other of `nodes`. Every failure that a user
 sees is an `AoError`.
 
-`Node` holds the verbs of every node. What only some nodes can do is a part of its own: `local`,
-`remote`, `cron` and `state` are None where a node lacks them, so that a type checker proves that
-they were looked at. `upload` and `evidence` are on every node; one that cannot do them raises
+`Node` holds the verbs of every node. What only some nodes can do is in separate parts: `local`,
+`remote`, `cron` and `state`. A part is None where a node lacks it, so that a type checker proves
+that callers check. Every node has `upload` and `evidence`; one that cannot do them raises
 `UnsupportedError`, whose hint names what to use instead.
 """
 
@@ -45,15 +45,15 @@ class Node(Protocol):
 
     @property
     def local(self) -> LocalVerbs | None:
-        """What only a node on this computer can do."""
+        """The verbs of a node on this computer, None for others."""
 
     @property
     def remote(self) -> RemoteVerbs | None:
-        """What only a node somewhere else can do."""
+        """The verbs of a remote node, None for others."""
 
     @property
     def cron(self) -> CronVerbs | None:
-        """Starting and stopping cron; None where the node runs cron messages by itself."""
+        """Starting and stopping cron; None where the node always runs cron messages."""
 
     @property
     def state(self) -> StateVerbs | None:
@@ -61,34 +61,34 @@ class Node(Protocol):
 
     @property
     def stage(self) -> Stage | None:
-        """What it is doing while somebody waits; None if nothing."""
+        """What it is doing while a caller waits; None if nothing."""
 
     async def sign(self, wallet: Wallet, target: str, tags: tuple[Tag, ...], data: bytes) -> Sent:
         """A signed message to `target`; without a target, the definition of a process.
 
-        For a fork of a live process, or a stand-in, the message is not signed: its signature would
-        be valid there.
+        For a fork of a live process, or a stand-in, the message is not signed: the live process
+        would accept its signature.
 
         The node adds the tags of every message (`envelope`), and to a definition its scheduler and
-        authority, unless `tags` has them. The form is the one that this node accepts.
+        authority, unless `tags` has them. The result has the form that this node accepts.
         """
 
     async def spawn(self, item: Sent, name: str = "", *, unique: bool = False) -> Receipt:
         """Schedule a signed process definition; its id becomes the process's.
 
         Args:
-            unique: refuse a name that another process has, as another shell may take it meanwhile.
-                The built-in node does so; elsewhere names are looked up, not given.
+            unique: refuse a name that another process has; another shell may have taken it just
+                now. Only the built-in node checks this: elsewhere the node has no names.
 
         Raises:
-            NameTakenError: `unique`, and it is taken.
+            NameTakenError: `unique` is set and the name is taken.
         """
 
     async def send(self, process: str, item: Sent) -> Receipt:
         """Schedule a message. When this returns, the message is durable.
 
         Raises:
-            UnsupportedError: it is not signed, and the node takes signed messages only.
+            UnsupportedError: the message is not signed, and the node takes signed ones only.
         """
 
     async def result(self, process: str, place: int | str) -> Result:
@@ -100,7 +100,7 @@ class Node(Protocol):
     async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[LogEntry]:
         """Computed entries after slot `after`, oldest first.
 
-        These are `limit` entries, and all others of the last one's slot (cron messages).
+        These are `limit` entries, plus all others of the last entry's slot (cron messages).
         """
 
     async def dryrun(self, process: str, item: Message) -> Result:
@@ -125,10 +125,10 @@ class Node(Protocol):
         """Attestation evidence of the machine that the node runs on, not verified.
 
         Args:
-            nonce: 32 random bytes for the evidence to be made for, or for the node to sign; b"" to
-                look at what it offers only.
-            endpoint: URL of another node to ask instead. Every node can do that.
-            kind: the only one to ask for, as `attest.kinds.Kind` has it; "" for any.
+            nonce: 32 random bytes that the evidence, or the node's signature, must cover; b"" to
+                see only what the node offers.
+            endpoint: URL of another node to ask instead.
+            kind: the only kind to ask for (`attest.kinds.Kind`); "" for any.
         """
 
     async def processes(self) -> Sequence[ProcessInfo]:
@@ -146,25 +146,25 @@ class Node(Protocol):
         """Events from now on, in order. Closing the iterator ends the subscription."""
 
     def knows(self, wallets: Iterable[str]) -> None:
-        """Treat messages to these addresses as delivered from now on, as users have them."""
+        """From now on treat messages to these addresses, which users own, as delivered."""
 
     async def settled(self, root: str) -> None:
         """Return once nothing that message `root` caused is left to compute.
 
-        On the built-in node it is on disk then. A HyperBEAM node has delivered it; events of that
-        are out. The legacy network does not say when it is done: this returns at once. Cancelling
-        gives up the wait, and a HyperBEAM node stops delivering.
+        On the built-in node all of it is on disk then. On a HyperBEAM node all of it is delivered,
+        and the events are sent. The legacy network does not say when it is done, so this returns
+        at once. Cancelling ends the wait; a HyperBEAM node also stops delivering.
         """
 
     async def watch(self, process: str) -> None:
-        """Include events of a process. The built-in node always sends those of all processes."""
+        """Send events of this process, too. The built-in node always sends those of all."""
 
     async def close(self) -> None:
         """Stop its workers. Everything is on disk when this returns."""
 
 
 class LocalVerbs(Protocol):
-    """What only a node on this computer can do."""
+    """The verbs that only a node on this computer has."""
 
     @property
     def limits(self) -> Limits:
@@ -172,7 +172,7 @@ class LocalVerbs(Protocol):
 
     @property
     def newest(self) -> int:
-        """The order of its newest message (`protocol.message.Assignment.order`)."""
+        """The number of its newest message (`protocol.message.Assignment.order`)."""
 
     @property
     def workbench(self) -> Workbench:
@@ -180,7 +180,7 @@ class LocalVerbs(Protocol):
 
     @property
     def network(self) -> NetworkVerbs | None:
-        """What units over HTTP need; None where another process carries the node."""
+        """The verbs for units over HTTP; None where another process carries the node."""
 
     async def cancel(self, process: str, slot: int) -> bool:
         """Stop computing a slot now, as if its time were up. False if it was done already."""
@@ -192,31 +192,31 @@ class LocalVerbs(Protocol):
         """Messages that could not be delivered, oldest first."""
 
     async def examine(self) -> Sequence[EndpointFinding]:
-        """Look at the folder, the disk and the database; nothing changes."""
+        """Check the folder, the disk and the database, without changing them."""
 
     async def verify_log(self, process: str) -> Sequence[str]:
         """Replay the log in a new worker and compare the results; one line for each difference."""
 
     async def export(self, process: str) -> bytes:
-        """The content of a file with a process: log, results and modules."""
+        """A process as the content of a file: log, results and modules."""
 
     async def warnings(self, process: str) -> Sequence[str]:
-        """What a person should know before such a file is handed on, a sentence each."""
+        """Warnings for a user who wants to pass on such a file, a sentence each."""
 
     async def restore(self, data: bytes, name: str = "", *, unique: bool = False) -> ProcessInfo:
         """Import an exported process (`.import`).
 
         Args:
-            name: of the process here; "" keeps its own.
-            unique: refuse a name that another process has: each could be found by its id only.
+            name: its name here; "" keeps its own.
+            unique: refuse a name that another process has: both could be found by id only.
         """
 
     async def rename(self, process: str, name: str) -> ProcessInfo:
-        """Give a process another name on this node; what it calls itself does not change.
+        """Give a process another name on this node; the `Name` inside the process stays.
 
         Raises:
             NameTakenError: another process has it.
-            UsageError: nothing that can be shown is in it.
+            UsageError: the name has no visible characters.
         """
 
     async def delete(self, process: str) -> None:
@@ -224,7 +224,7 @@ class LocalVerbs(Protocol):
 
 
 class RemoteVerbs(Protocol):
-    """What only a node somewhere else can do.
+    """The verbs that only a remote node has.
 
     Attributes:
         endpoint: its URL.
@@ -244,13 +244,13 @@ class RemoteVerbs(Protocol):
         """Sign code as a module. Its content decides whether it is Lua source or WASM."""
 
     async def publish(self, publication: Publication) -> Module:
-        """Upload it. It becomes public, and permanent if the destination is Arweave."""
+        """Upload a module. It becomes public, and permanent if the destination is Arweave."""
 
     async def default_module(self) -> str:
-        """The id of what a new process is made of where nobody says; "" if there is none yet."""
+        """The id of the default module of new processes; "" if there is none yet."""
 
     def has_left(self, message: str) -> bool:
-        """Whether the newest message may have arrived: its request began to go out."""
+        """Whether a message may have arrived, as the sending of its request began."""
 
     async def runs_luerl(self, process: str) -> bool:
         """Whether luerl, the Lua of HyperBEAM, compiles what the process evaluates."""
@@ -259,31 +259,31 @@ class RemoteVerbs(Protocol):
         """Check each endpoint."""
 
     async def finish(self) -> str:
-        """Wait until what was sent is delivered, but not for long.
+        """Wait a short time until everything that was sent is delivered.
 
         Returns:
-            A sentence on what it no longer waits for, "" where all is delivered.
+            A sentence on what is not delivered yet, "" if everything is.
         """
 
     async def deliver(self, process: str, slot: int, *, again: bool = False) -> int:
-        """Have the node deliver what a slot sends, whose delivery was broken off; wait for it.
+        """Have the node deliver what a slot sends, after an interrupted delivery; wait for it.
 
         Args:
-            again: though some of it may have arrived, which then arrives twice.
+            again: even if some of it may have arrived, which then arrives twice.
 
         Returns:
             How many messages the slot sends.
 
         Raises:
-            AoError: stage "push", some of it has arrived, or that is not known.
+            AoError: stage "push", some of it has arrived, or may have.
         """
 
     async def new_key(self) -> str:
-        """Accept the key that the node has now in place of the earlier one; its address."""
+        """Accept the node's present key instead of the earlier one. Returns its address."""
 
 
 class CronVerbs(Protocol):
-    """Starting and stopping cron on a network that does not run it by itself (`Node.cron`)."""
+    """Starting and stopping cron on a network that runs it only on request (`Node.cron`)."""
 
     async def monitor(self, wallet: Wallet, process: str, on: bool) -> None:
         """Have the network run a process's cron messages, or stop."""
@@ -293,7 +293,7 @@ class StateVerbs(Protocol):
     """Reading what processes expose (`Node.state`)."""
 
     async def now(self, process: str, key: str) -> object:
-        """The newest state of a process, or what is at a path of keys; "" for nothing there."""
+        """The newest state of a process, or the value at a path of keys; "" if there is none."""
 
 
 class Workbench(Protocol):
@@ -303,7 +303,7 @@ class Workbench(Protocol):
         """A new process with the state of another after a slot (None: its newest state)."""
 
     async def undo(self, process: str, slot: int) -> str:
-        """Remove slot `slot` and all later slots; the path of a file that keeps the old process.
+        """Remove slot `slot` and all later ones. Returns the path of a copy of the old process.
 
         Messages that these slots sent to other processes stay there.
         """
@@ -312,22 +312,23 @@ class Workbench(Protocol):
         """Evaluate a message read-only in the state after a slot."""
 
     async def rerun(self, process: str, slot: int, code: bytes, last: int) -> Rerun:
-        """What the slots behind one, up to `last`, come to where the owner evaluates code there.
+        """Compute the slots after `slot`, up to `last`, as if the owner evaluated code after
+        `slot`.
 
-        It begins with the newest state before that which is kept, and changes nothing.
+        It begins at the newest checkpoint up to `slot`, and changes nothing.
         """
 
     async def mark(self, process: str, name: str) -> int:
-        """Give the last slot a name; its number."""
+        """Give the last slot a name. Returns its number."""
 
     async def marks(self, process: str) -> Mapping[str, int]:
         """Named slots, by name."""
 
     async def warp(self, milliseconds: int) -> int:
-        """Set the node's clock forward; milliseconds by which it is ahead now."""
+        """Set the node's clock forward. Returns how far it is ahead now, in milliseconds."""
 
     async def tick(self, process: str) -> int:
-        """Send a process's cron messages now, whether due or not; their number."""
+        """Send a process's cron messages now, due or not. Returns their number."""
 
     async def pause(self, process: str, on: bool) -> None:
         """Queue messages from other processes to a process; the wallet's lines still run."""
@@ -342,13 +343,13 @@ class Workbench(Protocol):
         """A local process with the address of a foreign one, which runs `source`."""
 
     async def find_messages(self, begin: str) -> Sequence[Receipt]:
-        """The messages of all processes whose ids begin so (6 characters or more), the newest
-        first; of many the newest 20."""
+        """The newest 20 messages, of all processes, whose ids begin with `begin` (6 characters or
+        more), newest first."""
 
     async def trace(self, message: str, process: str = "") -> Sequence[Hop]:
         """All messages with the same root as a message, causes first.
 
         Args:
-            process: in whose log the message is meant: a fork has the messages that the process
-                had which it is of. Else, and where it is not there, the first that has it.
+            process: look in its log, as a fork also has messages of its original. By default, or if
+                it does not have the message, the first process that has it.
         """

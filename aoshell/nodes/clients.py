@@ -1,7 +1,7 @@
-"""Who typed a message: a shell by its terminal and process id, as the log keeps it.
+"""Names of clients, for the log: a shell by its terminal and process id.
 
-`CLIENT` says for whom a node works at the moment. It is a context variable: each task has its own,
-so whoever calls a node for several others (the socket of a home, HTTP) sets it for each call.
+`CLIENT` is the client for whom a node works now. It is a context variable, so each task has its
+own. Code that calls a node for several clients (the socket of a home, HTTP) sets it for each call.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ LONGEST_CLIENT = 64  # characters
 
 
 def client_name(kind: str = "") -> str:
-    """This process as a client: "pts/3:4711", "pipe:4711", "python:4711".
+    """The name of this process as a client: "pts/3:4711", "pipe:4711", "python:4711".
 
     Args:
-        kind: what it is; "" for the terminal that it reads from, "pipe" where there is none.
+        kind: the part before the colon; "" for its terminal, or "pipe" without one.
     """
     if not kind:
         kind = "pipe"

@@ -1,4 +1,4 @@
-"""Errors of SQLite and of the disk as AoError: damage, a full disk, or a defect of aoshell."""
+"""Turns errors of SQLite and of the disk into AoError: damage, a full disk, or a bug of aoshell."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from pathlib import Path
 from aoshell.errors import AoError
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-# SQLite's codes where it cannot make a file of the size it needs, which a full disk may cause.
+# SQLite's codes for a file that it cannot make or extend, which a full disk may cause.
 _PERHAPS_FULL = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
-# Bytes; a disk with less room counts as full: SQLite begins with 32 KB beside a file.
+# Bytes; a disk with less room counts as full, as SQLite needs 32 KB more beside a database.
 LEAST_ROOM = 65536
 
 
 class UnusableDatabaseError(AoError):
-    """The database is damaged, or was used in a wrong way: trying again does not help."""
+    """The database is damaged, or was used wrongly: trying again does not help."""
 
 
 def is_damage(error: sqlite3.Error | OSError) -> bool:
-    """Whether SQLite calls it damage of the database."""
+    """Whether the error means that the database is damaged."""
     return code_of(error) in _DAMAGED
 
 
 def as_ao_error(path: Path, error: sqlite3.Error | OSError, remedy: str = "") -> AoError:
-    """The AoError for an error of a database. Only what SQLite calls damage counts as damage.
+    """The AoError for an error of a database.
 
     Args:
-        remedy: hint for a damaged database; the default is for the node's own one.
+        remedy: hint for a damaged database; the default fits the node's own database.
     """
     own = f"move it away and `.import` what you exported, or try `sqlite3 {path} .recover`"
     if is_damage(error):
@@ -54,12 +54,12 @@ def as_ao_error(path: Path, error: sqlite3.Error | OSError, remedy: str = "") ->
 
 
 def is_full(path: Path, error: sqlite3.Error | OSError) -> bool:
-    """Whether the disk is full. SQLite itself reports that for writes to a database only."""
+    """Whether the disk is full. SQLite itself reports this only for writes to a database."""
     if code_of(error) == sqlite3.SQLITE_FULL or getattr(error, "errno", None) == errno.ENOSPC:
         return True
-    import shutil  # only here: a start has no need of it
+    import shutil  # imported here, as a start does not need it
 
-    with suppress(OSError):  # the folder is gone, which is another failure
+    with suppress(OSError):  # the folder is gone: another failure
         return code_of(error) in _PERHAPS_FULL and shutil.disk_usage(path.parent).free < LEAST_ROOM
     return False
 

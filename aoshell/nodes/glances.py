@@ -1,4 +1,4 @@
-"""What a page for people shows of a node, each part under a bound that its reader gives."""
+"""Reads for the page for people; the caller gives a bound for each."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Progress:
 
     Attributes:
         slots: number of slots scheduled.
-        place: of its last message, cron included.
-        computed: place of the last one that has a result; None before the first.
+        place: place of its last message, cron included.
+        computed: place of the last message with a result; None before the first.
     """
 
     id: str
@@ -44,14 +44,14 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """The most that a message used among those of some slots that follow each other.
+    """The most that any message used in a range of slots.
 
     Attributes:
-        first, last: the slots.
+        first, last: the range, both included.
         milliseconds: compute time, wall clock.
-        memory: bytes of the heap behind the message.
+        memory: bytes of the heap after the message.
         gas: fuel, 0 where it is not counted.
-        failed: how many messages came to another outcome than "ok".
+        failed: how many messages had another outcome than "ok".
     """
 
     first: int
@@ -64,20 +64,20 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class HopPage:
-    """The beginning of a trace; `more`: others were left out."""
+    """The beginning of a trace; `more`: whether hops were left out."""
 
     hops: tuple[Hop, ...]
     more: bool
 
 
 class Glances(Protocol):
-    """Reads that cost what they give. A process that is not here raises NotFoundError."""
+    """Reads whose cost grows with their results only. Unknown processes raise NotFoundError."""
 
     async def overview(self, most: int) -> Overview:
         """The newest processes, `most` of them, and how far they are."""
 
     async def entries(self, process: str, span: Span, limit: int, largest: int) -> EntryPage:
-        """Messages, computed or not, cron included; none behind the one that exceeds `largest`.
+        """Messages, computed or not, cron included. Ends at the message that exceeds `largest`.
 
         Args:
             largest: bytes of messages and results, as they are stored.
@@ -87,4 +87,4 @@ class Glances(Protocol):
         """What the computed messages of the last `slots` slots used, in at most `parts` parts."""
 
     async def trace(self, process: str, place: Place, limit: int, largest: int) -> HopPage:
-        """All that the root of a message caused, as `Workbench.trace`; bounds as `entries`."""
+        """All messages that a message's root caused, as `Workbench.trace`; bounds as `entries`."""

@@ -1,8 +1,8 @@
-"""A checked httpsig message as a process gets it: what `json-iface@1.0` makes of one.
+"""Turns a checked httpsig message into the form for processes, as `json-iface@1.0` does.
 
 Handlers compare `Action` and the like, but keys of httpsig messages are in lower case. So tags get
-names in header case, in the order of the keys, as HyperBEAM's `dev_json_iface` and
-`dev_codec_json_iface` give them.
+names in header case, in the order of the keys, as in HyperBEAM's `dev_json_iface` and
+`dev_codec_json_iface`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from aoshell.protocol.tabm import COMMITMENTS, header_case, in_order, normal_key
 if TYPE_CHECKING:
     from aoshell.protocol.httpsig import Checked
 
-# Keys that are no tags.
+# Keys that do not become tags.
 _FIELDS = frozenset(["id", "anchor", "owner", "data", "target", "signature", COMMITMENTS])
 
 
@@ -27,13 +27,13 @@ class HttpItem:
     """An httpsig message whose signature has been checked; the attributes of a `DataItem`.
 
     Attributes:
-        id: of its signer's commitment, 43 characters base64url.
-        owner_address: of the signer.
+        id: id of its signer's commitment, 43 characters base64url.
+        owner_address: address of the signer.
         target: the address it is for, "" for a definition.
-        anchor: as bytes.
-        tags: what of it is signed, names in header case; maps are left out.
+        anchor: bytes.
+        tags: its signed keys, names in header case; maps are left out.
         data: its body.
-        sent: headers and body as they came.
+        sent: headers and body as received.
     """
 
     id: str
@@ -46,11 +46,11 @@ class HttpItem:
 
 
 def http_item(sent: HttpMessage, checked: Checked) -> HttpItem:
-    """What was checked of a message, or of a map in it, as an item.
+    """The signed part of a checked message, or of a map in one, as an item.
 
     Raises:
-        AoError: stage "message", nobody has signed it, or it has several signatures: each may be
-            over other keys, and then nobody has signed all of it.
+        AoError: stage "message", it is not signed, or has several signatures: if these cover
+            different keys, nobody has signed all of it.
     """
     from aoshell.protocol.httpsig import SignatureStatus  # a shell starts without it
 
@@ -59,7 +59,7 @@ def http_item(sent: HttpMessage, checked: Checked) -> HttpItem:
         raise AoError("nobody has signed the message", stage="message")
     if len(signed) > 1:
         raise AoError(
-            f"the message has {len(signed)} signatures, and who sends it is not known",
+            f"the message has {len(signed)} signatures, so its sender is not known",
             stage="message",
             hint="send it with one",
         )

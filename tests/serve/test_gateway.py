@@ -221,9 +221,9 @@ async def test_the_ways_to_ask_a_query(asked: Asked) -> None:
 @pytest.mark.parametrize(
     ("body", "what"),
     [
-        (b"{", "no JSON"),
-        (b"", "no JSON"),
-        (b"[" * 200, "no JSON, or exceeds a bound"),
+        (b"{", "not JSON"),
+        (b"", "not JSON"),
+        (b"[" * 200, "not JSON, or exceeds a bound"),
         (b'{"query": "' + b"x" * (1 << 20) + b'"}', "exceeds a bound"),
         ([], "no JSON object"),
         ({}, "Must provide query string"),

@@ -1,4 +1,4 @@
-"""Carrying a home's node: in this loop, or in a thread of its own."""
+"""Opens a home's node and its socket: in this event loop, or in a separate thread."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from aoshell.sandbox.supervising.supervisor import Supervisor
 if TYPE_CHECKING:
     from aoshell.nodes.joined.server import Host
 
-PATIENCE_AT_EXIT = 2.0  # seconds that a program's end waits for a node which it left open
+PATIENCE_AT_EXIT = 2.0  # seconds that the end of a program waits for a node that it left open
 
 
 @dataclass(slots=True)
@@ -32,8 +32,8 @@ class Home:
     """What a process needs to open the node of a home.
 
     Attributes:
-        folder: its state.
-        supervisor: one whose zygote has been started already; the first node takes it.
+        folder: the folder of the node's state.
+        supervisor: one whose zygote was started already; the first node takes it.
         fetch, fixed: see `LocalNode.open`.
     """
 
@@ -43,7 +43,7 @@ class Home:
     fixed: Fixed | None = None
 
     def take_supervisor(self) -> Supervisor | None:
-        """The supervisor, once."""
+        """The supervisor at the first call, then None."""
         taken, self.supervisor = self.supervisor, None
         return taken
 
@@ -73,18 +73,18 @@ class Carrier:
 
     def _take(self, connection: socket.socket) -> None:
         if self._host is None:
-            from aoshell.nodes.joined.server import Host  # most shells stay alone
+            from aoshell.nodes.joined.server import Host  # most shells never need it
 
             self._host = Host(self.node, self._home.folder, self._home.fixed is not None)
         self._host.take(connection)
 
     def tell_state(self) -> None:
-        """The limits have changed."""
+        """Tell the joined shells that the limits have changed."""
         if self._host is not None:
             self._host.tell_state()
 
     async def close(self) -> None:
-        """Let the others go, and close the node. One of them takes the lock then."""
+        """Close the connections and the node. One of the joined shells then takes the lock."""
         self._let_go()
         await self.node.close()
 
@@ -100,7 +100,7 @@ class Carrier:
 
 
 class ThreadCarrier:
-    """A carrier in a thread: it answers while the loop of whoever opened it is blocked."""
+    """A carrier in a thread: it answers even while its opener's event loop is blocked."""
 
     def __init__(self, home: Home, limits: Limits, lock: HomeLock, door: Door) -> None:
         self._begin = partial(Carrier.begin, home, limits, lock, door)
@@ -108,13 +108,13 @@ class ThreadCarrier:
         self._closed: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._leave = asyncio.Event()
-        # A daemon: the log is on disk, so a program that ends need not wait long for it.
+        # A daemon thread: the log is on disk, so the end of a program need not wait long for it.
         threading.Thread(target=self._run, name="aoshell-node", daemon=True).start()
         atexit.register(self._close_at_exit)
 
     @classmethod
     async def begin(cls, home: Home, limits: Limits, lock: HomeLock, door: Door) -> ThreadCarrier:
-        """As `Carrier.begin`; the door has to be bound."""
+        """As `Carrier.begin`; `door` must be bound."""
         carrier = cls(home, limits, lock, door)
         try:
             await asyncio.wrap_future(carrier._open)
@@ -146,15 +146,15 @@ class ThreadCarrier:
             await carrier.close()
 
     def abandon(self) -> None:
-        """Have it close, without waiting."""
+        """Make it close, without waiting."""
         if self._loop is not None:
             with suppress(RuntimeError):  # its loop has ended
                 self._loop.call_soon_threadsafe(self._leave.set)
 
     def _close_at_exit(self) -> None:
-        """The program ends with the node open. A thread that still works may abort it.
+        """Close a node that the program left open: a thread that still runs could abort its end.
 
-        See `interrupts.leave`; this program is not ours to end.
+        See `interrupts.leave`, which cannot be used as this is a program of others.
         """
         self.abandon()
         concurrent.futures.wait([self._closed], PATIENCE_AT_EXIT)

@@ -1,7 +1,7 @@
-"""Values as JSON and bytes, each by its type: nothing comes out of a payload that no type names.
+"""Writes values as JSON and bytes, and reads them by their expected types only.
 
-A record is the list of its fields. Bytes are their length in the JSON, and stand behind it, in
-order. The type says how a value is read, so the other side chooses no class and calls no code.
+A record is written as the list of its fields. For bytes the JSON has their length; the bytes follow
+the JSON, in order. The reader knows the type, so the other side cannot choose a class or call code.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_cir
 
 
 class Source:
-    """The bytes behind the JSON of a payload, taken in order."""
+    """The bytes after the JSON of a payload, read in order."""
 
     def __init__(self, blobs: bytes) -> None:
         self._blobs = blobs
@@ -80,7 +80,7 @@ def unpack(kind: Any, text: bytes, blobs: bytes) -> Any:
 
 @functools.cache
 def form_of(kind: Any) -> Form:
-    """The form of a type: of `nodes.values`, or made of such and of Python's own."""
+    """The form of a type. Types are those of `nodes.values`, Python's own, and made of these."""
     if kind in _PLAIN:
         return _plain(*_PLAIN[kind])
     if kind in _OWN:
@@ -111,14 +111,14 @@ def form_of(kind: Any) -> Form:
 
 
 def _fields_of(kind: Any) -> Sequence[str]:
-    """The fields of a record, which is a data class or a named tuple; none of another type."""
+    """The fields of a record (a data class or a named tuple); empty for other types."""
     if isinstance(kind, type) and is_dataclass(kind):
         return [field.name for field in fields(kind)]
     return getattr(kind, "_fields", ())
 
 
 def describe(kind: Any) -> str:
-    """A type with all that it is made of: equal texts have equal forms."""
+    """A text for a type and its parts: types with equal texts have equal forms."""
     if names := _fields_of(kind):
         hints = typing.get_type_hints(kind)
         parts = ", ".join(f"{name}: {describe(hints[name])}" for name in names)
@@ -216,7 +216,7 @@ def _write_item(value: Any, blobs: Blobs) -> int:
 
 
 def _write_json(value: Any, _: Blobs) -> str:
-    """Any JSON value, as its text: how deep it is nested is its own affair."""
+    """Any JSON value, as its text, so that its depth does not count for the payload."""
     try:
         return json.dumps(value)
     except (TypeError, ValueError) as error:
@@ -246,7 +246,7 @@ def _read_event(value: Any, source: Source) -> Event:
 _BYTES = Form(_write_bytes, lambda value, source: source.take(value))
 _OWN: dict[Any, Form] = {
     bytes: _BYTES,
-    # Parsed, and its signature verified, by whoever takes it (`verbs`).
+    # The receiver verifies the signature (`verbs`).
     DataItem: Form(_write_item, lambda value, source: DataItem.parse(source.take(value))),
     object: Form(_write_json, _read_json),
     Event: Form(_write_event, _read_event),

@@ -1,7 +1,7 @@
-"""The socket of a home: where it is, who may connect, and what opens it.
+"""The socket of a home: its place, and who may connect.
 
-It is bound before the database is opened, so that others find it at once. What answers is imported
-when the first one comes: most shells are alone.
+It is bound before the database is opened, so that other shells find it at once. The code that
+answers is imported at the first connection, as most shells are alone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from aoshell import durable
 from aoshell.nodes.local.log.lock import HomeLock, not_in_forks
 
 LONGEST_PATH = 100  # bytes: systems take 104 to 108
-LOOK = 1.0  # seconds between two looks whether the file is there
+LOOK = 1.0  # seconds between two checks that the file is there
 BACKLOG = 128  # shells that connect at once
 SHELLS = 64  # shells that are joined to one carrier
 _NOBODY = -1
@@ -30,16 +30,17 @@ _LOCAL_PEERCRED = 1
 
 
 def socket_path(folder: Path) -> Path:
-    """Where the carrier of a folder listens: in it, or in a private place where that is too long.
+    """Where the carrier of a folder listens: in the folder, or in a private one if that is too
+    long.
 
     Raises:
-        OSError: there is no private place.
+        OSError: there is no private folder.
     """
     path = folder / "node.sock"
     if len(os.fsencode(path)) <= LONGEST_PATH:
         return path
     import hashlib
-    import tempfile  # slow, and most paths are short
+    import tempfile  # imported here, as it is slow and most paths are short
 
     name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:32]
     private = os.environ.get("XDG_RUNTIME_DIR", "")
@@ -53,7 +54,7 @@ def socket_path(folder: Path) -> Path:
 
 
 def peer_of(connection: socket.socket) -> tuple[int, int]:
-    """The process id (0 where the system does not say) and the user of the other side."""
+    """(process id, user id) of the other side; the process id is 0 where it is not known."""
     if hasattr(socket, "SO_PEERCRED"):
         came = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
         pid, uid, _ = _UCRED.unpack(came)
@@ -61,14 +62,14 @@ def peer_of(connection: socket.socket) -> tuple[int, int]:
     if sys.platform == "darwin":
         came = connection.getsockopt(0, _LOCAL_PEERCRED, 128)
         return 0, _XUCRED.unpack_from(came)[1]
-    return 0, os.getuid()  # the mode of the socket alone keeps others out
+    return 0, os.getuid()  # here only the mode of the socket keeps other users out
 
 
 class Door:
     """The listening socket of the process that holds the lock.
 
-    Without a socket (a file system that has none) the node works, and nobody can join. Where its
-    file is removed, as by what cleans temporary files, it is bound anew.
+    On a file system without sockets the node works, but nobody can join. If the socket's file is
+    removed, by a cleaner of temporary files for example, the socket is bound again.
     """
 
     def __init__(self, lock: HomeLock) -> None:
@@ -80,13 +81,13 @@ class Door:
         self._bind()
 
     def _bind(self) -> bool:
-        """Listen, and say where. False, and all is as before, where that cannot be."""
+        """Listen, and write the path into the lock. Returns False, without changes, if it fails."""
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             path = socket_path(self._lock.path.parent)
-            # Whoever left it behind is dead: the lock is ours.
+            # The process that left this file is dead, as the lock is ours.
             path.unlink(missing_ok=True)
-            # Nobody can connect before it listens, and then its mode is right.
+            # Nobody can connect before it listens; by then its mode is set.
             listening.bind(str(path))
             path.chmod(0o600)
             listening.listen(BACKLOG)
@@ -101,7 +102,7 @@ class Door:
 
     @property
     def bound(self) -> bool:
-        """Whether others can find it."""
+        """Whether other shells can find it."""
         return self._socket is not None
 
     def open(self, take: Callable[[socket.socket], None]) -> None:
@@ -113,10 +114,10 @@ class Door:
         self._looking = self._loop.call_later(LOOK, self._look, take)
 
     def _look(self, take: Callable[[socket.socket], None]) -> None:
-        """Bind anew where the file is gone. What is joined stays so."""
+        """Bind again if the file is gone. Shells that have joined stay joined."""
         assert self._loop is not None and self._path is not None
         old = self._socket
-        # Another file there is not ours to remove: somebody has taken the lock's file away, too.
+        # Do not remove another file there: then the lock's file was taken away, too.
         if old is not None and not self._path.exists() and self._bind():
             self._loop.remove_reader(old)
             old.close()
@@ -129,7 +130,7 @@ class Door:
         while True:
             try:
                 connection, _ = self._socket.accept()
-            except OSError:  # nobody is left, or no descriptors are
+            except OSError:  # nobody waits any more, or no descriptors are left
                 return
             connection.setblocking(False)
             not_in_forks(connection)
@@ -143,7 +144,7 @@ class Door:
                 connection.close()
 
     def close(self) -> None:
-        """Close it. Call this while the lock is held: then no other one is bound there."""
+        """Close it. Call this while the lock is held, when no other socket can be bound there."""
         if self._socket is None or self._path is None:
             return
         if self._looking is not None:

@@ -1,4 +1,4 @@
-"""Errors over the socket: their class, text, stage and hint; and those of the socket itself."""
+"""Errors that cross the socket (class, text, stage, hint), and errors of the socket itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from aoshell.errors import STAGES, AoError, UnsupportedError, UsageError
 from aoshell.nodes.database_errors import UnusableDatabaseError
 from aoshell.nodes.values import NameTakenError, NotFoundError
 
-# Classes that a shell tells apart. Any other one travels as AoError.
+# Classes that a shell handles in different ways. All others are sent as AoError.
 _CLASSES: tuple[type[AoError], ...] = (
     UsageError,
     UnsupportedError,
@@ -21,11 +21,11 @@ ErrorForm = tuple[str, str, str, str]
 
 
 class JoinError(ValueError):
-    """What came over the socket is no frame, value or verb; the text says why."""
+    """The other side sent something other than a frame, value or verb; the text says what."""
 
 
 class LostError(Exception):
-    """The carrier is gone, or nobody listens; whether it did what it was asked is not known."""
+    """The carrier is gone, or nobody listens; it is not known whether it has done the call."""
 
 
 class StoppedError(AoError):
@@ -40,13 +40,13 @@ class StoppedError(AoError):
 
 
 def error_form(error: AoError) -> ErrorForm:
-    """What is sent of an error."""
+    """The form in which an error is sent."""
     name = next((kind.__name__ for kind in _CLASSES if type(error) is kind), "AoError")
     return name, error.what, error.stage, error.hint
 
 
 def to_error(form: ErrorForm) -> AoError:
-    """The error that was sent. Raises JoinError where there is no such stage."""
+    """The error from that form. Raises JoinError if its stage does not exist."""
     name, what, stage, hint = form
     if stage not in STAGES:
         raise JoinError("an error has a stage that does not exist")
@@ -61,7 +61,7 @@ def to_error(form: ErrorForm) -> AoError:
 def other_version(
     folder: Path, theirs: tuple[int, str, int], mine: tuple[int, str, int]
 ) -> AoError:
-    """The home is carried by an aoshell that speaks another language; see `frames.Hello`."""
+    """The carrier of the home has another version or format; see `frames.Hello`."""
     return AoError(
         f"aoshell {theirs[1]} (format {theirs[0]}, pid {theirs[2]}) carries the node in {folder}, "
         f"and this is aoshell {mine[1]} (format {mine[0]})",
@@ -71,7 +71,7 @@ def other_version(
 
 
 def other_build(folder: Path, pid: int) -> AoError:
-    """Two checkouts of one version, of which one says other things."""
+    """The carrier has this version, but other verbs: another checkout."""
     return AoError(
         f"another build of this version carries the node in {folder} (pid {pid})",
         stage="join",
@@ -80,7 +80,7 @@ def other_build(folder: Path, pid: int) -> AoError:
 
 
 def unjoinable(folder: Path, pid: int) -> AoError:
-    """Somebody holds the lock and has no socket."""
+    """Another process holds the lock, and has no socket."""
     return AoError(
         f"another aoshell (pid {pid or 'unknown'}) is working in {folder}, and cannot be joined",
         stage="join",
@@ -90,7 +90,7 @@ def unjoinable(folder: Path, pid: int) -> AoError:
 
 
 def without_file(folder: Path, pid: int, socket: Path) -> AoError:
-    """Somebody holds the lock, and the file of its socket is gone."""
+    """Another process holds the lock, and the file of its socket is gone."""
     return AoError(
         f"the aoshell that carries the node in {folder} (pid {pid or 'unknown'}) cannot be joined:"
         f" its socket {socket} is not there",
@@ -100,7 +100,7 @@ def without_file(folder: Path, pid: int, socket: Path) -> AoError:
 
 
 def silent(folder: Path, pid: int, seconds: float) -> AoError:
-    """Somebody holds the lock and does not answer."""
+    """Another process holds the lock, and does not answer."""
     return AoError(
         f"the aoshell that carries the node in {folder} (pid {pid or 'unknown'}) has not answered"
         f" for {seconds:.0f} s",
@@ -111,7 +111,7 @@ def silent(folder: Path, pid: int, seconds: float) -> AoError:
 
 
 def foreign(folder: Path, uid: int) -> AoError:
-    """Somebody else's process answers."""
+    """A process of another user answers."""
     return AoError(
         f"what answers for {folder} belongs to another user ({uid})",
         stage="join",
@@ -120,7 +120,7 @@ def foreign(folder: Path, uid: int) -> AoError:
 
 
 def lost_each_time(verb: str, times: int) -> AoError:
-    """A verb that may be asked again got no answer from any carrier."""
+    """A verb that may be repeated got no answer from any carrier."""
     return AoError(
         f"the aoshell that carries the node was lost {times} times in a row during `{verb}`",
         stage="join",
@@ -129,7 +129,7 @@ def lost_each_time(verb: str, times: int) -> AoError:
 
 
 def not_known(verb: str) -> AoError:
-    """A verb that may not be asked again lost its answer."""
+    """The answer of a verb that must not be repeated was lost."""
     return AoError(
         f"the aoshell that carried the node left during `{verb}`: whether it was done is not known",
         stage="join",

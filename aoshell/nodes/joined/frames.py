@@ -1,9 +1,9 @@
-"""Hello lines, frames, and the payloads that are cut into frames. No input or output here.
+"""Hello lines, frames, and payloads that are cut into frames. Does no input or output.
 
-Both sides begin with a line: `aoshell-node FORMAT VERSION PID`. That line never changes its form,
-so that any two versions can name each other. Frames follow: code, number of the call, length,
-bytes. A payload is one frame or several, and those of other calls may come between them. It is
-JSON, behind its length, and then the bytes that the JSON counts (`codec`).
+Both sides begin with a line: `aoshell-node FORMAT VERSION PID`. The form of that line never
+changes, so that any two versions can name each other. Frames follow: code, number of the call,
+length, bytes. A payload is one or several frames; frames of other calls may come between them. A
+payload has the length of its JSON, the JSON, and the bytes that the JSON counts (`codec`).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import NamedTuple
 from aoshell import __version__
 from aoshell.nodes.joined.faults import JoinError
 
-FORMAT = 4  # of frames, verbs and values; only equal ones talk to each other
+FORMAT = 4  # of frames, verbs and values; both sides must have the same
 CHUNK = 64 << 10  # bytes of a frame, so that a short answer need not wait for a long one
-LARGEST = (1 << 30) + (1 << 20)  # bytes of a payload: an exported process and what is around it
-PARTIAL = LARGEST + (64 << 20)  # bytes of all payloads of one peer that are not whole yet
-UNFINISHED = 64  # payloads of one peer that are not whole yet
+LARGEST = (1 << 30) + (1 << 20)  # bytes of a payload: an exported process, and 1 MB more
+PARTIAL = LARGEST + (64 << 20)  # bytes of all incomplete payloads of one peer
+UNFINISHED = 64  # incomplete payloads of one peer
 LONGEST_HELLO = 128  # bytes
 
 _HEAD = struct.Struct(">BII")
@@ -35,14 +35,14 @@ class Code(IntEnum):
     """What a payload is."""
 
     JOIN = 1  # who joins; once, before anything else
-    WELCOME = 2  # the answer to it
+    WELCOME = 2  # the answer to JOIN
     CALL = 3  # a verb and its arguments
     CANCEL = 4  # nobody waits for a call any more
     ANSWER = 5  # the value of a call
     PART = 6  # some items of the value of a call; more follow
     ERROR = 7  # why a call has no value
     EVENT = 8  # something happened on the node
-    MISSED = 9  # events were left out, as nobody read them
+    MISSED = 9  # events were left out, as the shell read too slowly
     STATE = 10  # the limits of the node, and what it is doing
 
 
@@ -67,10 +67,10 @@ class Payload(NamedTuple):
 
 
 def read_hello(came: bytes | bytearray) -> tuple[Hello, bytes] | None:
-    """The hello at the beginning of what came, and what follows it; None before it is whole.
+    """The hello at the beginning of received bytes, and the bytes after it; None if incomplete.
 
     Raises:
-        JoinError: something else speaks there.
+        JoinError: the bytes are no hello.
     """
     end = came.find(b"\n", 0, LONGEST_HELLO)
     if end < 0 and len(came) < LONGEST_HELLO:
@@ -82,18 +82,18 @@ def read_hello(came: bytes | bytearray) -> tuple[Hello, bytes] | None:
 
 
 class Greeting:
-    """Takes the hello off what comes from the other side.
+    """Takes the hello from the beginning of a stream.
 
     Args:
-        greeted: called once, with the hello; what it raises, `feed` raises.
+        greeted: called once, with the hello; `feed` passes on its errors.
     """
 
     def __init__(self, greeted: Callable[[Hello], None]) -> None:
         self._greeted = greeted
-        self._came: bytearray | None = bytearray()  # None once the hello was whole
+        self._came: bytearray | None = bytearray()  # None once the hello is complete
 
     def feed(self, data: bytes) -> bytes:
-        """What follows the hello. Raises JoinError where something else speaks there."""
+        """The bytes after the hello. Raises JoinError if the stream begins otherwise."""
         if self._came is None:
             return data
         self._came += data
@@ -107,7 +107,7 @@ class Greeting:
 
 
 def own_hello() -> Hello:
-    """What this process says."""
+    """The hello of this process."""
     return Hello(FORMAT, __version__, os.getpid())
 
 
@@ -123,7 +123,7 @@ def frames_of(code: Code, number: int, text: bytes, blobs: list[bytes]) -> Itera
 
 
 class Assembler:
-    """Makes payloads of the bytes of one peer."""
+    """Puts the frames of one peer together to payloads."""
 
     def __init__(self) -> None:
         self._came = bytearray()
@@ -131,10 +131,10 @@ class Assembler:
         self._held = 0  # bytes in `_open`
 
     def feed(self, data: bytes) -> Iterator[Payload]:
-        """The payloads that are whole with these bytes.
+        """The payloads that these bytes complete.
 
         Raises:
-            JoinError: a bound was exceeded, or there is no such code.
+            JoinError: a bound is exceeded, or a code is unknown.
         """
         self._came += data
         at = 0

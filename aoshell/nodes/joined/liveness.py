@@ -1,4 +1,4 @@
-"""Whether a process is stopped, as by Ctrl-Z: it holds what it holds, and answers nothing."""
+"""Tells whether a process is stopped, as by Ctrl-Z: it keeps its lock, and does not answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PATIENCE = 1.0  # seconds for `ps`
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether a process is stopped, by a signal or a debugger. False where nobody can tell."""
+    """Whether a process is stopped, by a signal or a debugger. False if that is not known."""
     if pid <= 0:
         return False
     import subprocess

@@ -1,4 +1,4 @@
-"""The node of a home for one shell, whoever carries it: `nodes.base.Node` with its local parts."""
+"""The node of a home, for one shell, in this process or another: `nodes.base.Node`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class HomeNode:
-    """A node in a home, in this process or in another one. Make one with `HomeNode.open`."""
+    """A node in a home, in this process or in another one. Made by `HomeNode.open`."""
 
     def __init__(self, reach: Reach) -> None:
         self._reach = reach
@@ -54,14 +54,14 @@ class HomeNode:
         threaded: bool = False,
         tell: Callable[[str], None] = lambda _: None,
     ) -> HomeNode:
-        """Carry the node of a home, or join the process that does.
+        """Open the node of a home, or join the process that carries it.
 
         Args:
-            limits: what processes may use. Where another process carries the node, its limits
-                hold, and a notice says which of these differ.
-            client: what the log calls this shell (`nodes.clients`); "" for its terminal.
-            threaded: carry it in a thread of its own: this loop may block.
-            tell: shows who is waited for, where the carrier does not answer at once.
+            limits: limits of processes. If another process carries the node, its limits hold, and
+                a notice names the different ones.
+            client: name of this shell in the log (`nodes.clients`); "" for its terminal.
+            threaded: open it in a separate thread, as this event loop may block.
+            tell: shows for which carrier it waits, if that does not answer at once.
 
         Raises:
             AoError: the home cannot be used, or its carrier does not answer.
@@ -160,8 +160,8 @@ class HomeNode:
     def subscribe(self) -> AsyncIterator[Event]:
         """Events from now on, in order.
 
-        Where another process carries the node, results are those of processes that are watched,
-        and of all that was caused by messages that were sent from here.
+        If another process carries the node, there are results only of watched processes, and of
+        everything that messages of this shell caused.
         """
         return self._reach.subscribe()
 
@@ -203,7 +203,7 @@ class HomeNode:
         return await self._reach.call(verbs.UNDELIVERED, process)
 
     async def examine(self) -> Sequence[EndpointFinding]:
-        # Here, whoever carries the node: its user asks about what this process can reach.
+        # In this process, even if another one carries the node: it checks what this one can reach.
         from aoshell.nodes.local import health
 
         folder = Path((await self.info()).endpoint)

@@ -1,8 +1,8 @@
-"""Who carries the node at the moment, and what happens when that one leaves.
+"""Finds the carrier of the node, or becomes it, also after the carrier has left.
 
-`Reach` has the node in this process (it carries), or a wire to the process that does. When the wire
-is lost, it tries for the lock, and connects where another one was faster. Then it asks again for
-what is still waited for, and looks up what happened in between.
+`Reach` has the node in this process (it is the carrier), or a wire to the carrier. When the wire is
+lost, it tries to take the lock, or connects to the process that was faster. Then it repeats open
+calls, and looks up what happened in between.
 """
 
 from __future__ import annotations
@@ -34,27 +34,27 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ANSWER_WITHIN = 0.7  # seconds in which whoever holds the lock opens its socket
-WITHOUT_SOCKET = 2.0  # seconds before it counts as one that never will
-PATIENCE = 20.0  # seconds before nobody waits any more for one that has
+ANSWER_WITHIN = 0.7  # seconds in which the holder of the lock normally opens its socket
+WITHOUT_SOCKET = 2.0  # seconds after which a holder without a socket is an error
+PATIENCE = 20.0  # seconds after which a holder that does not answer on its socket is an error
 SHORTEST, LONGEST = 0.005, 0.1  # seconds between two tries
-# How often a call is asked that does no harm twice: each other shell of a home may be the carrier,
-# and leave. The call may be what ends them, so it is not asked for ever.
+# How often a harmless call is tried: each other shell of a home may become the carrier, and leave.
+# The bound is for a call that itself kills the carrier.
 TRIES = SHELLS + 1
-SENT = 256  # newest messages from here that are known by their slots
-ROOTS = 32  # newest messages from here whose consequences are looked up after a loss
+SENT = 256  # newest messages of this shell whose slots are remembered
+ROOTS = 32  # newest messages of this shell whose consequences are looked up after a loss
 MISSED = 1000  # results of a process that are looked up after a loss
-SEEN = 4096  # newest results that are known, to tell none twice
+SEEN = 4096  # newest results that are remembered, so that none is reported twice
 MEGABYTE = 1 << 20  # bytes: the unit of the limit `memory` for people
-FINISHING = 1.0  # seconds that a message on its way gets when its user gives up
+FINISHING = 1.0  # seconds that a message in transit gets when its caller is cancelled
 
 
 class Reach:
-    """Asks the node, wherever it is. `open` comes first.
+    """Calls the node, in this process or another. Call `open` first.
 
     Args:
-        limits: of the node, if it is carried here.
-        client: what the log calls this shell.
+        limits: limits of the node, if this process carries it.
+        client: name of this shell in the log.
         threaded: carry the node in a thread.
     """
 
@@ -72,7 +72,7 @@ class Reach:
         self._events = Events(client)
         self._hears = False
         self._tell_waiting: Callable[[str], None] = lambda _: None
-        self._watched: dict[str, int] = {}  # processes, and the last slot that was told
+        self._watched: dict[str, int] = {}  # processes, and the last slot that was reported
         self._roots: dict[str, None] = {}
         self._sent: dict[tuple[str, int | str], str] = {}
         self._seen: dict[tuple[str, int, int, str, int], None] = {}
@@ -83,31 +83,31 @@ class Reach:
 
     @property
     def node(self) -> LocalNode | None:
-        """The node, where it is in this loop."""
+        """The node, if it is in this event loop; else None."""
         return self._carrier.node if isinstance(self._carrier, Carrier) else None
 
     @property
     def folder(self) -> str:
-        """The state of the home."""
+        """The folder of the node's state."""
         return str(self._home.folder)
 
     @property
     def limits(self) -> Limits:
-        """The node's."""
+        """The node's limits."""
         if self.node is not None:
             return self.node.limits
         return self._wire.limits if self._wire is not None else self._limits
 
     @property
     def newest(self) -> int:
-        """The order of the newest message."""
+        """The number of the newest message."""
         if self.node is not None:
             return self.node.newest
         return self._wire.newest if self._wire is not None else 0
 
     @property
     def stage(self) -> Stage | None:
-        """What the node is doing, or what is done to reach it."""
+        """What the node is doing, or why it cannot be reached now."""
         if self.node is not None:
             return self.node.stage
         if self._wire is None:
@@ -119,10 +119,10 @@ class Reach:
     # Beginning and end --------------------------------------------------------------------------
 
     async def open(self, tell: Callable[[str], None] = lambda _: None) -> None:
-        """Carry the node or join whoever does. Raises AoError.
+        """Carry the node, or join its carrier. Raises AoError.
 
         Args:
-            tell: shows who is waited for.
+            tell: shows for which carrier it waits.
         """
         wanted = self._limits
         self._tell_waiting = tell
@@ -132,7 +132,7 @@ class Reach:
             self._tell_limits(wanted, self._wire)
 
     def _tell_limits(self, wanted: Limits, wire: Wire) -> None:
-        """Say which limits were asked for here and are others on the node."""
+        """Report which of the wanted limits differ on the node."""
         own, theirs = Limits(), wire.limits
         other = [
             f"{field.name} is {_shown(field.name, theirs)}, not {_shown(field.name, wanted)}"
@@ -142,12 +142,12 @@ class Reach:
         ]
         if other:
             self._events.notice(
-                f"limits are the node's, which pid {wire.pid} carries: {', '.join(other)};"
+                f"the limits of the node hold, which pid {wire.pid} carries: {', '.join(other)};"
                 " .limits changes them for all"
             )
 
     async def close(self) -> None:
-        """Leave. Where the node is carried here, it closes, and another one takes over."""
+        """Leave. If this process carries the node, it closes it, and another shell takes over."""
         self._closed = True
         for task in (*self._tasks, *([self._regaining] if self._regaining else [])):
             task.cancel()
@@ -172,10 +172,10 @@ class Reach:
     # Reaching it --------------------------------------------------------------------------------
 
     async def _reach(self, *, first: bool = False) -> None:
-        """Carry the node, or connect to whoever does.
+        """Carry the node, or connect to its carrier.
 
         Args:
-            first: a stopped carrier is an error; else it is waited for.
+            first: a stopped carrier is an error; otherwise wait for it.
         """
         since, pause = self._loop.time(), SHORTEST
         while (held := await self._carry()) is not None:
@@ -205,7 +205,7 @@ class Reach:
             pause = min(pause * 2, LONGEST)
 
     async def _carry(self) -> HeldError | None:
-        """Carry the node; None, or who carries it already."""
+        """Carry the node. Returns None, or the error with the process that carries it already."""
         try:
             lock = lock_folder(self._home.folder)
         except HeldError as held:
@@ -213,7 +213,7 @@ class Reach:
         door = Door(lock)
         if self._threaded and door.bound:
             self._carrier = await ThreadCarrier.begin(self._home, self._limits, lock, door)
-            # From here on it is joined like any other.
+            # From here on this process joins like any other.
             return await self._carry()
         self._carrier = await Carrier.begin(self._home, self._limits, lock, door)
         self.address = self._carrier.node.address
@@ -227,7 +227,7 @@ class Reach:
         from aoshell.nodes.joined.wire import Wire
 
         if (supervisor := self._home.take_supervisor()) is not None:
-            supervisor.close()  # its zygote has no work here
+            supervisor.close()  # a joined shell needs no zygote
         joining = Joining(
             self._client,
             build_of_this(),
@@ -240,7 +240,7 @@ class Reach:
         self._wire, self.address = wire, wire.welcome.address
 
     def lost(self, wire: Wire) -> None:
-        """The carrier is gone: become one, or find the next."""
+        """The carrier is gone: become the carrier, or find the next one."""
         if wire is not self._wire or self._closed:
             return
         self._limits, self._wire = wire.limits, None
@@ -259,7 +259,7 @@ class Reach:
         self._begin(self._look_up(told))
 
     async def _reached(self) -> None:
-        """Wait until the node is within reach again. Raises AoError."""
+        """Wait until the node can be reached again. Raises AoError."""
         if self._closed:
             raise AoError("the node was closed", stage="node", hint="what was sent is kept")
         if self._regaining is None or self._regaining.done():
@@ -275,10 +275,10 @@ class Reach:
     # Asking -------------------------------------------------------------------------------------
 
     async def call(self, verb: Verb[T], *args: Any) -> T:
-        """Ask the node; again, where its carrier left and asking again does no harm.
+        """Call the node. If its carrier leaves, repeat the call if that does no harm.
 
         Raises:
-            AoError: of the verb, or the node is out of reach.
+            AoError: from the verb, or the node is out of reach.
         """
         for _ in range(TRIES if verb.again else 1):
             with suppress(LostError):
@@ -295,10 +295,10 @@ class Reach:
         return await self._wire.call(verb, *args)
 
     async def deliver(self, verb: Verb[Receipt], *args: Any) -> Receipt:
-        """Hand in a message.
+        """Send a message.
 
-        As on a node in this process, it is sent whole or not at all: where it is given up on its
-        way, the receipt is still waited for, and the next step of the caller is cancelled.
+        As on a node in this process, it is sent completely or not at all: if the caller is
+        cancelled in transit, this still waits for the receipt, then cancels the caller.
         """
         if self.node is not None:
             return await verb.on(self.node, self._client, *args)
@@ -324,7 +324,7 @@ class Reach:
         return receipt
 
     async def result(self, process: str, place: int | str) -> Result:
-        """See `Node.result`. After a loss, a message that was sent from here is asked by its id."""
+        """See `Node.result`. After a loss it asks for messages of this shell by their ids."""
         for _ in range(TRIES):
             try:
                 return await self._ask(verbs.RESULT, process, place)
@@ -344,13 +344,13 @@ class Reach:
             self._carrier.tell_state()
 
     async def info(self) -> NodeInfo:
-        """See `Node.info`; with who carries it."""
+        """See `Node.info`; adds the carrier."""
         info = await self.call(verbs.INFO)
         if self._carrier is not None:
             by = f"pid {os.getpid()} (this one)"
         elif self._wire is not None:
             by = f"pid {self._wire.pid}"
-        else:  # it left after it had answered
+        else:  # the carrier left after its answer
             return info
         return replace(info, details={**info.details, "carried by": by})
 
@@ -378,7 +378,7 @@ class Reach:
             self._watched[process] = await self.call(verbs.WATCH, process) - 1
 
     def happened(self, event: Event) -> None:
-        """Tell an event, unless it was told."""
+        """Pass on an event, unless that was done already."""
         entry = event.entry
         if entry is not None and (at := entry.message.assignment) is not None:
             key = (event.process, at.slot, at.tick, entry.message.id, at.timestamp)
@@ -390,12 +390,12 @@ class Reach:
         self._events.put(event)
 
     def missed(self, count: int) -> None:
-        """Events were left out: look up those that matter here."""
+        """Events were left out: look up those that matter to this shell."""
         del count
         self._begin(self._look_up(dict(self._watched)))
 
     def waits_for(self, pid: int) -> None:
-        """The carrier has not answered yet, and is waited for; told once."""
+        """Report, once, that it waits for a carrier that has not answered yet."""
         tell, self._tell_waiting = self._tell_waiting, lambda _: None
         tell(
             f"waiting for pid {pid or 'unknown'}: it carries the node of this home, and does not"
@@ -403,19 +403,19 @@ class Reach:
         )
 
     def stuck(self, error: AoError) -> None:
-        """The carrier is stopped, and somebody waits for it."""
+        """The carrier is stopped while a call waits for it."""
         self._events.notice(str(error))
 
     async def _look_up(self, told: dict[str, int]) -> None:
-        """Tell what happened while nobody told.
+        """Report what happened while there was no carrier.
 
         Args:
-            told: the processes that are watched, and the last slot that was told by then.
+            told: watched processes, and the last slot that was reported before.
         """
         if self._wallets:
             self.knows(tuple(self._wallets))
         for process, last in told.items():
-            with suppress(AoError):  # it is gone
+            with suppress(AoError):  # the process is gone
                 entries = await self.call(verbs.RESULTS, process, last, MISSED)
                 self._tell(process, entries)
                 if len(entries) >= MISSED:
@@ -449,13 +449,13 @@ def _shown(name: str, limits: Limits) -> str:
 
 
 def _taken(task: asyncio.Task[None]) -> None:
-    """Whoever asks the node next gets the error of a task; nobody else waits for it."""
+    """Take a task's error, so that asyncio does not log it: the next call raises it."""
     if not task.cancelled():
         task.exception()
 
 
 def _note(known: dict[Any, Any], key: Any, value: Any, most: int) -> None:
-    """Keep a value; the oldest one goes where there are too many."""
+    """Keep a value; above `most` values the oldest is dropped."""
     known[key] = value
     if len(known) > most:
         del known[next(iter(known))]

@@ -44,25 +44,25 @@ from aoshell.protocol.message import Message
 if TYPE_CHECKING:
     from aoshell.nodes.local.node import LocalNode
 
-CALLS = 256  # of one shell that are under way
+CALLS = 256  # calls of one shell under way
 UNREAD = 4 << 20  # bytes that a slow shell may leave unread before events are left out
 PART = 1 << 20  # bytes of items that are sent together
 WATCHED = 1024  # processes of one shell whose results are sent
 ROOTS = 4096  # newest messages of one shell whose consequences are sent
-RECEIPTS = 64  # newest receipts of one shell: its user may give a line up before they arrive
-LOOK = 0.1  # seconds between two looks at what the node is doing, while somebody waits
+RECEIPTS = 64  # newest receipts of one shell, which may cancel before they arrive
+LOOK = 0.1  # seconds between two looks at the node's stage, while a shell waits
 
 
 @dataclass(frozen=True, slots=True)
 class Joining:
-    """Who joins.
+    """A shell that wants to join.
 
     Attributes:
-        client: what the log calls it (`nodes.clients`).
-        build: of what it says (`build_of_this`); two builds of a version may differ.
-        fixed: whether it counts on a node with a fixed clock and key.
+        client: its name in the log (`nodes.clients`).
+        build: digest of its verbs (`build_of_this`); two builds of one version may differ.
+        fixed: whether it expects a node with a fixed clock and key.
         watched: processes whose results it wants.
-        roots: messages that it has sent, to another carrier.
+        roots: messages that it sent to an earlier carrier.
     """
 
     client: str
@@ -74,7 +74,7 @@ class Joining:
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """What a shell has to know of the node that it joins."""
+    """Facts about the node for a shell that joins it."""
 
     address: str
     folder: str
@@ -84,7 +84,7 @@ class Welcome:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a shell is told while it is there."""
+    """Facts about the node that change while a shell is joined."""
 
     limits: Limits
     stage: Stage | None
@@ -92,7 +92,7 @@ class State:
 
 @functools.cache
 def build_of_this() -> str:
-    """Of all verbs and of the values that they take and give, SHA-256."""
+    """SHA-256 over all verbs and the types of their arguments and answers."""
     said = [
         f"{verb.name} {describe(verb.takes)} {describe(verb.answer)}" for verb in VERBS.values()
     ]
@@ -101,7 +101,7 @@ def build_of_this() -> str:
 
 
 class Host:
-    """Serves a node to those who join."""
+    """Serves a node to the shells that join."""
 
     def __init__(self, node: LocalNode, folder: Path, fixed: bool) -> None:
         self.node = node
@@ -127,11 +127,11 @@ class Host:
         return task
 
     def gone(self, guest: Guest) -> None:
-        """Forget one."""
+        """Forget a shell."""
         self._guests.discard(guest)
 
     def tell_state(self) -> None:
-        """Tell all what has changed, and look again while somebody waits."""
+        """Send changes of the state to all shells; look again while a shell waits."""
         if self._looking is not None:
             self._looking.cancel()
         self._looking = None
@@ -144,12 +144,12 @@ class Host:
             self._looking = self._loop.call_later(LOOK, self.tell_state)
 
     def waits(self) -> None:
-        """Somebody has begun to wait."""
+        """A shell has begun to wait."""
         if self._looking is None:
             self._looking = self._loop.call_later(LOOK, self.tell_state)
 
     def close(self) -> None:
-        """End all connections and what they asked for."""
+        """End all connections and their calls."""
         if self._looking is not None:
             self._looking.cancel()
             self._looking = None
@@ -160,10 +160,10 @@ class Host:
 
 
 class Guest(asyncio.Protocol):
-    """A shell that has joined. It is a sink of events, too.
+    """A shell that has joined. It also takes events of the node.
 
     Args:
-        full: there are as many as may be, so it is told that and no more.
+        full: there are too many shells, so this one only gets that error.
     """
 
     def __init__(self, host: Host, *, full: bool = False) -> None:
@@ -209,7 +209,7 @@ class Guest(asyncio.Protocol):
         self._host.gone(self)
 
     def close(self) -> None:
-        """End the connection; what was written is sent first, if it is read."""
+        """End the connection; what was written is still sent, if the shell reads it."""
         if self._transport is not None:
             self._transport.close()
             self.connection_lost(None)
@@ -288,10 +288,10 @@ class Guest(asyncio.Protocol):
         self._host.waits()
 
     def _cancel(self, number: int) -> None:
-        """Nobody waits for a call any more. What it sent meanwhile is not computed either."""
+        """Cancel a call. If it has sent a message, that is not computed either."""
         if (task := self._calls.get(number)) is not None:
             task.cancel()
-        # It may be on its way with its receipt.
+        # The call may have ended, with its receipt in transit.
         if (receipt := self._receipts.pop(number, None)) and receipt.slot is not None:
             self._host.begin(self._node.cancel(receipt.process, receipt.slot))
 
@@ -354,14 +354,15 @@ class Guest(asyncio.Protocol):
             self._write(frame)
 
     def _write(self, frame: bytes) -> None:
-        # Where the other side is gone, `connection_lost` is on its way, and asyncio would warn.
+        # If the other side is gone, `connection_lost` will come; a write would only make asyncio
+        # warn.
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(frame)
 
     # Events ---------------------------------------------------------------------------------
 
     def put(self, event: Event | None) -> None:
-        """Send an event that concerns this shell. One that reads too slowly is told how many."""
+        """Send an event that concerns this shell. A slow shell gets the number of missed ones."""
         if event is None or self._transport is None:
             return
         mine = event.process in self._watched or event.root in self._roots
@@ -379,7 +380,7 @@ def _nothing() -> None:
 
 
 def _keep(known: dict[str, None], name: str, most: int) -> None:
-    """Note a name; the oldest one is forgotten where there are too many."""
+    """Keep a name; above `most` names the oldest is dropped."""
     known.pop(name, None)
     known[name] = None
     if len(known) > most:

@@ -1,7 +1,7 @@
 """The verbs that cross the socket: an allow-list, with the types of their arguments and answers.
 
-A verb that may be asked `again` reads, or does the same a second time. The others change something
-each time: where their answer was lost, whoever asked has to look.
+A verb with `again` may be repeated: it only reads, or has no effect the second time. The others
+change something each time: if their answer is lost, the user has to check.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class Verb(NamedTuple, Generic[T]):
     Attributes:
         name: as it is sent.
         takes: type of its arguments, a tuple.
-        gives: type of its answer; of one item, where `many`.
-        bench: it is one of the workbench.
-        again: it may be asked a second time where the answer was lost.
-        many: the answer is a sequence, which is sent in parts.
+        gives: type of its answer; with `many`, of one item of it.
+        bench: whether it is a verb of the workbench.
+        again: whether it may be repeated if the answer was lost.
+        many: whether the answer is a sequence, which is sent in parts.
     """
 
     name: str
@@ -54,7 +54,8 @@ class Verb(NamedTuple, Generic[T]):
 
     @property
     def answer(self) -> Any:
-        """The type of what is sent last: the node's newest message, and the value or its rest."""
+        """The type of the last payload: the number of the newest message, and the value or its
+        last part."""
         return GenericAlias(tuple, (int, self.rest))
 
     @property
@@ -63,7 +64,7 @@ class Verb(NamedTuple, Generic[T]):
         return GenericAlias(list, (self.gives,)) if self.many else self.gives
 
     async def on(self, node: LocalNode, client: str, *args: Any) -> T:
-        """Ask a node in this process, for a client (`nodes.clients`)."""
+        """Call a node in this process, for a client (`nodes.clients`)."""
         call = _SPECIAL.get(self.name) or getattr(node.workbench if self.bench else node, self.name)
         token = CLIENT.set(client)
         try:
@@ -82,7 +83,7 @@ def _once(name: str, takes: Any, gives: type[T], bench: bool = True) -> Verb[T]:
 
 
 def check_signature(item: DataItem) -> None:
-    """Raise AoError where an item that came over the socket is not signed by its owner."""
+    """Raise AoError if an item that came over the socket is not signed by its owner."""
     if not item.verify():
         raise AoError(
             f"the signature of {item.id} is wrong",
@@ -103,7 +104,7 @@ async def _spawn(node: LocalNode, item: DataItem, name: str, unique: bool) -> Re
     return await node.spawn(item, name, unique=unique)
 
 
-# Verbs that are no method, or one with other arguments.
+# Verbs that are not methods of the node, or have other arguments than these.
 _SPECIAL: Mapping[str, Callable[..., Awaitable[Any]]] = {
     "knows": _knows,
     "restore": _restore,

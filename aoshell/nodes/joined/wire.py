@@ -1,4 +1,4 @@
-"""The joined side of the socket: calls, their answers, and the events that come between them."""
+"""The joined shell's side of the socket: calls, their answers, and events in between."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ from aoshell.nodes.values import Event, Limits, Stage
 
 T = TypeVar("T")
 
-ANSWER_WITHIN = 0.7  # seconds of silence before the carrier is looked at
-SILENT = 3.0  # seconds of silence, asked whether it is there, before that is said
-PATIENCE = 20.0  # seconds without an answer of whoever holds the lock
+ANSWER_WITHIN = 0.7  # seconds of silence before the carrier is checked
+SILENT = 3.0  # seconds of silence after such a check, before the user is told
+PATIENCE = 20.0  # seconds for the first answer of the process that holds the lock
 _CALLS = 1 << 32  # numbers that a frame can hold
 
 
 class Owner(Protocol):
-    """Whom a wire tells what comes without being asked for."""
+    """Takes what a wire receives without a call."""
 
     def happened(self, event: Event) -> None:
         """Something happened on the node."""
 
     def missed(self, count: int) -> None:
-        """Events were left out, as they were read too slowly."""
+        """Events were left out, as this shell read too slowly."""
 
     def lost(self, wire: Wire) -> None:
         """The carrier is gone."""
@@ -54,26 +54,26 @@ class Owner(Protocol):
         """The carrier has not said hello yet."""
 
     def stuck(self, error: AoError) -> None:
-        """The carrier is stopped, and somebody waits for it."""
+        """The carrier is stopped while a call waits for it."""
 
 
 @dataclass(slots=True)
 class _Call:
-    """One that waits for its answer."""
+    """A call that waits for its answer."""
 
     verb: Verb[Any]
     future: asyncio.Future[Any]
     items: list[Any] = field(default_factory=list)
-    held: int = 0  # bytes of the parts that have come
+    held: int = 0  # bytes of the parts received so far
 
 
 class Wire(asyncio.Protocol):
-    """A connection to the carrier. `Wire.connect` makes one.
+    """A connection to the carrier. Made by `Wire.connect`.
 
     Attributes:
-        pid: of the carrier.
-        stuck: why it does not answer, where somebody waits for it; "" while it does.
-        newest, limits, stage: of its node (`nodes.base.LocalVerbs`).
+        pid: process id of the carrier.
+        stuck: why the carrier does not answer a call; "" while it does.
+        newest, limits, stage: facts about its node (`nodes.base.LocalVerbs`, `Node`).
     """
 
     def __init__(self, owner: Owner, folder: Path, joining: Joining) -> None:
@@ -89,7 +89,7 @@ class Wire(asyncio.Protocol):
         self._number = 0
         self._heard = self._loop.time()
         self._look: asyncio.TimerHandle | None = None
-        self._asked = False  # whether it is there at all
+        self._asked = False  # whether a check is under way: does the carrier answer at all?
         self.stuck = ""
         self.pid = 0
         self.newest = 0
@@ -102,8 +102,8 @@ class Wire(asyncio.Protocol):
         """Join the node of a home.
 
         Raises:
-            LostError: nobody listens there, or it left before it had said hello.
-            AoError: it is stopped, another user's, of another version, or refuses.
+            LostError: nobody listens there, or the carrier left before its hello.
+            AoError: the carrier is stopped, of another user or version, or refuses.
         """
         loop = asyncio.get_running_loop()
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -143,7 +143,7 @@ class Wire(asyncio.Protocol):
             raise
 
     def close(self) -> None:
-        """End the connection; nobody is told."""
+        """End the connection, without calling the owner."""
         self._owner = _Nobody()
         if self._transport is not None:
             self._transport.close()
@@ -152,11 +152,11 @@ class Wire(asyncio.Protocol):
     # Asking ---------------------------------------------------------------------------------
 
     async def call(self, verb: Verb[T], *args: Any) -> T:
-        """Ask the carrier. Cancelling ends the call there, too.
+        """Call the carrier. Cancelling ends the call there, too.
 
         Raises:
-            LostError: the carrier left before it had answered.
-            AoError: of the verb.
+            LostError: the carrier left before its answer.
+            AoError: from the verb.
         """
         number, waiting = self._ask(verb, args)
         try:
@@ -180,7 +180,7 @@ class Wire(asyncio.Protocol):
         return number, call
 
     def post(self, verb: Verb[Any], *args: Any) -> None:
-        """Ask, and wait for nothing."""
+        """Call without waiting for the answer."""
         text, blobs = pack(verb.takes, args)
         self._write(Code.CALL, self._next(), _named(verb, text), *blobs)
 
@@ -190,12 +190,12 @@ class Wire(asyncio.Protocol):
 
     def _write(self, code: Code, number: int, text: bytes, *blobs: bytes) -> None:
         for frame in frames_of(code, number, text, list(blobs)):
-            # Where the carrier is gone, `connection_lost` is on its way, and asyncio would warn.
+            # If the carrier is gone, `connection_lost` will come; a write would make asyncio warn.
             if self._transport is not None and not self._transport.is_closing():
                 self._transport.write(frame)
 
     def _heed(self) -> None:
-        """Look at the carrier while somebody waits for it and nothing comes."""
+        """Check the carrier while a call waits and nothing comes."""
         if self._look is None:
             self._heard = self._loop.time()
             self._look = self._loop.call_later(ANSWER_WITHIN, self._listen)
@@ -209,7 +209,7 @@ class Wire(asyncio.Protocol):
             if is_stopped(self.pid):
                 self.stuck = "is stopped: `fg` in its terminal"
                 self._owner.stuck(faults.StoppedError(self._folder, self.pid))
-            elif not self._asked:  # perhaps nothing has happened: this is answered in any case
+            elif not self._asked:  # a running carrier answers this call at once
                 self._asked = True
                 self.post(CLOCK)
             elif silent >= SILENT:
@@ -233,7 +233,7 @@ class Wire(asyncio.Protocol):
         for future in (self._welcome, *waiting):
             if not future.done():
                 future.set_exception(LostError())
-                future.exception()  # taken: perhaps nobody waits any more
+                future.exception()  # taken, as perhaps nobody waits any more
         self._owner.lost(self)
 
     def data_received(self, data: bytes) -> None:
@@ -252,7 +252,7 @@ class Wire(asyncio.Protocol):
             raise faults.other_version(self._folder, theirs, mine)
 
     def _refuse(self, error: JoinError | AoError) -> None:
-        """The other side said what cannot be used, or refuses this one."""
+        """End the connection: the other side sent nonsense, or refuses this shell."""
         if isinstance(error, JoinError):
             error = AoError(
                 f"the aoshell that carries the node in {self._folder} (pid {self.pid}) answers"
@@ -262,7 +262,7 @@ class Wire(asyncio.Protocol):
         if not self._welcome.done():
             self._welcome.set_exception(error)
             self._welcome.exception()
-        for call in self._calls.values():  # asked again, it would answer so again
+        for call in self._calls.values():  # a repeated call would fail again
             if not call.future.done():
                 call.future.set_exception(error)
                 call.future.exception()

@@ -1,9 +1,9 @@
-"""When what workers have answered is written, what runs before that, and who hears of it then.
+"""Writes the results of workers in groups, computes ahead of that, and announces them afterwards.
 
-At the end of each turn of the event loop, what workers have sent goes on to the workers of its
-targets. It is written a moment later, with all that has come by then: one transaction for many
-messages. Nobody outside of workers knows of a message or a result before that. Where it cannot be
-written, all workers end, and what they have computed ahead of the log with them.
+At the end of each turn of the event loop, messages that workers have sent go to the workers of
+their targets. A moment later they are written, together with all others: one transaction for many
+messages. Before that, no client hears of a message or a result. If the transaction fails, all
+workers end, as their states are ahead of the log.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from aoshell.nodes.local.waiting.retries import Retries
 from aoshell.nodes.local.waiting.roots import Roots
 from aoshell.nodes.local.waiting.settling import Waiters
 
-GROUP = 0.02  # seconds that results wait for others, where nobody waits for them
+GROUP = 0.02  # seconds that results wait for more results, if no client waits for them
 MOST_ROWS = 1000  # messages and results that wait at most
-QUIET = 0.25  # seconds after a commit without fsync before `sync`, so that a burst gets few fsyncs
+QUIET = 0.25  # seconds from a commit without fsync to its fsync, so that a burst gets few fsyncs
 
 
 class Committing:
-    """The rows of the next transaction.
+    """Collects the rows of the next transaction, and writes them.
 
     Args:
         enqueue: has a message computed.
-        written: called behind each transaction that was written, with what it had.
-        failed: takes the error of one that was not, and calls `forget`.
+        written: called after each transaction that was written, with its rows.
+        failed: takes the error of a transaction that was not written, and calls `forget`.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Committing:
         self._after: list[Callable[[], None]] = []  # calls to make once the batch is written
         self._turn: asyncio.Handle | None = None
         self._timer: asyncio.Handle | None = None
-        self._awaited = False  # somebody waits for a result in the batch
+        self._awaited = False  # whether a client waits for a result in the batch
         self.unsynced = False
 
     def add(
@@ -74,7 +74,7 @@ class Committing:
         pushed: Pushed,
         after: Sequence[Callable[[], None]],
     ) -> None:
-        """Take a result with what it sends, and calls to make once both are written."""
+        """Take a result with what it sends, and functions to call once both are written."""
         self._batch.results.append(computed)
         add_pushed(self._batch, pushed)
         self._ready += pushed.scheduled
@@ -89,7 +89,7 @@ class Committing:
         self.dispatch()
         rows = len(self._batch.results) + len(self._batch.log)
         if rows >= MOST_ROWS:
-            # Behind what was just dispatched, which is sent first: workers compute meanwhile.
+            # After the dispatched messages, which are sent first: workers compute meanwhile.
             self._cancel_timer()
             self._timer = self._loop.call_soon(self.flush)
         elif self._awaited or self._roots.is_one_settled_for:
@@ -98,29 +98,29 @@ class Committing:
             self._timer = self._loop.call_later(GROUP, self.flush)
 
     def dispatch(self) -> None:
-        """Have computed what workers have sent."""
-        # One at a time: a worker that starts has all written first, and where that fails, nothing
-        # is left to be computed.
+        """Have the messages computed that workers have sent."""
+        # One at a time: starting a worker first writes everything; if that fails, `_ready` is
+        # emptied.
         while self._ready:
             self._enqueue(*self._ready.popleft())
 
     def flush(self, *, sync: bool = False) -> AoError | None:
-        """Commit what workers have answered, with fsync if need be, then announce it.
+        """Commit the results of workers, with fsync if necessary, then announce them.
 
         Returns:
-            Why it could not be written: none of it is there any more, and it is computed again.
+            None, or the error if they were not written; they are then dropped, and computed again.
         """
         self._cancel_timer()
         if not self._batch.results:
             return None
-        # Taken out before the commit: what follows it may bring new answers, for the next one.
+        # Take the batch first: calls after the commit may add results for the next batch.
         batch, after = self._batch, self._after
         self._batch, self._after, self._awaited = Batch(), [], False
         settled = self._roots.take_settled()
-        # Who waits for a line to settle may rely on all of it being on disk: fsync at once, in the
-        # same transaction. Any other result can be computed again, so its fsync may wait.
+        # A client that waits for a line to settle may rely on all of it being on disk: fsync at
+        # once, in the same transaction. Other results can be computed again, so fsync may wait.
         sync = sync or any(self._roots.is_awaited(root) for root in settled)
-        if sync:  # a mark that saves the next start some reading: no more often than an fsync
+        if sync:  # a mark that saves reading at the next start; no more often than an fsync
             batch.computed_to = self._roots.computed_to(self._scheduler.last_seq)
         try:
             batch.facts |= self._tallies.take_due()
@@ -130,7 +130,7 @@ class Committing:
             return error
         for call in after:
             call()
-        # Behind `after`: the events of all results are put before whoever waits for a root goes on.
+        # After `after`: the events of all results come before the end of a wait for a root.
         for root in settled:
             self._roots.settle(root)
         self.unsynced = not sync
@@ -147,8 +147,8 @@ class Committing:
     def sync(self) -> None:
         """Write and fsync everything. Raises AoError.
 
-        An fsync covers all commits before it, so its transaction may hold as little as the mark up
-        to which all is computed.
+        An fsync covers all commits before it, so its own transaction may hold only the mark up to
+        which everything is computed.
         """
         self.flush(sync=True)
         if self.unsynced:
@@ -157,7 +157,7 @@ class Committing:
             self.unsynced = False
 
     def forget(self) -> None:
-        """Forget what is not written."""
+        """Drop everything that is not written."""
         for handle in (self._turn, self._timer):
             if handle is not None:
                 handle.cancel()

@@ -1,11 +1,11 @@
-"""The order of things in the local node: when it commits, fsyncs, computes on and announces.
+"""Controls the order in the local node: when it commits, fsyncs, computes and announces.
 
 One transaction holds a message's result and everything that it sends, so at any moment the database
-says what is still to be computed. Starting is the same as recovering: compute what has no result.
+shows what is still to be computed. Starting is the same as recovering: compute what has no result.
 
-Messages from outside are fsynced before they run. What they cause may run before it is written, and
-nobody hears of it before that (`committing`). Results are fsynced in groups: before anybody hears
-that a line has settled, and a moment after nothing more has come.
+Messages from outside are fsynced before they run. What they cause may run before it is written, but
+no client hears of it before that (`committing`). Results are fsynced in groups: before a client
+hears that a line has settled, and otherwise when no more results come.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ from aoshell.nodes.local.workers.turns import Turns
 from aoshell.nodes.values import Limits, ProcessInfo
 from aoshell.sandbox.supervising.supervisor import Supervisor
 
-NAMED = 4096  # processes of which it is known under which names they get tags
+NAMED = 4096  # processes for which it is remembered whether they get tags as they were sent
 MOMENT = 0.5  # seconds that closing waits for messages that are being computed
 
 
 class Engine:
-    """Owns the store and the workers, and makes the parts of the node. Runs on one event loop."""
+    """Owns the store and the workers, and makes the node's parts. Runs on one event loop."""
 
     def __init__(
         self,
@@ -80,12 +80,13 @@ class Engine:
         self.scheduler = Scheduler(store, self.clock, self.assigner, self.origins.form_of)
         self.checkpoints = Checkpoints(store.folder / "checkpoints")
         self.events = Events()
-        self.changes: Waits[None] = Waits()  # for the log to change on disk
+        self.changes: Waits[None] = Waits()  # for changes of the log on disk
         self.roots = Roots(store.id_of)
         self.signers = Signers(store)
         self.marks = Marks(store)
         self.tallies = Tallies(store)
-        # Read once: a definition never changes, and may hold megabytes. Its number may come again.
+        # Cached, as a definition never changes and may be large. The id is part of the key, as a
+        # number may be used again.
         self._keeps_names = lru_cache(NAMED)(
             lambda number, _id, _created: keeps_names(store, number)
         )
@@ -187,7 +188,7 @@ class Engine:
         )
 
     def start(self) -> None:
-        """Compute what was left, and send the cron messages that are due."""
+        """Compute what has no result, and send the cron messages that are due."""
         sweep_memories(self.store)
         pending = self._recover()
         if pending:
@@ -197,11 +198,11 @@ class Engine:
         self.ticking.begin()
 
     def _recover(self) -> int:
-        """Compute what is on disk and has no result; how many messages that are."""
+        """Compute what is on disk without a result. Returns the number of these messages."""
         self.retries.cancel("retry")
         pending = self.store.pending()
-        # Those who wait for a root go on waiting: the books are made again from the log, and only
-        # then `settle_empty` releases whoever waits for a root of which nothing is left.
+        # Waits for a root go on: the counts are made again from the log, and only then does
+        # `settle_empty` end the waits for roots of which nothing is left.
         self.roots.forget_all()
         self._go_on([(logged, form.load_wire(logged.body)) for logged in pending])
         self.fetching.resume()
@@ -209,11 +210,11 @@ class Engine:
         return len(pending)
 
     async def close(self) -> None:
-        """Write and fsync everything, and close. Raises AoError where it cannot be written.
+        """Write and fsync everything, and close. Raises AoError if it cannot be written.
 
         The order matters. First cron stops, so that nothing new begins. Then the workers end, so
-        that none answers behind the last write. What they have answered is written then, and the
-        store closes last.
+        that none answers after the last write. Then their answers are written, and the store closes
+        last.
         """
         self.ticking.stop()
         try:
@@ -222,7 +223,7 @@ class Engine:
             try:
                 self.sync()
             except AoError:
-                if not self.retries.failures:  # else it is known
+                if not self.retries.failures:  # else it was reported already
                     raise
             await self.fetching.close()
         finally:
@@ -236,7 +237,7 @@ class Engine:
         self.loader.stop()
         self.retries.stop()
         self._committing.forget()
-        if not self.loop.is_closed():  # nobody can wait on a closed one
+        if not self.loop.is_closed():  # on a closed loop nothing can wait
             closed = AoError("the node was closed", stage="node", hint="what was sent is kept")
             self._fail_all(closed)
             self.events.close()
@@ -254,8 +255,8 @@ class Engine:
     def set_limits(self, limits: Limits) -> None:
         """Change the limits of every message from now on."""
         now = self.limits
-        # Gas is counted by other machine code, and a worker keeps the memory limit that it booted
-        # with: all workers begin anew.
+        # Counting gas needs other machine code, and a worker keeps the memory limit of its boot: so
+        # all workers start again.
         anew = limits.gas != now.gas or limits.memory != now.memory
         raised = limits.pushes > now.pushes
         self.limits = limits
@@ -279,18 +280,18 @@ class Engine:
         return self.fetching.can_fetch(module)
 
     def _is_paused(self, process: ProcessRow) -> bool:
-        """Whether what others send to a process waits in a queue."""
+        """Whether messages of others to a process wait in a queue."""
         return process.id in self.keeping.paused or self.cutting.is_cut(process)
 
     def _hold(self, process: ProcessRow) -> None:
         """Compute nothing for a process until `_let_go`."""
-        self.flush()  # what its worker has answered counts: the copy and the cut must have it
+        self.flush()  # the copy and the cut must include what its worker has answered
         self.computer.hold(process.number)
 
     def _let_go(self, process: ProcessRow, error: AoError) -> None:
-        """Go on with a process whose log was cut; `error` is for those who wait for results."""
-        # Workers and books may know messages that are gone: all begins anew from the log. What
-        # others sent meanwhile comes behind what the log still has to compute.
+        """Go on with a process whose log was cut; waits for its results end with `error`."""
+        # Workers and counts may include messages that are gone, so all start again from the log.
+        # Messages sent meanwhile come after those of the log that have no result.
         self.computer.let_go(process.number)
         self._waiters.fail(error, process.number)
         self.start_over()
@@ -305,7 +306,7 @@ class Engine:
         """Write messages from outside, with fsync, and compute them.
 
         Raises:
-            AoError: they cannot be written, and were not.
+            AoError: they cannot be written; none of them was.
         """
         self._commit_now(batch)
         self._begin(ready)
@@ -319,18 +320,18 @@ class Engine:
         self.ticking.begin()
 
     def _commit_now(self, batch: Batch) -> None:
-        """Write what came from outside, with fsync."""
-        # Results first: their messages have lower numbers, and the log on disk is at any time a
-        # prefix of what the node took. This fsync covers them, too. Where they cannot be written,
-        # the numbers behind theirs are of no use.
+        """Write messages from outside, with fsync."""
+        # Results first: their messages have lower numbers, and the log on disk must always be a
+        # prefix of what the node took. This fsync covers them, too. If they cannot be written, the
+        # higher numbers cannot be used.
         if error := self.flush():
             raise error
         try:
             self.store.commit(batch, sync=True)
         except AoError:
-            # The scheduler has given numbers and slots that are not on disk, so all goes back to
-            # the log. That ends every worker: without a retry nothing would compute the messages
-            # that were under way, until the next one comes.
+            # The scheduler has given out numbers and slots that are not on disk, so go back to the
+            # log. That ends every worker. Without a retry, messages under way would not be computed
+            # until the next message comes.
             self._undo()
             self.retries.call_later("retry", self._recover)
             raise
@@ -340,12 +341,12 @@ class Engine:
 
     def _begin(self, scheduled: list[tuple[Logged, Wire]]) -> None:
         """Compute messages from outside that are on disk now."""
-        # A full disk may have left older messages of these processes undone. Those come first, and
-        # `_recover` finds the new ones behind them in the log.
+        # After a full disk, older messages of these processes may have no results. They come first;
+        # `_recover` finds the new ones after them in the log.
         if self.retries.waits("retry"):
             self._recover()
         else:
-            self._dispatch()  # their places are before these
+            self._dispatch()  # messages with earlier places first
             self._go_on(scheduled)
 
     def _go_on(self, scheduled: list[tuple[Logged, Wire]]) -> None:
@@ -360,20 +361,20 @@ class Engine:
         """Take a worker's answer and schedule what it sends; `flush` writes both."""
         outbox = form.Outbox(result)
         if outbox.assignments and self.flush():
-            return  # they name messages of the log; this one has gone, with all that was not on it
+            return  # the message was dropped with everything that was not written
         sender, root = self.processes.get(logged.process), self.roots.id_of(logged.root)
         pushed = self._pusher.push(sender, logged, root, outbox)
-        # A failed message is undone, so it has neither suspended a handling nor ended one.
+        # A failed message is undone, so it has neither suspended nor ended a handling.
         waits = result.suspended - len(outbox.resumed) if outcome == "ok" else 0
         body = form.dump_result(result)
         computed = Computed(logged.seq, outcome, *cost, waits, body)
         self.tallies.note(logged, computed)
-        # Here, not when they run: `flush` would else take the root for settled.
+        # Here, not when they run, or `flush` would regard the root as settled.
         for entry, _body in pushed.scheduled:
             self.roots.begin(entry)
         spawned, kept = pushed.spawned, pushed.kept
         fetched = [item for item in kept if item.held == FETCHING]
-        if not fetched:  # else the root stays open until the module has come
+        if not fetched:  # else the root stays open until the fetch has ended
             self.roots.done(logged)
         release = partial(self._waiters.release, logged.process, logged.slot)
         event = sender.id, root, logged, computed, result, spawned, kept
@@ -384,7 +385,7 @@ class Engine:
             self._turns.done(logged)
 
     def describe(self, process: ProcessRow) -> ProcessInfo:
-        """One row of `.ps`."""
+        """Facts about a process, as `.ps` shows them."""
         return describe_process(
             self.store,
             self.checkpoints,
@@ -395,37 +396,37 @@ class Engine:
         )
 
     def flush(self) -> AoError | None:
-        """Commit what workers have answered, and announce it; why that was not possible."""
+        """Commit the results of workers, and announce them. Returns the error, None for success."""
         return self._committing.flush()
 
     def _dispatch(self) -> None:
         self._committing.dispatch()
 
     def sync(self) -> None:
-        """The same, with fsync of all before it. Raises AoError."""
+        """Commit, and fsync everything. Raises AoError."""
         self._committing.sync()
 
     def _written(self, batch: Batch) -> None:
         self.retries.forget_failures()
         self.changes.release(None)
-        if batch.processes:  # a new one may have a cron that is due before all others
+        if batch.processes:  # a new process may have the next due cron message
             self.ticking.begin()
 
     def _not_written(self, error: AoError) -> None:
-        # None of it is on disk, and workers hold state that the log does not know.
+        # None of the batch is on disk, so the states of workers are ahead of the log.
         self._undo()
         self.retries.call_again(error, "retry", self._recover)
 
     # Back to what is on disk ----------------------------------------------------------------------
 
     def start_over(self) -> None:
-        """Go on from the log, which something other than a result has changed."""
+        """Go on from the log after a change that was not a result."""
         self.flush()
         self._undo()
         self._recover()
 
     def _undo(self) -> None:
-        """Forget everything that is not on disk, workers included: their state is ahead of it."""
+        """Drop everything that is not on disk, and the workers, whose states are ahead of it."""
         self.scheduler.forget()
         self.computer.drop_all()
         if self._turns:
@@ -436,7 +437,7 @@ class Engine:
         self.origins.forget_all()
 
     def _report_stuck(self, process: ProcessRow, text: str) -> None:
-        """Raise an error for all who wait for a process that cannot be computed."""
+        """End all waits for a process that cannot be computed with an error."""
         self.flush()
         self.events.notice_about(process, text)
         error = stuck_error(process, text)

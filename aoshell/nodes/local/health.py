@@ -1,4 +1,4 @@
-"""What `.doctor` finds out about the folder of the built-in node. It only reads, but for one probe.
+"""Checks the folder of the built-in node for `.doctor`. Only reads, except for one probe.
 
 Works while another process carries the node.
 """
@@ -18,9 +18,9 @@ from aoshell.nodes.local.log import database
 from aoshell.nodes.values import EndpointFinding
 
 FREE = 256 << 20  # bytes that a disk should have free
-LOOKED = 5.0  # seconds in which the database is looked through
-_STEPS = 10_000  # of the database's own machine, between two looks at the clock
-_OTHERS = 0o077  # bits of a mode that let other users in
+LOOKED = 5.0  # seconds for checking the database
+_STEPS = 10_000  # of SQLite's machine, between two looks at the clock
+_OTHERS = 0o077  # bits of a mode that give other users access
 
 
 def examine(folder: Path) -> list[EndpointFinding]:
@@ -51,7 +51,7 @@ def _disk(folder: Path) -> Iterator[EndpointFinding]:
 
 
 def _fsync(folder: Path) -> float:
-    """Seconds until a little that was written there is on disk."""
+    """Seconds that writing a few bytes there with fsync takes."""
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as file:
         begin = time.perf_counter()
         file.write(b"aoshell")
@@ -78,7 +78,7 @@ _RESCUE = "stop all shells and copy the folder; aoshell dump FILE writes what ca
 
 
 def _problem(db: sqlite3.Connection) -> tuple[str, bool]:
-    """The first damage that is found, "" for none; and whether all was looked through."""
+    """(the first damage, "" for none; whether the whole database was checked)."""
     end = time.monotonic() + LOOKED
     db.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
     try:

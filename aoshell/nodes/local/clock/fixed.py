@@ -1,4 +1,4 @@
-"""A fixed clock and key for a node, so that it does the same in each run."""
+"""A fixed clock and key for a node, so that each run gives the same results."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ class Fixed(NamedTuple):
     """Clock and key of a node whose messages are computed one at a time (`turns`).
 
     Attributes:
-        begin: the time on its clock until it is set forward, milliseconds since the Unix epoch.
-        key: 32 bytes, the private Ed25519 key of a node that has none yet.
+        begin: the time on its clock until that is set forward, milliseconds since the Unix epoch.
+        key: 32 bytes, the private Ed25519 key for a node that has none yet.
     """
 
     begin: int

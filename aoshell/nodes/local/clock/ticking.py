@@ -1,7 +1,7 @@
 """The node's clock, which can be set forward, and the cron messages that are due.
 
-After downtime, and after a jump of the clock, one message stands for all the times of a schedule
-that have passed, and a notice gives their number. After a jump back, a schedule goes on from there.
+After downtime, or a forward jump of the clock, a schedule sends one message for all missed times,
+and a notice gives their number. After a jump back, a schedule goes on from the present time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from aoshell.nodes.local.processes import cron
 from aoshell.nodes.local.processes.process_rows import ProcessRows
 from aoshell.nodes.local.waiting.events import Events
 
-LOOK = 10.0  # seconds at most between two looks at the clock: timers do not see its jumps
+LOOK = 10.0  # seconds at most between two looks at the clock, as timers do not notice its jumps
 SLACK = 1000  # milliseconds that the clock may go back without a notice: NTP may adjust it
 FARTHEST = 10 * 365 * 86_400_000  # milliseconds that the clock may be ahead: ten years
 AHEAD = "clock_ahead"  # in the table of facts, milliseconds
@@ -35,10 +35,10 @@ class NodeClock:
     """The node's time, milliseconds since the Unix epoch.
 
     Args:
-        begin: the time until it is set forward; None to follow the machine's clock.
+        begin: a fixed time until it is set forward; None to follow the machine's clock.
 
     Attributes:
-        ahead: milliseconds that it was set forward by.
+        ahead: milliseconds by which it was set forward.
     """
 
     def __init__(self, store: Store, begin: int | None = None) -> None:
@@ -51,7 +51,7 @@ class NodeClock:
         return (read_wall_clock() if self._begin is None else self._begin) + self.ahead
 
     def warp(self, milliseconds: int) -> None:
-        """Set the clock forward. Raises UsageError for back and beyond `FARTHEST`."""
+        """Set the clock forward. Raises UsageError for a negative time, and beyond `FARTHEST`."""
         if milliseconds < 0:
             raise UsageError("time only goes forward", hint=".warp 1h")
         if self.ahead + milliseconds > FARTHEST:
@@ -69,7 +69,8 @@ class Ticking:
     Args:
         admit: writes messages, with fsync, and has them computed. Raises AoError.
         is_cut: whether nothing may be scheduled on a process now.
-        count_failure: takes an error of the database; seconds until another try, None for never.
+        count_failure: takes an error of the database; returns seconds until the next try, None for
+            no more tries.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class Ticking:
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
-        """Send what is due, and set a timer for the next; called whenever that may have changed."""
+        """Send what is due, and set a timer for the next; call it when schedules have changed."""
         self.stop()
         try:
             due = [self._send(row) for row in self._store.processes_with_cron()]
@@ -128,7 +129,7 @@ class Ticking:
     def _send(self, row: ProcessRow) -> int:
         """Send what is due to a process. Returns when the next is due, ms since the epoch."""
         now, items = self._clock(), cron.load_schedules(row.cron)
-        if self._is_cut(row):  # whoever cuts its log calls `begin`
+        if self._is_cut(row):  # `begin` is called after the cut
             return now + int(LOOK * 1000)
         moved = [
             cron.advance_schedule(cron.pull_within_reach(item, now, SLACK), now) for item in items

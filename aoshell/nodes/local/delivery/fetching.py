@@ -1,8 +1,8 @@
-"""Modules that this node does not have, fetched from where they are public.
+"""Fetches modules that this node does not have from the network.
 
-A spawn of such a module is kept, marked as `FETCHING`, in the transaction of the message that asked
-for it. Once the module has come or cannot be fetched, the spawn goes its usual way. The next start
-fetches again what is still marked.
+The transaction of the message that asks for such a spawn keeps the spawn, marked as `FETCHING`.
+Once the module has come, or cannot be fetched, the spawn is delivered as usual. The next start
+fetches the modules of spawns that are still marked.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Fetching:
     """Fetches each module once, however many spawns wait for it.
 
     Args:
-        fetch: gives the module of a transaction, verified; None where there is no network to ask.
+        fetch: returns the verified module of a transaction; None without a network.
         release: delivers kept messages.
     """
 
@@ -51,14 +51,14 @@ class Fetching:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def can_fetch(self, module: str) -> bool:
-        """Whether there is a network to ask, and the name is the id of a transaction."""
+        """Whether there is a network, and the name has the form of an id."""
         return self._fetch is not None and has_id_form(module)
 
     async def fetch_module(self, module: str) -> Module:
         """The module of a transaction, stored here with the transaction's id as its name.
 
         Raises:
-            AoError: it cannot be fetched, or what came is no module.
+            AoError: it cannot be fetched, or is no module.
         """
         if self._fetch is None:
             raise AoError("this node asks no network", stage="module", hint=".publish it here")
@@ -75,7 +75,7 @@ class Fetching:
             self._tasks[module] = asyncio.create_task(self._bring(module))
 
     def resume(self) -> None:
-        """Fetch what was marked when the node stopped; what asked for it counts as not done."""
+        """Fetch modules that were being fetched when the node stopped. Their roots stay open."""
         waiting = [kept for _, _, kept in self._store.kept(held=FETCHING)]
         for seq in sorted({kept.cause for kept in waiting}):
             self._roots.begin(self._store.at_seq(seq))
@@ -87,14 +87,14 @@ class Fetching:
             await self.fetch_module(module)
         except AoError as error:
             self._events.notice(f"module {module} cannot be had: {error.what}")
-        except Exception as error:  # any other must not leave those that wait without an answer
+        except Exception as error:  # after any error, waiting spawns must get an answer
             why = f"{type(error).__name__}: {error}"
             self._events.notice(f"module {module} cannot be had: {why}")
         del self._tasks[module]
         self._spawn(module)
 
     def _spawn(self, module: str) -> None:
-        """Release the spawns that waited for a module: they succeed, or get a Spawn-Error."""
+        """Release the spawns that wait for a module: they succeed, or get a Spawn-Error."""
         waiting = self._store.kept(held=FETCHING)
         mine = [item for item in waiting if _module_of(item[2]) == module]
         self._release(mine)

@@ -1,7 +1,7 @@
-"""Messages from outside, and the addresses that sign them.
+"""Takes messages from outside, and remembers the addresses that sign them.
 
-A definition becomes slot 0 of a new process, any other message the next slot of its target. A
-message that a process sends to an address that signs here counts as delivered: the shell shows it.
+A definition becomes slot 0 of a new process, any other message the next slot of its target. If a
+process sends a message to an address that signs here, it counts as delivered: the shell shows it.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ if TYPE_CHECKING:
     from aoshell.nodes.httpitem import HttpItem
 
 Incoming: TypeAlias = "DataItem | HttpItem"
-"""A message whose signature somebody has checked."""
+"""A message whose signature was checked."""
 
 WALLETS = "wallets"  # in the table of facts: addresses of the shell's identities, a JSON list
 
 
 class Signers:
-    """Addresses of wallets; the owner of a process here counts without an entry."""
+    """Addresses of wallets; owners of processes on this node need no entry."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._known: set[str] = self._stored()
 
     def add(self, addresses: Iterable[str]) -> None:
-        """Know addresses durably, though nothing that they signed has come yet."""
+        """Store addresses, even if they have signed nothing yet."""
         stored = self._stored()
         if new := set(addresses) - stored:
             self._store.set_meta(WALLETS, json.dumps(sorted(stored | new)))
         self._known |= new
 
     def note(self, address: str) -> None:
-        """Know an address while the node is open."""
+        """Remember an address while the node is open."""
         self._known.add(address)
 
     def has(self, address: str) -> bool:
-        """Whether somebody known here signs with an address."""
+        """Whether an address belongs to a known wallet."""
         return address in self._known or self._store.is_owner(address)
 
     def _stored(self) -> set[str]:
@@ -61,10 +61,10 @@ class Signers:
 
 
 class Intake:
-    """Schedules messages. The same message once more is where it was put first.
+    """Schedules messages. A message that comes again keeps its first slot.
 
     Args:
-        admit: writes them, with fsync, and has them computed. Raises AoError.
+        admit: writes messages, with fsync, and has them computed. Raises AoError.
     """
 
     def __init__(
@@ -91,8 +91,8 @@ class Intake:
         """Schedule a signed definition as slot 0 of a new process, durably. Raises AoError.
 
         Args:
-            authority: who owns what is pushed to a process of the network's form ("" the node);
-                None for one that is made at the prompt.
+            authority: for a process from the network's clients: the owner of messages pushed to it
+                ("" for the node). None for a process of the prompt.
         """
         if (there := self._processes.find(item.id)) is not None:
             return self._first(there, item.id)
@@ -121,8 +121,8 @@ class Intake:
             self._origins.check_signed(process, is_item=isinstance(item, DataItem))
         tags = _tag_list(item)
         owner = item.owner_address
-        # As on the network: From-Process becomes From. From is then not Owner, so a process handles
-        # the message only where it trusts one of them as an authority (`trusted` in process.lua).
+        # As on the network: From-Process becomes From. From then differs from Owner, so a process
+        # handles the message only if it trusts one of them as authority (`trusted`, process.lua).
         sender = form.find_tag(tags, "From-Process") or owner
         target = form.narrow(item.target or process.id)
         body = [item.id, sender, owner, target, *_rest(item), *tags]
@@ -132,8 +132,8 @@ class Intake:
         """Schedule an unsigned message with the owner that it states, durably.
 
         Raises:
-            AoError: the process is no fork and no stand-in, so it takes signed messages only; or
-                it cannot be written.
+            AoError: the process is neither a fork nor a stand-in, so it takes only signed messages;
+                or the message cannot be written.
         """
         if not self._origins.takes_unsigned(process):
             raise AoError(
@@ -161,7 +161,7 @@ class Intake:
         return found[0] if found else None
 
     def _first(self, process: ProcessRow, item_id: str) -> Logged:
-        """The definition that is here already. Raises AoError where it was another message."""
+        """The definition that is here already. Raises AoError if slot 0 is another message."""
         if first := self._store.signed_in(process.number, item_id):
             return first
         raise AoError(
@@ -178,7 +178,7 @@ class Intake:
             item if isinstance(item, DataItem) else item.sent, client or CLIENT.get()
         )
         if self._origins.takes_no_signed(process):
-            # Whoever gets the home could post what was signed for a fork: it is not kept.
+            # A signature for a fork is not stored: anyone who gets the home could post it.
             arrival = arrival._replace(signed=None)
         logged = self._scheduler.assign(
             process.number, item.id, form.dump_wire(body), arrival=arrival

@@ -1,6 +1,6 @@
-"""Messages that are kept for a while, and their release.
+"""Keeps messages that must wait, and releases them.
 
-They wait in the queue of a paused process, because a line has caused too many, or for a module.
+They wait in the queue of a paused process, or for a module, or because a line has caused too many.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Keeping:
         self.paused: frozenset[str] = frozenset(json.loads(store.meta(PAUSED) or "[]"))
 
     def pause(self, process: ProcessRow, on: bool) -> None:
-        """Begin or end to queue what others send to a process."""
+        """Start or stop queueing messages of other processes to a process."""
         self._flush()
         self.paused = self.paused | {process.id} if on else self.paused - {process.id}
         self._store.set_meta(PAUSED, json.dumps(sorted(self.paused)))
@@ -61,7 +61,7 @@ class Keeping:
         return self._store.kept(held=QUEUED, target=process)
 
     def release(self, items: list[Item]) -> None:
-        """Deliver those kept messages that nothing holds any more; the others stay kept."""
+        """Deliver those kept messages that need not wait any more; the others stay kept."""
         self._flush()
         batch, ready = Batch(), []
         for sender, _slot, kept in items:
@@ -76,12 +76,12 @@ class Keeping:
             self._admit(batch, ready)
 
     def release_held(self) -> None:
-        """Deliver what was held by a lower bound on pushes."""
+        """Deliver messages that were held by a lower bound on pushes."""
         self._flush()
         self.release(self._store.kept(held=HELD))
 
     def release_left(self) -> None:
-        """Deliver what is queued for unpaused processes: a node ended while it cut their log."""
+        """Deliver messages queued for processes that are not paused: a node ended in a cut."""
         queued = self._store.kept(held=QUEUED)
         self.release([item for item in queued if self._may_go(item[2])])
 

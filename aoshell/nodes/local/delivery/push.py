@@ -1,8 +1,8 @@
-"""Delivery of an outbox: each message goes to the log of its target, or is kept.
+"""Delivers an outbox: each message goes to the log of its target, or is kept.
 
-All of it is written in one `Batch` with the result that the outbox belongs to. The node, not the
-process, sets who a message is from, as the legacy network's MU and HyperBEAM's `dev_push` do: tags
-of a process that claim it are removed.
+All of it is written in one `Batch` with the outbox's result. The node, not the process, sets the
+sender of a message, as the legacy network's MU and HyperBEAM's `dev_push` do: tags of a process
+that claim a sender are removed.
 """
 
 from __future__ import annotations
@@ -45,20 +45,20 @@ from aoshell.nodes.values import Limits
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import MAX_TAG_NAME, MAX_TAG_VALUE, MAX_TAGS
 
-# Tags that the node sets; a process's own are removed.
+# Tags that only the node sets; those of a process are removed.
 _TRUTH = frozenset(
     ["Data-Protocol", "Variant", "Type", "From-Process", "From-Module", "Assignments", "Pushed-For"]
 )
 FORGED = frozenset(["From", "Owner"])
 
 ADDRESS_LENGTH = 43
-LONGEST_NAME = 256  # characters of a target that is looked up as the name of a process
+LONGEST_NAME = 256  # characters; a longer target is not looked up as the name of a process
 ASSIGNMENTS_TEXT = 16 << 10  # characters of a tag Assignments; a longer one is ignored
 
 
 @dataclass(slots=True)
 class Pushed:
-    """What one outbox has led to."""
+    """What became of one outbox."""
 
     scheduled: list[tuple[Logged, Wire]] = field(default_factory=list)
     spawned: list[ProcessRow] = field(default_factory=list)
@@ -72,12 +72,12 @@ class Pusher:
     """Turns outboxes into scheduled messages.
 
     Args:
-        address: of the node, which owns what processes send where nobody says otherwise.
+        address: address of the node, by default the owner of what processes send.
         counts: messages caused so far, by the seq of the root; `Pusher` updates it.
-        is_wallet: whether somebody known here signs with an address.
-        can_fetch: whether a module that is not here may be found elsewhere.
-        is_paused: whether what others send to a process waits in its queue.
-        is_foreign: whether a message was scheduled elsewhere, and what it sends is there.
+        is_wallet: whether an address belongs to a known wallet.
+        can_fetch: whether a module that is not here may be found on the network.
+        is_paused: whether messages of others to a process wait in its queue.
+        is_foreign: whether a message was scheduled elsewhere; what it sends was delivered there.
     """
 
     def __init__(
@@ -108,11 +108,11 @@ class Pusher:
         self.is_foreign = is_foreign
 
     def push(self, sender: ProcessRow, cause: Logged, root: str, outbox: Outbox) -> Pushed:
-        """Schedule everything in an outbox; nothing where the message was scheduled elsewhere.
+        """Schedule everything in an outbox; nothing if the message was scheduled elsewhere.
 
         Args:
-            cause: the message whose result it belongs to.
-            root: id of the message that began it all, for Pushed-For.
+            cause: the message whose outbox it is.
+            root: id of the root message, for Pushed-For.
         """
         if not (outbox.messages or outbox.assignments) or self.is_foreign(cause):
             return NOTHING
@@ -137,7 +137,7 @@ class Pusher:
 
 
 class _Push:
-    """One outbox on its way. Positions count deliveries: a spawn takes two."""
+    """The delivery of one outbox. Positions count deliveries: a spawn takes two."""
 
     def __init__(
         self,
@@ -171,7 +171,7 @@ class _Push:
         """Schedule a message on its target, or keep it.
 
         Args:
-            queued: it has waited in the queue of a paused process.
+            queued: whether it comes from the queue of a paused process.
         """
         reason = self._refusal(target, wire[TAGS:])
         process = None if reason else self._pusher.processes.find(target)
@@ -192,7 +192,7 @@ class _Push:
             self._idx += 1
 
     def _no_address(self, target: str) -> str:
-        """Why nothing goes to a target that is no address; a name of a process may be meant."""
+        """Why a target that is no address gets nothing; it may be the name of a process."""
         rows = self._pusher.store.processes_named(target) if len(target) <= LONGEST_NAME else []
         if ids := [row.id for row in rows]:
             return f"the target is a name, and must be an id: {target} is {' or '.join(ids[:4])}"
@@ -205,7 +205,7 @@ class _Push:
         """Spawn a process from its definition.
 
         Args:
-            fetched: its module was asked for; if it is not here now, it cannot be fetched.
+            fetched: whether a fetch of its module has ended; if it is missing then, that failed.
         """
         request, wanted = wire[TAGS:], find_tag(wire[TAGS:], "Module")
         reason = self._refusal("spawn", request)
@@ -214,18 +214,18 @@ class _Push:
         if not reason and not module:
             if not fetched and self._pusher.can_fetch(wanted):
                 self._keep(wire, f"module {wanted} is being fetched", FETCHING)
-                self._idx += 1  # the answer's place: ids are made from places
+                self._idx += 1  # leave the answer's place free, as ids are made from places
                 return
             reason = f"no module {wanted!r} is on this node: .publish it first"
         if reason:
             self._refuse_spawn(wire, reason)
             return
         node, parent, authority = self._pusher.address, self._sender.authority, ""
-        if network or parent:  # one that was loaded trusts its old node, and so does its child
+        if network or parent:  # a loaded process trusts its old node, and so must its child
             authority = fixed_authority(AUTO, node, request, parent)
         try:
-            # On the network too, a child belongs to the process that spawned it. It is of the same
-            # form as its parent.
+            # As on the network, a child belongs to the process that spawned it. It has the form of
+            # its parent.
             row = self._pusher.processes.create(
                 wire[ID],
                 module,
@@ -243,7 +243,7 @@ class _Push:
         self._answer(wire, ["Process", wire[ID], "Action", "Spawned"])
 
     def _refuse_spawn(self, wire: Wire, reason: str) -> None:
-        """Keep a spawn that cannot be done, and answer Spawn-Error: a handling may wait for it."""
+        """Keep a spawn that cannot be done; answer Spawn-Error, as a handler may wait for it."""
         self._keep(wire, reason)
         self._answer(wire, ["Error", reason, "Action", "Spawn-Error"])
 
@@ -332,7 +332,7 @@ class _Push:
         self.pushed.scheduled.append((logged, wire))
 
     def _keep(self, wire: Wire, reason: str, held: int = LOST, target: str = "") -> None:
-        # An assigned message is held for another process than its Target.
+        # An assigned message is kept for a process other than its Target.
         target = target or wire[TARGET]
         kept = Kept(self._cause.seq, self._idx, reason, held, target, wire[ID], dump_wire(wire))
         self._idx += 1
@@ -340,9 +340,9 @@ class _Push:
 
 
 def owned(process: ProcessRow, wire: Wire, node: str) -> Wire:
-    """A message that a process has sent, with the owner that the one which gets it trusts.
+    """A message of a process, with the owner that the target trusts.
 
-    It is not the owner that another process was given: its definition may name anybody.
+    The owner depends on the target: another process's definition may name anybody.
     """
     owner = process.authority or node
     return wire if wire[OWNER] == owner else [*wire[:OWNER], owner, *wire[OWNER + 1 :]]
@@ -366,7 +366,7 @@ def _is_patch(tags: list[str]) -> bool:
 
 
 def add_pushed(batch: Batch, pushed: Pushed) -> None:
-    """Add what was pushed to the transaction of its result."""
+    """Add what became of an outbox to the transaction of its result."""
     batch.processes += pushed.spawned
     batch.log += [logged for logged, _wire in pushed.scheduled]
     batch.kept += pushed.kept

@@ -1,3 +1,3 @@
-"""Processes whose first slots were computed elsewhere."""
+"""Forks of live processes: their first slots were computed elsewhere."""
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Keeps the memories that forks begin with. They are no cache: nothing here can compute them.
+"""Stores the memories that forks begin with. They are not a cache: this node cannot compute them.
 
-A file holds one memory, compressed, without the pages that are all zeros, in the form of a worker's
+A file holds one compressed memory, without the pages that are all zeros, in the form of a worker's
 images. Its name is the SHA-256 of the whole memory. It is fsynced before a fork that needs it is
-written, and removed with the last such fork. What a kill or a refusal has left is removed, too.
+written, and removed with the last such fork. Files left by a kill or a refusal are removed, too.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from aoshell.bounded import files, jsontext, zipped
 from aoshell.errors import AoError
 from aoshell.sandbox.frames import IMAGE_LIMIT
 
-FOLDER = "memories"  # in that of the node
+FOLDER = "memories"  # in the node's folder
 MAGIC = b"aoshell memory 1\n"
 PAGE = 65536  # bytes
 _ZEROS = bytes(PAGE)
-_HEAD = len(MAGIC) + 65  # bytes in front of what is compressed: the magic, its SHA-256, a newline
+_HEAD = len(MAGIC) + 65  # bytes before the compressed ones: the magic, their SHA-256, a newline
 _LONGEST_HEAD = 1 << 10  # bytes
-_FILE = re.compile(r"([0-9a-f]{64})\.memory|\.([0-9a-f]{64})\.[0-9a-f]{16}")  # and half of one
+_FILE = re.compile(r"([0-9a-f]{64})\.memory|\.([0-9a-f]{64})\.[0-9a-f]{16}")  # or an unfinished one
 MOST_PAGES = (4 << 30) // PAGE  # of a memory
 
 
@@ -38,7 +38,7 @@ class Memories:
     """The memories of a node.
 
     Args:
-        folder: of the node.
+        folder: the node's folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,20 +50,20 @@ class Memories:
         return self._folder / f"{digest}.memory"
 
     def put(self, memory: bytes) -> str:
-        """Keep a memory, fsynced. Returns its SHA-256, in hexadecimal.
+        """Store a memory, with fsync. Returns its SHA-256, in hexadecimal.
 
         Raises:
-            AoError: it is none, or cannot be written.
+            AoError: it is no memory, or cannot be written.
         """
         digest = hashlib.sha256(memory).hexdigest()
         self._write(digest, pack(memory))
         return digest
 
     def put_packed(self, digest: str, packed: bytes) -> None:
-        """Keep a memory in the form of `packed`; it may come from elsewhere.
+        """Store a memory in the form of `packed`, which may be untrusted.
 
         Raises:
-            ValueError: it is not the memory of that SHA-256.
+            ValueError: it is not the memory with that SHA-256.
             AoError: it cannot be written.
         """
         if not is_packed(packed) or digest_of(packed) != digest:
@@ -85,7 +85,7 @@ class Memories:
             ) from error
 
     def packed(self, digest: str) -> bytes:
-        """A memory as its file has it. Raises AoError where it is missing or damaged."""
+        """The content of a memory's file. Raises AoError if it is missing or damaged."""
         try:
             packed = files.read(self._path(digest), IMAGE_LIMIT + _HEAD)
         except OSError as error:
@@ -95,11 +95,11 @@ class Memories:
         return packed
 
     def image(self, digest: str) -> bytes:
-        """A memory as a worker takes it. Raises AoError where it is missing or damaged."""
+        """A memory as an image for a worker. Raises AoError if it is missing or damaged."""
         return self.packed(digest)[_HEAD:]
 
     def whole(self, digest: str, most: int) -> bytes | None:
-        """A memory as its guest had it; None where it is larger than `most` bytes. Takes long.
+        """The whole memory; None if it is larger than `most` bytes. Takes long.
 
         Raises:
             AoError: it is missing or damaged.
@@ -115,17 +115,17 @@ class Memories:
         return bytes(found)
 
     def remove(self, digest: str) -> None:
-        """Remove a memory, unless a fork that is being taken in needs it."""
+        """Remove a memory, unless a fork that is being added needs it."""
         with self._lock, contextlib.suppress(OSError):
             if not self._coming[digest]:
                 self._path(digest).unlink(missing_ok=True)
 
     def remove_all_but(self, needed: Collection[str]) -> None:
-        """Remove what no fork needs, and files that were not written to their end.
+        """Remove memories that no fork needs, and unfinished files.
 
-        Nothing is being taken in.
+        Call it only while no fork is being added.
         """
-        with contextlib.suppress(OSError):  # there is no folder yet; or the next start does it
+        with contextlib.suppress(OSError):  # no folder yet, or the next start can remove them
             for path in self._folder.iterdir():
                 found = _FILE.fullmatch(path.name)
                 if found and found[1] not in needed:
@@ -136,7 +136,7 @@ class Memories:
         """Protects memories that come with a fork from removal while the block runs.
 
         Args:
-            let_go: called with each of them after the block: perhaps no fork needs it.
+            let_go: called with each of them after the block, as perhaps no fork needs it.
         """
         coming = Coming(self._begin)
         try:
@@ -157,7 +157,7 @@ class Coming:
     """The memories that come with one fork.
 
     Attributes:
-        digests: those that came.
+        digests: SHA-256 of each memory that came.
     """
 
     def __init__(self, put: Callable[[str, bytes], None]) -> None:
@@ -171,10 +171,10 @@ class Coming:
 
 
 def pack(memory: bytes) -> bytes:
-    """A memory as a file has it: the pages that are not all zeros.
+    """The content of a file for a memory: the pages that are not all zeros.
 
     Raises:
-        AoError: it has no whole pages.
+        AoError: its size is not a number of whole pages.
     """
     if not memory or len(memory) % PAGE:
         raise AoError(
@@ -183,7 +183,7 @@ def pack(memory: bytes) -> bytes:
             hint="nothing was forked",
         )
     packer = zlib.compressobj(1)
-    # Globals are left out: between messages they are as when an instance has started.
+    # Globals are left out: between messages they have the values of a newly started instance.
     parts = [packer.compress(json.dumps({"globals": None, "pages": len(memory) // PAGE}).encode())]
     parts.append(packer.compress(b"\n"))
     parts += [packer.compress(part) for part in _pages(memory)]
@@ -210,7 +210,7 @@ def is_packed(packed: bytes) -> bool:
 
 
 def digest_of(packed: bytes) -> str:
-    """The SHA-256 of the whole memory that a file has. Raises ValueError where it has none."""
+    """The SHA-256 of the whole memory in a file's content. Raises ValueError if there is none."""
     digest = hashlib.sha256()
     for part in whole_of(packed):
         digest.update(part)
@@ -218,7 +218,7 @@ def digest_of(packed: bytes) -> str:
 
 
 def whole_of(packed: bytes) -> Iterator[bytes]:
-    """The pages of the memory that a file has, in order. Raises ValueError where it has none."""
+    """The pages of the memory in a file's content, in order. Raises ValueError if damaged."""
     rest = bytearray()
     unpacking = zipped.Unpacking(zipped.ZLIB)
     pages, done = -1, 0

@@ -1,11 +1,11 @@
-"""Which processes are forks of live ones, and what holds for them.
+"""The origins of forks of live processes, and the rules for forks.
 
 A fork has the id of a process that others run, so three rules hold. They follow from rows of the
-database, so that they hold after a kill, too:
+database, so they hold after a kill, too:
 
 - the node does not deliver what a slot from elsewhere sent: it was delivered there;
-- nobody here signs what is sent to a fork: the signature would be valid there, too;
-- nobody can take back a slot from elsewhere: the log would give its number to another message.
+- messages to a fork are not signed here: the signature would be valid for the live process, too;
+- a slot from elsewhere cannot be taken back: the log would give its number to another message.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from aoshell.nodes.values import WithheldError
 
 
 def sweep_memories(store: Store) -> None:
-    """Remove memories that no fork of a store begins with. Nothing is being taken in.
+    """Remove memories that no fork of a store begins with. Call it while no fork is being added.
 
     Raises:
         AoError: the store cannot be read.
@@ -35,8 +35,8 @@ class Origins:
     """The origins of a store's processes, kept in memory.
 
     Attributes:
-        memories: that forks begin with.
-        accept_signed: whether signed messages to forks are taken (`serve --accept-signed`).
+        memories: the memories that forks begin with.
+        accept_signed: whether forks take signed messages (`serve --accept-signed`).
     """
 
     def __init__(self, store: Store) -> None:
@@ -49,9 +49,9 @@ class Origins:
 
     @property
     def elsewhere(self) -> Elsewhere:
-        """The processes that others run under the same ids, also of those deleted here."""
+        """The ids here that others run processes under, including deleted ones."""
         (newest,) = self._store.select_one("SELECT max(number) FROM processes")
-        now = newest or 0, self._store.cuts  # what comes raises the one, what goes the other
+        now = newest or 0, self._store.cuts  # grow with new and with deleted processes
         before = self._elsewhere_of
         if now[1] != before[1]:
             self._elsewhere = Elsewhere.of(self._store)
@@ -61,13 +61,13 @@ class Origins:
         return self._elsewhere
 
     def of(self, process: int) -> Origin | None:
-        """The origin of a process by its number, None for one that was made here."""
+        """The origin of a process by its number; None if it was made here."""
         if process not in self._known:
             self._known[process] = self._store.origin(process)
         return self._known[process]
 
     def forget_all(self) -> None:
-        """Read them again: a number may be given to another process."""
+        """Clear the cache: another process may get a number again."""
         self._known.clear()
 
     def is_foreign(self, logged: Logged) -> bool:
@@ -76,7 +76,7 @@ class Origins:
         return origin is not None and (logged.slot, logged.tick) <= (origin.slot, 0)
 
     def base_of(self, process: ProcessRow) -> tuple[Checkpoint, Logged] | None:
-        """The memory that a process begins with, and the last message in it; None for no memory.
+        """The memory that a process begins with, and the last message in it; None without a memory.
 
         Raises:
             AoError: the memory is missing or damaged.
@@ -91,7 +91,7 @@ class Origins:
         return Checkpoint(found[0].seq, origin.memory_slot, "", image), found[0]
 
     def check_computed_here(self, process: ProcessRow, slot: int) -> None:
-        """Raise UsageError where a slot is before the memory: its state is not known."""
+        """Raise UsageError if a slot is before the memory, as its state is not known."""
         origin = self.of(process.number)
         if origin is not None and origin.memory and slot < origin.memory_slot:
             raise UsageError(
@@ -101,7 +101,7 @@ class Origins:
             )
 
     def check_copied(self, process: ProcessRow) -> None:
-        """Raise UsageError where a memory holds the id, so that no copy can have another one."""
+        """Raise UsageError if the process begins with a memory, which contains its id."""
         origin = self.of(process.number)
         if origin is not None and origin.memory:
             raise UsageError(
@@ -111,9 +111,9 @@ class Origins:
             )
 
     def coming(self) -> AbstractContextManager[Coming]:
-        """Takes the memories that come with a fork. After the block, those without a fork go.
+        """Takes the memories of a new fork. After the block, those that no fork needs are removed.
 
-        A block that fails removes them all.
+        If the block fails, this removes all of them.
         """
         return self.memories.coming(self.remove_unused)
 
@@ -123,21 +123,21 @@ class Origins:
             self.memories.remove(digest)
 
     def takes_unsigned(self, process: ProcessRow) -> bool:
-        """Whether nothing may be signed for a process: another one has its id elsewhere."""
+        """Whether messages to a process must not be signed: a live process has its id."""
         return process.id in self.elsewhere
 
     def takes_no_signed(self, process: ProcessRow) -> bool:
-        """Whether a process takes no signed message: it is a fork, or one of its id was here."""
+        """Whether a process refuses signed messages: it is a fork, or its id was a fork's here."""
         elsewhere = self.elsewhere
         return process.id in elsewhere and process.id not in elsewhere.stand_ins
 
     def form_of(self, process: int) -> str:
-        """The form of messages that are scheduled on a process here."""
+        """The form of messages that this node schedules on a process."""
         origin = self.of(process)
         return OF_UNIT if origin is not None and origin.module not in ("", AS_NODE) else ""
 
     def check_signed(self, process: ProcessRow, *, is_item: bool) -> None:
-        """Raise AoError where a process that `takes_no_signed` refuses a message."""
+        """Raise AoError if a process that `takes_no_signed` must refuse this message."""
         if not self.accept_signed:
             raise AoError(
                 f"{self._told(process.id)}, and this message is signed: whoever has it could post"
@@ -154,7 +154,7 @@ class Origins:
             )
 
     def not_kept(self, own: str, what: str) -> AoError:
-        """The error for an item that is refused: it is signed for such a process."""
+        """The error for a refused item, which is signed for such a process."""
         return AoError(
             f"{self._told(own)}, and {what} is signed for it: whoever has it could post it there",
             stage="message",
@@ -179,7 +179,7 @@ class Origins:
         return f"{name} was a fork of a live process here, or stood in for one"
 
     def check_cut(self, process: ProcessRow, slot: int) -> None:
-        """Raise UsageError where a cut would take back a slot from elsewhere."""
+        """Raise UsageError if a cut would take back a slot from elsewhere."""
         origin = self.of(process.number)
         if origin is not None and slot <= origin.slot:
             raise UsageError(

@@ -1,9 +1,9 @@
-"""What a home does not give out: signatures for processes that live elsewhere, too.
+"""Keeps signatures for live processes from leaving a home.
 
-A fork and a stand-in (`.mock`) have the id of a process that others run. What a wallet has signed
-for that id is valid there, and whoever gets it could post it. Nothing here signs such an item, but
-it may have been uploaded, or assigned to another process, before the fork was made. It stays valid
-when the fork is deleted, so the home keeps the ids of deleted forks.
+A fork and a stand-in (`.mock`) have the id of a process that others run. An item signed for that id
+is valid there, so anyone who gets it could post it. This node signs no such item, but one may have
+been uploaded, or assigned to another process, before the fork was made. It stays valid after the
+fork is deleted, so the home keeps the ids of deleted forks.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from aoshell.protocol.encoding import unb64url
 if TYPE_CHECKING:
     from aoshell.nodes.transaction import Transaction
 
-_NAMES = ("target", "process")  # of tags and header fields that say whom a message is for
-_PRESENT = b"\1"  # in front of the target of an item (ANS-104)
+_NAMES = ("target", "process")  # of tags and header fields that name a message's target
+_PRESENT = b"\1"  # before the target of an item (ANS-104)
 _TAGGED = tuple(name.encode() + b"v" for name in _NAMES)  # then a value of 43 characters (Avro)
 _BEFORE = max(map(len, _TAGGED))  # bytes
-_LENGTH = b"V"  # of such a value, as it stands in front of it
+_LENGTH = b"V"  # the length before such a value (Avro)
 _SMALLEST = 148  # bytes of an item with a target: a signature of 64, a key of 32
 
 
 class Elsewhere:
-    """The ids of a home's processes that others run under the same ids, also of those deleted.
+    """The ids of forks and stand-ins of a home, including deleted ones.
 
     Attributes:
-        stand_ins: those of stand-ins that are here.
+        stand_ins: ids of the stand-ins that are here.
     """
 
     def __init__(self, ids: Iterable[str], stand_ins: Iterable[str] = ()) -> None:
@@ -46,12 +46,12 @@ class Elsewhere:
 
     @classmethod
     def of(cls, reader: Reader) -> Elsewhere:
-        """Those of a database. Raises AoError where it cannot be read."""
+        """The ids in a database. Raises AoError if it cannot be read."""
         ids = [*elsewhere.forks(reader), *elsewhere.gone(reader)]
         return cls(ids, elsewhere.stand_ins(reader))
 
     def grown(self, reader: Reader, behind: int) -> Elsewhere:
-        """These, with those of processes whose numbers are higher."""
+        """These, and the ids of processes with numbers above `behind`."""
         new = [*elsewhere.forks(reader, behind), *elsewhere.gone(reader)]
         stand_ins = elsewhere.stand_ins(reader, behind)
         if not stand_ins and self._ids.issuperset(new):
@@ -66,9 +66,9 @@ class Elsewhere:
         return id in self._ids
 
     def addressee(self, signed: Signed | Transaction) -> str:
-        """Which of these a signed message is for, "" for none.
+        """The one of these ids that a signed message is for, "" for none.
 
-        Its target names that, or a tag Target or Process.
+        Its target, or a tag Target or Process, has the id.
         """
         if not self._ids:
             return ""
@@ -80,21 +80,21 @@ class Elsewhere:
         return next((id for id in named if id in self._ids), "")
 
     def within(self, data: bytes) -> str:
-        """Which of these some item within data is for, "" for none.
+        """The one of these ids that an item within data is for, "" for none.
 
-        It searches for the ids in all forms that items give them, also in base64 and hexadecimal.
-        So it finds bundles in bundles, and items that cannot be read here, too.
+        It searches for the ids in all forms that items can have, also in base64 and hexadecimal.
+        So it also finds items in bundles of bundles, and items that cannot be parsed here.
         """
         if len(data) < _SMALLEST:
             return ""
         return next((id for id in self._ids if self._is_addressed(data, id)), "")
 
     def stripped(self, logged: Logged, fork_point: int | None) -> Logged:
-        """A message as a file may have it.
+        """A message without a signature that a file must not have.
 
         Args:
-            fork_point: the last slot from elsewhere of its process, None where it is no fork. Up to
-                there, signatures are in the public log, and guests may read them.
+            fork_point: the last slot from elsewhere of its process, None if it is no fork. Up to
+                there, signatures are public, and guests may read them, so they stay.
         """
         if logged.signed is None or not self._ids:
             return logged
@@ -107,7 +107,7 @@ class Elsewhere:
         return logged._replace(signed=None)
 
     def holds_back(self, upload: Upload) -> bool:
-        """Whether an upload is, or has in it, an item for one of these."""
+        """Whether an upload is, or contains, an item for one of these."""
         if not self._ids:
             return False
         with suppress(ValueError, TypeError, AoError):  # a damaged one has no signature
@@ -120,7 +120,7 @@ class Elsewhere:
         return next(filter(None, (self.within(text.encode("latin-1")) for text in texts)), "")
 
     def _is_addressed(self, data: bytes, id: str) -> bool:
-        """Whether bytes hold a target or a tag of an item that names a process."""
+        """Whether bytes contain an item's target or tag that names a process."""
         if any(data.find(one) >= 0 for one in self._encoded[id]):
             return True
         name = id.encode()
@@ -133,7 +133,7 @@ class Elsewhere:
 
 
 class Holding(NamedTuple):
-    """A message that brought or sent an item for a process of `Elsewhere`."""
+    """A message that contains or sends an item for a process of `Elsewhere`."""
 
     process: int
     slot: int
@@ -141,7 +141,7 @@ class Holding(NamedTuple):
 
 
 def holding(reader: Reader, process: int = 0) -> Iterator[Holding]:
-    """Such messages of a process, or of all; without those up to a fork point, which are public.
+    """Such messages of a process, or of all (0), without public ones up to a fork point.
 
     Raises:
         AoError: the database cannot be read.
@@ -161,7 +161,7 @@ def holding(reader: Reader, process: int = 0) -> Iterator[Holding]:
 
 
 def warnings(reader: Reader, process: int = 0) -> list[str]:
-    """What a person should know before handing on a file with a process, or with all.
+    """Warnings before a user passes on a file with a process, or with all (0).
 
     Raises:
         AoError: the database cannot be read.
@@ -180,9 +180,9 @@ def warnings(reader: Reader, process: int = 0) -> list[str]:
 
 
 def _encoded_forms(id: str) -> Iterator[bytes]:
-    """The forms that a target, or the value of a tag, has in bytes and texts.
+    """The forms of an id, as target or value of a tag, in bytes and texts.
 
-    For bytes it gives the target only: `_is_addressed` looks for tags itself.
+    For bytes only the target: `_is_addressed` searches for tags itself.
     """
     values = [_LENGTH + id.encode()]
     with suppress(ValueError):  # the address of a stand-in may be one that no item can have

@@ -1,4 +1,4 @@
 """Whole logs and whole nodes: export, import, dump, load, adding, cutting.
 
-All of it can take long, so it runs in a thread or in slices while the prompt goes on (`longwork`).
+This can take long, so it runs in a thread or in slices, and the prompt can go on (`longwork`).
 """

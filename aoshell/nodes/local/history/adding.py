@@ -1,8 +1,8 @@
-"""Adding a process that comes with its log: `.import` and `.fork`.
+"""Adds a process together with its log: `.import` and `.fork`.
 
-A long log is written a slice at a time, so that the rest of the node goes on. The process itself is
-written with the last slice. Until then its number is marked, and a node that ended in the middle
-deletes at its next start what was written under that number.
+A long log is written in slices, so that the rest of the node can go on. The process itself is
+written with the last slice. Until then its number is marked. If the node ends before that, its next
+start deletes everything under that number.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Adding:
     """Adds one process at a time.
 
     Args:
-        flush: writes what workers have answered.
+        flush: writes the results of workers.
         add_with_log: writes the last slice and the process, and has the rest of the log computed.
     """
 
@@ -55,7 +55,7 @@ class Adding:
         self._forget()
 
     def check_new(self, process_id: str) -> None:
-        """Raise AoError where a process of that id is here already."""
+        """Raise AoError if a process with that id is here already."""
         if self._processes.find(process_id) is not None:
             raise AoError(
                 f"process {process_id} is on this node already",
@@ -74,12 +74,12 @@ class Adding:
         """Write a process and its log, under numbers of this node, and compute what has no result.
 
         Args:
-            origin: where it was forked from.
-            modules: that come with it.
-            facts: that the home keeps with it.
+            origin: the live process that it is a fork of, None for no fork.
+            modules: modules to store with it.
+            facts: facts to store with it in the home.
 
         Raises:
-            AoError: it is here already, or cannot be written; nothing is left of it.
+            AoError: it is here already, or cannot be written; then nothing of it stays.
         """
         async with self._turn:
             self.check_new(row.id)
@@ -98,7 +98,8 @@ class Adding:
         facts: Mapping[str, int | str],
     ) -> ProcessRow:
         row = row._replace(number=self._scheduler.new_process())
-        # Messages without a result come with the process: a start would compute them before that.
+        # Messages without a result are written with the process, or a start could compute them
+        # without it.
         known = sum(computed is not None for _, computed in entries)
         with self._work.seen("write", row.name, len(entries)) as seen:
             at = 0
@@ -117,7 +118,7 @@ class Adding:
             batch.processes.append(row)
             batch.modules += modules
             batch.facts |= facts
-            if origin is not None:  # in the same transaction: without it, all would be delivered
+            if origin is not None:  # in one transaction, or what it sent would be delivered
                 batch.origins.append(origin._replace(process=row.number))
             batch.computed_to = done
             if at:
@@ -137,7 +138,7 @@ class Adding:
         return made
 
     def _forget(self) -> None:
-        """Delete what was added only in part."""
+        """Delete a process that was added only in part."""
         store = self._store
         number = store.meta(ADDING) or 0
         while number and store.forget(number, 0, SLICE):

@@ -1,8 +1,8 @@
-"""`.undo` and `.delete`: a process's log is cut from its end on.
+"""`.undo` and `.delete`: cut a process's log, beginning at its end.
 
-It is cut a slice at a time, so that the rest of the node goes on. Meanwhile nothing is computed for
-that process, and nothing is scheduled on it: lines and cron wait, and what other processes send
-waits in its queue.
+It is cut in slices, so that the rest of the node can go on. Meanwhile nothing is computed for that
+process, and nothing is scheduled on it: lines and cron wait, and messages of other processes wait
+in its queue.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Cutting:
 
     Args:
         hold: stops computing a process.
-        let_go: goes on with it; those who wait for its results get the error.
+        let_go: goes on with it; waits for its results end with the error.
 
     Attributes:
         held: id of the process whose log is being cut, "" for none.
@@ -69,16 +69,16 @@ class Cutting:
                 pass
 
     async def undo(self, row: ProcessRow, slot: int) -> Path:
-        """Delete a slot and all later ones. Returns the file that keeps the process as it was.
+        """Delete a slot and all later ones. Returns the path of a copy of the old process.
 
-        A kill in the middle leaves a log that ends somewhere in between, and the file.
+        A kill in the middle leaves the copy, and a log that ends somewhere in between.
 
         Raises:
             AoError: the file cannot be written; nothing was deleted.
         """
         async with self._alone(row, AoError("the message was taken back", stage="node")):
-            path = await self._copy(row)  # first: from here on it is the only whole copy
-            # Before the log: a kill must not leave marks or checkpoints of slots that are gone.
+            path = await self._copy(row)  # first, as this will be the only complete copy
+            # Before the log, as a kill must not leave marks or checkpoints of deleted slots.
             self._marks.cut(row.id, slot)
             self._checkpoints.back_to(row.id, slot)
             await self._cut("undo", row, slot)
@@ -95,10 +95,10 @@ class Cutting:
 
     @asynccontextmanager
     async def _alone(self, row: ProcessRow, error: AoError) -> AsyncIterator[None]:
-        """Nothing is scheduled on a process or computed for it while the block runs.
+        """While the block runs, nothing is scheduled on a process or computed for it.
 
         Args:
-            error: for those who wait for its results.
+            error: ends the waits for its results.
         """
         async with self._turn:
             self.held = row.id
@@ -110,7 +110,7 @@ class Cutting:
                 self._let_go(row, error)
 
     async def _copy(self, row: ProcessRow) -> Path:
-        """Write the process as it is to a new file, with fsync."""
+        """Write the present process to a new file, with fsync."""
         slots = self._store.slots(row.number)
         name = self._store.folder / UNDONE / f"{row.id}-{slots - 1}"
         with (
@@ -139,7 +139,7 @@ class Cutting:
 
 
 def _kept(store: Store, row: ProcessRow, name: Path, progress: Progress) -> Path:
-    """Write a process to the first path of that name that is free."""
+    """Write a process to the first free path of that name."""
     from aoshell.nodes.local.history import transfer
 
     for number in count(1):

@@ -1,11 +1,11 @@
 """A whole node as a file: `aoshell dump`.
 
-The header, modules with their names, processes, a few facts about them; then all logs in the one
-order in which the node took their messages, each message with its result and what was kept of its
-outbox, and signed uploads where they came between. What is signed for a fork of a live process is
-left out: the uploads, and the signatures of messages. Data stays as it is; `withheld.warnings` says
-what it holds, and the ids of forks that are gone come along. Numbers are those of the database:
-`loading` gives others, in the same order. Keys and tokens are never read.
+First come the header, modules with their names, processes, and facts about them. Then come all
+messages, in the order in which the node took them: each with its result and the kept messages of
+its outbox, with signed uploads in between. Uploads and signatures for a fork of a live process are
+left out. Data is not changed; `withheld.warnings` says if it holds such items. The ids of deleted
+forks are included. Numbers are those of the database; `loading` gives new ones, in the same order.
+Keys and tokens are never read.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ _Entry = tuple[Logged, Computed | None]
 def dump_node(
     store: Store, header: dict[str, Any], progress: Progress
 ) -> Generator[bytes, None, None]:
-    """The bytes of a dump, of one moment where the store does not change (`Store.unchanging`).
+    """The bytes of a dump. The store must be a snapshot (`Store.unchanging`).
 
     Args:
-        header: of that moment.
-        progress: takes how many messages are written.
+        header: `read_header` of the same snapshot.
+        progress: called with the number of messages written so far.
 
     Raises:
         AoError: stage "dump", a record is too large.
@@ -62,7 +62,7 @@ def dump_node(
 
 
 def read_header(store: Store) -> dict[str, Any]:
-    """The first record: what is dumped, and of which node.
+    """The first record of a dump: facts about the node, and numbers of records.
 
     Raises:
         AoError: stage "dump", a newer program wrote the store.
@@ -93,12 +93,12 @@ def read_header(store: Store) -> dict[str, Any]:
 
 
 def count_left_out(store: Store, header: dict[str, Any]) -> int:
-    """How many uploads a dump with that header has not: they are signed for forks."""
+    """How many uploads a dump with that header leaves out, as they are signed for forks."""
     return int(store.select_one("SELECT count(*) FROM uploads")[0] - header["uploads"])
 
 
 def read_forks(store: Store) -> list[tuple[str, ForkPoint]]:
-    """The names or ids of forks of live processes, and where they come from."""
+    """The forks of live processes: (name or id, fork point)."""
     found = []
     for at in store.select("SELECT * FROM origins ORDER BY process"):
         row = store.process_numbered(at[0])
@@ -139,7 +139,7 @@ def _records(
 
 
 def _messages(store: Store, progress: Progress) -> Iterator[dict[str, Any]]:
-    """Messages and uploads in the order of their numbers, kept messages behind their cause."""
+    """Messages and uploads in the order of their numbers, kept messages after their cause."""
     kept = (Kept(*row) for row in store.stream("SELECT * FROM kept ORDER BY cause, idx"))
     left, done = next(kept, None), 0
     elsewhere, forks = Elsewhere.of(store), dict(store.select("SELECT process, slot FROM origins"))
@@ -163,7 +163,7 @@ def _number(found: _Entry | Upload) -> int:
 
 
 def _log(store: Store) -> Iterator[_Entry | Upload]:
-    """All messages, but for those of a process that is being added."""
+    """All messages, except those of a process that is being added."""
     rows = store.stream(
         f"SELECT {prefixed(LOGGED)}, r.* FROM log l LEFT JOIN results r USING (seq) "
         "WHERE process != ? ORDER BY l.seq",
@@ -173,7 +173,7 @@ def _log(store: Store) -> Iterator[_Entry | Upload]:
 
 
 def _uploads(store: Store) -> Iterator[_Entry | Upload]:
-    """All uploads, but for those that are signed for forks."""
+    """All uploads, except those that are signed for forks."""
     elsewhere = Elsewhere.of(store)
     for row in store.stream("SELECT * FROM uploads ORDER BY seq"):
         if not elsewhere.holds_back(upload := Upload(*row)):

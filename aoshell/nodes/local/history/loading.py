@@ -1,8 +1,8 @@
-"""A dumped node into a home: `aoshell load`, `--state`.
+"""Loads a dumped node into a home: `aoshell load`, `--state`.
 
-All of it is one transaction, which ends only when the last hash of the file was right. Messages get
-the next numbers of the home, in the order that they had. Processes that trusted the node which was
-dumped go on trusting its address: they have it as their `authority`, and no other process has.
+All of it is one transaction, which is committed only if the last hash of the file is right.
+Messages get the next numbers of the home, in their old order. Processes that trusted the dumped
+node go on trusting its address: only they have it as their `authority`.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ class Loaded:
     """What was loaded.
 
     Attributes:
-        node: address of the node that was dumped, "" where it had none.
-        waits: messages that are computed when the node is opened.
-        ahead: milliseconds that its clock was set forward by.
-        clock_taken: whether the home's clock is that far ahead now.
-        forks: names or ids of forks of live processes, and where they come from.
+        node: address of the dumped node, "" if it had none.
+        waits: number of messages without a result; opening the node computes them.
+        ahead: milliseconds by which the dumped node's clock was set forward.
+        clock_taken: whether the home's clock was set forward by as much.
+        forks: forks of live processes: (name or id, fork point).
     """
 
     processes: int
@@ -85,14 +85,14 @@ class Loaded:
 
 
 def load_node(store: Store, pieces: Iterable[bytes], progress: Progress) -> Loaded:
-    """Take in a dump, whole or not at all.
+    """Load a dump, completely or not at all.
 
     Args:
-        progress: takes how many messages are read.
+        progress: called with the number of messages read so far.
 
     Raises:
-        AoError: stage "state", it is no dump, it is damaged, or something of it is here already;
-            stage "store", it cannot be written.
+        AoError: stage "state", it is no dump, it is damaged, or some of it is here already; stage
+            "store", it cannot be written.
     """
     try:
         with _swept(store), store.together() as write:
@@ -111,7 +111,7 @@ def load_node(store: Store, pieces: Iterable[bytes], progress: Progress) -> Load
 
 @contextmanager
 def _swept(store: Store) -> Iterator[None]:
-    """If the block fails, the memories that it has taken are removed."""
+    """If the block fails, remove the memories that it has stored."""
     try:
         yield
     except BaseException:
@@ -244,13 +244,13 @@ class _Loading:
         self._count(len(origin.module))
 
     def _memory(self, record: list[str]) -> None:
-        # Beside the database, and before it says so: a file that no fork needs does no harm.
+        # Written before the transaction commits: a file that no fork needs does no harm.
         digest, content = record
         memories = Memories(self._store.folder)
         self._memories.add(records.read_memory(memories, digest, content))
 
     def _at_home(self, row: ProcessRow) -> ProcessRow:
-        """A process as this node has it: it trusts the same address, its cron goes on from now."""
+        """A process for this node: it trusts the same address, and its cron goes on from now."""
         due = [
             cron.Schedule(item.interval, max(0, item.due + self._shift), item.tags)
             for item in cron.load_schedules(row.cron)
@@ -347,7 +347,7 @@ class _Loading:
         self._batch, self._rows, self._size = Batch(), 0, 0
 
     def _refuse_taken(self) -> None:
-        """Raise AoError where something of the file is here already."""
+        """Raise AoError if something of the file is here already."""
         if not self._taken:
             return
         named = ", ".join(self._taken[:NAMED])
@@ -359,7 +359,7 @@ class _Loading:
         )
 
     def _end(self) -> Loaded:
-        """Check the whole, and write the facts about it."""
+        """Check the dump as a whole, and write facts about it."""
         header, store = self._header, self._store
         counts = (len(self._processes), len(self._kinds), self._messages, self._uploads)
         said = tuple(header[name] for name in ("processes", "modules", "messages", "uploads"))
@@ -393,9 +393,9 @@ class _Loading:
         )
 
     def _is_sent_twice(self) -> bool:
-        """Whether a kept message, once it is released, would come where another one is.
+        """Whether a kept message, once released, would get the place of another message.
 
-        A spawn takes two places: the definition's, and that of the answer to the sender.
+        A spawn takes two places: one for the definition, one for the answer to the sender.
         """
         found = self._store.select_one(
             "SELECT 1 FROM kept k JOIN log l ON l.cause = k.cause "
@@ -407,7 +407,7 @@ class _Loading:
 
 
 def _id_of(upload: Upload) -> str:
-    """The id that the signature of an upload gives. Raises ValueError for bytes that are none."""
+    """The id that follows from an upload's signature. Raises ValueError if it is no upload."""
     try:
         item = load_upload(upload)
     except AoError as error:  # of the stage "parse"

@@ -11,13 +11,13 @@ from typing import TypeVar
 from aoshell.nodes.values import Stage
 
 Progress = Callable[[int], None]
-"""Takes how many messages are done; raises where nobody waits any more."""
+"""Called with the number of messages done; raises if the work was cancelled."""
 
 T = TypeVar("T")
 
 
 class _GivenUpError(BaseException):
-    """Ends work that nobody waits for; not an Exception, so that the work does not catch it."""
+    """Ends cancelled work; not an Exception, so that the work does not catch it."""
 
 
 class LongWork:
@@ -28,7 +28,7 @@ class LongWork:
 
     @property
     def stage(self) -> Stage | None:
-        """What it is doing, for the prompt: the work that began last; None for nothing."""
+        """The work that began last, for the prompt; None if there is none."""
         return next(reversed(self._stages.values()), None)
 
     @contextmanager
@@ -36,7 +36,7 @@ class LongWork:
         """Show work as a stage while the block runs; see `nodes.values.Stage`.
 
         Args:
-            whole: how many messages there are, 0 where that is not known.
+            whole: number of messages, 0 if not known.
         """
         work = object()
         self._stages[work] = Stage(name, where)
@@ -52,7 +52,7 @@ class LongWork:
 
 
 async def run_in_thread(work: Callable[[Progress], T], progress: Progress) -> T:
-    """Run work in a thread while the loop goes on. When cancelled, end the work and wait for it."""
+    """Run work in a thread while the loop goes on. If cancelled, stop the work and wait for it."""
     given_up = threading.Event()
 
     def report(done: int) -> None:

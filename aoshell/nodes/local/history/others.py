@@ -1,4 +1,4 @@
-"""Lines that other clients of this node have under way: what changes a log waits for them."""
+"""Lets changes of a log wait for lines that other clients of this node have under way."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Others:
     """Looks for messages of other clients (`nodes.clients`) that are not settled yet.
 
     Args:
-        flush: writes what workers have answered.
+        flush: writes the results of workers.
     """
 
     def __init__(
@@ -39,13 +39,14 @@ class Others:
         self._flush = flush
 
     async def wait(self, stage: str, process: ProcessRow | None = None) -> None:
-        """Return when no other client's line is under way, at once where there is none.
+        """Return when no other client's line is under way.
 
         Args:
-            process: the one that is to be changed; None where all are.
+            stage: stage of the error.
+            process: the process that will be changed; None for all.
 
         Raises:
-            AoError: with that stage: one goes on.
+            AoError: a line is still under way after `PATIENCE` seconds.
         """
         line = self._line(process)
         if line is None:

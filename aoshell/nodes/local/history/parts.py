@@ -1,11 +1,11 @@
-"""The stream of a dumped node: parts, each with its hash, and a hash of all at the end.
+"""The byte stream of a dumped node: parts, each with its hash, and a hash of everything at the end.
 
     "aoshell state 1\\n", then parts: kind (1 byte), length (4 bytes, big-endian), SHA-256, bytes
 
 A part of kind `p` (compressed, RFC 1950) or `s` (as it is) holds whole records, each a line of
 JSON. Its hash is over its number in the file (8 bytes), its kind and its bytes, so that parts can
-neither be left out nor change places. The last part has kind `e` and no bytes, and its hash is that
-of all bytes before it. Nothing comes behind it.
+be neither left out nor moved. The last part has kind `e` and no bytes, and its hash is over all
+bytes before it. Nothing follows it.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ VERSION = 1
 MAGIC = b"aoshell state %d\n"
 PACKED, STORED, END = b"p", b"s", b"e"
 
-LEVEL = 1  # of compression; higher ones take longer and save a thirtieth
-PART = 1 << 20  # bytes of records from which on a part is full
+LEVEL = 1  # of compression; higher levels take longer and save only a thirtieth
+PART = 1 << 20  # bytes of records with which a part is full
 LARGEST_PART = LONGEST + 2 * PART  # bytes of one part, packed or not
 LARGEST = 256 << 30  # bytes of all records
 
@@ -39,11 +39,11 @@ Record = Mapping[str, Any]
 
 
 class NoStateError(ValueError):
-    """A file is no dump, or one of another version; the text completes "the file …"."""
+    """A file is no dump, or a dump of another version; the text completes "the file …"."""
 
 
 class TooLargeError(Exception):
-    """A record is larger than one may be; the text says of how many bytes."""
+    """A record is too large; the text is its size."""
 
 
 def write_parts(records: Iterable[Record]) -> Iterator[bytes]:
@@ -89,17 +89,17 @@ def _digest(number: int, kind: bytes, data: bytes) -> bytes:
 
 
 class _Sizes:
-    """What the parts so far take, as they are and in the file, bytes."""
+    """Sizes of the parts so far, unpacked and packed, in bytes."""
 
     def __init__(self) -> None:
         self._unpacked = self._packed = 0
 
     def fit(self, unpacked: int, packed: int) -> bool:
-        """Whether one more part may unpack to so much."""
+        """Whether one more part of that packed size may unpack to `unpacked` bytes."""
         return self._unpacked + unpacked <= most_unpacked(self._packed + packed)
 
     def room(self, packed: int) -> int:
-        """What one more part of that size may unpack to, bytes."""
+        """Bytes to which one more part of that packed size may unpack."""
         most = min(LARGEST, most_unpacked(self._packed + packed))
         return min(LARGEST_PART, most - self._unpacked)
 
@@ -109,12 +109,12 @@ class _Sizes:
 
 
 def read_parts(pieces: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-    """The records of a dump, unchecked, each as soon as its part is checked.
+    """The records of a dump, each as soon as the hash of its part was checked.
 
-    The stream counts only if this comes to its end: then its hash is right.
+    Use them only if this iterator reaches its end: only then is the hash of the whole right.
 
     Raises:
-        NoStateError: it is no dump, or one of a version that is not known here.
+        NoStateError: it is no dump, or a dump of an unknown version.
         ValueError: it is damaged, or exceeds a bound; the text says how.
     """
     stream = _Stream(pieces)
@@ -176,7 +176,7 @@ def _records(lines: bytes) -> Iterator[dict[str, Any]]:
 
 
 class _Stream:
-    """Takes bytes from pieces of any size. What is asked for is bounded by the caller."""
+    """Reads bytes from pieces of any size. The caller must bound what it asks for."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces = iter(pieces)
@@ -184,11 +184,11 @@ class _Stream:
         self._whole = hashlib.sha256()
 
     def digest(self) -> bytes:
-        """SHA-256 of all that was taken."""
+        """SHA-256 of all bytes that were read."""
         return self._whole.copy().digest()
 
     def take(self, count: int) -> bytes:
-        """The next bytes. Raises ValueError where there are fewer."""
+        """The next `count` bytes. Raises ValueError if there are fewer."""
         while len(self._rest) < count:
             piece = next(self._pieces, b"")
             demand(bool(piece), "it breaks off")
@@ -196,7 +196,7 @@ class _Stream:
         return self._taken(count)
 
     def take_line(self, most: int) -> bytes:
-        """The next bytes up to a line's end, or `most` of them, or all."""
+        """The next bytes up to the end of a line, at most `most`, or all that are left."""
         while len(self._rest) < most and b"\n" not in self._rest:
             if not (piece := next(self._pieces, b"")):
                 break

@@ -1,7 +1,7 @@
-"""Rows of the database as records of a file, and back.
+"""Converts rows of the database to records of a file, and back.
 
-A record is an object in JSON. A file may come from anybody: the database gets only what this
-program could have written.
+A record is a JSON object. A file is untrusted: the database gets only what this program could have
+written.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from aoshell.sandbox import environment
 from aoshell.sandbox.frames import is_count, is_text
 
 LONGEST = 192 << 20  # bytes of one record
-LITTLE, RATIO = 128 << 20, 100  # what a small file may unpack to: bytes, or times its size
+LITTLE, RATIO = 128 << 20, 100  # a file may unpack to so many bytes, or times its size
 OUTCOMES = ("ok", "error", *STOPPED)
 KINDS = ("lua", "wasm", "environment")  # of modules
 
 DAMAGED = (ValueError, KeyError, TypeError, IndexError, AttributeError)
-"""What is raised where a record is none."""
+"""The exceptions for a malformed record."""
 
 
 def demand(condition: bool, what: str) -> None:
-    """Raise ValueError where a file has what this program does not write."""
+    """Raise ValueError unless a condition holds for a file that this program wrote."""
     if not condition:
         raise ValueError(what)
 
 
 def most_unpacked(packed: int) -> int:
-    """Bytes to which so many may unpack."""
+    """The most bytes to which `packed` bytes may unpack."""
     return max(LITTLE, RATIO * packed)
 
 
@@ -53,8 +53,8 @@ def most_unpacked(packed: int) -> int:
 
 
 def without_defaults(row: ProcessRow | Logged) -> dict[str, Any]:
-    """A row as a record. What format 3 added is there only where it says something: earlier
-    versions refuse a key that they do not know."""
+    """A row as a record. Keys that format 3 added are left out if they have their defaults:
+    earlier versions refuse unknown keys."""
     defaults = row._field_defaults
     values: dict[str, Any] = row._asdict()
     return {
@@ -73,12 +73,12 @@ def of_entry(logged: Logged, computed: Computed | None) -> dict[str, Any]:
 
 
 def of_origin(origin: Origin) -> dict[str, Any]:
-    """Where a process was forked from."""
+    """The origin of a fork, as a record."""
     return {"origin": origin._asdict()}
 
 
 def of_memory(memories: Memories, digest: str) -> dict[str, Any]:
-    """A memory that forks begin with. Raises AoError where it is missing."""
+    """A memory that forks begin with, as a record. Raises AoError if it is missing."""
     return {"memory": [digest, text_of(memories.packed(digest))]}
 
 
@@ -103,7 +103,7 @@ def read_process(record: dict[str, Any]) -> ProcessRow:
 
 
 def check_process(row: ProcessRow) -> None:
-    """Raise ValueError where a row is of no process."""
+    """Raise ValueError if a row cannot be that of a process."""
     demand(has_id_form(row.id), "the id of the process is none")  # it becomes the name of a file
     texts = (row.name, row.owner, row.module, row.environment, row.alias, row.authority)
     demand(all(type(text) is str and text.isprintable() for text in texts), "a name is no text")
@@ -113,7 +113,7 @@ def check_process(row: ProcessRow) -> None:
 
 
 def read_origin(record: dict[str, Any]) -> Origin:
-    """Where a process was forked from, checked. Raises one of `DAMAGED`."""
+    """The origin of a fork, checked. Raises one of `DAMAGED`."""
     origin = Origin(**record)
     counts = (origin.process, origin.slot, origin.timestamp, origin.height)
     demand(
@@ -134,16 +134,16 @@ def read_origin(record: dict[str, Any]) -> Origin:
 
 
 def read_memory(memories: Memories | Coming, digest: str, content: str) -> str:
-    """Keep a memory that forks begin with; its SHA-256. Raises one of `DAMAGED`, AoError."""
+    """Store a memory of forks. Returns its SHA-256. Raises one of `DAMAGED`, AoError."""
     demand(type(digest) is str, "the SHA-256 of a memory is none")
     memories.put_packed(digest, b64decode(content, validate=True))
     return digest
 
 
 def read_elsewhere(store: Store, record: list[str]) -> dict[str, int | str]:
-    """What a home keeps of ids that forks had, in its table of facts. Raises ValueError.
+    """The facts that a home stores about ids of deleted forks. Raises ValueError.
 
-    A process of such an id that was made in that home is the live one.
+    Leaves out ids of processes that were made in that home: those are the live ones.
     """
     ids = all(type(one) is str and has_id_form(one) for one in record)
     demand(type(record) is list and ids, "an id of a fork is none")
@@ -152,7 +152,7 @@ def read_elsewhere(store: Store, record: list[str]) -> dict[str, int | str]:
 
 
 def read_module(module_id: str, kind: str, content: str) -> tuple[str, str, bytes]:
-    """Id, kind and bytes of a module that has its hash as its id. Raises ValueError."""
+    """Id, kind and bytes of a module whose id is its hash. Raises ValueError."""
     data = checked_module(kind, content)
     demand(environment.module_id(data) == module_id, "a module is not what its id says")
     return module_id, kind, data
@@ -169,7 +169,7 @@ def checked_module(kind: str, content: str) -> bytes:
 
 
 def read_entry(record: dict[str, Any]) -> tuple[Logged, Computed | None]:
-    """A message and its result, checked but for the numbers of the database."""
+    """A message and its result, checked, except for the numbers of the database."""
     message, result = record["message"], record["result"]
     blobs = {key: bytes_of(message.get(key)) for key in ("signed", "assigned")}
     logged = Logged(**message | blobs | {"body": message["body"].encode("latin-1")})
@@ -193,7 +193,7 @@ def read_entry(record: dict[str, Any]) -> tuple[Logged, Computed | None]:
 
 
 def check_message(stored: bytes) -> None:
-    """Raise ValueError where bytes are no message as the log stores it."""
+    """Raise ValueError if bytes are not a message in the form of the log."""
     body = _wire(stored)
     pairs = len(body) - form.TAGS
     demand(type(body) is list and all(map(is_text, body)), "a message is no list of texts")
@@ -207,7 +207,7 @@ def _wire(body: bytes) -> form.Wire:
 
 
 def checked_cron(text: str) -> str:
-    """Checked schedules as the node writes them: it reads its own without a check."""
+    """The schedules of a cron in the node's form, checked, as the node does not check its own."""
     found, items = jsontext.parse(text), []
     demand(type(found) is list, "its cron is none")
     for every, due, tags in found:
@@ -220,10 +220,10 @@ def checked_cron(text: str) -> str:
 
 
 class Places:
-    """The places of one log, in order: nothing is missing, and what has results comes first.
+    """Checks the places of one log: no slot is missing, and messages with results come first.
 
     Attributes:
-        begin: the slot behind which a fork's memory is: it follows the definition. -1 for none.
+        begin: the slot of a fork's memory, which may directly follow slot 0; -1 for none.
     """
 
     def __init__(self, begin: int = -1) -> None:
@@ -236,7 +236,7 @@ class Places:
         return self._slot + 1
 
     def follow(self, logged: Logged, computed: Computed | None) -> None:
-        """Raise ValueError where a message is not the next one."""
+        """Raise ValueError if a message is not the next one."""
         here = (logged.slot, logged.tick)
         following = [(self._slot + 1, 0), (max(self._slot, 0), self._tick + 1)]
         if self.begin > 0 and (self._slot, self._tick) == (0, 0):

@@ -1,11 +1,10 @@
 """A process as a file: `.export` and `.import`.
 
-JSON lines, compressed: a header, the modules, then the log with its results. Ids and contents do
-not change. What belongs to other processes is left out: who caused a message, what was not
-delivered. So are signatures for forks of live processes; where its data holds such an item, the
-ids of the forks go along. An import refuses a small file that
-unpacks to very much, so a log that compresses that well gets a filler as its last record, which an
-import skips.
+Compressed JSON lines: a header, the modules, then the log with its results. Ids and contents do not
+change. Facts about other processes are left out: who caused a message, what was not delivered.
+Signatures for forks of live processes are left out, too; if data holds such an item, the file has
+the ids of these forks. An import refuses a small file that unpacks to very much. So a log that
+compresses that well gets a filler as its last record, which an import skips.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.processes.authority import AUTO, fixed_authority
 
 MAGIC = b"aoshell process 1\n"
-FORKED = b"aoshell process 2\n"  # of a fork: an earlier version would deliver what it sent
+FORKED = b"aoshell process 2\n"  # for a fork, as earlier versions would deliver what it sent
 
 LARGEST = 1 << 30  # bytes of all records of a file, `RECORD` more for each
 RECORD = 1 << 10  # bytes that a record takes in memory besides its own
@@ -42,10 +41,10 @@ PIECE = 1 << 20  # bytes that are unpacked at a time
 
 
 def export_process(store: Store, row: ProcessRow, progress: Progress) -> Iterator[bytes]:
-    """The parts of a file with a process, its modules, its log and its results.
+    """The bytes of a file with a process, its modules, its log and its results, in pieces.
 
     Raises:
-        AoError: stage "export", it would be too large to import.
+        AoError: stage "export", the file would be too large to import.
     """
     origin = store.origin(row.number)
     found = _records(store, row, origin, progress)
@@ -55,7 +54,7 @@ def export_process(store: Store, row: ProcessRow, progress: Progress) -> Iterato
 def write_process(
     row: ProcessRow, found: Iterable[dict[str, Any]], forked: Origin | None = None
 ) -> Iterator[bytes]:
-    """The parts of a file of these records. Raises AoError as `export_process`."""
+    """The bytes of a file of these records, in pieces. Raises AoError as `export_process`."""
     pack = zlib.compressobj(6)
     yield MAGIC if forked is None else FORKED
     taken = packed = 0
@@ -148,19 +147,19 @@ async def import_process(
     *,
     unique: bool = False,
 ) -> ProcessRow:
-    """Add the process that `export_process` wrote.
+    """Add a process that `export_process` wrote.
 
-    It goes on trusting whom it has trusted: where the node that it comes from owned what was pushed
-    to it, the definition names that one, and its address stays the owner.
+    It goes on trusting its old node: if that node owned the messages pushed to it, its definition
+    names that node, whose address stays the owner.
 
     Args:
-        memories: takes that of a fork.
-        node: address of this one.
-        name: that the process gets; "" keeps its own.
+        memories: takes the memory of a fork.
+        node: address of this node.
+        name: name for the process; "" keeps its own.
         unique: refuse a name that another process has.
 
     Raises:
-        AoError: the data is no export, it is damaged, or the process or its name is here already.
+        AoError: the data is no export, or is damaged, or the process or its name is here already.
     """
     if not data.startswith(_MAGICS):
         raise _no_export()
@@ -187,7 +186,7 @@ async def import_process(
             kinds[needed] = kind
         if needed not in kinds:
             raise AoError(f"module {needed} is missing in the exported process", stage="import")
-    if kinds[row.environment] != "environment":  # a worker would take its text for an archive
+    if kinds[row.environment] != "environment":  # a worker would read it as an environment
         raise _damaged(ValueError("its environment is a module of another kind"))
     brought = [(*module, row.created) for module in modules]
     return await adding.add(row, entries, origin, brought, facts)
@@ -210,7 +209,7 @@ def _read(
     kept = set[str]()
     for line in _records_of(data):
         record = jsontext.parse(line, largest=LONGEST)
-        line = b""  # it may be large, and is not needed any more
+        line = b""  # free it: it may be large
         if "origin" in record:
             demand(row is None and origin is None, "it has two origins")
             origin = records.read_origin(record["origin"])
