@@ -81,7 +81,7 @@ def test_a_length_is_only_a_claim(folder, tail, why):
 
 
 def test_a_dump_that_goes_on_is_damaged(folder, small):
-    with pytest.raises(AoError, match="goes on behind its end"):
+    with pytest.raises(AoError, match="goes on after its end"):
         load(folder, small + b"\0")
 
 

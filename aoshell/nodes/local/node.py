@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 
 class LocalNode:
-    """A node in this process, its state in one folder. Make one with `LocalNode.open`."""
+    """A node in this process, with its state in one folder. Made by `LocalNode.open`."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -85,17 +85,17 @@ class LocalNode:
         fixed: Fixed | None = None,
         lock: HomeLock | None = None,
     ) -> LocalNode:
-        """Open or make the node in `folder`, and compute what was left when it stopped.
+        """Open or make the node in `folder`, and compute what has no result.
 
         Args:
-            supervisor: one whose zygote has been started already, to save time.
-            fetch: gives the module of an Arweave transaction, verified; None stays offline.
-            fixed: clock and key of a node that does the same in each run; None takes the machine's.
-            lock: of the folder, where it is taken already; the node closes it.
+            supervisor: one whose zygote was started already, to save time.
+            fetch: returns the verified module of an Arweave transaction; None stays offline.
+            fixed: fixed clock and key, for the same results in each run; None for real ones.
+            lock: the folder's lock, if it is taken already; the node closes it.
 
         Raises:
-            HeldError: another process holds the folder.
-            AoError: it cannot be used.
+            HeldError: another process holds the lock.
+            AoError: the folder cannot be used.
         """
         with ExitStack() as undoing:
             lock = lock or lock_folder(folder)
@@ -127,7 +127,7 @@ class LocalNode:
     def state(self) -> LocalNode:
         return self
 
-    # What no line needs is loaded when it is asked for: a start would pay for it.
+    # Parts that no line needs are imported at first use, so that starts are fast.
 
     @cached_property
     def workbench(self) -> LocalWorkbench:
@@ -157,7 +157,7 @@ class LocalNode:
 
     @property
     def address(self) -> str:
-        """Its address, as of a wallet."""
+        """The node's address, 43 characters base64url."""
         return self._engine.address
 
     @property
@@ -166,7 +166,7 @@ class LocalNode:
         return self._engine.clock()
 
     async def clock(self) -> int:
-        """The same for who may be far from it (`nodes.joined`)."""
+        """As `time`, in the form of `HomeNode.clock`, which may ask another process."""
         return self.time
 
     @property
@@ -185,7 +185,7 @@ class LocalNode:
         return signed_for(self._engine.address, wallet, target, tags, data)
 
     async def takes_unsigned(self, process: str) -> bool:
-        """Whether nothing may be signed for a process: another one has its id elsewhere."""
+        """Whether messages to a process must not be signed: a live process has its id."""
         row = self._engine.processes.find(process)
         return row is not None and self._engine.origins.takes_unsigned(row)
 
@@ -196,7 +196,7 @@ class LocalNode:
         return Receipt(item.id, item.id, logged.slot)
 
     def _check_free(self, name: str) -> None:
-        """Raise NameTakenError where a process has a name; those of clients share theirs."""
+        """Raise NameTakenError if a process of the prompt has a name; clients may share names."""
         if any(not row.chain for row in self._engine.store.processes_named(name)):
             raise NameTakenError(
                 f"a process called {name} is on this node already",
@@ -227,7 +227,7 @@ class LocalNode:
     async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[LogEntry]:
         row = self._engine.processes.look_up(process)
         rows = self._engine.store.behind_slot(row.number, after, limit)
-        if len(rows) == limit:  # the next page begins behind a slot: this one has all of its last
+        if len(rows) == limit:  # the next page begins after a slot, so complete the last one
             last = rows[-1][0].slot
             rows = [found for found in rows if found[0].slot < last]
             rows += self._engine.store.behind_slot(row.number, last - 1, -1, last)
@@ -258,7 +258,7 @@ class LocalNode:
         return form.to_result(process, placed, computed, result, body)
 
     async def rehearse(self, process: str, limits: Limits) -> Rehearsal:
-        """A copy of a process on which sequences of messages are tried; whoever has it closes it.
+        """A copy of a process on which sequences of messages are tried; the caller must close it.
 
         Raises:
             AoError: there is no such process, it is WASM, or its log cannot be computed again.
@@ -291,7 +291,7 @@ class LocalNode:
         return self._engine.events.subscribe()
 
     def listen(self, sink: Sink) -> Callable[[], None]:
-        """Give events to a sink, each at the moment when it happens; what ends that."""
+        """Give each event to a sink when it happens. Returns a function that ends this."""
         self._engine.events.attach(sink)
         return lambda: self._engine.events.remove(sink)
 
@@ -444,7 +444,7 @@ class LocalNode:
 def signed_for(
     address: str, wallet: Wallet, target: str, tags: tuple[Tag, ...], data: bytes
 ) -> DataItem:
-    """A message for the built-in node of that address, as `Node.sign`."""
+    """A signed message for the built-in node with that address, as `Node.sign`."""
     if target:
         return DataItem.sign(wallet, target, (*envelope("Message"), *tags), data)
     named = {tag.name for tag in tags}
@@ -454,7 +454,7 @@ def signed_for(
 
 
 async def evidence_elsewhere(nonce: bytes, endpoint: str, kind: str) -> Evidence:
-    """As `Node.evidence` of the built-in node, which has none of its own."""
+    """`Node.evidence` for the built-in node, which has no evidence of its own."""
     if endpoint:
         from aoshell.nodes.remote.hyperbeam.evidence import ask
 
@@ -466,14 +466,14 @@ async def evidence_elsewhere(nonce: bytes, endpoint: str, kind: str) -> Evidence
 
 
 def unsigned_for(owner: str, target: str, tags: tuple[Tag, ...], data: bytes) -> Message:
-    """A message that nobody signs, with its owner stated, as `Node.sign`."""
+    """An unsigned message that states its owner, as `Node.sign`."""
     whole = (*envelope("Message"), *(tag for tag in tags if tag.name not in FORGED))
     sender = next((tag.value for tag in tags if tag.name == "From-Process"), owner)
     return Message(b64url(os.urandom(32)), owner, sender, target, whole, data)
 
 
 def item_of(item: Sent) -> DataItem:
-    """What the built-in node takes. Raises UnsupportedError for another form."""
+    """An ANS-104 item, unchanged. Raises UnsupportedError for another form of message."""
     if isinstance(item, DataItem):
         return item
     raise UnsupportedError("the built-in node takes ANS-104 items only", hint="sign it as one")

@@ -1,4 +1,4 @@
-"""Traces: a message from outside, and all that came of it."""
+"""Traces: a message from outside, and everything that it caused."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from aoshell.nodes.values import Hop
 
 
 def trace(engine: Engine, root: int, limit: int, largest: int) -> HopPage:
-    """What a message caused, causes first, with what was not delivered of it at the end.
+    """The messages that a message caused, causes first, then those that were not delivered.
 
     Args:
         root: number of the message.
-        limit: hops at most.
-        largest: bytes of messages and results; nothing is read behind the hop that exceeds it.
+        limit: the most hops.
+        largest: bytes of messages and results; ends at the hop that exceeds it.
     """
     hops: list[Hop] = []
     places: dict[int, int] = {}

@@ -126,7 +126,7 @@ def read_parts(pieces: Iterable[bytes]) -> Iterator[dict[str, Any]]:
         kind, length, digest = _HEAD.unpack(stream.take(_HEAD.size))
         if kind == END:
             demand(length == 0 and digest == before, "its bytes are not those that were written")
-            demand(stream.at_end(), "it goes on behind its end")
+            demand(stream.at_end(), "it goes on after its end")
             return
         demand(kind in (PACKED, STORED), f"part {number} is of an unknown kind")
         demand(0 < length <= LARGEST_PART, f"part {number} says that it has {size(length)}")

@@ -1,8 +1,8 @@
-"""Assignments as the network has them: items that the node signs, and the hash chain over them.
+"""Makes assignments in the network's form: items that the node signs, and the hash chain over them.
 
-An assignment is an ANS-104 item of type 2 (Ed25519). A signature of that kind is the same each
-time, so an item that was not stored can be made again. A link of the chain is SHA-256 over the id
-of the assignment before it and the link before it; the first, over the id of the process.
+An assignment is an ANS-104 item of type 2 (Ed25519). Such signatures are deterministic, so an item
+that was not stored can be made again. A link of the chain is SHA-256 over the id of the previous
+assignment and the previous link; the first link is over the id of the process.
 Source: permaweb/ao, `su` (`scheduler.rs`, `builder.rs`) and `cu` (`isHashChainValid`).
 """
 
@@ -30,7 +30,7 @@ def first_link(process_id: str) -> str:
 
 
 def next_link(assignment_id: str, link: str) -> str:
-    """The link behind the assignment of that id, which has the link `link`."""
+    """The link after the assignment with that id, whose own link is `link`."""
     return b64url(hashlib.sha256(unb64url(assignment_id) + unb64url(link)).digest())
 
 
@@ -38,7 +38,7 @@ class Assigner:
     """Signs assignments with the node's key.
 
     Args:
-        read_key: gives the 32 bytes of the node's private key, None where there is none.
+        read_key: returns the 32 bytes of the node's private key, None if there is none.
     """
 
     type = 2
@@ -75,7 +75,7 @@ class Assigner:
         """The assignment of a message to its slot.
 
         Args:
-            exclude: names of fields of the message that the process is not given.
+            exclude: names of fields of the message that the process must not get.
         """
         pairs = [
             ("Process", process_id),

@@ -1,10 +1,10 @@
-"""Checkpoints: images of process state on disk. They save time only: the log is what counts.
+"""Checkpoints: images of process state on disk. They only save time: the log is the truth.
 
-A checkpoint is loaded only where format, environment, Lua library and process are those that wrote
-it: an image of Lua holds bytecode.
+A checkpoint is loaded only for the same format, environment, Lua library and process, as an image
+of Lua contains bytecode.
 
-Besides the newest one of a process, older ones are kept, the farther back the fewer. After an undo,
-or where the newest is damaged, only the log behind the next older one is replayed.
+Besides the newest checkpoint of a process, some older ones are kept, fewer with growing distance.
+After an undo, or if the newest is damaged, only the log after the next older one is replayed.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from typing import NamedTuple
 from aoshell.nodes.local.log.sealed import DamagedFileError, Header, Sealed, installed
 
 FORMAT = 2
-SPREAD = 3  # an older one is removed where that leaves a gap of at most so many times its distance
-OLDER_BYTES = 64 << 20  # of all older ones of a process
+SPREAD = 3  # an older one is removed if that leaves a gap of at most so many times its distance
+OLDER_BYTES = 64 << 20  # bytes of all older ones of a process
 
 
 class Checkpoint(NamedTuple):
     """The state of a process after message `seq`.
 
     Attributes:
-        mark: of that message in the log; another message with its number has another mark.
+        mark: identifies that message; another message with the same number has another mark.
         image: compressed.
     """
 
@@ -60,7 +60,7 @@ class Checkpoints:
         """Make a checkpoint the process's newest."""
         before = self._slot(process)
         if before is not None and before < checkpoint.slot:
-            with contextlib.suppress(OSError):  # a link: it stays the newest until it is replaced
+            with contextlib.suppress(OSError):  # a hard link: it stays the newest until replaced
                 folder = self._folder / f"{process}.older"
                 folder.mkdir(mode=0o700, exist_ok=True)
                 self._older(process).path(str(before)).hardlink_to(self._files.path(process))
@@ -69,7 +69,7 @@ class Checkpoints:
         self._files.write(process, self._header(process, environment) | facts, checkpoint.image)
 
     def read(self, process: str, environment: str) -> Checkpoint | None:
-        """The process's newest checkpoint, or None where there is none. Raises DamagedFileError."""
+        """The process's newest checkpoint, None if there is none. Raises DamagedFileError."""
         found = self._files.read(process, self._header(process, environment))
         if found is None:
             return None
@@ -77,7 +77,7 @@ class Checkpoints:
         return Checkpoint(int(header["seq"]), int(header["slot"]), str(header["mark"]), image)
 
     def up_to(self, process: str, environment: str, slot: int) -> Iterator[Checkpoint]:
-        """The process's good checkpoints up to a slot, the newest first. Nothing is discarded."""
+        """The process's good checkpoints up to a slot, newest first. Does not discard bad ones."""
         header, newest = self._header(process, environment), self._slot(process)
         files = [(newest, self._files, process)] if newest is not None else []
         older = self._older(process)
@@ -92,7 +92,7 @@ class Checkpoints:
                     yield Checkpoint(seq, int(facts["slot"]), mark, image)
 
     def discard(self, process: str) -> bool:
-        """Remove the newest checkpoint. Returns whether an older one takes its place."""
+        """Remove the newest checkpoint. Returns whether an older one replaces it."""
         self._files.remove(process)
         older = self._slots(process)
         with contextlib.suppress(OSError, IndexError):  # there is none
@@ -136,7 +136,7 @@ class Checkpoints:
         return sorted(int(name) for name in self._older(process).names() if name.isdecimal())
 
     def _thin(self, process: str, newest: int) -> None:
-        """Remove older ones that are close together for their distance from the newest."""
+        """Remove older ones that are too close together for their distance from the newest."""
         older, kept = self._older(process), self._slots(process)
         room, at = OLDER_BYTES, len(kept) - 1
         behind = newest  # the next newer one that is kept

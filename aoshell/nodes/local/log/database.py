@@ -14,12 +14,12 @@ from aoshell.nodes.local.log import schema
 
 CACHE = 8 << 10  # KB of pages that are kept in memory
 
-# SQLite's codes where it can make no file in the folder.
+# SQLite's codes if it cannot make a file in the folder.
 _NO_ROOM_TO_WORK = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 
 
 def open_to_write(path: Path) -> sqlite3.Connection:
-    """Open a node's database to write; make or migrate it if need be. Each commit is fsynced.
+    """Open a node's database to write; make or migrate it if necessary. Each commit is fsynced.
 
     Raises:
         AoError: it was written by a newer aoshell.
@@ -31,7 +31,7 @@ def open_to_write(path: Path) -> sqlite3.Connection:
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA wal_autocheckpoint = 4000")
-    # Ids are in no order: with SQLite's own 2 MB, most new ones would have a page read again.
+    # Ids have no order: with SQLite's default of 2 MB, most new ids would need a page from disk.
     db.execute(f"PRAGMA cache_size = -{CACHE}")
     try:
         schema.prepare(db)
@@ -45,7 +45,7 @@ def open_to_write(path: Path) -> sqlite3.Connection:
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
-    """Open a database to read, whoever writes to it, also where nothing can be written.
+    """Open a database to read, even if another process writes to it or the folder is read-only.
 
     Raises:
         sqlite3.Error: it cannot be read.
@@ -59,19 +59,19 @@ def open_to_read(path: Path) -> sqlite3.Connection:
         db.close()
         if code_of(error) not in _NO_ROOM_TO_WORK and not is_full(path, error):
             raise
-    # The memory shared with a writer (-shm) cannot be made, and there is no writer to have made it.
+    # The file shared with a writer (-shm) cannot be made, and no writer has made it.
     log = path.with_name(f"{path.name}-wal")
     if not log.exists() or not log.stat().st_size:
         db = _reading(f"{uri}&immutable=1")
     else:
         db = _reading(f"{uri}&vfs=unix-none")  # no locks either
-        db.execute("PRAGMA locking_mode = EXCLUSIVE")  # the index of the WAL in memory of our own
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")  # the WAL's index in private memory
     schema.show_older(db)
     return db
 
 
 def _reading(uri: str) -> sqlite3.Connection:
-    # Long reading is done in a thread, on a connection that the loop has opened.
+    # Long reads run in a thread, on a connection that the loop has opened.
     return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
 
 

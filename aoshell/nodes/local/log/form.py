@@ -1,4 +1,4 @@
-"""Messages and results in the form in which the log stores them and workers take them.
+"""Converts messages and results to and from the lists that the log stores and workers use.
 
 A stored message is the JSON list `[id, from, owner, target, data, anchor, pushed_for, name, value,
 …]`; a result is the list of `aoshell.sandbox.lua`, here `FlatResult`. Text is latin-1, a character
@@ -89,12 +89,12 @@ def find_tag(tags: Wire, name: str) -> str:
 
 
 class FlatResult(NamedTuple):
-    """A result, as workers answer it and the log holds it: there it is one flat list of all fields.
+    """A result. Workers and the log have it as one flat list of all fields.
 
     Attributes:
-        error: a text; False where nothing failed; None where the node words why it was stopped.
+        error: a text; False if nothing failed; None if it was stopped and the node adds the text.
         ended: how many suspended handlings ended.
-        rest: their ids, then what is sent, then what an Eval returned; see `Outbox`.
+        rest: their ids, then the outbox, then what an Eval returned; see `Outbox`.
     """
 
     error: str | bool | None
@@ -106,7 +106,7 @@ class FlatResult(NamedTuple):
 
     @classmethod
     def of(cls, values: Sequence[Any]) -> FlatResult:
-        """The fields of a flat list, unchecked. Raises FrameError where it is too short."""
+        """A result from a flat list, unchecked. Raises FrameError if the list is too short."""
         try:
             error, output, prompt, suspended, ended, *rest = values
         except ValueError:
@@ -120,7 +120,7 @@ class FlatResult(NamedTuple):
 
 
 def failed_result(error: str, printed: str = "") -> FlatResult:
-    """The result of a message that sends nothing because it failed."""
+    """The result of a failed message, which sends nothing."""
     return FlatResult(error, printed, "", False, 0, [])
 
 
@@ -135,13 +135,13 @@ def load_result(body: bytes) -> FlatResult:
 
 
 class Outbox:
-    """The part of a result that is about other messages, and what stands behind it.
+    """The part of a result about other messages, and what an Eval returned.
 
     Attributes:
         resumed: ids of messages whose suspended handling ended.
         messages: (spawn, target or None, data, anchor, [name, value, …]) each.
         assignments: (message id, [process id, …]) each.
-        returned: what an Eval returned; "" where the environment does not tell.
+        returned: what an Eval returned; "" if the environment does not report it.
     """
 
     def __init__(self, result: FlatResult) -> None:
@@ -173,14 +173,14 @@ def without_returned(result: FlatResult) -> FlatResult:
 
 
 class _ResultChecker:
-    """Checks the values of a result one after the other. Raises FrameError where it is none."""
+    """Checks the values of a result one after the other. Raises FrameError if one does not fit."""
 
     def __init__(self, values: list[Any]) -> None:
         self._values = values
         self._at = 0
 
     def take(self, fits: Callable[[Any], bool], count: int = 1) -> Any:
-        """The last of the next `count` values, all of which must fit."""
+        """Check the next `count` values, and return the last of them."""
         part = self._values[self._at : self._at + count]
         if len(part) != count or not all(map(fits, part)):
             raise FrameError("no worker answers that")
@@ -188,21 +188,21 @@ class _ResultChecker:
         return part[-1] if part else None
 
     def take_texts(self, each: int = 1) -> None:
-        """A count, and that many times `each` texts."""
+        """Check a count, and that many times `each` texts."""
         self.take(is_text, each * self.take(is_count))
 
     def take_text_at_end(self) -> None:
-        """A text, where anything is left."""
+        """Check a text, if any value is left."""
         if self._at < len(self._values):
             self.take(is_text)
 
     def end(self) -> None:
         if self._at != len(self._values):
-            raise FrameError("a worker's answer goes on behind its end")
+            raise FrameError("a worker's answer goes on after its end")
 
 
 def check_result(failed: bool, result: FlatResult) -> None:
-    """Raise FrameError where a worker's answer is no result."""
+    """Raise FrameError if a worker's answer is not a result."""
     if not failed and _sends_nothing(result):
         return
     checker = _ResultChecker(result.values)
@@ -224,7 +224,7 @@ def check_result(failed: bool, result: FlatResult) -> None:
 
 
 def _sends_nothing(result: FlatResult) -> bool:
-    """Whether it is a valid result without an outbox, as most are; a short cut."""
+    """Whether this is a valid result without an outbox; a short cut, as most are so."""
     error, output, prompt, suspended, ended, rest = result
     if error is not False or type(suspended) is not bool or type(ended) is not int or ended:
         return False
@@ -263,12 +263,12 @@ def to_entry(
 
 
 def load_entry(process: str, logged: Logged, computed: Computed | None) -> LogEntry:
-    """The same of rows as they are stored."""
+    """A message and its result, from stored rows."""
     return to_entry(process, logged, computed, load_result(computed.body) if computed else None)
 
 
 def to_undelivered(sender: str, slot: int, kept: Kept) -> Undelivered:
-    """A message that was not delivered, of a process's slot."""
+    """An undelivered message, which the process `sender` sent in `slot`."""
     message = to_message(load_wire(kept.body), None)
     return Undelivered(sender, slot, kept.idx, kept.reason, message)
 
@@ -276,11 +276,11 @@ def to_undelivered(sender: str, slot: int, kept: Kept) -> Undelivered:
 def to_result(
     process: str, logged: Logged, computed: Computed, flat: FlatResult, wire: Wire
 ) -> Result:
-    """A stored result as a `Result`; `wire` is the message that it is of."""
+    """A stored result as a `Result`; `wire` is its message."""
     outbox = Outbox(flat)
-    # One look at all of it spares one at each text; a line may send thousands of messages.
+    # One check of the whole body saves one for each text; a line may send thousands of messages.
     wide = str if computed.body and computed.body.isascii() else widen
-    tag = lru_cache(maxsize=None)(Tag)  # most of their tags are the same
+    tag = lru_cache(maxsize=None)(Tag)  # most of these messages have the same tags
     messages = []
     for spawn, target, data, anchor, pairs in outbox.messages:
         tags = tuple(map(tag, map(wide, pairs[::2]), map(wide, pairs[1::2])))
@@ -302,7 +302,7 @@ def to_result(
         milliseconds=computed.milliseconds,
         memory=computed.memory,
         gas=computed.gas,
-        # As aos says it: what an Eval answers is for who asked, all other output for who watches.
+        # As in aos: the output of an Eval is for its sender, all other output for those who watch.
         print=find_tag(wire[TAGS:], "Action") != "Eval",
         returned=widen(outbox.returned),
     )

@@ -1,6 +1,6 @@
-"""The lock of a home, which one process holds; the kernel drops it when that one ends.
+"""The lock of a home, which one process holds; the kernel releases it when that process ends.
 
-The file says who holds it, and on which socket that one answers the others (`nodes.joined`).
+The file has the process id of the holder, and the socket where it answers (`nodes.joined`).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class HeldError(AoError):
     """Another process holds the lock.
 
     Attributes:
-        folder: what is locked.
-        pid: of the process, 0 where it has not written it yet.
-        socket: where it answers, None where it does not say.
+        folder: the locked folder.
+        pid: process id of the holder, 0 if it has not written it yet.
+        socket: where the holder answers, None if the file does not say.
     """
 
     def __init__(self, folder: Path, pid: int, socket: Path | None) -> None:
@@ -38,7 +38,7 @@ class HeldError(AoError):
 
 
 class HomeLock:
-    """The lock, taken.
+    """The lock; making one takes it.
 
     Raises:
         HeldError: another process has it.
@@ -64,19 +64,19 @@ class HomeLock:
         self.note("")
 
     def note(self, socket: str) -> None:
-        """Write who holds it, and on which socket that one answers ("" for none)."""
+        """Write the id of this process, and the socket where it answers ("" for none)."""
         self._handle.truncate(0)
         # Older versions show the first 20 characters as the pid.
         self._handle.write(f"{os.getpid():<20}\n{socket}\n")
         self._handle.flush()
 
     def close(self) -> None:
-        """Let go of it."""
+        """Release it."""
         self._handle.close()
 
 
 def lock_folder(folder: Path) -> HomeLock:
-    """Take the lock of a node's folder, which is made 0700 if missing.
+    """Take the lock of a node's folder, which is created with mode 0700 if missing.
 
     Raises:
         HeldError: another process holds it.
@@ -105,12 +105,12 @@ class Closing(Protocol):
         """Close it."""
 
 
-# A fork of this process would hold the lock, and what listens, when this process has ended.
+# Without this, forks would still hold the lock and the socket after this process has ended.
 _ours: weakref.WeakSet[Closing] = weakref.WeakSet()
 
 
 def not_in_forks(held: Closing) -> None:
-    """Close something in each fork of this process. Programs that are started never get it."""
+    """Close something in each fork of this process. Started programs never inherit it."""
     _ours.add(held)
 
 

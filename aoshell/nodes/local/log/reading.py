@@ -1,4 +1,4 @@
-"""What the log on disk says. Synchronous; every call is one statement."""
+"""Reads the log on disk. Synchronous; every call is one statement."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from aoshell.nodes.local.log.rows import NETWORK, Computed, Kept, Logged, Origin
 from aoshell.nodes.values import Place
 
 START = Place(-1)
-CUTS = "cuts"  # in the table of facts: times that messages were deleted
-LOWEST = "cut_behind"  # there: the lowest numbers that the last cuts deleted, a JSON list
-MOST_CUTS = 256  # of these
+CUTS = "cuts"  # in the table of facts: how many times messages were deleted
+LOWEST = "cut_behind"  # in that table: the lowest numbers that the last cuts deleted, a JSON list
+MOST_CUTS = 256  # numbers in that list
 PAGE = 500  # messages read at once
 
 LOGGED = ", ".join(Logged._fields)
@@ -40,12 +40,12 @@ class Reader:
             return self._db.execute(sql, args).fetchall()
 
     def select_one(self, sql: str, *args: Any) -> Any:
-        """The first of them, None where there is none."""
+        """The first row that a query finds, None if there is none. Raises AoError."""
         with self._translated_errors():
             return self._db.execute(sql, args).fetchone()
 
     def stream(self, sql: str, *args: Any) -> Iterator[Any]:
-        """The rows that a query finds, each when it is asked for. Raises AoError."""
+        """The rows that a query finds, read one at a time. Raises AoError."""
         with self._translated_errors():
             yield from self._db.execute(sql, args)
 
@@ -72,7 +72,7 @@ class Reader:
         return row
 
     def module_kind(self, module_id: str) -> str:
-        """Kind of a module, "" where there is none; its bytes, which may be many, are not read."""
+        """Kind of a module, "" if there is none. Does not read its bytes, which may be many."""
         row = self.select_one("SELECT kind FROM modules WHERE id = ?", module_id)
         return row[0] if row else ""
 
@@ -118,10 +118,11 @@ class Reader:
         return [ProcessRow(*row) for row in rows]
 
     def find_processes(self, text: str) -> list[ProcessRow]:
-        """The process of that id; or those of that name; or whose id begins so (6 characters).
+        """The process with that id; else those with that name; else those whose id begins with the
+        text (6 characters or more).
 
-        Of a name, those that were made at the prompt go before those of clients, which choose names
-        as they like.
+        For a name, processes of the prompt have priority over those of clients, which can choose
+        any name.
         """
         if row := self.process(text):
             return [row]
@@ -137,12 +138,12 @@ class Reader:
         return [ProcessRow(*row) for row in rows]
 
     def origin(self, process: int) -> Origin | None:
-        """Where a process was forked from, None where it was made here."""
+        """The origin of a forked process, None if it was made here."""
         row = self.select_one("SELECT * FROM origins WHERE process = ?", process)
         return Origin(*row) if row else None
 
     def assignment_of(self, process: int, slot: int) -> str:
-        """Id of the assignment that is stored with a slot, "" where there is none."""
+        """Id of the assignment that is stored with a slot, "" if there is none."""
         query = "SELECT assignment FROM log WHERE process = ? AND slot = ? AND tick = 0"
         row = self.select_one(query, process, slot)
         return row[0] if row else ""
@@ -154,7 +155,7 @@ class Reader:
             self.select_one("SELECT max(seq) FROM uploads")[0] or 0,
         )
         number = self.select_one("SELECT max(number) FROM processes")[0] or 0
-        # One that is being added has a log already.
+        # A process that is being added has a log, but no row yet.
         return seq, max(number, self.select_one("SELECT max(process) FROM log")[0] or 0)
 
     def newest(self) -> int:
@@ -179,12 +180,12 @@ class Reader:
         return (Logged(*row[:_WIDTH]), Computed(*row[_WIDTH:])) if row else None
 
     def result_of(self, seq: int) -> Computed | None:
-        """What the message with that number came to."""
+        """The result of the message with that number; None if it has none."""
         row = self.select_one("SELECT * FROM results WHERE seq = ?", seq)
         return Computed(*row) if row else None
 
     def pending(self) -> list[Logged]:
-        """Scheduled but not computed, in order."""
+        """Messages that are scheduled but not computed, in order."""
         done = self.meta("computed_to") or 0
         rows = self.select(
             f"SELECT {LOGGED} FROM log WHERE seq > ? AND seq NOT IN "
@@ -197,9 +198,9 @@ class Reader:
     def entries(
         self, process: int, after: tuple[int, int] = START, last_seq: int = 1 << 62
     ) -> Iterator[tuple[Logged, Computed | None]]:
-        """The log of a process behind a place, in order, with results where there are any.
+        """The log of a process after a place, in order, with results where there are any.
 
-        Read a page at a time, each where the index has it; nothing is read behind `last_seq`.
+        Read in pages, which the index finds; ends at number `last_seq`.
         """
         while True:
             rows = self.select(
@@ -221,7 +222,7 @@ class Reader:
     def behind_slot(
         self, process: int, after: int, limit: int, last: int = 1 << 62
     ) -> list[tuple[Logged, Computed | None]]:
-        """Messages of slots after…last with their results, cron messages included, in order."""
+        """Messages after slot `after`, up to slot `last`, with results, cron included, in order."""
         rows = self.select(
             f"SELECT {prefixed(LOGGED)}, r.* FROM log l LEFT JOIN results r USING (seq) "
             "WHERE process = ? AND slot > ? AND slot <= ? ORDER BY slot, tick LIMIT ?",
@@ -246,7 +247,7 @@ class Reader:
         return pair(row) if row else None
 
     def at_seq(self, seq: int) -> Logged:
-        """The message with that number. Raises AoError where there is none."""
+        """The message with that number. Raises AoError if there is none."""
         row = self.select_one(f"SELECT {LOGGED} FROM log WHERE seq = ?", seq)
         if row is None:
             raise AoError(f"message {seq} is gone from the log", stage="store")
@@ -260,12 +261,12 @@ class Reader:
         return Logged(*row) if row else None
 
     def id_of(self, seq: int) -> str:
-        """Id of the message with that number, "" where it has none or is gone."""
+        """Id of the message with that number, "" if it has none or is gone."""
         row = self.select_one("SELECT id FROM log WHERE seq = ?", seq)
         return row[0] if row else ""
 
     def by_id(self, message_id: str, process: int = 0) -> Logged | None:
-        """A scheduled message by its id: the first, or that of a process where it has it."""
+        """A scheduled message by its id: the one in `process` if there is one, else the first."""
         row = self.select_one(
             f"SELECT {LOGGED} FROM log WHERE id = ? ORDER BY process != ?, seq LIMIT 1",
             message_id,
@@ -274,7 +275,7 @@ class Reader:
         return Logged(*row) if row else None
 
     def find_messages(self, begin: str, most: int) -> list[tuple[str, str, int]]:
-        """The messages whose ids begin so: id, id of the process, slot; the newest first."""
+        """Messages whose ids begin with `begin`: (id, id of the process, slot), newest first."""
         return self.select(
             "SELECT log.id, processes.id, slot FROM log JOIN processes ON number = process"
             " WHERE log.id >= ? AND log.id < ? || char(127) ORDER BY seq DESC LIMIT ?",
@@ -282,7 +283,7 @@ class Reader:
         )
 
     def signed_in(self, process: int, message_id: str) -> Logged | None:
-        """The signed message of that id in a process's log; old logs may hold it twice."""
+        """The signed message with that id in a process's log; old logs may hold it twice."""
         row = self.select_one(
             f"SELECT {LOGGED} FROM log WHERE id = ? AND process = ? AND signed IS NOT NULL "
             "ORDER BY seq LIMIT 1",
@@ -292,7 +293,7 @@ class Reader:
         return Logged(*row) if row else None
 
     def slot_of(self, process: int, message_id: str) -> int | None:
-        """Where a message of a process's log stands."""
+        """The slot of a message in a process's log; None if it is not there."""
         query = "SELECT slot FROM log WHERE id = ? AND process = ?"
         row = self.select_one(query, message_id, process)
         return row and int(row[0])
@@ -308,15 +309,15 @@ class Reader:
         """Undelivered outbox messages with their sender's process number and slot.
 
         Args:
-            sender: number of the process that sent them; None for any, as for the others.
+            sender: number of the process that sent them. None, here and below, means any.
             held: why they are kept (see `rows`).
             target: id of the process that they are for.
-            root: seq of the message from outside that they come of.
+            root: seq of the message from outside that caused them.
         """
         given = {"l.process": sender, "k.held": held, "k.target": target, "l.root": root}
         wanted = {column: value for column, value in given.items() if value is not None}
         where = " AND ".join(f"{column} = ?" for column in wanted) or "true"
-        # CROSS JOIN: a log is long, and what is kept of it is little.
+        # CROSS JOIN fixes the order of the join: a log is long, and `kept` is short.
         rows = self.select(
             "SELECT l.process, l.slot, k.* FROM kept k CROSS JOIN log l ON l.seq = k.cause "
             f"WHERE {where} ORDER BY k.cause, k.idx",
@@ -325,7 +326,7 @@ class Reader:
         return [(row[0], row[1], Kept(*row[2:])) for row in rows]
 
     def is_owner(self, address: str) -> bool:
-        """Whether a process here belongs to that address (it is then a wallet or a process)."""
+        """Whether a process here belongs to that address, which is a wallet's or a process's."""
         return (
             self.select_one("SELECT 1 FROM processes WHERE owner = ? LIMIT 1", address) is not None
         )
@@ -336,7 +337,7 @@ class Reader:
         return 0 if last is None else last + 1
 
     def tree(self, root: int, limit: int) -> Iterator[tuple[Logged, Computed | None]]:
-        """A message and all that it caused, with results where there are any, in order."""
+        """A message and all messages that it caused, with results if they have any, in order."""
         rows = self.stream(
             "WITH RECURSIVE tree (seq) AS (SELECT ? UNION SELECT log.seq FROM log JOIN tree "
             "ON log.cause = tree.seq), first AS (SELECT seq FROM tree ORDER BY seq LIMIT ?) "
@@ -354,5 +355,5 @@ def pair(row: Any) -> tuple[Logged, Computed | None]:
 
 
 def prefixed(columns: str) -> str:
-    """Columns of a table that a query calls `l`."""
+    """The columns with the prefix `l.`, for a query that calls the table `l`."""
     return ", ".join(f"l.{name.strip()}" for name in columns.split(","))

@@ -8,23 +8,23 @@ from typing import NamedTuple
 ADDING = "adding"  # in the table of facts: number of the process that is being added, 0 for none
 
 HTTPSIG = "httpsig"
-OF_UNIT = "unit"  # a message to a fork that is called as the network's compute unit calls it
-OF_NODE = "node"  # one that a HyperBEAM node scheduled: `sandbox.luerl.pack` of its assignment
-FORMS = ("", HTTPSIG, OF_UNIT, OF_NODE)  # an ANS-104 item; headers and body; an item or none
-AS_NODE = '{"As":"node"}'  # `Origin.module` of a Lua process that is computed as its node does it
+OF_UNIT = "unit"  # a message to a WASM fork, which is called as the network's compute unit does
+OF_NODE = "node"  # from the log of a HyperBEAM node: `sandbox.luerl.pack` of the assignment
+FORMS = ("", HTTPSIG, OF_UNIT, OF_NODE)  # "" is an ANS-104 item
+AS_NODE = '{"As":"node"}'  # `Origin.module` of a Lua process that is computed as its node does
 TRANSACTION = "tx"  # the form of an upload that is a transaction of the base layer
 
 NETWORK = "ao"
-CHAINS = ("", NETWORK)  # of hash chains: our own; the one that units of the network check
+CHAINS = ("", NETWORK)  # forms of hash chains: our own; the one that units of the network check
 
 
 class Arrival(NamedTuple):
     """How a message came here.
 
     Attributes:
-        signed: the bytes that were signed, None for what is not signed.
-        form: of these bytes: one of `FORMS`.
-        client: who handed it in.
+        signed: the signed bytes, None for an unsigned message.
+        form: the form of these bytes: one of `FORMS`.
+        client: who sent it.
     """
 
     signed: bytes | None
@@ -59,8 +59,8 @@ class Logged(NamedTuple):
 
 
 def mark_of(logged: Logged) -> str:
-    """Differs between messages that have the same number, one before and one after an undo."""
-    # A link of our own chain names its message; of the network's, only the assignment does.
+    """A text that tells messages with the same number apart, before and after an undo."""
+    # A link of our own chain depends on its message; in the network's, only the assignment does.
     assignment = f":{logged.assignment}" if logged.assignment else ""
     return f"{logged.chain}:{logged.tick}:{logged.timestamp}{assignment}"
 
@@ -81,8 +81,8 @@ class Computed(NamedTuple):
     body: bytes
 
 
-# How long a message is kept: for good; until a bound is raised; until its module has come; until
-# the user releases it from a queue.
+# Why a message is kept: it cannot be delivered; until a bound is raised; until its module has come;
+# until the user releases it from a queue.
 LOST, HELD, FETCHING, QUEUED = range(4)
 
 
@@ -117,7 +117,7 @@ class ProcessRow(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """Where a forked process comes from. Fields are the columns of `origins`."""
+    """The origin of a fork. Fields are the columns of `origins`."""
 
     process: int
     source: str
@@ -146,7 +146,7 @@ class Upload(NamedTuple):
 
 @dataclass(slots=True)
 class Batch:
-    """What one transaction writes."""
+    """The rows that one transaction writes."""
 
     processes: list[ProcessRow] = field(default_factory=list)
     origins: list[Origin] = field(default_factory=list)
@@ -158,7 +158,7 @@ class Batch:
     uploads: list[Upload] = field(default_factory=list)
     monitored: list[tuple[bool, int]] = field(default_factory=list)  # (on, process number)
     renamed: list[tuple[str, int]] = field(default_factory=list)  # (name, process number)
-    facts: dict[str, int | str] = field(default_factory=dict)  # small ones about the node
+    facts: dict[str, int | str] = field(default_factory=dict)  # small facts about the node
     modules: list[tuple[str, str, bytes, int]] = field(default_factory=list)  # columns of `modules`
-    names: list[tuple[str, str]] = field(default_factory=list)  # of modules, with their ids
+    names: list[tuple[str, str]] = field(default_factory=list)  # (name, id) of modules
     computed_to: int | None = None  # every seq up to here has its result

@@ -1,6 +1,6 @@
 """Gives messages their place: slot, time, block height, hash chain.
 
-The time of a process's messages never goes back, whatever the clock does; the log holds it.
+The time of a process's messages never goes back, even if the clock does: the log has the last time.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from aoshell.nodes.local.log.rows import NETWORK, UNSIGNED, Arrival, Logged
 from aoshell.nodes.local.log.store import Store
 from aoshell.protocol.encoding import b64url
 
-# Milliseconds: the time of Arweave's first block, and about how long a block has taken since. They
-# give a height of the right size without asking the network.
+# Milliseconds: the time of Arweave's first block, and the average time of a block since then. They
+# give a realistic height without asking the network.
 _FIRST_BLOCK = 1_528_480_000_000
 _BLOCK_MS = 129_000
 
@@ -35,8 +35,8 @@ class Head:
     """The end of a process's log.
 
     Attributes:
-        network: id of the process where its chain has the network's form, else "".
-        assignment: id of the last slot's assignment, "" where none is stored.
+        network: id of the process if its chain has the network's form, else "".
+        assignment: id of the last slot's assignment, "" if none is stored.
     """
 
     slot: int
@@ -48,7 +48,7 @@ class Head:
 
 
 class Scheduler:
-    """Numbers messages. Commit what it hands out, or call `forget`: a log has no gaps.
+    """Gives out numbers and slots. Commit them, or call `forget`, as a log has no gaps.
 
     Args:
         form_of: the form of a process's messages, by its number (`rows.FORMS`).
@@ -69,7 +69,7 @@ class Scheduler:
         self._seq, self._process = store.last_numbers()
 
     def forget(self) -> None:
-        """Go back to the numbers in the store: what was handed out since was not written."""
+        """Go back to the numbers in the store, as numbers given out since were not written."""
         self._heads.clear()
         self._seq, self._process = self._store.last_numbers()
 
@@ -77,7 +77,7 @@ class Scheduler:
         """A number for a process.
 
         Args:
-            network: its id where its chain is to have the network's form.
+            network: its id, if its chain must have the network's form.
         """
         self._process += 1
         if network:
@@ -127,10 +127,11 @@ class Scheduler:
         """The next place in a process's log.
 
         Args:
-            cause: the message that sent it; None for one from outside, which is its own root.
-            ordinal: how many messages the root has caused, this one included.
+            cause: the message that sent it; None for a message from outside, its own root.
+            ordinal: how many messages the root has caused, including this one.
             tick: place it between slots (cron).
-            exclude: it is assigned from outside, without these fields; its assignment is stored.
+            exclude: for an assignment from outside: the fields that it leaves out. The assignment
+                is then stored.
         """
         head = self.head(process)
         head.timestamp = max(head.timestamp, self._clock())
@@ -167,7 +168,7 @@ class Scheduler:
 
 
 def _link(head: Head, message_id: str) -> str:
-    """The next link of a chain: `head` has its slot already."""
+    """The next link of a chain; `head` has the new slot already."""
     if not head.network:
         return b64url(hashlib.sha256((head.chain + message_id).encode()).digest())
     return next_link(head.assignment, head.chain) if head.slot else first_link(head.network)

@@ -1,4 +1,4 @@
-"""The tables of a local node's database, and the migration of older ones.
+"""The tables of a local node's database, and the migration of older databases.
 
 `log` has a row for each scheduled message, in the order in which the node took them (`seq`).
 `results` has the same numbers, so a row of `log` without one in `results` is still to be computed.
@@ -95,7 +95,7 @@ CREATE TABLE kept (           -- outbox messages that could not be delivered
 ) WITHOUT ROWID;
 """
 
-# What the source of a fork said of the last slot that was taken over, and how the fork is computed.
+# What the source of a fork said about the last slot from there, and how the fork is computed.
 _ORIGINS = """
 CREATE TABLE origins (        -- of processes that were forked from elsewhere
   process INTEGER PRIMARY KEY,
@@ -152,7 +152,7 @@ def prepare(connection: sqlite3.Connection) -> None:
     connection.executescript(f"BEGIN; {''.join(steps)} PRAGMA user_version = {VERSION}; COMMIT;")
 
 
-# Columns that a version added, with what they are in the rows of older ones: see `show_older`.
+# Columns that a version added, with their values for rows of older databases: see `show_older`.
 _ADDED = {
     2: {"processes": {"memory": str(MEMORY_BEFORE_2)}},
     3: {
@@ -175,7 +175,7 @@ _NO_ORIGINS = (
 
 
 def show_older(connection: sqlite3.Connection) -> None:
-    """Have an older database, which is only read, show the tables and columns of today.
+    """Give an older database, for reading only, the tables and columns of the present version.
 
     Raises:
         sqlite3.Error: it cannot be read.

@@ -1,6 +1,6 @@
-"""Files of this program for itself: a header with the SHA-256 of all, then the bytes.
+"""Cache files: a header with the SHA-256 of the whole, then the bytes.
 
-Their contents save time and can be made again. So they are not fsynced, a full disk is no failure,
+Their contents save time and can be made again. So they are not fsynced, a full disk is no error,
 and a damaged file is removed.
 """
 
@@ -28,8 +28,8 @@ Header = dict[str, Any]
 def installed(library: str) -> str:
     """Name and version of an installed library, for the header of a file that depends on it.
 
-    An installer writes the version into the name of a folder beside the library (Python Packaging
-    User Guide, "Recording installed projects"). To read it there takes a tenth of the time.
+    The version is in the name of a folder beside the library (Python Packaging User Guide,
+    "Recording installed projects"). Reading it there takes a tenth of importlib's time.
     """
     spec = find_spec(library)
     if spec is not None and spec.origin is not None:
@@ -62,7 +62,7 @@ class Sealed:
         return self._folder / f"{name}{self._suffix}"
 
     def write(self, name: str, header: Header, data: bytes) -> None:
-        """Write a file, in place of an older one of that name."""
+        """Write a file; replaces an older one of that name."""
         sealed = header | {"sha256": _digest(header, data)}
         path = self.path(name)
         partial = path.with_suffix(".partial")
@@ -73,13 +73,13 @@ class Sealed:
             partial.replace(path)
 
     def read(self, name: str, expected: Header) -> tuple[Header, bytes] | None:
-        """Header and bytes, or None where there is no such file.
+        """Header and bytes, or None if there is no such file.
 
         Args:
             expected: values that the header must have.
 
         Raises:
-            DamagedFileError: it cannot be used. It has been removed.
+            DamagedFileError: it cannot be used; it was removed.
         """
         try:
             raw = files.read(self.path(name), LARGEST)
@@ -94,7 +94,7 @@ class Sealed:
             raise
 
     def header(self, name: str) -> Header:
-        """The header of a file, unchecked; {} where there is none."""
+        """The header of a file, unchecked; {} if there is none."""
         try:
             line, _, _ = files.read_head(self.path(name), LONGEST_HEADER).partition(b"\n")
             header = jsontext.parse(line)

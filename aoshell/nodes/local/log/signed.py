@@ -1,4 +1,4 @@
-"""Signed messages as the database keeps them: the bytes that came, and which form they have."""
+"""Converts signed messages to and from the database's form: the received bytes and their form."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def dump_signed(item: Signed, client: str = "") -> Arrival:
-    """A signed message as stored: an item as it is, of httpsig a line with headers and the body."""
+    """A signed message as stored: the item itself; for httpsig a line of headers and the body."""
     if isinstance(item, DataItem):
         return Arrival(item.raw, "", client)
     head = json.dumps(item.headers, separators=(",", ":")).encode()
@@ -26,16 +26,16 @@ def dump_signed(item: Signed, client: str = "") -> Arrival:
 
 
 def load_upload(upload: Upload) -> DataItem | Transaction:
-    """What was uploaded. Raises ValueError or ProtocolError for bytes that are none."""
+    """The item or transaction of an upload. Raises ValueError or ProtocolError if it is neither."""
     if upload.form == TRANSACTION:
-        from aoshell.nodes.transaction import Transaction  # few homes have any
+        from aoshell.nodes.transaction import Transaction  # imported here, as few homes need it
 
         return Transaction.load(upload.id, upload.signed)
     return DataItem.parse(upload.signed)
 
 
 def signature_of(logged: Logged) -> str:
-    """The signature of a message that came as an item, base64url; "" where nobody has signed it."""
+    """The signature of a message that came as an item, base64url; "" if it is not signed."""
     if logged.signed is None:
         return ""
     with contextlib.suppress(AoError):
@@ -44,7 +44,7 @@ def signature_of(logged: Logged) -> str:
 
 
 def load_signed(message_id: str, form: str, stored: bytes) -> Signed:
-    """The inverse of `dump_signed`. Raises ValueError or ProtocolError for bytes that are none."""
+    """The inverse of `dump_signed`. Raises ValueError or ProtocolError for malformed bytes."""
     if form != HTTPSIG:
         return DataItem.parse(stored)
     head, _, body = stored.partition(b"\n")

@@ -1,4 +1,4 @@
-"""Parts of a log: between places and times, in both directions, and all logs in their order."""
+"""Reads parts of logs: between places and times, in both directions, and all logs by number."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from aoshell.nodes.served import Span
 from aoshell.nodes.values import Place
 from aoshell.protocol.encoding import has_id_form
 
-_LARGEST = (1 << 63) - 1  # that the database can hold
+_LARGEST = (1 << 63) - 1  # the largest number that the database can hold
 _LAST = Place(_LARGEST)
 
 
 def computed_in(
     reader: Reader, process: int, span: Span, limit: int, *, failed: bool
 ) -> list[tuple[Logged, Computed | None]]:
-    """Messages with results, cron messages included; one more than the limit if there are more."""
+    """Messages with results, cron included; one more than `limit` if there are more."""
     where, args = _bounds(reader, process, span)
     among = "" if failed else "AND outcome = 'ok'"
     rows = reader.select(
@@ -32,7 +32,7 @@ def computed_in(
 
 
 def scheduled_in(reader: Reader, process: int, span: Span, limit: int) -> list[Logged]:
-    """Messages without those of cron; one more than the limit where there are more."""
+    """Messages, cron left out; one more than `limit` if there are more."""
     where, args = _bounds(reader, process, span)
     rows = reader.select(
         f"SELECT {LOGGED} FROM log WHERE {where} AND tick = 0 {_order(span)} LIMIT ?",
@@ -45,7 +45,7 @@ def scheduled_in(reader: Reader, process: int, span: Span, limit: int) -> list[L
 def logged_in(
     reader: Reader, process: int, span: Span, limit: int
 ) -> Iterator[tuple[Logged, Computed | None]]:
-    """Messages, computed or not, cron messages included; each is read when it is asked for."""
+    """Messages, computed or not, cron included; read one at a time."""
     where, args = _bounds(reader, process, span)
     rows = reader.stream(
         f"SELECT {prefixed(LOGGED)}, r.* FROM log l LEFT JOIN results r USING (seq) "
@@ -57,7 +57,7 @@ def logged_in(
 
 
 def used_in(reader: Reader, process: int, first: int, last: int, parts: int) -> list[Use]:
-    """What computed messages used, the slots first…last put together to at most so many parts."""
+    """What computed messages used; slots first…last are grouped into at most `parts` parts."""
     width = max(1, -(-(last - first + 1) // parts))
     rows = reader.select(
         "SELECT min(slot), max(slot), max(milliseconds), max(memory), max(gas), "
@@ -69,7 +69,7 @@ def used_in(reader: Reader, process: int, first: int, last: int, parts: int) -> 
 
 
 def newest_processes(reader: Reader, limit: int) -> tuple[list[ProcessRow], int]:
-    """The processes that came last, newest first, and how many there are."""
+    """The newest `limit` processes, newest first, and the number of all."""
     rows = reader.select(f"SELECT {PROCESS} FROM processes ORDER BY number DESC LIMIT ?", limit)
     return [ProcessRow(*row) for row in rows], reader.select_one("SELECT count(*) FROM processes")[
         0
@@ -81,7 +81,7 @@ def _order(span: Span) -> str:
 
 
 def _bounds(reader: Reader, process: int, span: Span) -> tuple[str, Sequence[Any]]:
-    """A condition and its arguments. Times are narrowed to slots first, which have an index."""
+    """A condition and its arguments. Times are first turned into slots, which have an index."""
     after, to = span.after or Place(-1), span.to or _LAST
     where = "process = ? AND (slot, tick) > (?, ?) AND (slot, tick) <= (?, ?)"
     args: list[Any] = [process, *after, *to]
@@ -95,12 +95,12 @@ def _bounds(reader: Reader, process: int, span: Span) -> tuple[str, Sequence[Any
 
 
 def _held(number: int) -> int:
-    """The nearest number that the database can hold: a client may ask for any."""
+    """The nearest number that the database can hold, as a client may ask for any number."""
     return max(-_LARGEST, min(number, _LARGEST))
 
 
 def slot_at(reader: Reader, process: int, time: int) -> int:
-    """The last slot that was scheduled by a time, -1 for none: time never goes back in a log."""
+    """The last slot scheduled up to a time, -1 for none. In a log, time never goes back."""
     low = -1
     high: int = reader.select_one("SELECT max(slot) FROM log WHERE process = ?", process)[0] or 0
     while low < high:
@@ -136,7 +136,7 @@ def find_scheduled(
 
 
 def find_message(reader: Reader, message_id: str) -> Logged | None:
-    """A message of any log by its id, as it was signed where one is."""
+    """A message of any log by its id; a signed one if there is any."""
     if not has_id_form(message_id):
         return None
     row = reader.select_one(
@@ -154,7 +154,7 @@ def find_upload(reader: Reader, item_id: str) -> Upload | None:
 
 
 def taken_behind(reader: Reader, seq: int, limit: int) -> list[Logged | Upload]:
-    """What the node took behind a number, in order; nothing of a process that is being added."""
+    """What the node took after a number, in order, without a process that is being added."""
     first = reader.select_one(
         "SELECT min(seq) FROM log WHERE process = ?", reader.meta(ADDING) or 0
     )[0]

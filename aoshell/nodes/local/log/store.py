@@ -1,9 +1,9 @@
 """The log on disk. Synchronous; every call is one statement or one transaction.
 
 Every write is a `Store._transaction`: all or nothing, and fsynced (WAL, synchronous=FULL). Only
-`commit` may leave the fsync out, for what can be computed again. Such rows survive the death of the
-process, but a power cut may take the last of them. The WAL is written in order, so the next fsync
-covers them, and the log on disk is at any time a prefix of what the node took.
+`commit` may leave out the fsync, for rows that can be computed again. Such rows survive a kill of
+the process, but a power cut may lose the last of them. The WAL is written in order, so the next
+fsync covers them, and the log on disk is always a prefix of what the node took.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Store(Reader):
     """One database file, locked by one process.
 
     Args:
-        folder: the node's state; created 0700 if missing.
-        lock: of the folder, where it is taken already; the store closes it.
+        folder: the node's folder; created with mode 0700 if missing.
+        lock: the folder's lock, if it is taken already; the store closes it.
 
     Raises:
-        HeldError: another process holds it.
-        AoError: it cannot be used.
+        HeldError: another process holds the lock.
+        AoError: the folder cannot be used.
     """
 
     def __init__(self, folder: Path, lock: HomeLock | None = None) -> None:
@@ -54,7 +54,7 @@ class Store(Reader):
 
     @classmethod
     def reading(cls, path: Path) -> Store:
-        """Open a store to read, whoever holds it. Raises AoError where it cannot be read."""
+        """Open a store to read, even if another process holds it. Raises AoError."""
         store = cls.__new__(cls)
         store.folder, store.path, store._lock = path.parent, path, None
         with store._translated_errors():
@@ -63,18 +63,18 @@ class Store(Reader):
 
     @contextlib.contextmanager
     def unchanging(self) -> Iterator[Store]:
-        """The database as it is now, whatever is written meanwhile; another thread may use it."""
+        """A snapshot of the database, for reading; another thread may use it."""
         store = Store.reading(self.path)
         try:
             with store._translated_errors():
                 store._db.execute("BEGIN")
-                store.head(0)  # what is read first fixes what there is to read
+                store.head(0)  # the first read fixes the snapshot
             yield store
         finally:
             store.close()
 
     def close(self) -> None:
-        """Write the WAL back and let go of the lock."""
+        """Write the WAL back, and release the lock."""
         with contextlib.suppress(sqlite3.Error):  # a full disk: the next start writes it back
             self._db.close()
         if self._lock is not None:
@@ -93,10 +93,10 @@ class Store(Reader):
 
     @contextlib.contextmanager
     def together(self) -> Iterator[Callable[[Batch], None]]:
-        """One transaction, a batch at a time: all that the block writes, or nothing.
+        """One transaction of several batches: everything that the block writes, or nothing.
 
-        A module may be here already. A batch that breaks a rule of the
-        tables (two messages in one place) raises ValueError.
+        Modules may be here already. A batch that breaks a rule of the tables (two messages in one
+        place) raises ValueError.
 
         Raises:
             AoError: nothing was written.
@@ -113,7 +113,7 @@ class Store(Reader):
 
     @contextlib.contextmanager
     def _transaction(self, *, sync: bool = True) -> Iterator[sqlite3.Connection]:
-        """All that the block writes, or nothing; on disk afterwards unless `sync` is False."""
+        """A transaction around the block: all or nothing; fsynced unless `sync` is False."""
         db = self._db
         with self._translated_errors():
             if not sync:
@@ -170,16 +170,15 @@ class Store(Reader):
             self._set_meta(key, value)
 
     def add_module(self, module_id: str, kind: str, data: bytes, name: str, created: int) -> None:
-        """Keep a module, and point a name at it if one is given."""
+        """Store a module, and point a name at it if one is given."""
         names = [(name, module_id)] if name else []
         self.commit(Batch(modules=[(module_id, kind, data, created)], names=names), sync=True)
 
     def forget(self, process: int, slot: int, most: int) -> int:
-        """Delete the last messages of a process, from a slot on and at most so many; how many.
+        """Delete the last messages of a process from a slot on, `most` at a time. Returns how many.
 
-        Their results and what they left go with them, and behind slot 0 the process itself. What
-        remains is at any time a log that has an end. That others run a process of that id, too,
-        stays known.
+        Their results and kept messages are deleted, too, and after slot 0 the process itself. What
+        remains is always a valid log. The home still remembers the id of a deleted fork.
         """
         last = (
             "(SELECT seq FROM log WHERE process = ? AND slot >= ? "
@@ -193,7 +192,7 @@ class Store(Reader):
                         self._set_meta(key, value)
             args = (process, slot, most)
             (lowest,) = db.execute(f"SELECT min(seq) FROM {last}", args).fetchone()
-            # Numbers are given again: what is known of those that go must not hide the next.
+            # Numbers are used again: facts about deleted messages must not hide new ones.
             db.execute(
                 "UPDATE meta SET value = min(value, "
                 f"(SELECT min(seq) FROM {last}) - 1) "

@@ -1,8 +1,8 @@
-"""Sums over the log of a process, which are not made anew of all messages each time.
+"""Sums over the log of a process, without reading the whole log each time.
 
-The table of facts keeps them up to a message that had its result then; what is behind it is added
-when they are asked for. They are of use only where that message is still there: after a cut another
-one has its place, and all is summed up again.
+The table of facts has the sums up to some message with a result; later messages are added on each
+call. Stored sums are valid only if that message is still there: after a cut, another message may
+have its place, and everything is summed again.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from aoshell.nodes.local.log.reading import START, Reader
 from aoshell.nodes.local.log.rows import Computed, Logged, mark_of
 from aoshell.nodes.values import Place
 
-PER_MESSAGE = 150  # bytes on disk of a message and its result besides their texts
+PER_MESSAGE = 150  # bytes on disk of a message and its result, besides their texts
 
 
 class Totals(NamedTuple):
     """Sums over the log of a process.
 
     Attributes:
-        slots: scheduled.
-        computed: slots that have their result.
+        slots: scheduled slots.
+        computed: slots with a result.
         size: bytes of messages and results.
-        waits: handlings that are suspended.
-        effective: seq of the last message that went well, 0 without any.
-        summed: messages that were added to what the table of facts has.
+        waits: suspended handlings.
+        effective: seq of the last message that did not fail, 0 without any.
+        summed: messages that were added to the stored sums.
     """
 
     slots: int
@@ -38,7 +38,7 @@ class Totals(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """Sums as they are kept: over all messages up to a place, each of which has its result."""
+    """Stored sums: over all messages up to a place, which all have results."""
 
     slot: int
     tick: int
@@ -62,7 +62,7 @@ _SUMS = (
 
 
 def totals_of(reader: Reader, process: int) -> Totals:
-    """The sums of now. Raises AoError."""
+    """The present sums. Raises AoError."""
     kept = _read(reader, process)
     count, slot, computed, size, waits, effective = reader.select_one(
         _SUMS, process, kept.slot, kept.tick
@@ -78,13 +78,13 @@ def totals_of(reader: Reader, process: int) -> Totals:
 
 
 class Running:
-    """Sums over the messages of a process that come to their results one after the other.
+    """Sums over messages of a process, which are added as they get their results.
 
-    Thousands may exist, so no message is kept.
+    Thousands of objects may exist, so they keep no messages.
 
     Args:
-        process: its number.
-        first: the first of these messages; all before it is on disk.
+        process: number of the process.
+        first: the first of these messages; all earlier ones are on disk.
     """
 
     __slots__ = (
@@ -115,14 +115,14 @@ class Running:
             self._effective = logged.seq
 
     def look_back(self, reader: Reader) -> Kept:
-        """Sums over all before the first message: what is kept must not be ahead of it yet."""
+        """Sums over everything before the first message; stored sums must not reach beyond it."""
         if self._before is None:
             kept = _read(reader, self._process)
             self._before = _summed(reader, self._process, kept, self._first, "<")
         return self._before
 
     def to_keep(self, reader: Reader) -> dict[str, str]:
-        """The fact that keeps the sums up to the message that was added last. Raises AoError."""
+        """The fact to store: the sums up to the last added message. Raises AoError."""
         before = self.look_back(reader)
         sums = Kept(
             *self._place,
@@ -135,7 +135,7 @@ class Running:
 
 
 def sums_to_keep(reader: Reader, process: int) -> dict[str, str]:
-    """The fact that keeps the sums up to the last message with a result; none without any."""
+    """The fact to store: the sums up to the last message with a result; {} without any."""
     kept = _read(reader, process)
     last = reader.last_computed(process)
     if last is None:
@@ -163,7 +163,7 @@ def key_of(process: int) -> str:
 
 
 def _read(reader: Reader, process: int) -> Kept:
-    """What is kept and still of use; sums over no message where that is nothing."""
+    """The stored sums, if they are valid; else sums over no message."""
     fact = reader.meta(key_of(process))
     if fact is None:
         return _NONE

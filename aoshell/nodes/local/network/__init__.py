@@ -1,4 +1,4 @@
-"""What units over HTTP ask of the node (`nodes.network_verbs.NetworkVerbs`).
+"""The verbs that units over HTTP use (`nodes.network_verbs.NetworkVerbs`).
 
-Nothing here knows HTTP: pages, waits, assignments, uploads, the network's ids of modules.
+Nothing here knows HTTP: it handles pages, waits, assignments, uploads, and network ids of modules.
 """

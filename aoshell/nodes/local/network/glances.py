@@ -16,7 +16,7 @@ from aoshell.nodes.values import LogEntry, Place
 
 
 class LocalGlances:
-    """The glances at a node that is open here."""
+    """`Glances` of a node in this process."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -46,7 +46,7 @@ class LocalGlances:
         return EntryPage(tuple(entries), False)
 
     def _given(self, entry: LogEntry) -> LogEntry:
-        """A message with its result, a sentence in place of what has an item for a fork in it."""
+        """A message with its result; a sentence replaces data that contains an item for a fork."""
         elsewhere, result = self._engine.origins.elsewhere, entry.result
 
         def given(data: bytes) -> bytes:

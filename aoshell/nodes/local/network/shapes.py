@@ -1,4 +1,4 @@
-"""Rows of the database as the values that units get."""
+"""Converts rows of the database to the values that units get."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, text
 
 Original: TypeAlias = "Logged | Upload | None"
-"""What a message was assigned from."""
+"""The message or upload that an assignment is of."""
 
 
 def stored_of(process: str, row: Logged | Upload) -> Stored:
@@ -39,7 +39,7 @@ def _uploaded(item: DataItem | Transaction) -> Message:
 
 
 def scheduled_of(process: str, logged: Logged, original: Original, assigner: Assigner) -> Scheduled:
-    """A message with its assignment: the stored one, or one that is made now."""
+    """A message with its assignment: the stored one, or one made now."""
     stored = stored_of(process, logged)
     if isinstance(original, Upload):
         stored = replace(stored, signed=load_upload(original))
@@ -59,11 +59,11 @@ def data_of(stored: Stored) -> bytes:
     return signed.body if isinstance(signed, HttpMessage) else signed.data
 
 
-# A process may have been imported from a file, of which nobody has checked these bytes.
+# These bytes are checked, as a process may come from a file whose import did not check them.
 
 
 def _signed(row: Logged) -> Signed | None:
-    """A signed message as it came; None where the bytes are not those of the message."""
+    """The signed message as received; None if the bytes are of another message."""
     if row.signed is None:
         return None
     try:
@@ -74,7 +74,7 @@ def _signed(row: Logged) -> Signed | None:
 
 
 def _assignment(logged: Logged) -> DataItem | None:
-    """The stored assignment; None where there is none, or it is of another message."""
+    """The stored assignment; None if there is none, or it is of another message."""
     if logged.assigned is None:
         return None
     try:
@@ -85,7 +85,7 @@ def _assignment(logged: Logged) -> DataItem | None:
 
 
 def excluded(wire: Wire, exclude: Sequence[str]) -> Wire:
-    """A message without the fields of these names; others than data, anchor and tags stay."""
+    """A message without the fields of these names; only data, anchor and tags can be left out."""
     cut = list(wire)
     if "Data" in exclude:
         cut[form.DATA] = ""

@@ -1,4 +1,4 @@
-"""What processes exposed after a slot, kept for those who ask for the same again."""
+"""A cache of the states that processes exposed after a slot."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST = 1024  # states that are kept
 LARGEST = 32 << 20  # characters of all that are kept
 
 Key = tuple[int, int, int, str]
-"""How often logs were cut, numbers of the process and of its last message, the path of keys."""
+"""Number of cuts, numbers of the process and of its last message, the path of keys."""
 
 
 class States:
@@ -25,7 +25,7 @@ class States:
 
     Args:
         dryrun: evaluates a message in the newest state.
-        at: evaluates one in the state after a slot.
+        at: evaluates a message in the state after a slot.
     """
 
     def __init__(
@@ -41,9 +41,9 @@ class States:
         self._size = 0
 
     async def read(self, process: str, slot: int | None, path: str) -> object:
-        """All that a process exposes, or what is at a path of keys; `slot` None for now.
+        """What a process exposes, or the value at a path of keys; `slot` None for the newest state.
 
-        A text as it is, a table as its JSON value; "" where there is nothing.
+        A text is returned as it is, a table as its JSON value; "" if there is nothing.
 
         Raises:
             UnsupportedError: its module is WASM.
@@ -56,7 +56,7 @@ class States:
             )
         text = await self._text(row, slot, path)
         if text.startswith(("{", "[")):
-            with suppress(ValueError):  # text that only begins as JSON does
+            with suppress(ValueError):  # text that only begins like JSON
                 return jsontext.parse(text, strict=False)
         return text
 
@@ -74,7 +74,7 @@ class States:
             return self._kept[key]
         text = await self._ask(row, last, newest, path)
         head = self._engine.scheduler.head(row.number)
-        if wanted < newest[0] or newest == (head.slot, head.tick):  # else it may be of a later one
+        if wanted < newest[0] or newest == (head.slot, head.tick):  # else it may be a later state
             self._keep(key, text)
         return text
 

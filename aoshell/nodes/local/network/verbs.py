@@ -58,14 +58,14 @@ from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import brief, has_id_form
 from aoshell.protocol.message import by_lower_name
 
-LITTLE = 1 << 20  # bytes of data that are searched in the loop; more are in a thread
-FEW = 8  # entries of a page that are parsed in the loop; more are in a thread
+LITTLE = 1 << 20  # bytes of data that are searched in the loop; more are searched in a thread
+FEW = 8  # entries of a page that are parsed in the loop; more are parsed in a thread
 
 _T = TypeVar("_T")
 
 
 class LocalNetwork:
-    """The verbs of units, over the engine of a node that is open here."""
+    """`NetworkVerbs` of a node in this process."""
 
     def __init__(self, engine: Engine, states: States) -> None:
         self._engine = engine
@@ -109,7 +109,7 @@ class LocalNetwork:
         engine = self._engine
         named = by_lower_name(item.tags)
         if named.get("type") == "Process":
-            if "module-format" in named and "module" not in named:  # as code comes to HyperBEAM
+            if "module-format" in named and "module" not in named:  # code in HyperBEAM's form
                 await engine.loader.add_module(item.data, item.id)
             tags = [text for tag in item.tags for text in (tag.name, tag.value)]
             owner = fixed_authority(authority, engine.address, tags)
@@ -130,14 +130,14 @@ class LocalNetwork:
             return
         if by_lower_name(item.tags).get("type") == "Module":
             await engine.loader.add_module(item.data, item.id)
-        if find_upload(engine.store, item.id) is None:  # compiling took a while
+        if find_upload(engine.store, item.id) is None:  # ask again, as compiling took time
             seq = engine.scheduler.new_seq()
             kind = TRANSACTION if isinstance(item, Transaction) else ""
             upload = Upload(seq, item.id, engine.clock(), client, kind, item.raw)
             engine.admit(Batch(uploads=[upload]), [])
 
     async def _check_data(self, data: bytes) -> None:
-        """Raise AoError where what comes has in its data an item that is signed for a fork."""
+        """Raise AoError if incoming data contains an item that is signed for a fork."""
         origins = self._engine.origins
         if own := await _within(data, origins.elsewhere):
             raise origins.not_kept(own, "an item in this one's data")
@@ -157,7 +157,7 @@ class LocalNetwork:
         return Receipt(logged.assignment, row.id, logged.slot)
 
     async def _wire_for(self, process: ProcessRow, message_id: str) -> Wire:
-        """A message that is here, for a process to get. Raises NotFoundError, WithheldError."""
+        """A message of this node, to assign to a process. Raises NotFoundError, WithheldError."""
         if logged := find_message(self._engine.store, message_id):
             wire = form.load_wire(logged.body)
             sent = logged.cause is not None
@@ -233,25 +233,25 @@ class LocalNetwork:
         return SchedulePage(tuple(found), len(rows) > limit)
 
     def _without_signature(self, logged: Logged, elsewhere: Elsewhere) -> Logged:
-        """A message as it may be given out: what was signed for a fork is valid elsewhere, too."""
+        """A message that may be given out: without its signature if that is for a fork."""
         row = self._engine.processes.get(logged.process)
         return logged._replace(signed=None) if row.id in elsewhere else logged
 
     async def _given(self, stored: Stored, elsewhere: Elsewhere) -> Stored:
-        """A message or an upload as it may be given out: without a signature for a fork.
+        """A message or upload that may be given out: without a signature for a fork.
 
         Raises:
-            WithheldError: an item in its data has such a signature.
+            WithheldError: its data contains an item that is signed for a fork.
         """
         if own := await _within(data_of(stored), elsewhere):
             raise self._engine.origins.withheld(stored.message.id, own)
         return _unsigned(stored, elsewhere)
 
     async def _given_entry(self, entry: LogEntry) -> LogEntry:
-        """A message with its result, as it may be given out.
+        """A message with its result, if it may be given out.
 
         Raises:
-            WithheldError: an item that is signed for a fork is in its output, or in what it sent.
+            WithheldError: its output, or what it sent, contains an item that is signed for a fork.
         """
         elsewhere, result = self._engine.origins.elsewhere, entry.result
         if result is None or not elsewhere:
@@ -263,7 +263,7 @@ class LocalNetwork:
         return entry
 
     def _original(self, logged: Logged, elsewhere: Elsewhere) -> Original:
-        """What a message without a signature was assigned from, None where it came here itself."""
+        """The original of an assigned message without a signature; None if it is not assigned."""
         if self._engine.processes.get(logged.process).id in elsewhere:
             return None
         if logged.signed is not None or not logged.id:
@@ -321,7 +321,7 @@ class LocalNetwork:
             row = self._without_signature(row, elsewhere) if isinstance(row, Logged) else row
             calls.append(partial(stored_of, process, row))
         cuts, lowest = store.cuts, store.lowest
-        found = await _read(calls)  # an item in one's data counts by its size only
+        found = await _read(calls)  # not searched for items: an index has only the size of data
         return StoredPage(cuts, tuple(_unsigned(one, elsewhere) for one in found), lowest)
 
     async def stored_changed(self) -> None:
@@ -332,7 +332,7 @@ class LocalNetwork:
 
 
 async def _within(data: bytes, elsewhere: Elsewhere) -> str:
-    """As `Elsewhere.within`; much data is searched in a thread."""
+    """As `Elsewhere.within`; large data is searched in a thread."""
     if len(data) < LITTLE:
         return elsewhere.within(data)
     return await asyncio.to_thread(elsewhere.within, data)
@@ -346,7 +346,7 @@ def _unsigned(stored: Stored, elsewhere: Elsewhere) -> Stored:
 
 
 async def _read(calls: Sequence[Callable[[], _T]]) -> tuple[_T, ...]:
-    """What calls give that only parse and sign; many are made in a thread, for the prompt."""
+    """The results of calls that only parse and sign; many run in a thread, to free the loop."""
     if len(calls) <= FEW:
         return tuple(call() for call in calls)
     return await asyncio.to_thread(lambda: tuple(call() for call in calls))

@@ -1,5 +1,5 @@
-"""What is known of each process: its row, its code, its schedule, how far it is.
+"""Facts about each process: its row, code and schedule, and how far it is.
 
-`process_rows` makes rows and keeps those in use; `modules` holds code by id and by name; `tallies`
-and `peek` answer without reading a whole log; `marks` has the names of slots.
+`process_rows` makes and caches rows; `modules` holds code by id and by name; `tallies` and `peek`
+answer without reading a whole log; `marks` has the names of slots.
 """

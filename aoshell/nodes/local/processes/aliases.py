@@ -1,7 +1,7 @@
-"""Modules that clients name by an id of the network, and what stands for them here.
+"""Modules that clients name by an id of the network, and their replacements here.
 
-aos has the ids of its modules in its package.json, and spawns with no other. Where such a module
-was neither fetched nor uploaded, the built-in environment, which answers as aos does, stands in.
+aos has the ids of its modules in its package.json, and spawns only with these. If such a module was
+neither fetched nor uploaded, the built-in environment, which answers as aos does, replaces it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ BUILT_IN = {
     "ei1VSwheQnNIG87iqlwxiQk-sWY5ikj4DFBxcpFZ-S4": "aos with SQLite",
     "wal-fUK-YnB9Kp5mN8dgMsSqPSqiGx-0SvwFUSwpDBI": "aos for HyperBEAM",
 }
-"""Names of the modules of aos 2.0.16 by their ids; the second one's SQLite is not there."""
+"""Names of the modules of aos 2.0.16 by their ids. The environment has no SQLite."""
 
 TAGS: tuple[Tag, ...] = tags_of(
     [

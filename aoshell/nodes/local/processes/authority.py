@@ -1,8 +1,8 @@
-"""Who owns what is pushed to a process: the node, or whom the process names as its authority.
+"""Decides who owns messages pushed to a process: the node, or the process's authority.
 
-aos names the messenger of the public network in each process that it spawns, and takes no other
-word for it. A process trusts what its authority owns, so a node that owned its pushed messages
-itself would be told "not trusted". The rule is fixed when a process of the network's form is made.
+aos names the messenger of the public network as authority in each process that it spawns; this
+cannot be configured. A process trusts only messages that its authority owns, so it would not trust
+messages that this node owned. The owner is fixed when a process of the network's form is made.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ _TAG = "Authority"
 
 
 def fixed_authority(rule: str, node: str, tags: list[str], parent: str = "") -> str:
-    """The owner of what is pushed to a process, "" for the node.
+    """The owner of messages pushed to a process, "" for the node.
 
     Args:
         rule: an address, "" for the node, or "auto": the first authority that has the form of an
             address, unless the process names the node among them.
         node: address of the node.
-        tags: of the process's definition, name, value, …
-        parent: what holds for a process that names none.
+        tags: tags of the process's definition: name, value, …
+        parent: the owner for a process that names no authority.
     """
     if rule != AUTO:
         return "" if rule == node else rule

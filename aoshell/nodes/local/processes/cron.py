@@ -74,7 +74,7 @@ def load_schedules(text: str) -> list[Schedule]:
 
 
 def advance_schedule(item: Schedule, now: int) -> tuple[Schedule, int]:
-    """The schedule, next due after `now`, and how many of its times have passed (0: none)."""
+    """The schedule with its next time after `now`, and the number of times that have passed."""
     if now < item.due:
         return item, 0
     missed = (now - item.due) // item.interval + 1
@@ -82,9 +82,9 @@ def advance_schedule(item: Schedule, now: int) -> tuple[Schedule, int]:
 
 
 def pull_within_reach(item: Schedule, now: int, slack: int) -> Schedule:
-    """The schedule, at most one interval and `slack` ms away; what is later becomes one interval.
+    """The schedule; if it is due later than one interval and `slack` ms, in one interval instead.
 
-    It is later only where the clock has jumped back.
+    That happens only after the clock has jumped back.
     """
     if item.due - now <= item.interval + slack:
         return item

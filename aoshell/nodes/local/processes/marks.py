@@ -1,4 +1,4 @@
-"""Names of slots that the user has chosen: `.snapshot`."""
+"""Names that the user gives to slots: `.snapshot`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Marks:
         self._write(process, {**self.of(process), name: slot})
 
     def cut(self, process: str, slot: int) -> None:
-        """Forget the names of a slot and of all later ones: others will get their numbers."""
+        """Remove the names of a slot and of all later ones, as others will get their numbers."""
         found = self.of(process)
         left = {name: at for name, at in found.items() if at < slot}
         if left != found:

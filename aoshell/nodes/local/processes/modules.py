@@ -19,7 +19,7 @@ WASM_MAGIC = b"\0asm"
 
 
 class Modules:
-    """The modules of a store. Publishes the built-in environment when it is new.
+    """The modules of a store. Adds the built-in environment if it is new.
 
     Attributes:
         environment: module id of the built-in environment.
@@ -55,7 +55,7 @@ class Modules:
         """Bytes as a module; nothing is stored.
 
         Raises:
-            AoError: they are no module that can be run, or the name is the environment's.
+            AoError: no process can run them, or the name belongs to the environment.
         """
         if name == ENVIRONMENT:
             raise AoError(
@@ -68,7 +68,7 @@ class Modules:
             from aoshell.sandbox.wasm.binary import describe_module
 
             kind = "wasm"
-            problem = describe_module(data).problem  # before anything is compiled
+            problem = describe_module(data).problem  # check before compiling
             if problem:
                 hint = "`.wasm FILE` lists what it exports"
                 raise AoError(
@@ -87,16 +87,16 @@ class Modules:
         return self._kinds[module_id] == "wasm"
 
     def look_for(self, reference: str, *, network: bool = False) -> str:
-        """The id of a module by id or name, "" where there is none.
+        """The id of a module by id or name, "" if there is none.
 
         Args:
-            network: the built-in environment stands in for those of aos that are not here.
+            network: the built-in environment replaces aos modules that are not here.
         """
         found = self._store.find_module(reference)
         return self.environment if not found and network and reference in BUILT_IN else found
 
     def find(self, reference: str, *, network: bool = False) -> str:
-        """The same. Raises AoError where there is none."""
+        """As `look_for`, but raises AoError if there is none."""
         module_id = self.look_for(reference, network=network)
         if not module_id:
             raise AoError(
@@ -107,7 +107,7 @@ class Modules:
         return module_id
 
     def resolve(self, reference: str) -> Module:
-        """A module by id or name. Raises AoError where there is none."""
+        """A module by id or name. Raises AoError if there is none."""
         module_id = self.find(reference)
         found = self._store.module(module_id)
         assert found  # modules are never deleted
@@ -115,9 +115,9 @@ class Modules:
         return Module(module_id, kind, self._store.name_of_module(module_id), data)
 
     def definition(self, process: ProcessRow) -> list[Any]:
-        """What `LuaRuntime.boot` takes: id owner module code|None boot-id|None boot-data tags…
+        """The list for `LuaRuntime.boot`: id owner module code|None boot-id|None boot-data tags…
 
-        The code of a forked WASM process is what compute units tell of its module.
+        For a forked WASM process, the code is compute units' description of its module.
         """
         first = self._store.at_slot(process.number, 0)
         if first is None:
@@ -129,7 +129,7 @@ class Modules:
             kind = self._store.module_kind(process.module)
             if not kind:
                 raise AoError(f"the module of {process.id} is missing", stage="store")
-            # A process made of an older environment's module is just that environment.
+            # A process whose module is an environment, even an older one, has no other code.
             found = self._store.module(process.module) if kind == "lua" else None
             code = found[1].decode("latin-1") if found else None
             if kind == "wasm" and (origin := self._store.origin(process.number)):
@@ -143,7 +143,7 @@ class Modules:
         ]  # fmt: skip
 
     def environment_of(self, process: ProcessRow) -> bytes | None:
-        """The environment that a process was made with; None where it is the built-in one."""
+        """The environment that a process was made with; None if it is the built-in one."""
         if process.environment == self.environment:
             return None
         found = self._store.module(process.environment)

@@ -28,7 +28,7 @@ def describe_process(
     is_live: bool,
     tags_as_sent: bool,
 ) -> ProcessInfo:
-    """One row of `.ps`; `tags_as_sent` is what `keeps_names` says."""
+    """Facts about a process, as `.ps` shows them; `tags_as_sent` is the value of `keeps_names`."""
     last = store.result_of(totals.effective)
     checkpoint, size = checkpoints.facts(row.id)
     return ProcessInfo(
@@ -55,14 +55,14 @@ def describe_process(
 
 
 def keeps_names(store: Store, number: int) -> bool:
-    """Whether a process gets tags under the names that they were sent with, by its definition."""
+    """Whether a process, by its definition, also gets tags under the names as they were sent."""
     first = store.at_slot(number, 0)
     tags = form.load_wire(first[0].body)[form.TAGS :] if first else []
     return form.find_tag(tags, AS_SENT.name) == AS_SENT.value
 
 
 def fork_point(origin: Origin) -> ForkPoint:
-    """Where a process was forked from, as callers see it."""
+    """The fork point of a fork, from its origin."""
     return ForkPoint(
         source=origin.source,
         slot=origin.slot,
@@ -76,7 +76,7 @@ def fork_point(origin: Origin) -> ForkPoint:
 
 
 def list_processes(database: Path) -> list[ProcessInfo]:
-    """All processes, newest first; none where there is no database yet.
+    """All processes, newest first; none if there is no database yet.
 
     Raises:
         AoError: it cannot be read.
@@ -102,7 +102,7 @@ def list_processes(database: Path) -> list[ProcessInfo]:
 
 
 def read_last_prompt(database: Path, name: str) -> str:
-    """The last prompt of a process, "" where there is none or it cannot be read."""
+    """The last prompt of a process, "" if there is none or it cannot be read."""
     if not database.exists():
         return ""
     with contextlib.suppress(AoError, sqlite3.Error, ValueError):

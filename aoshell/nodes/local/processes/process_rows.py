@@ -1,4 +1,4 @@
-"""The rows of processes: those in use are kept in memory, new ones are made here."""
+"""A cache of the rows of processes; new rows are made here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aoshell.protocol.message import printable
 
 
 class ProcessRows:
-    """Rows by id and by number, also of processes that the next transaction writes."""
+    """Rows by id and by number, including those that the next transaction will write."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class ProcessRows:
         self._numbers: dict[str, int] = {}
 
     def find(self, process_id: str) -> ProcessRow | None:
-        """A process by id, None where it is not on this node."""
+        """A process by id, None if it is not on this node."""
         number = self._numbers.get(process_id)
         if number is not None:
             return self._rows[number]
@@ -44,7 +44,7 @@ class ProcessRows:
         return self.keep(row) if row is not None else None
 
     def look_up(self, process_id: str) -> ProcessRow:
-        """A process by id. Raises NotFoundError where it is not on this node."""
+        """A process by id. Raises NotFoundError if it is not on this node."""
         row = self.find(process_id)
         if row is None:
             raise NotFoundError(
@@ -53,11 +53,11 @@ class ProcessRows:
         return row
 
     def get(self, number: int) -> ProcessRow:
-        """A process by number. Raises AoError where there is none."""
+        """A process by number. Raises AoError if there is none."""
         return self._rows.get(number) or self.keep(self._store.process_numbered(number))
 
     def keep(self, row: ProcessRow) -> ProcessRow:
-        """Keep a row in memory, in place of an older one of the same process."""
+        """Keep a row in memory; it replaces an older row of the same process."""
         # Thousands may exist, and most have these texts in common.
         shared = (row.owner, row.module, row.environment, row.authority, row.cron)
         owner, module, environment, authority, cron_text = map(sys.intern, shared)
@@ -82,8 +82,8 @@ class ProcessRows:
         """A row for a new process, not yet written. Raises UsageError for a bad Cron-Interval.
 
         Args:
-            authority: who owns what is pushed to it, "" for the node.
-            network: it is of the network's form, as those that clients spawn.
+            authority: owner of messages pushed to it, "" for the node.
+            network: whether it has the network's form, as processes of clients have.
         """
         now = self._clock()
         wanted = form.find_tag(tags, "Module")
@@ -105,6 +105,6 @@ class ProcessRows:
         return self.keep(row)
 
     def forget_all(self) -> None:
-        """Read every row from the store again: some of these may not have been written."""
+        """Empty the cache, as some rows may not have been written."""
         self._rows.clear()
         self._numbers.clear()

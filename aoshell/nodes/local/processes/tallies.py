@@ -1,4 +1,4 @@
-"""How far each process is, without reading all of its log each time."""
+"""Tells how far each process is, without reading its whole log each time."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.log.totals import Running, Totals, sums_to_keep, totals_of
 from aoshell.nodes.values import Place
 
-EVERY = 500  # slots of a process, after which its sums are kept again (`log.totals`)
+EVERY = 500  # slots of a process, after which its sums are stored again (`log.totals`)
 
 
 class Tallies:
-    """Where the last computed message of each process stands, and sums over its log."""
+    """The place of each process's last computed message, and sums over its log."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -23,7 +23,7 @@ class Tallies:
         self._due: list[int] = []
 
     def note(self, logged: Logged, computed: Computed) -> None:
-        """Take a message that is computed; its result is written next."""
+        """Note a computed message, whose result will be written next."""
         process, place = logged.process, Place(logged.slot, logged.tick)
         running = self._running.get(process)
         if running is None:
@@ -35,28 +35,28 @@ class Tallies:
             self._due.append(process)
 
     def place(self, process: int) -> Place | None:
-        """Where the last message of a process stands that has a result; None without any."""
+        """The place of the last message of a process with a result; None without any."""
         if process not in self._places:
             last = self._store.last_computed(process)
             self._places[process] = Place(last[0].slot, last[0].tick) if last else None
         return self._places[process]
 
     def totals(self, process: int) -> Totals:
-        """The sums of now. Raises AoError."""
+        """The present sums. Raises AoError."""
         found = totals_of(self._store, process)
         if found.summed > EVERY:
             if process in self._running:
                 self._running[process].look_back(self._store)
-            with suppress(AoError):  # a full disk: they are made anew the next time
+            with suppress(AoError):  # a full disk: the next call computes them again
                 facts = dict[str, int | str](sums_to_keep(self._store, process))
                 self._store.commit(Batch(facts=facts), sync=False)
         return found
 
     def take_due(self) -> dict[str, int | str]:
-        """Facts to be written with the results that were noted: sums up to these.
+        """Facts to write together with the noted results: the sums up to them.
 
         Raises:
-            AoError: what is before them cannot be read.
+            AoError: earlier messages cannot be read.
         """
         due, self._due = self._due, []
         facts: dict[str, int | str] = {}
@@ -65,7 +65,7 @@ class Tallies:
         return facts
 
     def forget_all(self) -> None:
-        """Ask the log again: some of what was noted may not have been written."""
+        """Empty the cache, as some noted results may not have been written."""
         self._places.clear()
         self._running.clear()
         self._due.clear()

@@ -1,5 +1,5 @@
-"""Logs computed again, beside the live workers: nothing here changes a log.
+"""Computes logs again, in separate workers, without changing a log.
 
-`replay` leads such a worker; `verify` compares, `rerunning` evaluates code between two slots, and
-`rehearsal` tries messages that are not in the log.
+`replay` controls such a worker; `verify` compares results, `rerunning` evaluates code between two
+slots, and `rehearsal` tries messages that are not in the log.
 """

@@ -1,4 +1,4 @@
-"""Sequences of messages on a copy of a process, computed and forgotten: nothing of it is logged."""
+"""Tries sequences of messages on a copy of a process; nothing of this is logged."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Rehearsed(NamedTuple):
     """A message of a sequence.
 
     Attributes:
-        id: 43 characters; "" of a cron message, which stands between slots.
-        sender, owner: who it is from; who signed it.
+        id: 43 characters; "" for a cron message, which is between slots.
+        sender, owner: who sent it; who signed it.
         later: milliseconds since the state's newest message.
-        doubtful: it may well fail.
+        doubtful: whether it is likely to fail.
     """
 
     id: str
@@ -40,7 +40,7 @@ class Rehearsed(NamedTuple):
 
 
 class Performed(NamedTuple):
-    """What became of it; `place` is its index in the sequence."""
+    """The outcome of a message; `place` is its index in the sequence."""
 
     place: int
     outcome: str
@@ -49,7 +49,7 @@ class Performed(NamedTuple):
 
     @property
     def line(self) -> str:
-        """Where it computed when a limit stopped it, as "FILE:LINE"; "" where nothing says so."""
+        """Where it was computing when a limit stopped it, as "FILE:LINE"; "" if not known."""
         from aoshell.sandbox.lua import PLACE
 
         told = output_of(self.result).rpartition("\n")[2]
@@ -57,12 +57,12 @@ class Performed(NamedTuple):
 
 
 class Rehearsal:
-    """A worker of its own that has the state of a process. Make one with `begin`.
+    """A separate worker with the state of a process. Made by `begin`.
 
     Attributes:
-        code: the Lua of its module, "" where that is the environment alone.
-        wasm: the bytes of its module where that is WebAssembly, else b"".
-        schedules: of its cron messages.
+        code: the Lua of its module, "" if that is only the environment.
+        wasm: the bytes of its module if that is WebAssembly, else b"".
+        schedules: schedules of its cron messages.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Rehearsal:
 
     @classmethod
     async def begin(cls, engine: Engine, process: str, limits: Limits) -> Rehearsal:
-        """A copy of a process as it is now.
+        """A copy of the present process.
 
         Raises:
             AoError: there is no such process, or its log cannot be computed again.
@@ -114,22 +114,22 @@ class Rehearsal:
 
     @property
     def owner(self) -> str:
-        """Who may evaluate in it."""
+        """The owner of the process, who may evaluate in it."""
         return self._row.owner
 
     async def prepare(self, code: str) -> tuple[str, form.FlatResult]:
-        """Evaluate Lua in the copy, as its owner; outcome and result."""
+        """Evaluate Lua in the copy, as its owner. Returns outcome and result."""
         self._seq += 1
         self._slot += 1
         return await self._replay.run(self._seq, self._frame(self._eval(code), self._slot))
 
     async def try_out(self, code: str, seconds: float) -> Performed:
-        """Evaluate Lua in the copy, and undo it; one that computes too long says where."""
+        """Evaluate Lua in the copy, and undo it; if it takes too long, `line` says where."""
         performed = await self.perform([self._eval(code)], seconds)
         return performed[0]
 
     async def ask(self, code: str) -> tuple[str, form.FlatResult]:
-        """Evaluate Lua in the copy, and undo it; outcome and result."""
+        """Evaluate Lua in the copy, and undo it. Returns outcome and result."""
         frame = self._frame(self._eval(code), self._slot + 1)
         outcome, _cost, result = await self._replay.dry(frame)
         return outcome, result
@@ -141,11 +141,11 @@ class Rehearsal:
     async def perform(
         self, messages: Sequence[Rehearsed], seconds: float, end: str = ""
     ) -> list[Performed]:
-        """Try messages; the state stays as it is.
+        """Try messages in a row, without changing the state.
 
         Args:
-            seconds: of processor time that each may take.
-            end: an error that has this text ends the sequence; "" for none.
+            seconds: processor time that each may take.
+            end: an error that contains this text ends the sequence; "" for none.
         """
         slots = accumulate((bool(one.id) for one in messages), initial=self._slot)
         steps = [

@@ -21,12 +21,12 @@ from aoshell.sandbox.supervising.supervisor import Supervisor
 
 Entry: TypeAlias = tuple[Logged, Computed]
 
-ROOM = 4  # times the limits of today: a log may be older than they are
+ROOM = 4  # times the present limits, as a log may be older than they are
 LOOK = 1.0  # seconds between two looks at a worker that does not answer
 
 
 class Again(NamedTuple):
-    """What a message came to before, and now."""
+    """The earlier and the new result of a message."""
 
     logged: Logged
     computed: Computed
@@ -35,20 +35,20 @@ class Again(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """A message of the log for the worker: to be run, or (`failed`) the error it is told."""
+    """A message for the worker: to be run, or, with `failed`, only its error."""
 
     seq: int
     command: str
     rest: list[Any]
-    entry: Entry | None  # None where it is in no log
+    entry: Entry | None  # None if it is not in a log
 
 
 class Replay:
-    """Computes a process again, from its definition on, or from the memory that a fork begins with.
+    """Computes a process again, from its definition on, or from a checkpoint or a fork's memory.
 
     Args:
-        limits: those of today.
-        base: that memory, and the last message that is in it.
+        limits: the present limits.
+        base: that checkpoint or memory, and the last message in it.
         again: do not apply bounds that may be newer than the log (the frame `lift`).
     """
 
@@ -74,7 +74,7 @@ class Replay:
         )
         self._seconds = ROOM * limits.seconds
         self._epoch = 0
-        self._sent: deque[_Step] = deque()  # and not answered
+        self._sent: deque[_Step] = deque()  # sent, but not answered
         self._tail: deque[_Step] = deque()  # computed since the parked fork
         self._failing = False  # a message has failed, and the roll-back is to come
         memory = row.memory if code.device == "wasm" else ROOM * limits.memory
@@ -87,10 +87,10 @@ class Replay:
             self._worker.send(["lift", 0])
 
     async def results(self, log: Iterable[Entry]) -> AsyncGenerator[Again, None]:
-        """Compute the messages of a log, in order; the worker is some of them ahead.
+        """Compute the messages of a log, in order; the worker may be some messages ahead.
 
-        Of one that was stopped (`STOPPED`) the worker is told its error, and nothing is yielded:
-        what it came to depends on limits and the machine. Nothing follows one that is stopped now.
+        For a message that was stopped (`STOPPED`) the worker gets only its error, and nothing is
+        yielded, as its outcome depends on limits and the machine. Ends after one that stops now.
 
         Raises:
             AoError: stage "compute", the worker cannot go on, for a reason outside the message.
@@ -105,7 +105,7 @@ class Replay:
         return await self.run(logged.seq, make_message_frame(logged, form.load_wire(logged.body)))
 
     async def run(self, seq: int, message: list[Any]) -> tuple[str, form.FlatResult]:
-        """The same of a message that is in no log."""
+        """As `compute`, for a message that is not in a log."""
         found = [one async for one in self._outcomes(iter([_Step(seq, "run", message, None)]))]
         _step, outcome, result = found[-1]
         return outcome, result
@@ -113,7 +113,7 @@ class Replay:
     async def _outcomes(
         self, steps: Iterator[_Step]
     ) -> AsyncGenerator[tuple[_Step, str, form.FlatResult], None]:
-        """Outcome and result of each message that is run, up to one that is stopped."""
+        """Outcome and result of each message that runs, up to one that is stopped."""
         while self._send_ahead(steps) or self._failing:
             match await self._answer():
                 case ["parked", parked, _pid]:
@@ -135,12 +135,12 @@ class Replay:
                         return
 
     def _stopped(self) -> _Step | None:
-        """The message under which the worker ended; it is not sent again."""
+        """The message that ended the worker; it is not sent again."""
         self._skip()
         return self._sent.popleft() if self._sent else None
 
     def _send_ahead(self, steps: Iterator[_Step]) -> bool:
-        """Send some messages; whether any is still to be answered."""
+        """Send some messages. Returns whether any answer is still to come."""
         while len(self._sent) < WINDOW and self._worker.backlog < BACKLOG:
             step = next(steps, None)
             if step is None:
@@ -151,12 +151,12 @@ class Replay:
         return bool(self._sent)
 
     def _skip(self) -> None:
-        """Those that have no answer are done once all before them are."""
+        """Drop sent messages that get no answer, if all before them are answered."""
         while self._sent and self._sent[0].command == "failed":
             self._tail.append(self._sent.popleft())
 
     def _next(self, epoch: int, seq: int) -> _Step:
-        """The message that an answer is to. Raises AoError where it is to none."""
+        """The message that an answer belongs to. Raises AoError if there is none."""
         self._skip()
         if epoch != self._epoch or not self._sent or self._sent[0].seq != seq:
             raise _cut_short("its worker answers out of turn")
@@ -167,7 +167,7 @@ class Replay:
         self._worker.send([command or step.command, self._epoch, step.seq, *seconds, *step.rest])
 
     async def past(self, logged: Logged, computed: Computed) -> None:
-        """Send a message as it was computed before, without waiting for an answer."""
+        """Replay a message that was computed before; it has no answer."""
         while self._worker.backlog > BACKLOG:
             await asyncio.sleep(PAUSE)
         self._worker.send(make_past_frame(logged, computed))
@@ -189,16 +189,17 @@ class Replay:
     async def try_all(
         self, seconds: float, end: str, steps: list[list[Any]]
     ) -> list[tuple[int, str, Cost, form.FlatResult]]:
-        """Try messages in a row on the state, which stays as it is (`sandbox.worker.trials`).
+        """Try messages in a row, without changing the state (`sandbox.worker.trials`).
 
         Args:
-            seconds: of processor time that each may take.
-            end: an error that has this text ends the sequence; "" for none.
-            steps: of each whether it may well fail, then its frame.
+            seconds: processor time that each may take.
+            end: an error that contains this text ends the sequence; "" for none.
+            steps: for each message, whether it is likely to fail, then its frame.
 
         Returns:
-            Index, outcome, cost and result of each, up to one that ended its worker or to the end
-            of `trials.SECONDS`. Right before the former some may be missing: they went well.
+            Index, outcome, cost and result of each, up to one that ended its worker, or until
+            `trials.SECONDS` are over. Some that succeeded just before a worker's end may be
+            missing.
 
         Raises:
             AoError: stage "compute", the worker cannot go on, for a reason outside the messages.
@@ -216,7 +217,7 @@ class Replay:
                     return found
 
     async def _answer(self) -> Frame:
-        """The worker's next frame. Raises AoError where it died, hangs or cannot go on."""
+        """The worker's next frame. Raises AoError if it died, hangs or cannot go on."""
         while True:
             try:
                 frame = self._answers.get_nowait()
@@ -235,7 +236,7 @@ class Replay:
             return frame
 
     def _roll_back(self, parked: int) -> None:
-        """Another fork took over, whose state is that after a message: send what is behind it."""
+        """A parked fork took over, with the state after message `parked`: send what follows."""
         self._epoch += 1
         self._failing = False
         for step in self._tail:

@@ -1,7 +1,7 @@
-"""The log of a process once more, with code that its owner evaluates between two slots.
+"""Computes a log again, with code that the owner evaluates between two slots.
 
-A worker of its own computes it and is thrown away; nothing is written. It begins with the newest
-checkpoint before the code, else with the memory of a fork, else with the definition.
+A separate worker computes it, and nothing is written. It begins with the newest checkpoint before
+the code, else with the memory of a fork, else with the definition.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from aoshell.protocol.message import Message, Result, Tag
 
 
 async def rerun(engine: Engine, row: ProcessRow, slot: int, code: bytes, last: int) -> Rerun:
-    """What slots behind one come to where the owner evaluates code behind that.
+    """The results of the slots after `slot`, if the owner evaluates code there.
 
     Args:
-        slot: the code is evaluated behind it.
+        slot: the code is evaluated after this slot.
         last: the last slot that is computed.
 
     Raises:
@@ -61,7 +61,7 @@ async def rerun(engine: Engine, row: ProcessRow, slot: int, code: bytes, last: i
 
 
 def owners_eval(row: ProcessRow, before: Logged, code: bytes) -> Logged:
-    """An Eval of the owner, in the place of a cron message behind another message."""
+    """An Eval of the owner, placed like a cron message after another message."""
     tags = (*envelope("Message"), Tag("Action", "Eval"))
     identity = b64url(hashlib.sha256(before.id.encode() + code).digest())
     message = Message(identity, row.owner, row.owner, row.id, tags, code)
@@ -70,7 +70,7 @@ def owners_eval(row: ProcessRow, before: Logged, code: bytes) -> Logged:
 
 
 def _apart(logged: Logged) -> Logged:
-    """A message with a number that leaves room for one behind it."""
+    """A message whose number is doubled, which leaves room for one after it."""
     return logged._replace(seq=2 * logged.seq)
 
 

@@ -16,12 +16,12 @@ ADDED_TEXT = ": a result has 200000 fields at the most, five a message and two a
 
 
 async def verify_log(engine: Engine, row: ProcessRow) -> list[str]:
-    """Differences between a process's results and a fresh computation, a line each.
+    """Differences between a process's results and a new computation, one line each.
 
-    A fork that began with a memory is computed from there on.
+    A fork with a memory is computed from there on.
 
-    The outcome of a message that was stopped (`STOPPED`) is not compared: it depends on the limits
-    and the machine, not on the log alone.
+    The outcome of a message that was stopped (`STOPPED`) is not compared: it depends on limits and
+    the machine, not only on the log.
     """
     code = await engine.loader.make_code(row)
     base = engine.origins.base_of(row)
@@ -52,7 +52,7 @@ def _computed(log: Iterable[tuple[Logged, Computed | None]]) -> Iterator[Entry]:
 
 
 def _found(again: Again) -> list[str]:
-    """What differs in a message, as a line of text; nothing where all is the same."""
+    """The difference in a message, as a line of text; [] if there is none."""
     logged, computed, outcome, result = again
     if outcome == computed.outcome and form.dump_result(result) == computed.body:
         return []

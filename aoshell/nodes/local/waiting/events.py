@@ -1,4 +1,4 @@
-"""Events of the local node, and those who subscribe to them."""
+"""Events of the local node, and subscriptions to them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from aoshell.nodes.values import Event
 
 
 class Sink(Protocol):
-    """Takes events in their order, and None behind the last one."""
+    """Takes events in order, and None after the last one."""
 
     def put(self, event: Event | None) -> None:
-        """Take one."""
+        """Take an event."""
 
 
 class EventSubscription:
-    """An async iterator over the events since it was made; `aclose` ends it."""
+    """An async iterator over events from its creation on; `aclose` ends it."""
 
     def __init__(self, events: Events) -> None:
         self._events = events
@@ -44,10 +44,10 @@ class EventSubscription:
 
 
 class Events:
-    """All who subscribed; a sink itself. Notices that nobody hears are kept for the first one.
+    """All subscriptions; itself a sink. Notices without a subscriber are kept for the first one.
 
     Args:
-        client: who subscribes (`nodes.clients`), and is not told what it did itself.
+        client: the subscribing client (`nodes.clients`), which gets no notices of its own deeds.
     """
 
     def __init__(self, client: str = "") -> None:
@@ -67,7 +67,7 @@ class Events:
         return subscription
 
     def attach(self, sink: Sink) -> None:
-        """Give a sink the events from now on."""
+        """Give a sink all events from now on."""
         self._sinks.append(sink)
         for event in self._unheard:
             sink.put(event)
@@ -88,11 +88,11 @@ class Events:
         elif self._sinks:
             for sink in self._sinks:
                 sink.put(event)
-        elif event.kind == "notice" and not event.by:  # a deed is news for those who are there
+        elif event.kind == "notice" and not event.by:  # a deed is only for present subscribers
             self._unheard.append(event)
 
     def notice(self, text: str, process: str = "") -> None:
-        """Show the user a notice, now or once somebody has subscribed."""
+        """Show the user a notice, now or at the first subscription."""
         self.put(Event("notice", process, "", text))
 
     def notice_about(self, process: ProcessRow, text: str) -> None:
@@ -100,7 +100,7 @@ class Events:
         self.notice(f"{process.name or process.id[:8]}: {text}", process.id)
 
     def deed(self, process: ProcessRow, text: str) -> None:
-        """Tell the other clients what the one that the node works for now has done."""
+        """Tell the other clients what the present client (`nodes.clients`) has done."""
         if by := CLIENT.get():
             name = process.name or process.id[:8]
             self.put(Event("notice", process.id, "", f"{name}: {by} {text}", by=by))
@@ -122,7 +122,7 @@ def put_result(
     kept: list[Kept],
 ) -> None:
     """Put the events of a committed result: the result, its spawns, and what was not delivered."""
-    if not events.wanted:  # nobody listens: no event need be made
+    if not events.wanted:  # without subscribers, no events are needed
         return
     quiet = not (result.error or result.output or result.ended)
     entry = partial(form.to_entry, process, logged, computed, result)
@@ -136,7 +136,7 @@ def put_result(
 
 
 def _kept_text(kept: Kept) -> str:
-    """What was not delivered, to whom, and why, in a line."""
+    """An undelivered message, its target and the reason, in one line."""
     message = form.to_message(form.load_wire(kept.body), None)
     if message.tag("Type") == "Process":
         return f"a spawn failed: {kept.reason}"

@@ -1,4 +1,4 @@
-"""What is done later, and again while the disk cannot be written."""
+"""Calls functions later, and again while the disk cannot be written."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from aoshell.errors import AoError
 from aoshell.nodes.database_errors import UnusableDatabaseError
 
-RETRY = 2.0  # seconds before a disk that could not be written is tried again
-TRIES = 4  # failures in a row before those who wait get the error; the disk is still tried again
+RETRY = 2.0  # seconds until the next try after the disk could not be written
+TRIES = 4  # failures in a row before waiting calls get the error; the tries go on
 
 
 class Retries:
@@ -18,8 +18,8 @@ class Retries:
 
     Args:
         notice: shows a text to the user.
-        is_awaited: whether anybody waits for a result.
-        fail_all: raises an error for all who wait.
+        is_awaited: whether any call waits for a result.
+        fail_all: ends all waits with an error.
 
     Attributes:
         failures: how often in a row the database could not be used.
@@ -37,11 +37,11 @@ class Retries:
         self._fail_all = fail_all
         self._timers: dict[str, asyncio.Handle] = {}
         self.failures = 0
-        self._error: AoError | None = None  # the last of these
+        self._error: AoError | None = None  # the last failure
 
     @property
     def lasting_error(self) -> AoError | None:
-        """The last error where trying again has not helped so far, None otherwise."""
+        """The last error, after `TRIES` failures in a row; else None."""
         return self._error if self.failures >= TRIES else None
 
     def call_later(self, name: str, call: Callable[[], Any], seconds: float | None = None) -> None:
@@ -73,15 +73,15 @@ class Retries:
             self.call_again(error, name, call)
 
     def call_again(self, error: AoError, name: str, call: Callable[[], Any]) -> None:
-        """Call again later, if that can help against an error of the database."""
+        """Call again later, if that can help with this error of the database."""
         seconds = self.count_failure(error)
         if seconds is not None:
             self.call_later(name, call, seconds)
 
     def count_failure(self, error: AoError) -> float | None:
-        """The database could not be used. Seconds until another try, None where none helps.
+        """Count a failure of the database. Returns seconds until the next try, None for none.
 
-        Whoever waits gets the error after `TRIES` failures; if nobody waits, a notice shows the
+        After `TRIES` failures, waiting calls get the error; if no call waits, a notice shows the
         first one.
         """
         self.failures, self._error = self.failures + 1, error
@@ -93,5 +93,5 @@ class Retries:
         return RETRY if helps else None
 
     def forget_failures(self) -> None:
-        """The disk could be written."""
+        """Reset the count, as the disk could be written."""
         self.failures = 0

@@ -12,21 +12,21 @@ class Roots:
     """Counts the messages without a result of each root.
 
     Args:
-        lookup: reads the id of the root with that seq, for those from before this start.
+        lookup: reads the id of the root with that seq, for roots from before this start.
     """
 
     def __init__(self, lookup: Callable[[int], str]) -> None:
         self._lookup = lookup
         self.counts: dict[int, int] = {}  # messages caused so far, by root
-        self._open: dict[int, None] = {}  # seq of what has no result, in order
-        self._left: dict[int, int] = {}  # root → how many of its messages have none
+        self._open: dict[int, None] = {}  # seqs of messages without a result, in order
+        self._left: dict[int, int] = {}  # root → number of its messages without a result
         self._ids: dict[int, str] = {}
         self._seqs: dict[str, int] = {}
         self._touched: dict[int, None] = {}  # roots with new results since `take_settled`
         self._waiting: Waits[int] = Waits()
 
     def begin(self, logged: Logged) -> None:
-        """Count a message that was scheduled."""
+        """Count a scheduled message."""
         self._open[logged.seq] = None
         self._left[logged.root] = self._left.get(logged.root, 0) + 1
         if logged.root not in self._ids:
@@ -54,7 +54,7 @@ class Roots:
 
     @property
     def unsettled(self) -> list[int]:
-        """The roots of which something is left to compute."""
+        """The roots with messages that are not computed."""
         return [root for root, left in self._left.items() if left]
 
     def computed_to(self, last_seq: int) -> int:
@@ -70,46 +70,46 @@ class Roots:
 
     @property
     def awaited(self) -> bool:
-        """Whether anybody waits for any root."""
+        """Whether any call waits for a root."""
         return bool(self._waiting)
 
     def is_awaited(self, root: int) -> bool:
-        """Whether anybody waits for a root to settle."""
+        """Whether any call waits for this root."""
         return root in self._waiting
 
     @property
     def is_one_settled_for(self) -> bool:
-        """Whether a root has settled since `take_settled` that somebody waits for."""
+        """Whether a root that a call waits for has settled since `take_settled`."""
         return any(root in self._waiting and not self._left.get(root) for root in self._touched)
 
     def settle(self, root: int) -> None:
-        """Release those who wait for a root that has settled, and forget it."""
+        """End the waits for a settled root, and forget it."""
         self._left.pop(root, None)
         self.counts.pop(root, None)
         self._seqs.pop(self._ids.pop(root, ""), None)
         self._waiting.release(root)
 
     async def wait(self, message_id: str) -> None:
-        """Return once all that a message caused is computed. Raises the error given to `fail`."""
+        """Return once everything a message caused is computed. Raises the error given to `fail`."""
         root = self._seqs.get(message_id)
         if root is not None and self._left.get(root):
             await self._waiting.wait(root)
 
     def settle_empty(self) -> None:
-        """Release those who wait for roots without open messages, gone ones included."""
+        """End the waits for roots without open messages, including deleted roots."""
         for root in self._waiting:
             if not self._left.get(root):
                 self.settle(root)
 
     def fail(self, error: Exception, roots: Collection[int] | None = None) -> None:
-        """Raise an error for those who wait for these roots, or for any (None)."""
+        """End the waits for these roots, or for all (None), with an error."""
         for root in self._waiting if roots is None else roots:
             self._waiting.fail(root, error)
 
     def forget_all(self) -> None:
-        """Forget all counts, to begin again from the log; those who wait go on waiting.
+        """Forget all counts, to count again from the log; waits go on.
 
-        Ids go, too: other messages will get the numbers of those that were taken back.
+        Ids are forgotten, too, as other messages may get the numbers of deleted ones.
         """
         self._ids.clear()
         self._seqs.clear()

@@ -1,4 +1,4 @@
-"""Waiting for a result, for all that a message caused, and for everything."""
+"""Waits for a result, for everything that a message caused, or for the whole node."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from aoshell.nodes.local.waiting.retries import Retries
 from aoshell.nodes.local.waiting.roots import Roots
 from aoshell.nodes.local.waiting.waits import Waits
 
-IDLE = 0.0005  # seconds between two looks whether nothing is left
+IDLE = 0.0005  # seconds between two checks whether nothing is left
 
 
 class Waiters:
-    """Those who wait for the result of a slot, by process number and slot."""
+    """Waits for results, by process number and slot."""
 
     def __init__(self) -> None:
         self._waiting: Waits[tuple[int, int]] = Waits()
@@ -30,26 +30,26 @@ class Waiters:
         await self._waiting.wait((process, slot))
 
     def is_awaited(self, process: int, slot: int) -> bool:
-        """Whether anybody waits for the result of a slot."""
+        """Whether any call waits for the result of a slot."""
         return (process, slot) in self._waiting
 
     def release(self, process: int, slot: int) -> None:
-        """Let those go on who wait for a slot."""
+        """End the waits for a slot."""
         self._waiting.release((process, slot))
 
     def fail(self, error: Exception, process: int | None = None) -> None:
-        """Raise an error for those who wait for results of a process, or of any (None)."""
+        """End the waits for results of a process, or of all (None), with an error."""
         for key in self._waiting:
             if process is None or key[0] == process:
                 self._waiting.fail(key, error)
 
 
 class Settling:
-    """Nobody waits in vain: each wait ends with what was waited for, or raises AoError.
+    """Waits that always end: with what was waited for, or with an AoError.
 
     Args:
-        given_up: why processes cannot be computed, by number; the pool keeps it up to date.
-        flush: writes what workers have answered.
+        given_up: why processes cannot be computed, by number; the pool updates it.
+        flush: writes the results of workers.
         sync: the same with fsync.
     """
 
@@ -83,20 +83,20 @@ class Settling:
             await self._waiters.wait(process, slot)
 
     async def wait_until_settled(self, message_id: str) -> None:
-        """Wait until nothing that a message caused is left, and all of it is on disk."""
+        """Wait until everything that a message caused is computed and on disk."""
         for logged in self._store.pending() if self._given_up else ():
             why = self._given_up.get(logged.process)
             if why and self._roots.id_of(logged.root) == message_id:
                 raise stuck_error(self._processes.get(logged.process), why)
         again = True
         while again:
-            self._flush()  # `Roots` also counts what is not written yet
+            self._flush()  # as `Roots` also counts results that are not written yet
             await self._roots.wait(message_id)
             again = await self._is_computed_again()
         self._sync()
 
     async def wait_until_idle(self) -> None:
-        """Wait until nothing that was scheduled is left, and all of it is on disk."""
+        """Wait until everything that was scheduled is computed and on disk."""
         while await self._is_computed_again() or self._roots.anything_open or self._flush():
             for number, why in self._given_up.items():
                 raise stuck_error(self._processes.get(number), why)
@@ -104,9 +104,9 @@ class Settling:
         self._sync()
 
     async def _is_computed_again(self) -> bool:
-        """Whether results could not be written and the retry is still to come, a moment ago.
+        """Whether results could not be written and a retry is still to come; waits a moment then.
 
-        Until then the books of `Roots` are about messages that were undone with those results.
+        Until the retry, the counts of `Roots` are about messages that were undone.
 
         Raises:
             AoError: retries have not helped so far.
@@ -120,6 +120,6 @@ class Settling:
 
 
 def stuck_error(process: ProcessRow, why: str) -> AoError:
-    """The error for those who wait for a process that cannot be computed."""
+    """The error that ends waits for a process that cannot be computed."""
     hint = "its messages are kept; the next one to it is another try"
     return AoError(f"process {process.name or process.id}: {why}", stage="compute", hint=hint)

@@ -1,4 +1,4 @@
-"""Futures of those who wait, by what they wait for."""
+"""Futures of waiting calls, by keys."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ K = TypeVar("K", bound=Hashable)
 
 
 class Waits(Generic[K]):
-    """Who waits for what. A wait that is given up leaves nothing behind."""
+    """Waits by key. A cancelled wait leaves nothing behind."""
 
     def __init__(self) -> None:
         self._futures: dict[K, list[asyncio.Future[None]]] = {}
 
     def __len__(self) -> int:
-        """Number of things that somebody waits for."""
+        """Number of keys with waits."""
         return len(self._futures)
 
     def __contains__(self, key: K) -> bool:
         return key in self._futures
 
     def __iter__(self) -> Iterator[K]:
-        """What somebody waits for now; it may be released meanwhile."""
+        """The keys with waits now; they may be released during the iteration."""
         return iter(list(self._futures))
 
     async def wait(self, key: K) -> None:
@@ -34,19 +34,19 @@ class Waits(Generic[K]):
             await future
         finally:
             waiting = self._futures.get(key, [])
-            if future in waiting:  # nobody waits any more
+            if future in waiting:  # the wait was cancelled
                 waiting.remove(future)
                 if not waiting:
                     del self._futures[key]
 
     def release(self, key: K) -> None:
-        """Let those go on who wait for a key."""
+        """End the waits for a key."""
         for future in self._futures.pop(key, ()):
-            if not future.done():  # cancelled: nobody waits any more
+            if not future.done():  # else the wait was cancelled
                 future.set_result(None)
 
     def fail(self, key: K, error: Exception) -> None:
-        """Raise an error for those who wait for a key."""
+        """End the waits for a key with an error."""
         for future in self._futures.pop(key, ()):
             if not future.done():
                 future.set_exception(error)
