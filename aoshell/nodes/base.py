@@ -250,7 +250,7 @@ class RemoteVerbs(Protocol):
         """The id of the default module of new processes; "" if there is none yet."""
 
     def has_left(self, message: str) -> bool:
-        """Whether a message may have arrived, as the sending of its request began."""
+        """Whether `message`, the newest one, may have arrived: sending its request has begun."""
 
     async def runs_luerl(self, process: str) -> bool:
         """Whether luerl, the Lua of HyperBEAM, compiles what the process evaluates."""

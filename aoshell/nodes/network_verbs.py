@@ -1,4 +1,4 @@
-"""What units of the network ask of a node: `LocalVerbs.network` of `nodes.base`."""
+"""The verbs that units of the network use: `LocalVerbs.network` of `nodes.base`."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 
 class NetworkVerbs(Protocol):
-    """What units of the network (MU, CU, SU, gateway, HyperBEAM) need of the node behind them.
+    """The verbs of a node for units of the network (MU, CU, SU, gateway, HyperBEAM).
 
-    Nothing here verifies: whoever hands in a message has checked its signature. Unless said
-    otherwise, a process that is not on the node raises NotFoundError.
+    Signatures are not verified here: callers must do that. Unless stated otherwise, a process that
+    is not on the node raises NotFoundError.
     """
 
     @property
     def address(self) -> str:
-        """The node's own."""
+        """The node's own address."""
 
     @property
     def time(self) -> int:
@@ -44,49 +44,49 @@ class NetworkVerbs(Protocol):
 
     @property
     def glances(self) -> Glances:
-        """What a page for people shows."""
+        """Reads for the page for people."""
 
     @property
     def cuts(self) -> int:
-        """How many times messages were taken back (`.undo`, `.delete`): their slots may be given
-        again then."""
+        """How many times messages were taken back (`.undo`, `.delete`), after which slots may be
+        used again."""
 
     def accept_signed(self, on: bool) -> None:
-        """Take signed messages for forks of live processes, or refuse them, as at first."""
+        """Take signed messages for forks of live processes, or refuse them (the default)."""
 
     async def submit(
         self, item: DataItem | HttpItem, *, authority: str = "auto", client: str = ""
     ) -> Receipt:
-        """Schedule a message on its target, or spawn a process where its tag Type is "Process".
+        """Schedule a message on its target, or spawn a process if its tag Type is "Process".
 
-        Durable when this returns. An item that is here already gives its first receipt.
+        Durable when this returns. An item that is here already returns its first receipt.
 
         Args:
-            authority: for a process: who owns what processes send to it, for as long as it lives.
-                "auto" is its first Authority that has the form of an address, unless it names this
+            authority: for a new process: the permanent owner of messages that processes send to it.
+                "auto" is its first Authority with the form of an address, unless it names this
                 node; "" is the node.
-            client: who handed it in.
+            client: who sent it.
 
         Raises:
             NotFoundError: its target is no process of this node.
-            AoError: its module is not here, or it cannot be taken for another reason.
+            AoError: its module is not here, or it is refused for another reason.
         """
 
     async def keep(self, item: DataItem | Transaction, *, client: str = "") -> None:
-        """Keep what is for no process. An item of the Type "Module" becomes a module.
+        """Store an upload, which is for no process. An item with Type=Module becomes a module.
 
         Raises:
-            AoError: it is a module that cannot be run, or is signed for a fork.
+            AoError: it is a module that no process can run, or is signed for a fork.
         """
 
     async def assign(
         self, process: str, message: str, exclude: Sequence[str] = (), *, client: str = ""
     ) -> Receipt:
-        """Schedule a message or item that is here on another process.
+        """Schedule a message or item of this node on another process.
 
         Args:
             message: its id.
-            exclude: names of fields that the process is not given ("Data", "Tags"…).
+            exclude: names of fields that the process must not get ("Data", "Tags"…).
 
         Returns:
             The id of the assignment, and its slot.
@@ -96,31 +96,31 @@ class NetworkVerbs(Protocol):
         """
 
     async def monitor(self, process: str, on: bool) -> None:
-        """Run the cron of a process, or stop."""
+        """Start or stop the cron of a process."""
 
     async def entry(self, process: str, place: int | str) -> LogEntry | None:
-        """A message by its slot or id (or that of its assignment), with its result if computed."""
+        """A message by its slot, its id or its assignment's id; with its result if computed."""
 
     async def computed(self, process: str, place: int | str, seconds: float) -> LogEntry | None:
-        """The same once it is computed. None where it is not here, or not within `seconds`."""
+        """As `entry`, once it is computed. None if it is not here, or not within `seconds`."""
 
     async def page(self, process: str, span: Span, limit: int, *, failed: bool = True) -> EntryPage:
-        """Computed messages, cron included; without those that failed unless `failed`."""
+        """Computed messages, cron included; `failed`: include those that failed."""
 
     async def scheduled(self, process: str, place: int | str) -> Scheduled | None:
-        """A message with its assignment, by slot, by its id or that of the assignment."""
+        """A message with its assignment, by its slot, its id or its assignment's id."""
 
     async def schedule_page(self, process: str, span: Span, limit: int) -> SchedulePage:
         """Messages with their assignments."""
 
     async def item(self, id: str) -> Stored | None:
-        """What has that id: a message of any process, or an upload."""
+        """The message of any process, or the upload, with that id."""
 
     async def forked(self, process: str) -> ForkPoint | None:
-        """Where a process was forked from; None where it was made here. Raises NotFoundError."""
+        """The fork point of a process; None if it was made here. Raises NotFoundError."""
 
     async def base(self, process: str, most: int) -> bytes | None:
-        """The memory that a fork begins with; None where there is none of so many bytes.
+        """The memory that a fork begins with; None if it has none, or more than `most` bytes.
 
         Raises:
             NotFoundError: the process is not on this node.
@@ -128,16 +128,16 @@ class NetworkVerbs(Protocol):
         """
 
     async def module(self, id: str) -> Module | None:
-        """A module by its id here or on the network; its `id` is the one asked for."""
+        """A module by its id here or on the network; its `id` is the requested one."""
 
     def modules(self) -> Sequence[NetworkModule]:
-        """The modules that have an id of the network."""
+        """The modules that also have an id on the network."""
 
     async def stored_behind(self, seq: int, limit: int) -> StoredPage:
-        """What the node took behind a number, for an index of it."""
+        """Messages and uploads after a number, for an index."""
 
     async def stored_changed(self) -> None:
-        """Return once the node has taken or taken back something after this call."""
+        """Return when the log next changes: a message is added or taken back."""
 
     async def state_at(self, process: str, slot: int | None, path: str) -> object:
-        """What a process exposed after a slot, as `StateVerbs.now`; None for its newest slot."""
+        """What a process exposed after a slot (None: the newest), as `StateVerbs.now`."""

@@ -1,4 +1,4 @@
-"""What a node gives to who serves it over HTTP: parts of logs, and what it keeps. Data only."""
+"""Values that a node gives to the code that serves it over HTTP: parts of logs, and uploads."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from aoshell.protocol.message import Message, Tag
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Part of a log. Each bound may be left out; all that are given hold.
+    """Part of a log. Each bound may be left out; all given bounds hold.
 
     Attributes:
-        after: behind this place.
-        to: up to this place, it included.
+        after: after this place.
+        to: up to this place, included.
         since: later than this time, milliseconds since the Unix epoch.
         until: no later than this time.
-        newest_first: the order, and which end is cut off where there are more than the limit.
+        newest_first: the order; the limit cuts off the other end.
     """
 
     after: Place | None = None
@@ -31,15 +31,15 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A message or an item that the node keeps.
+    """A message or an upload that the node has.
 
     Attributes:
-        seq: its number among all of the node's, as `Assignment.order`; an upload has one, too.
+        seq: its number among all messages and uploads of the node, as `Assignment.order`.
         process: id of the process in whose log it is, "" for an upload.
-        message: without an assignment for an upload.
-        signed: as it came; None for what a process or cron sent, and for an assigned message. A
-            transaction of the base layer is an upload always.
-        client: who handed it in, "" for the shell that has the node open.
+        message: the message; an upload has no assignment.
+        signed: the signed form as received; None for messages of processes and cron, and for an
+            assigned message. A transaction of the base layer is always an upload.
+        client: who sent it, "" for the shell that has the node open.
         timestamp: when the node took it, milliseconds since the Unix epoch.
     """
 
@@ -56,10 +56,10 @@ class Scheduled:
     """A message of a schedule with its assignment.
 
     Attributes:
-        stored: the message; `signed` also where it was assigned from elsewhere on this node.
+        stored: the message; it has `signed` also if it was assigned from elsewhere on this node.
         assignment: an ANS-104 item that the node has signed.
-        assigned: it was assigned to this process, which is not its target or had it before.
-        exclude: names of its fields that the process was not given.
+        assigned: whether it was assigned to this process, and not sent to it.
+        exclude: names of its fields that the process did not get.
     """
 
     stored: Stored
@@ -70,7 +70,7 @@ class Scheduled:
 
 @dataclass(frozen=True, slots=True)
 class EntryPage:
-    """Part of the computed messages of a process; `more`: the span has others behind these."""
+    """Part of the computed messages of a process; `more`: whether the span has more."""
 
     entries: tuple[LogEntry, ...]
     more: bool
@@ -78,7 +78,7 @@ class EntryPage:
 
 @dataclass(frozen=True, slots=True)
 class SchedulePage:
-    """Part of a process's schedule, without cron messages; `more`: the span has others."""
+    """Part of a process's schedule, without cron messages; `more`: whether the span has more."""
 
     entries: tuple[Scheduled, ...]
     more: bool
@@ -86,14 +86,14 @@ class SchedulePage:
 
 @dataclass(frozen=True, slots=True)
 class StoredPage:
-    """What the node took behind a number, in order.
+    """Messages and uploads after a number, in order.
 
     Attributes:
-        cuts: how many times messages were taken back (`.undo`, `.delete`). Where it has changed,
-            numbers may have been given again: what was derived of them is to be forgotten.
-        entries: oldest first; empty where nothing is behind the number.
-        lowest: the lowest number that each of the last cuts took back, the newest last; of cuts
-            that are longer ago it is not known.
+        cuts: how many times messages were taken back (`.undo`, `.delete`). If it has changed,
+            numbers may have been used again, so drop what was derived from them.
+        entries: oldest first; empty if there are none after the number.
+        lowest: the lowest number that each of the last cuts took back, the newest last; not known
+            for older cuts.
     """
 
     cuts: int
@@ -101,7 +101,7 @@ class StoredPage:
     lowest: tuple[int, ...] = ()
 
     def stands(self, cuts: int) -> int:
-        """Up to which number an earlier page still holds, whose `cuts` were these."""
+        """The number up to which an earlier page, with these `cuts`, is still valid."""
         missed = self.cuts - cuts
         if not 0 <= missed <= len(self.lowest):
             return 0
@@ -110,13 +110,13 @@ class StoredPage:
 
 @dataclass(frozen=True, slots=True)
 class NetworkModule:
-    """A module that the network knows by an id of its own.
+    """A module that has another id on the network.
 
     Attributes:
-        id: the network's.
-        module: id of what stands for it here: the built-in environment, or the bytes themselves.
-        name: what it is, for people; "" where not known.
-        tags: of its definition on the network, as far as they are known.
+        id: its id on the network.
+        module: id of the module used here: the built-in environment, or the same bytes.
+        name: its name, for users; "" if not known.
+        tags: tags of its definition on the network, as far as they are known.
     """
 
     id: str

@@ -15,7 +15,7 @@ from aoshell.protocol.message import Tag, text
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """A transaction, verified by whoever hands it in (`remote.arweave.transactions`).
+    """A transaction; the caller has verified it (`remote.arweave.transactions`).
 
     Attributes:
         id: SHA-256 of its signature, 43 characters base64url.
@@ -29,13 +29,13 @@ class Transaction:
 
     @classmethod
     def load(cls, id: str, raw: bytes) -> Transaction:
-        """The inverse of `raw`. Raises ValueError for bytes that are none."""
+        """The inverse of `raw`. Raises ValueError for malformed bytes."""
         head, _, data = raw.partition(b"\n")
         return cls(id, jsontext.parse(head), data)
 
     @property
     def raw(self) -> bytes:
-        """It as bytes: a line with the header, then the data."""
+        """The transaction as bytes: a line with the header, then the data."""
         return json.dumps(self.header, separators=(",", ":")).encode() + b"\n" + self.data
 
     @property

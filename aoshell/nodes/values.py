@@ -1,7 +1,7 @@
 """Arguments and return values of a node: data without behaviour.
 
-Small ones are named tuples: a data class costs each start 0.4 ms. Those that are changed by
-`replace` or written by `asdict` stay data classes.
+Small ones are named tuples, as each data class costs 0.4 ms at the start. Those that need `replace`
+or `asdict` are data classes.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class HttpMessage:
     body: bytes = field(repr=False)
 
 
-# A message that a wallet has signed, in the form that its node accepts.
+# A signed message, in the form that its node accepts.
 Signed: TypeAlias = DataItem | HttpMessage
 
-# What `Node.sign` makes. A message for a fork of a live process, or a stand-in, has no signature.
+# The result of `Node.sign`. A message for a fork or a stand-in of a live process is not signed.
 Sent: TypeAlias = Signed | Message
 
 
@@ -50,8 +50,8 @@ class Receipt(NamedTuple):
     """A message that the node has accepted and will not lose.
 
     Attributes:
-        id: of the message (for a spawn: of the process).
-        process: where it was scheduled.
+        id: id of the message (for a spawn: of the process).
+        process: id of the process on which it was scheduled.
         slot: its slot there, None if the node does not report it at once.
     """
 
@@ -73,15 +73,15 @@ class NotFoundError(AoError):
 
 
 class WithheldError(AoError):
-    """It is here, and is not given out: it has a signature for a fork of a live process."""
+    """Data is here, but not given out: it has a signature for a fork of a live process."""
 
 
 class NameTakenError(AoError):
-    """Another process has the name that a new one was to have."""
+    """Another process already has the name."""
 
 
 class Stage(NamedTuple):
-    """What a node is doing while somebody waits.
+    """What a node is doing while a caller waits.
 
     Attributes:
         name: "resolve", "connect", "TLS", "sign", "schedule", "compute" and so on.
@@ -96,17 +96,17 @@ class Stage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ForkPoint:
-    """Where a process was forked from a live one.
+    """Where a fork of a live process begins.
 
     Attributes:
-        source: URL of who gave its log.
-        slot: the last slot from there; what follows was scheduled here.
-        timestamp: of that slot, milliseconds since the Unix epoch.
-        unsigned: messages up to there that nobody has signed: the source alone vouches for them.
-        vouched: who vouches for the memory that it began with; "" where it began at slot 0.
-        memory: the slot behind which that memory is, -1 for none.
-        exact: its guest is called exactly as the network's compute unit calls it.
-        as_node: its Lua is computed as the HyperBEAM node computes it that it comes from.
+        source: URL of the server that gave its log.
+        slot: the last slot from there; later slots were scheduled here.
+        timestamp: time of that slot, milliseconds since the Unix epoch.
+        unsigned: number of unsigned messages up to there, for which only the source vouches.
+        vouched: who vouches for the memory that it began with; "" if it began at slot 0.
+        memory: the slot after which that memory was taken, -1 for none.
+        exact: whether its guest is called exactly as the network's compute unit does.
+        as_node: whether its Lua is computed exactly as its HyperBEAM node does.
     """
 
     source: str
@@ -120,11 +120,11 @@ class ForkPoint:
 
 
 class Rerun(NamedTuple):
-    """What slots come to with other code (`Workbench.rerun`).
+    """Results of slots with other code (`Workbench.rerun`).
 
     Attributes:
-        begin: the slot whose kept state it began with, -1 where it began with the definition.
-        results: of the slots behind the code, and of cron messages between them.
+        begin: the slot of the checkpoint that it began with, -1 if it began with the definition.
+        results: results of the slots after the code, and of cron messages between them.
     """
 
     begin: int
@@ -133,7 +133,7 @@ class Rerun(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ProcessInfo:
-    """One row of `.ps`.
+    """Facts about a process, as `.ps` shows them.
 
     Attributes:
         slots: number of slots scheduled.
@@ -145,12 +145,12 @@ class ProcessInfo:
         waiting: number of handlers suspended in `receive`.
         prompt: the last prompt it returned, "" before the first.
         created: milliseconds since the Unix epoch.
-        alias: the network's id of its module where that is not `module`, else "".
-        authority: address that owns what processes send to it; "" for the node's own.
+        alias: the network's id of its module if that is not `module`, else "".
+        authority: address that owns messages that processes send to it; "" for the node's own.
         monitored: whether its cron runs.
-        network: a client has spawned it over HTTP, or one of those did.
-        origin: where it was forked from; None where it was made here.
-        tags_as_sent: its handlers get tags by the names that they came with, too.
+        network: whether a client spawned it over HTTP, or a process of that kind did.
+        origin: where it was forked from; None if it was made here.
+        tags_as_sent: whether its handlers also get tags under the names as they were sent.
     """
 
     id: str
@@ -209,7 +209,7 @@ class LogEntry(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A place in the log of a process: a slot, and the cron message behind it (0 for its own)."""
+    """A place in a process's log: a slot, and the cron message after it (0: the slot's own)."""
 
     slot: int
     tick: int = 0
@@ -225,8 +225,9 @@ class Event(NamedTuple):
             catch-up).
         root: id of the message that caused it, "" for cron and notices.
         quiet: a result without output or error that ended no suspended handler.
-        load: returns `entry`. There are thousands of events, of which few are read.
-        by: the client (`nodes.clients`) that did what a notice tells, and is not told; "" for none.
+        load: returns `entry`; called only when needed, as few of many events are read.
+        by: the client (`nodes.clients`) whose deed a notice reports, which does not get that notice
+            itself; "" for none.
     """
 
     kind: str
@@ -245,7 +246,7 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Undelivered:
-    """An outbox message that the node could not deliver and has kept, with the reason."""
+    """An outbox message that the node could not deliver and keeps, with the reason."""
 
     process: str
     slot: int
@@ -280,12 +281,12 @@ class Publication(NamedTuple):
     """Code ready to be published, which cannot be undone. Nothing is sent yet.
 
     Attributes:
-        item: signed; its id becomes that of the module. A DataItem stays on Arweave for good, a
-            message for the node itself for as long as the node keeps it.
+        item: the signed code; its id becomes that of the module. A DataItem stays on Arweave for
+            ever; a message for the node itself stays as long as the node keeps it.
         destination: the endpoint for the upload.
         size: bytes on the wire.
         cost: the destination's price, for people; "" if it reports none.
-        permanent: it goes to Arweave and stays there; else the node keeps it as long as it likes.
+        permanent: whether it goes to Arweave, and stays there for ever.
     """
 
     item: Signed
@@ -316,8 +317,8 @@ class EndpointFinding(NamedTuple):
 class Verify(Enum):
     """Which answers of a remote node are accepted.
 
-    OFF: all but those with a bad signature. ON: those that the node's own key has signed. ATTESTED:
-    those of the key that an attestation has proved.
+    OFF: all except those with a bad signature. ON: those that the node's own key has signed.
+    ATTESTED: those that the attested key has signed.
     """
 
     OFF = "off"
@@ -326,7 +327,7 @@ class Verify(Enum):
 
 
 class Pin(NamedTuple):
-    """The key that an attestation has proved.
+    """The attested key of a node.
 
     Attributes:
         until: when it must be attested again, seconds since the Unix epoch.

@@ -152,7 +152,7 @@ async def test_the_place_of_another_message_is_not_taken(
         assert (await send(node, home, process)).slot == 2
         assert (await send(node, home, process)).slot == 3  # as the log has it
         home.server.faults["GET .*schedule"] = lambda _request, _reply: (500, [], b"away")
-        with pytest.raises(AoError, match="whether the message arrived is not known"):
+        with pytest.raises(AoError, match="it is not known whether the message arrived"):
             await send(node, home, process)
         await node.close()
 
@@ -192,9 +192,9 @@ async def test_a_message_is_found_where_its_answer_does_not_count(
         # It may have been pushed, and is not pushed twice.
         assert not any("push&slot" in line for line in home.server.asked)
         told = (await asyncio.wait_for(anext(events), 60)).detail
-        assert told == "slot 1: whether what it sends was delivered is not known"
+        assert told == "slot 1: it is not known whether its messages were delivered"
         home.server.faults["GET .*schedule"] = lambda _request, _reply: (500, [], b"away")
-        with pytest.raises(AoError, match="whether the message arrived is not known"):
+        with pytest.raises(AoError, match="it is not known whether the message arrived"):
             await send(node, home, process)
         await node.close()
 
@@ -223,7 +223,7 @@ async def test_looking_for_a_message_has_an_end(
         home.server.faults["POST .*/schedule"] = lambda _request, _reply: (500, [], b"")
         log = list(home.server.logs[process])
         home.server.take = lambda *_: (500, [], b"")  # type: ignore[method-assign]
-        with pytest.raises(AoError, match="whether the message arrived is not known"):
+        with pytest.raises(AoError, match="it is not known whether the message arrived"):
             await send(node, home, process)
         assert sum("schedule?" in line for line in home.server.asked) < 5
         monkeypatch.setattr("aoshell.nodes.remote.hyperbeam.sending.LOOK", 0.2)
@@ -237,7 +237,7 @@ async def test_looking_for_a_message_has_an_end(
             return home.server.json(listed)
 
         home.server.faults["GET .*schedule"] = endless
-        with pytest.raises(AoError, match="whether the message arrived is not known"):
+        with pytest.raises(AoError, match="it is not known whether the message arrived"):
             await send(node, home, process)
         await node.close()
 

@@ -300,7 +300,7 @@ async def test_what_cannot_be_told_from_others_is_not_known(home: Home) -> None:
         talk = await chat(home, node)
         home.server.faults["push&slot"] = failing((500, [], b"badmatch"), 1)
         (said,) = await talk.send({"target": talk.two, "data": "x", "anchor": ""})
-        assert f"X to {talk.two[:8]}…: whether it arrived is not known: " in said
+        assert f"X to {talk.two[:8]}…: it is not known whether it arrived: " in said
 
 
 @in_loop
@@ -311,7 +311,7 @@ async def test_a_node_that_did_not_answer_itself_may_go_on(home: Home) -> None:
         (said,) = await talk.send(
             {"target": talk.two, "data": "x"}, {"target": home.wallet.address}
         )
-        assert "slot 1: what became of what it sends is not known" in said
+        assert "slot 1: it is not known what became of its messages" in said
         assert "not delivered" not in said and talk.pushes() == 1
 
 
@@ -323,7 +323,7 @@ async def test_what_nobody_signed_is_not_known_where_answers_are_verified(home: 
         unsigned = home.server.unsigned({"body": "9"})
         home.server.faults["slot/current"] = lambda *_: unsigned
         (said,) = await talk.send({"target": talk.two})
-        assert "whether it arrived is not known" in said
+        assert "it is not known whether it arrived" in said
 
 
 @in_loop
@@ -358,7 +358,7 @@ async def test_giving_up_the_wait_ends_the_delivery(home: Home) -> None:
         home.server.silent = "push&slot"
         waiting = asyncio.create_task(node.settled(await sent(talk)))
         await begun(talk)
-        assert node.stage and (node.stage.name, node.stage.note) == ("push", "what slot 1 sends")
+        assert node.stage and (node.stage.name, node.stage.note) == ("push", "messages of slot 1")
         waiting.cancel()
         await asyncio.wait({waiting})
         assert await node.finish() == ""
@@ -374,7 +374,7 @@ async def test_the_end_says_what_it_does_not_wait_for(
         home.server.silent = "push&slot"
         await sent(talk)
         assert (await node.finish()).startswith(
-            "what slot 1 sends is not delivered yet after 0.05 s"
+            "the messages of slot 1 are not delivered after 0.05 s"
         )
 
 

@@ -33,7 +33,7 @@ async def test_unsigned_answers_are_said_to_be_so_once(home: Home) -> None:
         assert event.kind == "notice" and "does not sign" in event.detail
         assert (await node.info()).details["answers"] == "unsigned"
         node.verify = Verify.ON
-        with pytest.raises(AoError, match="nobody has signed it") as raised:
+        with pytest.raises(AoError, match="it is not signed") as raised:
             await node.result(process, 1)
         assert raised.value.stage == "verify"
 

@@ -134,7 +134,7 @@ async def test_a_message_that_never_arrived_is_told(home: Home) -> None:
         home.server.silent = ""
         fault = home.server.faults
         fault["schedule.from"] = lambda *_: (500, [], b"")
-        assert "arrived is not known" in (await told(home, process))[0]
+        assert "it is not known whether" in (await told(home, process))[0]
         fault.clear()
         node = home.open()
         node._owed.begin(process, item.id)

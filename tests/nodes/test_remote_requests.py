@@ -258,7 +258,7 @@ async def test_a_push_is_told_once_whatever_comes_of_it(home: Home) -> None:
         await delivered(node)
         assert sum("push&slot" in line for line in home.server.asked) == 1
         while (
-            "what became of what it sends" not in (await asyncio.wait_for(anext(events), 5)).detail
+            "what became of its messages" not in (await asyncio.wait_for(anext(events), 5)).detail
         ):
             pass
 
@@ -286,7 +286,7 @@ async def test_a_push_that_goes_in_circles_ends(
         await evaluate(node, home, process, "send")
         assert (await evaluate(node, home, process, "1+1")).output == "2"  # meanwhile
         while (
-            "what became of what it sends" not in (await asyncio.wait_for(anext(events), 5)).detail
+            "what became of its messages" not in (await asyncio.wait_for(anext(events), 5)).detail
         ):
             pass
         assert sum("push&slot" in line for line in home.server.asked) == 1

@@ -1,6 +1,6 @@
 """Forks, undo, the past, snapshots, the clock, queues, stand-ins and traces.
 
-The user changes the log with these. A process sees nothing that messages could not have caused.
+With these the user changes logs. A process still sees only what messages could have caused.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from aoshell.protocol.message import Message, Result, printable
 
 HOPS = 2000  # messages that one trace shows
 LARGEST_TRACE = 256 << 20  # bytes of these messages and their results
-FOUND = 20  # messages whose ids begin alike that are told of
-SHORTEST = 6  # characters of an id that are looked for
+FOUND = 20  # the most messages that `find_messages` returns
+SHORTEST = 6  # characters of an id that `find_messages` needs
 
 
 class LocalWorkbench:
@@ -60,7 +60,7 @@ class LocalWorkbench:
             self._engine.work.seen("copy", row.name, last + 1) as seen,
         ):
             entries = await run_in_thread(partial(renamed, now), seen)
-        # Its first messages have the chain that they had, and no assignments: these name the other.
+        # Its first messages keep their chain, but have no assignments: these name the original.
         made = row._replace(id=twin, name=printable(name), created=self._engine.clock(), chain="")
         origin = self._engine.origins.of(row.number)
         if origin is not None and last < origin.slot:
@@ -216,7 +216,7 @@ class LocalWorkbench:
         return [Receipt(id, process, slot) for id, process, slot in found]
 
     def _free(self, name: str) -> None:
-        """Raise UsageError where a process has that name already."""
+        """Raise UsageError if a process has that name already."""
         if self._engine.store.processes_named(name):
             raise UsageError(f"{name} exists already", hint="choose a new name")
 
@@ -236,7 +236,7 @@ def _renamed(
 ) -> tuple[Logged, Computed | None]:
     """A message and its result with another process id, and so without a signature."""
     before, after = old.encode(), new.encode()
-    request = logged.signed if logged.form == OF_NODE else None  # what a script is given is no item
+    request = logged.signed if logged.form == OF_NODE else None  # scripts get no item
     message = logged._replace(
         id=logged.id.replace(old, new),
         body=logged.body.replace(before, after),

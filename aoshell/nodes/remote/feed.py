@@ -1,9 +1,9 @@
-"""The live feed of a remote node: what happens to the processes that are watched.
+"""The live feed of a remote node: events of the watched processes.
 
-The node is asked repeatedly for what comes after a cursor, at growing intervals while there is
-nothing new. The node's `page` defines its cursors; each must be a JSON value. A cursor is written
-into the book when the subscriber asks for the next event: after a restart, nothing that was shown
-is repeated, and nothing is left out that was not shown.
+The node is asked repeatedly for what comes after a cursor, at growing intervals while nothing is
+new. The node's `page` defines its cursors; each must be a JSON value. A cursor is written into the
+book when the subscriber asks for the next event. So after a restart no event is repeated, and none
+is lost.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from aoshell.nodes.values import Event, LogEntry
 
 SHORTEST, LONGEST = 1.0, 15.0  # seconds between two requests
 SLOWER = 1.5  # factor between two intervals
-UNREAD = 500  # events that a subscriber has not read, above which the node is not asked for more
+UNREAD = 500  # unread events of a subscriber, above which the feed waits
 CURSOR, ANSWERED = "cursor", "answered"  # kinds of facts in the book
 REMEMBERED = 200  # places of a process in the fact ANSWERED
 
@@ -34,7 +34,7 @@ class Step:
         cursor: where the feed goes on after it.
         entry: the message and its result, None if the step only moves the cursor.
         notice: a sentence for the user, "" for none.
-        last: nothing more is known behind it, so the feed rests before it asks again.
+        last: whether nothing more is known after it, so that the feed pauses before it asks again.
     """
 
     cursor: Any
@@ -90,7 +90,7 @@ class _Followed:
         task: asks for its pages.
         wake: set to ask at once.
         begun: requests for a page so far.
-        readers: who waits until the log is read to its end, with the request to begin with.
+        readers: waits for the end of the log, each with the first request that counts for it.
     """
 
     def __init__(self) -> None:
@@ -168,10 +168,10 @@ class RemoteFeed:
         return process in self._followed
 
     async def caught_up(self, *processes: str) -> None:
-        """Wait until logs that are followed are read to where they end now.
+        """Wait until followed logs are read up to their present ends.
 
         Args:
-            processes: whose; without any, all that are followed.
+            processes: the processes; none means all that are followed.
         """
         loop, readers = asyncio.get_running_loop(), []
         for process, followed in self._followed.items() if self._subscriptions else ():
@@ -197,8 +197,8 @@ class RemoteFeed:
     def answered(self, process: str, place: int | str) -> None:
         """Remember that the result of a slot, or of a message id, was returned to a caller.
 
-        The feed of this session still has it, as the caller may wait for it there. After a restart
-        the feed leaves it out.
+        The feed of this session still sends it, as the caller may wait for it there. After a
+        restart the feed leaves it out.
         """
         known = self._book.get(self._endpoint, ANSWERED, process) or []
         if place not in known:
@@ -235,7 +235,7 @@ class RemoteFeed:
         """Follow a process.
 
         Args:
-            at_end: the log ended at the cursor a moment ago.
+            at_end: whether the log ended at the cursor a moment ago.
         """
         hide_progress()
         wake = followed.wake

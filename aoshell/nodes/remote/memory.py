@@ -1,8 +1,8 @@
-"""Facts about remote nodes: which process is where, its cursor, which paths a node understands.
+"""Facts about remote nodes: which processes they have, cursors of feeds, keys of nodes.
 
-They are in one small SQLite file beside that of the local node. Several shells may have it open:
-each fact is one row, written whole. A row is fsynced, unless the node can be asked for it again.
-Losing the file loses no message.
+They are in one small SQLite file beside that of the local node. Several shells may have it open, as
+each fact is one row. A row is fsynced, unless the node can be asked for it again. Losing the file
+loses no message.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _TABLE = """CREATE TABLE IF NOT EXISTS facts (
   PRIMARY KEY (endpoint, kind, key)
 ) WITHOUT ROWID"""
 
-VERSION = 1  # of what is remembered (`PRAGMA user_version`)
+VERSION = 1  # of the facts (`PRAGMA user_version`)
 _REMEDY = "move it away: it only remembers where remote processes live"
 
 
@@ -47,8 +47,8 @@ class Book:
             self._forget_what_misled()
 
     def _forget_what_misled(self) -> None:
-        """Homes of before kept which path gave results, and one of these paths answers with the
-        newest state whatever slot is asked for."""
+        """Drop facts of older versions about which path gives results: one of these paths always
+        answers with the newest state, for any slot."""
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version < VERSION:
             with self._db:
@@ -78,8 +78,8 @@ class Book:
         """Remember a fact.
 
         Args:
-            learnt_again: the node can be asked again, so the row may be lost in a power cut: it is
-                not fsynced.
+            learnt_again: do not fsync the row; a power cut may lose it, as the node can be asked
+                again.
         """
         row = (endpoint, kind, key, json.dumps(value))
         with self._database_errors(), self._unsynced() if learnt_again else nullcontext():
@@ -87,7 +87,7 @@ class Book:
 
     @contextmanager
     def _unsynced(self) -> Iterator[None]:
-        """What is written in it may be lost in a power cut."""
+        """While the block runs, writes are not fsynced: a power cut may lose them."""
         self._db.execute("PRAGMA synchronous = NORMAL")
         try:
             yield
@@ -95,7 +95,7 @@ class Book:
             self._db.execute("PRAGMA synchronous = FULL")
 
     def drop(self, endpoint: str, kind: str, key: str) -> None:
-        """Forget a fact. It may be there again after a power cut."""
+        """Remove a fact. It may be back after a power cut."""
         query = "DELETE FROM facts WHERE endpoint = ? AND kind = ? AND key = ?"
         with self._database_errors(), self._unsynced():
             self._db.execute(query, (endpoint, kind, key))
@@ -112,9 +112,9 @@ class Book:
 
 
 def home_of(path: Path, reference: str) -> tuple[str, bool] | None:
-    """The endpoint at which a process of that name or id is known, and whether it is HyperBEAM.
+    """(endpoint, whether it is HyperBEAM) of a process with that name or id; None if not known.
 
-    None if nothing is known. Opens the file read-only, makes nothing and waits for nothing.
+    Opens the file read-only, without creating it or waiting for a lock.
     """
     query = (
         "SELECT endpoint, json_extract(value, '$.device') FROM facts WHERE kind = 'process'"
@@ -129,7 +129,7 @@ def home_of(path: Path, reference: str) -> tuple[str, bool] | None:
 
 
 def ids_named(path: Path, name: str) -> list[str]:
-    """The ids of the processes that are known by a name. Opens the file as `home_of` does."""
+    """The ids of known processes with a name. Opens the file as `home_of` does."""
     query = (
         "SELECT DISTINCT key FROM facts WHERE kind = 'process'"
         " AND json_extract(value, '$.name') = ?"
@@ -145,7 +145,7 @@ def process_info(process: str, fact: Mapping[str, Any], slots: int = 0) -> Proce
     """A process from its fact {"name", "owner", "module", "created"}.
 
     Args:
-        slots: their number, 0 if not known. All count as computed, as on a remote node.
+        slots: number of slots, 0 if not known. On a remote node all count as computed.
     """
     return ProcessInfo(
         id=process,

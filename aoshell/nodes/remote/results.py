@@ -1,8 +1,8 @@
 """Results of evaluations, from the JSON of both networks.
 
 The JSON is `{Output: {data, prompt}, Messages, Spawns, Assignments, GasUsed}`, or `{Error}` after a
-failure. Missing members count as empty; a map with others only is no result. Modules in Lua leave
-numbers where text is expected, so these become text. Any other wrong shape is refused. Source:
+failure. Missing members count as empty; a map with only other members is no result. Modules in Lua
+leave numbers where text is expected; these become text. Any other wrong shape is refused. Source:
 answers of `ao` servers/cu.
 """
 
@@ -66,7 +66,7 @@ class _ShapeError(Exception):
 def _result(
     process: str, slot: int, tick: int, value: Mapping[str, Any], milliseconds: float
 ) -> Result:
-    if value and not _MEMBERS & value.keys():  # as a page of results has others
+    if value and not _MEMBERS & value.keys():  # a page of results, for example
         raise _ShapeError("no member of a result is in it")
     error = _error(value.get("Error"))
     output, prompt = _output(value.get("Output"))

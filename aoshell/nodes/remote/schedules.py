@@ -14,10 +14,10 @@ def messages(page: Any, where: str) -> list[Message]:
 
     Args:
         page: decoded JSON.
-        where: who gave it, for errors.
+        where: the host that gave it, for errors.
 
     Raises:
-        AoError: stage "schedule", it is no such page.
+        AoError: stage "schedule", it is not such a page.
     """
     try:
         found = [
@@ -58,7 +58,7 @@ def _message(message: Mapping[str, Any] | None, placed: Mapping[str, Any]) -> Me
 
 
 def no_schedule(where: str, error: Exception) -> AoError:
-    """The error of an answer that is no page of a schedule."""
+    """The error for an answer that is not a page of a schedule."""
     return AoError(
         f"{where} answers with something that is no schedule ({error})",
         stage="schedule",
@@ -67,7 +67,7 @@ def no_schedule(where: str, error: Exception) -> AoError:
 
 
 def member(value: Mapping[str, Any], name: str) -> Any:
-    """A member, whose name nodes write in lower case or with a capital."""
+    """A member of a map; nodes write its name in lower case or capitalised."""
     return value.get(name, value.get(name.capitalize()))
 
 

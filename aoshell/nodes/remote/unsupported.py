@@ -1,4 +1,4 @@
-"""What no remote node can do, and what to use instead."""
+"""Verbs that no remote node can do; errors name what to use instead."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aoshell.protocol.message import Message
 
 
 def signed_only(item: Sent) -> Signed:
-    """What any network takes. Raises UnsupportedError for a message that nobody has signed."""
+    """A signed message, unchanged. Raises UnsupportedError for an unsigned one."""
     if isinstance(item, Message):
         raise UnsupportedError(
             "it is not signed: it is for a fork or a stand-in on the built-in node",
@@ -39,10 +39,10 @@ class Elsewhere:
         return self._waiting.stage
 
     def knows(self, wallets: Iterable[str]) -> None:
-        """Nothing of a network says what was not delivered."""
+        """Does nothing, as networks do not report undelivered messages."""
 
     async def settled(self, root: str) -> None:
-        """A network delivers by itself, and does not say when it is done."""
+        """Returns at once, as networks do not report when delivery is done."""
 
     async def finish(self) -> str:
         return ""

@@ -1,4 +1,5 @@
-"""Workers: which processes have one, and what each is sent.
+"""Workers: decides which processes have one, and what each worker gets.
 
-`pool` decides which have one; `live` leads one worker; `loader` and `code` make what it loads.
+`pool` decides which processes have one; `live` controls one worker; `loader` and `code` make the
+code that it loads.
 """

@@ -1,7 +1,7 @@
-"""What workers load: the environment of a Lua process, or a WASM module's machine code.
+"""The code that workers load: the environment of a Lua process, or a WASM module's machine code.
 
-Machine code is compiled once, in a worker of its own, and kept in a private file. To load it is to
-run it, so it is loaded only for the module, engine and configuration that it was compiled for.
+Machine code is compiled once, in a separate worker, and stored in a private file. Loading it means
+running it, so it is loaded only for the module, engine and configuration of its compilation.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from aoshell.nodes.local.log.sealed import DamagedFileError, Sealed, installed
 from aoshell.sandbox.supervising.supervisor import Supervisor
 from aoshell.sandbox.supervising.worker_handle import WorkerHandle
 
-FORMAT = 5  # raised when the same module compiles to other code
+FORMAT = 5  # to be raised when the same module compiles to other code
 LOOK = 1.0  # seconds between two checks of a compiler that does not answer
 MEGABYTE = 1 << 20
 
 
 class WorkerCode(NamedTuple):
-    """What a worker loads before it boots a process.
+    """The code that a worker loads before it boots a process.
 
     Attributes:
         device: "lua" or "wasm".
@@ -40,7 +40,7 @@ class MachineCode:
     """Machine code of modules, by id.
 
     Args:
-        notice: shows what takes a while.
+        notice: shows a text to the user.
     """
 
     def __init__(self, folder: Path, supervisor: Supervisor, notice: Callable[[str], None]) -> None:
@@ -51,7 +51,7 @@ class MachineCode:
         self._making: dict[tuple[str, bool], asyncio.Task[bytes]] = {}
 
     def get(self, module: str, metered: bool) -> bytes | None:
-        """A module's code, None where it has not been made."""
+        """A module's code, None if it was not made yet."""
         key = (module, metered)
         if key not in self._loaded:
             try:
@@ -65,10 +65,10 @@ class MachineCode:
         return self._loaded[key]
 
     async def make(self, module: str, source: bytes, metered: bool) -> bytes:
-        """A module's code, made if need be; at the same time only once.
+        """A module's code; made if necessary, but never twice at the same time.
 
         Raises:
-            AoError: the module is malformed, or imports what no process may have.
+            AoError: the module is malformed, or imports something that processes cannot have.
         """
         key = (module, metered)
         known = self.get(module, metered)
@@ -129,7 +129,7 @@ def send_process(
 
     Args:
         memory: bytes that the process may use.
-        seconds: of processor time that a new message may use.
+        seconds: processor time that a new message may use.
     """
     if code.data is not None:
         worker.send(["code", 0, code.gas, memory, seconds, len(code.data)], code.data)

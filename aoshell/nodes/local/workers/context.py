@@ -1,4 +1,4 @@
-"""What computing needs of the node: the log to compute from, and where answers go."""
+"""The parts of the node that computing needs: the log to compute from, and where answers go."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class ComputeContext(NamedTuple):
     """The same for all processes of a node.
 
     Attributes:
-        get_limits: those of now, for the next message.
-        flush: writes what workers have answered.
-        dispatch: has computed what workers have sent.
+        get_limits: returns the present limits, for the next message.
+        flush: writes the results of workers.
+        dispatch: has the messages computed that workers have sent.
         add_result: takes outcome, cost and result of a message.
-        report_stuck: takes a process that cannot be computed, and why.
-        base_of: what a fork begins with, and the last message that is in it.
+        report_stuck: takes a process that cannot be computed, and the reason.
+        base_of: returns the memory that a fork begins with, and the last message in it.
     """
 
     store: Store

@@ -1,4 +1,4 @@
-"""The dry runs of one process: evaluated on its state, behind all of its messages, and undone."""
+"""The dry runs of one process: evaluated on its state, after all of its messages, and undone."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from aoshell.nodes.local.workers.jobs import MAX_DEATHS, Cost, Dry, death_text
 
 
 class DryRuns:
-    """Those that wait and those that the worker was sent.
+    """The dry runs that wait, and those that were sent to the worker.
 
     Args:
-        waiting: those that were not sent yet; the pool adds to it.
-        send: sends one to the worker, under a token that its answer bears.
+        waiting: dry runs that were not sent yet; the pool adds to it.
+        send: sends one to the worker, with a token that comes back with the answer.
     """
 
     def __init__(self, waiting: deque[Dry], send: Callable[[int, Dry], None]) -> None:
@@ -27,13 +27,13 @@ class DryRuns:
 
     @property
     def are_sent(self) -> bool:
-        """Whether the worker has any to answer."""
+        """Whether the worker has still to answer any."""
         return bool(self._sent)
 
     @property
     def is_one_cancelled(self) -> bool:
-        """Whether nobody waits any more for one that the worker was sent."""
-        if not self._sent:  # as behind nearly every message
+        """Whether one that was sent was cancelled since."""
+        if not self._sent:  # the usual case
             return False
         return any(dry.answer.cancelled() for dry in self._sent.values())
 
@@ -46,7 +46,7 @@ class DryRuns:
             self._send(token, dry)
 
     def send_again(self) -> None:
-        """Send them to the fork that took over, but not those that nobody waits for."""
+        """Send them again, to the fork that took over, except cancelled ones."""
         for token, dry in list(self._sent.items()):
             if dry.answer.cancelled():
                 del self._sent[token]
@@ -54,7 +54,7 @@ class DryRuns:
                 self._send(token, dry)
 
     def answer(self, token: int, outcome: str, cost: Cost, result: FlatResult) -> bool:
-        """Take the worker's answer. Whether it was killed from outside and is to be sent again."""
+        """Take the worker's answer. True if the run was killed from outside, to be sent again."""
         dry = self._sent.pop(token, None)
         if dry is None:
             return False
@@ -65,7 +65,7 @@ class DryRuns:
         return False
 
     def take_back(self) -> None:
-        """The worker is gone: those that it was sent wait again, before the others."""
+        """The worker is gone: dry runs that were sent wait again, before the others."""
         for dry in reversed(self._sent.values()):
             self._count_death(dry, "with all its forks", self._waiting.appendleft)
         self._sent.clear()
@@ -79,7 +79,7 @@ class DryRuns:
         return True
 
     def drop_cancelled(self) -> None:
-        """Forget those that wait and that nobody waits for."""
+        """Drop waiting dry runs that were cancelled."""
         for dry in [dry for dry in self._waiting if dry.answer.cancelled()]:
             self._waiting.remove(dry)
 

@@ -1,7 +1,7 @@
-"""Images of one process's state, and the checkpoints that are made of them.
+"""Images of one process's state, which become checkpoints.
 
-A checkpoint saves time only: without one, the log is replayed. So one is made when enough was
-computed behind the last one to be worth it, and one that cannot be had is no failure.
+A checkpoint only saves time: without one, the log is replayed. So one is made when enough was
+computed since the last one, and failing to make one is no error.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from aoshell.nodes.local.log.rows import Logged, ProcessRow, mark_of
 from aoshell.nodes.local.log.sealed import DamagedFileError
 from aoshell.nodes.local.workers.context import ComputeContext
 
-CHECKPOINT_EVERY = 0.5  # seconds of computing behind a checkpoint before the next one
-CHECKPOINT_SHARE = 20  # times as long as making one takes must be computed before the next
-IMAGE_SECONDS = 60.0  # an image that takes longer is not waited for any more
+CHECKPOINT_EVERY = 0.5  # seconds of computing between two checkpoints at least
+CHECKPOINT_SHARE = 20  # and at least this many times the time for making one
+IMAGE_SECONDS = 60.0  # after which the wait for an image ends
 
 
 class Images:
     """Asks for images and stores them.
 
     Args:
-        request: asks the worker for an image behind all that it was sent. Returns the message that
-            the state will hold last, None where there is nothing to save yet.
-        settled: called when the image is on disk or cannot be had.
+        request: asks the worker for an image after all messages it was sent. Returns the last
+            message that the image will include, None if there is nothing to save yet.
+        settled: called when the image is on disk or cannot be made.
 
     Attributes:
-        spent: seconds computed behind the last checkpoint.
-        unsaved: the state was one that no image can hold.
+        spent: seconds computed since the last checkpoint.
+        unsaved: whether the last state could not be saved in an image.
     """
 
     def __init__(
@@ -47,14 +47,14 @@ class Images:
         self._waiting: asyncio.Future[None] | None = None
         self._asked = 0.0  # when, monotonic seconds
         self._cost = 0.0  # seconds that the last image took
-        self._requested: dict[int, Logged] = {}  # messages behind which images were asked for
+        self._requested: dict[int, Logged] = {}  # last messages of the requested images, by seq
         self.spent = 0.0
         self.unsaved = False
 
     def read_newest(self) -> tuple[Checkpoint, Logged] | None:
-        """The newest good checkpoint and the last message that it holds, None without any.
+        """The newest good checkpoint and the last message in it, None without any.
 
-        Where a fork has none yet, that is the memory that it begins with.
+        For a fork without one, the memory that it begins with.
 
         Raises:
             AoError: that memory is missing or damaged.
@@ -76,19 +76,19 @@ class Images:
     def _last_message(self, checkpoint: Checkpoint) -> Logged:
         last = self._context.store.computed_at(checkpoint.seq)
         if last is None or last.process != self._row.number or mark_of(last) != checkpoint.mark:
-            # A power cut took the end of the log, and the checkpoint is of that end: checkpoints
-            # are written without waiting for an fsync of the results before them.
+            # A power cut lost the end of the log, which the checkpoint includes: checkpoints are
+            # written without an fsync of the results before them.
             raise DamagedFileError("it is ahead of the log")
         return last
 
     @property
     def is_due(self) -> bool:
-        """Whether enough was computed since the last one, and none is on its way."""
+        """Whether enough was computed since the last one, and none is being made."""
         due = max(CHECKPOINT_EVERY, CHECKPOINT_SHARE * self._cost)
         return self.spent > due and self._waiting is None
 
     def ask(self) -> asyncio.Future[None]:
-        """Ask for an image; the future is done when it is on disk or cannot be had."""
+        """Ask for an image; the future is done when it is on disk or cannot be made."""
         if self._waiting is not None:
             return self._waiting
         waiting = self._waiting = asyncio.get_running_loop().create_future()
@@ -97,7 +97,7 @@ class Images:
         return waiting
 
     def ask_again(self) -> None:
-        """Another fork took over: what was asked may have been asked of the one that died."""
+        """Another fork took over: repeat requests, which the dead fork may have had."""
         if self._waiting is not None:
             self._send_request()
 
@@ -109,31 +109,32 @@ class Images:
             self._requested[last.seq] = last
 
     def store(self, seq: int, image: bytes) -> bool:
-        """Write an image as a checkpoint ("" for none). False where none was asked for there."""
+        """Write an image as a checkpoint (b"" for none). False if no image was requested there."""
         last = self._requested.get(seq)
         if last is None:
             return False
         self._cost = time.monotonic() - self._asked
         self.unsaved = not image
         if image:
-            # A checkpoint ahead of the log would hold messages that the next start computes again.
+            # A checkpoint ahead of the log would include messages that the next start computes
+            # again.
             self._context.flush()
             row = self._row
             checkpoint = Checkpoint(seq, last.slot, mark_of(last), image)
             self._context.checkpoints.write(row.id, row.environment, checkpoint)
         self._requested = {at: asked for at, asked in self._requested.items() if at > seq}
-        self.spent = 0.0  # where there is no image, not asked again before the time is due
+        self.spent = 0.0  # also without an image, so that it is not requested again at once
         self.settle()
         return True
 
     def settle(self) -> None:
-        """Nobody waits for an image any more."""
+        """End the wait for an image."""
         waiting, self._waiting = self._waiting, None
         if waiting is not None and not waiting.done():
             waiting.set_result(None)
         self._settled()
 
     def give_up_late(self, now: float) -> None:
-        """Do not wait for an image that takes too long; `now` in monotonic seconds."""
+        """End the wait for an image that takes too long; `now`: monotonic seconds."""
         if self._waiting is not None and now - self._asked > IMAGE_SECONDS:
             self.settle()

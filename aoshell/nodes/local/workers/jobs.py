@@ -1,4 +1,4 @@
-"""Messages and dry runs as a worker takes them, and what a death under one means."""
+"""Messages and dry runs in a worker's form, and the outcome if a worker dies during one."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from aoshell.nodes.local.log.signed import signature_of
 from aoshell.nodes.values import Limits
 from aoshell.sandbox.frames import Frame
 
-MAX_DEATHS = 3  # of workers under one message; then it is given up
+MAX_DEATHS = 3  # workers that may die during one message; then it is given up
 
 
 def make_message_frame(logged: Logged, wire: Wire, *, read_only: bool = False) -> list[Any]:
-    """A message in the order in which `LuaRuntime.deliver` takes it.
+    """A message as the list for `LuaRuntime.deliver`.
 
-    One to a fork that is called as compute units call it has its signature behind its tags; one
-    that a HyperBEAM node scheduled has its assignment there.
+    After the tags, a message to a WASM fork has its signature, and one that a HyperBEAM node
+    scheduled has its assignment.
     """
     frame = [
         *wire[:6],
@@ -28,7 +28,7 @@ def make_message_frame(logged: Logged, wire: Wire, *, read_only: bool = False) -
         logged.height,
         logged.slot,
         logged.chain,
-        logged.tick > 0 and not logged.id,  # one with an id was put between two slots (`forks`)
+        logged.tick > 0 and not logged.id,  # one with an id was put there by `forks`
         read_only,
         *wire[TAGS:],
     ]
@@ -40,14 +40,14 @@ def make_message_frame(logged: Logged, wire: Wire, *, read_only: bool = False) -
 
 
 def make_past_frame(logged: Logged, computed: Computed) -> Frame:
-    """A message as it was computed before, so that a worker does the same once more."""
+    """A frame to replay a message that was computed before."""
     if computed.outcome == "ok":
         return ["replay", 0, logged.seq, *make_message_frame(logged, load_wire(logged.body))]
     return ["failed", 0, logged.seq, load_result(computed.body).error]
 
 
 class Cost(NamedTuple):
-    """What a message took: wall clock, bytes of heap afterwards, fuel (0: not counted)."""
+    """The cost of a message: wall clock, bytes of heap afterwards, fuel (0: not counted)."""
 
     milliseconds: float
     memory: int
@@ -59,9 +59,10 @@ class Job:
     """A message to be computed.
 
     Attributes:
-        deaths: times that it made its worker die; `MAX_DEATHS` are the outcome `crash`.
-        kills: times that its worker was killed from outside; `MAX_DEATHS` hold it, without outcome.
-        cancelled: the user wants it stopped.
+        deaths: how often it made its worker die; after `MAX_DEATHS` the outcome is `crash`.
+        kills: how often its worker was killed from outside; after `MAX_DEATHS` the message is
+            kept without an outcome.
+        cancelled: whether the user wants to stop it.
     """
 
     logged: Logged
@@ -85,7 +86,7 @@ class Dry:
 
 
 def death_text(job: Job | Dry, how: str) -> str:
-    """Why a message is given up."""
+    """The error of a message that is given up."""
     return f"its worker died {job.deaths} times under this message ({how})"
 
 
@@ -103,11 +104,11 @@ def time_text(limits: Limits) -> str:
 
 
 def judge_death(job: Job, why: str, limits: Limits, memory: int) -> tuple[str, str]:
-    """Outcome and error of a message under which a fork died; "" and "" where it is tried again.
+    """(outcome, error) of a message during which a fork died; ("", "") if it is tried again.
 
     Args:
-        why: a word of `sandbox.worker.fates`. A kill from outside is not the message's doing.
-        memory: bytes that this process may use; `limits.memory` is for new ones.
+        why: a word of `sandbox.worker.fates`. A kill from outside does not count against it.
+        memory: bytes that this process may use; `limits.memory` is for new processes.
     """
     if job.cancelled:
         return "time", "stopped by the user"

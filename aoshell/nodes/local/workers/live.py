@@ -1,11 +1,11 @@
-"""One process with a worker: how the worker gets the state, and what it computes.
+"""Controls the worker of one process: gives it the state, and messages to compute.
 
-The worker loads the newest good checkpoint, then replays the messages behind it. That is the same
-whether the node has just started, the worker was put away to make room, or it died. A replayed
-message is not answered. One that had failed is not run again: the worker gets its error only.
+The worker loads the newest good checkpoint, then replays the messages after it: after a start of
+the node, after the worker was ended to make room, and after it died. A replayed message has no
+answer. A message that had failed is not run again: the worker only gets its error.
 
-A worker runs ahead of the log by a window of messages. A message that fails is undone as
-`sandbox.worker.parking` describes, and those behind it are sent again.
+A worker may run ahead of the log by a window of messages. A message that fails is undone as
+`sandbox.worker.parking` describes, and the messages after it are sent again.
 """
 
 from __future__ import annotations
@@ -43,42 +43,42 @@ from aoshell.sandbox.frames import Frame, FrameError
 from aoshell.sandbox.supervising.supervisor import Supervisor
 from aoshell.sandbox.supervising.worker_handle import WorkerHandle
 
-# Messages that a worker is sent ahead of its answers: few where it has just started, was rolled
-# back (all are sent again) or takes long, as they hold up who waits for room. A quick answer is
-# one more.
+# Messages that are sent ahead of answers. The window is small after a start or a roll-back (all are
+# sent again), and for slow messages, which delay processes that wait for room. Each quick answer
+# widens it by one.
 WINDOW, WIDEST = 64, 512
 QUICK = 1.0  # milliseconds that a quick answer takes at most
 TURN = 512  # messages that a process computes before it makes room for others
 BACKLOG = 4 << 20  # bytes waiting to be sent to a worker before replay pauses
 PAUSE = 0.002  # seconds of such a pause
-MAX_PROMOTIONS = 64  # roll-backs without an answer in between; each costs us a resend
-IDLE_SECONDS = 1.0  # behind the last message, before an idle process is checkpointed
-# Seconds of computing that are worth a checkpoint: where a process makes room and may be back soon;
-# where it is idle; where the node closes and somebody waits for that.
+MAX_PROMOTIONS = 64  # roll-backs without an answer in between; each needs a resend
+IDLE_SECONDS = 1.0  # after the last message, before an idle process gets a checkpoint
+# Seconds of computing that justify a checkpoint: when a process makes room, and may be back soon;
+# when it is idle; when the node closes, for which somebody waits.
 WORTH_WHEN_LEAVING, WORTH_WHEN_IDLE, WORTH_WHEN_CLOSING = 0.002, 0.05, 0.1
 MAX_REASON = 1000  # characters of a worker's reason that are shown
 WAY_OUT = "raise .limits seconds or .limits memory, or .delete the process"
 
 
 class PoolCalls(NamedTuple):
-    """What a live process calls in the pool that made it live."""
+    """The functions of the pool that a live process calls."""
 
-    answered: Callable[[int], None]  # its worker has come to the end of a message
-    is_crowded: Callable[[], bool]  # whether other processes wait for room
+    answered: Callable[[int], None]  # its worker has finished a message
+    is_crowded: Callable[[], bool]  # do other processes wait for room?
     idled: Callable[[], None]  # it has nothing to do, and may make room
-    left: Callable[[Live, bool], None]  # its worker is gone; whether it died
-    abandoned: Callable[[Live, str], None]  # it let its worker go: another fares no better
-    failed: Callable[[ProcessRow, str], None]  # the node itself has a defect
+    left: Callable[[Live, bool], None]  # its worker is gone; True: it died
+    abandoned: Callable[[Live, str], None]  # it gave up its worker; a new one would fail, too
+    failed: Callable[[ProcessRow, str], None]  # the node itself has a bug
 
 
 class Live:
     """One process with a worker.
 
     Attributes:
-        leaving: it is put away once its checkpoint is made.
+        leaving: whether its worker ends once its checkpoint is made.
         used: when it last had work, monotonic seconds.
         images: images of its state.
-        began: its worker holds the state and has computed something with it.
+        began: whether its worker has the state and has computed with it.
     """
 
     def __init__(
@@ -96,18 +96,18 @@ class Live:
         self.row = row
         self._queue = queue  # not sent yet
         self._sent: deque[Job] = deque()  # sent, not answered
-        # What was computed since the parked fork, to send again: seq, command, values.
+        # What was computed since the last parked fork, to send it again: seq, command, values.
         self._tail: deque[tuple[int, str, list[Any]]] = deque()
         self._dries = DryRuns(dries, self._send_dry)
         self._epoch = 0
         self._window = WINDOW
         self._promotions = 0  # since the last answer
-        self._parked = False  # a fork waits that takes over where the computing one is killed
-        self._behind = False  # the fork that took over still lacks what is sent again
+        self._parked = False  # whether a parked fork can take over from the computing one
+        self._behind = False  # whether a fork that took over still lacks messages
         self._turn = 0
         self._since = time.monotonic()  # when the oldest sent message may have begun
         self._last: Logged | None = None  # the last message that the state holds
-        self._restored = False  # it was given a checkpoint
+        self._restored = False  # whether it got a checkpoint
         self.leaving = False
         self.images = Images(context, row, self._request_image, self._image_settled)
         self.began = False
@@ -116,7 +116,7 @@ class Live:
             asyncio.get_running_loop(), self._frame, self._image, self._gone, code.device
         )
         self._worker.on_read = self._read
-        self._answered = False  # messages were, in the frames that are being read
+        self._answered = False  # whether the frames of the present read had answers
         self._replay: Iterator[Frame] | None = None
         self._boot(code)
 
@@ -126,7 +126,7 @@ class Live:
 
     @property
     def sent(self) -> list[Job]:
-        """What its worker was sent and has not answered."""
+        """The messages that were sent to its worker, and not answered."""
         return list(self._sent)
 
     # Becoming live ----------------------------------------------------------------------------
@@ -134,7 +134,7 @@ class Live:
     def _boot(self, code: WorkerCode) -> None:
         context, row = self._context, self.row
         limits = context.get_limits()
-        # A WASM guest can observe how far its memory grows, so that never changes; Lua cannot.
+        # A WASM guest can observe its memory limit, so that never changes; Lua cannot.
         self._memory = row.memory if code.device == "wasm" else limits.memory
         definition = context.modules.definition(row)
         send_process(self._worker, code, self._memory, limits.seconds, definition)
@@ -148,7 +148,7 @@ class Live:
         self._feed()
 
     def _past(self, after: Place) -> Iterator[Frame]:
-        """Frames that replay the log behind a place, up to the first without a result."""
+        """Frames that replay the log after a place, up to the first message without a result."""
         first_pending = self._queue[0].logged.seq if self._queue else 1 << 62
         number, store = self.row.number, self._context.store
         for logged, computed in store.entries(number, after, first_pending - 1):
@@ -159,7 +159,7 @@ class Live:
             yield make_past_frame(logged, computed)
 
     def _feed(self) -> None:
-        """Send the past, a part at a time, then the new messages."""
+        """Send the replay, a part at a time, then the new messages."""
         while self._replay is not None:
             if self._worker.backlog > BACKLOG:
                 asyncio.get_running_loop().call_later(PAUSE, self._feed)
@@ -174,13 +174,13 @@ class Live:
     # Sending ----------------------------------------------------------------------------------
 
     def pump(self) -> None:
-        """Send new messages, up to the window, and dry runs behind the last one."""
+        """Send new messages, up to the window, and dry runs after the last one."""
         if self._replay is not None or self._behind:
             return
         seconds = self._context.get_limits().seconds
         while self._queue and len(self._sent) < self._window and self._worker.backlog < BACKLOG:
             if self._turn >= TURN and self._pool.is_crowded():
-                break  # the others' turn
+                break  # it is the turn of others
             if not self._sent:
                 self._since = time.monotonic()
             self._turn += 1
@@ -214,7 +214,7 @@ class Live:
             call(*values)
         except FrameError:
             self._worker.give_up()
-        except Exception as error:  # whoever waits gets the error, and the message is kept
+        except Exception as error:  # waits end with the error, and the message is kept
             defect = f"a defect of the node itself: {type(error).__name__}: {error}"
             self._pool.failed(self.row, defect)
 
@@ -265,7 +265,7 @@ class Live:
         self._stop_cancelled()
 
     def _proceed(self) -> None:
-        """Go on behind answers: a checkpoint, more messages, or room for others."""
+        """Go on after answers: make a checkpoint, send more messages, or make room for others."""
         if self.images.is_due:
             self.images.ask()
         self.pump()
@@ -287,7 +287,7 @@ class Live:
         *values: Any,
     ) -> None:
         result = FlatResult.of(values)
-        # One that was stopped has no error text yet: the node words it.
+        # A stopped message has no error text yet: the node adds it.
         known = result._replace(error="") if result.error is None else result
         check_result(outcome != "ok", known)
         if outcome == "memory":
@@ -295,7 +295,7 @@ class Live:
         self._promotions = 0
         self.began = True
         self._pool.answered(self.row.number)
-        self._context.flush()  # it has seen what may not be written yet: nobody hears of it before
+        self._context.flush()  # the answer may depend on results that are not written yet
         if self._dries.answer(token, outcome, Cost(milliseconds, memory, gas), result):
             self.pump()
         self.used = time.monotonic()
@@ -314,7 +314,7 @@ class Live:
         self._parked = False
         if self._promotions > MAX_PROMOTIONS:
             raise FrameError("nothing dies that often")
-        # `add_result` below may enqueue more: nothing is sent before what the new fork lacks.
+        # `add_result` below may enqueue more, which must come after what the new fork lacks.
         self._behind = True
         if why != "rollback" and self._sent:
             self._blame(self._sent[0], why, printed)
@@ -326,7 +326,7 @@ class Live:
             if done > seq:
                 self._worker.send([command, self._epoch, done, *rest])
         self._behind = False
-        while len(self._sent) > WINDOW:  # it has not begun these; the next failure would cost more
+        while len(self._sent) > WINDOW:  # not begun yet; the next failure would resend them, too
             self._queue.appendleft(self._sent.pop())
             self._turn -= 1
         seconds = self._context.get_limits().seconds
@@ -337,7 +337,7 @@ class Live:
         self._proceed()
 
     def _blame(self, job: Job, why: str, printed: str) -> None:
-        """A fork died under a message: finish the message where that decides its outcome."""
+        """A fork died during a message: finish the message if that decides its outcome."""
         limits = self._context.get_limits()
         outcome, error = judge_death(job, why, limits, self._memory)
         if outcome:
@@ -356,14 +356,14 @@ class Live:
             self._hold(f"{text[:MAX_REASON]}; {WAY_OUT}")
 
     def _hold(self, why: str) -> None:
-        """Let the worker go; the messages are kept without an outcome."""
+        """Give up the worker; the messages are kept without an outcome."""
         self._worker.kill()
         self._worker.close()
         self._take_back()
         self._pool.abandoned(self, why)
 
     def _take_back(self) -> None:
-        """Put back what was sent and will not be answered, in its order."""
+        """Put sent messages that will get no answer back into the queue, in order."""
         for job in self._sent:
             job.kills = 0
         self._queue.extendleft(reversed(self._sent))
@@ -374,8 +374,8 @@ class Live:
 
     def _gone(self) -> None:
         """The worker has ended with all its forks."""
-        # An answer that no worker gives is the message's doing. A death from outside is not, and is
-        # counted by the pool only.
+        # A forged answer counts against the message. A death from outside does not; only the pool
+        # counts it.
         if self._sent and self.began and self._worker.unbelieved:
             job = self._sent[0]
             job.deaths += 1
@@ -390,7 +390,7 @@ class Live:
     # Checkpoints and leaving --------------------------------------------------------------------
 
     def _request_image(self) -> Logged | None:
-        # Behind everything sent: the worker forks when it gets there.
+        # After everything that was sent: the worker forks when it gets there.
         last = self._sent[-1].logged if self._sent else self._last
         if last is not None:
             self._worker.send(["checkpoint", self._epoch, last.seq])
@@ -398,19 +398,19 @@ class Live:
 
     def _image(self, seq: int, image: bytes, _reason: str) -> None:
         if not self.images.store(seq, image):
-            self._worker.give_up()  # nobody asked for that
+            self._worker.give_up()  # no image was requested, so this is forged
 
     def _image_settled(self) -> None:
         if self.leaving:
             self._depart()
 
     def last_checkpoint(self) -> asyncio.Future[None] | None:
-        """A checkpoint before the node closes, if replaying would take noticeably long."""
+        """Request a checkpoint before the node closes, if replaying would take long."""
         worth = self.images.spent > WORTH_WHEN_CLOSING
         return self.images.ask() if worth and not self._sent else None
 
     def leave(self) -> None:
-        """Make room: checkpoint if that saves work, then end."""
+        """Make room: make a checkpoint if that saves work, then end the worker."""
         self.leaving = True
         if self.images.spent > WORTH_WHEN_LEAVING and not self.images.unsaved:
             self.images.ask()
@@ -425,7 +425,7 @@ class Live:
         self._pool.left(self, False)
 
     def cancel(self, seq: int) -> bool:
-        """Stop a message that was sent. False where it was not sent, or is computed."""
+        """Stop a message that was sent. False if it was not sent, or is computed."""
         found = [job for job in self._sent if job.logged.seq == seq]
         for job in found:
             job.cancelled = True
@@ -433,18 +433,18 @@ class Live:
         return bool(found)
 
     def _stop_cancelled(self) -> None:
-        """End the fork that computes what is to be stopped, once another can take over."""
+        """End the fork that computes a cancelled message, once another can take over."""
         is_wanted = bool(self._sent and self._sent[0].cancelled) or self._dries.is_one_cancelled
         if self._parked and is_wanted:
             self._worker.stop_computing()
 
     def dry_cancelled(self) -> None:
-        """Stop dry runs that nobody waits for."""
+        """Stop cancelled dry runs."""
         self._dries.drop_cancelled()
         self._stop_cancelled()
 
     def watch(self, now: float) -> None:
-        """Once a second: a checkpoint when idle, the end of a worker that hangs."""
+        """Called once a second: request a checkpoint when idle, end a worker that hangs."""
         waits = self._sent or self._dries.are_sent or self._replay or self._worker.backlog
         if waits and self._worker.hangs():
             text = "its worker neither answers nor computes: it is started anew, and goes on"

@@ -1,4 +1,4 @@
-"""The code that each process's worker loads, compiled first where need be."""
+"""Gets the code that each process's worker loads; compiles it first if necessary."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Loader:
         resume: Callable[[int], None],
         give_up: Callable[[ProcessRow, str], None],
     ) -> WorkerCode | None:
-        """What a worker loads; None while it is being made.
+        """The code for a worker; None while it is being made.
 
         Args:
-            resume: called with the process's number once the code has been made.
-            give_up: called with the reason where it cannot be made.
+            resume: called with the process's number once the code is made.
+            give_up: called with the reason if it cannot be made.
         """
         code = self._known(process)
         if code is None and process.number not in self._making:
@@ -51,7 +51,7 @@ class Loader:
         return None
 
     async def make_code(self, process: ProcessRow) -> WorkerCode:
-        """What a worker loads, made if need be. Raises AoError."""
+        """The code for a worker; made if necessary. Raises AoError."""
         code = self._known(process)
         if code is None:
             source = self._modules.resolve(process.module).data
@@ -76,7 +76,7 @@ class Loader:
             self._making.pop(process.number, None)
 
     def stop(self) -> None:
-        """Cancel what is being made."""
+        """Cancel all compilations."""
         for task in self._making.values():
             task.cancel()
         self._machine_code.stop()
@@ -85,7 +85,7 @@ class Loader:
         """Store a module. A WASM one is compiled first, so that a bad one is never stored.
 
         Raises:
-            AoError: it is no module that can be run.
+            AoError: no process can run it.
         """
         module = self._modules.check(data, name)
         if module.kind == "wasm":

@@ -1,7 +1,7 @@
-"""The pool of workers: which processes have one, and which makes room for another.
+"""The pool of workers: decides which processes have one, and which makes room for another.
 
-A process is *live* while a worker holds its state (`live.Live`). More may exist than can be live
-(`room.Room`): where another one has work, the longest idle one is put away.
+A process is *live* while a worker holds its state (`live.Live`). More processes may exist than can
+be live (`room.Room`): if another process has work, the longest idle one loses its worker.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from aoshell.sandbox.supervising.supervisor import Supervisor
 
 
 class Computer:
-    """Computes messages, those of a process in their order. Runs on the event loop."""
+    """Computes messages, for each process in order. Runs on the event loop."""
 
     def __init__(
         self,
@@ -46,17 +46,17 @@ class Computer:
         self._dries: dict[int, deque[Dry]] = {}
         self._waiting: deque[int] = deque()  # processes with work and no room
         self._failures: dict[int, int] = {}  # workers that died since a process's last answer
-        self._held: set[int] = set()  # processes that nothing is computed for
-        # Messages that are to be stopped and were let go of before that: seq and id.
+        self._held: set[int] = set()  # processes for which nothing is computed
+        # Cancelled messages that were dropped before they were stopped: seq and id.
         self._cancelled: set[tuple[int, str]] = set()
         self._stopped = False
-        self.given_up: dict[int, str] = {}  # why a process could not be computed at last
+        self.given_up: dict[int, str] = {}  # why a process could not be computed the last time
         self._tick: asyncio.TimerHandle | None = self.loop.call_later(1, self._watch)
 
     # Work in --------------------------------------------------------------------------------
 
     def enqueue(self, logged: Logged, wire: Wire) -> None:
-        """Compute a message; what it comes to is written behind it."""
+        """Compute a message; its result goes to `ComputeContext.add_result`."""
         if self._stopped:
             return
         job, key = Job(logged, make_message_frame(logged, wire)), (logged.seq, logged.id)
@@ -68,7 +68,7 @@ class Computer:
     def dry_run(
         self, process: int, message: list[Any]
     ) -> asyncio.Future[tuple[str, Cost, FlatResult]]:
-        """Evaluate behind all that is scheduled: outcome, cost, result. Raises AoError."""
+        """Evaluate a message after all scheduled ones: outcome, cost, result. Raises AoError."""
         if self._stopped:
             raise AoError("the node is closed", stage="node")
         answer: asyncio.Future[tuple[str, Cost, FlatResult]] = self.loop.create_future()
@@ -80,7 +80,7 @@ class Computer:
     def cancel(self, process: int, seq: int) -> bool:
         """Stop a message as if its time were up, at once or when its turn comes.
 
-        False where it is computed already.
+        False if it is computed already.
         """
         live = self._live.get(process)
         if live is not None and live.cancel(seq):
@@ -99,7 +99,7 @@ class Computer:
         return process in self._live
 
     def drop(self, process: int) -> None:
-        """Forget a process's worker and its work, but not which messages are to be stopped."""
+        """Drop a process's worker and work, but remember which messages are cancelled."""
         jobs = list(self._queues.pop(process, ()))
         live = self._live.pop(process, None)
         if live:
@@ -108,17 +108,17 @@ class Computer:
         self._cancelled |= {(job.logged.seq, job.logged.id) for job in jobs if job.cancelled}
 
     def hold(self, process: int) -> None:
-        """End a process's worker and forget its work; compute nothing for it until `let_go`."""
+        """Drop a process's worker and work, and compute nothing for it until `let_go`."""
         self._held.add(process)
-        self.given_up.pop(process, None)  # the reason may be a message that is cut off now
+        self.given_up.pop(process, None)  # the reason may be a message that is cut now
         self.drop(process)
 
     def let_go(self, process: int) -> None:
-        """Compute what `enqueue` is given for the process from now on."""
+        """Compute messages for the process again."""
         self._held.discard(process)
 
     def drop_all(self) -> None:
-        """Forget all workers and all work: their state may be ahead of the log."""
+        """Drop all workers and all work, as states may be ahead of the log."""
         for process in [*self._live, *self._queues]:
             self.drop(process)
         for dries in self._dries.values():
@@ -128,7 +128,11 @@ class Computer:
         self._waiting.clear()
 
     async def close(self, seconds: float = 3.0) -> None:
-        """Take no more work, checkpoint what took long to compute, then end the workers."""
+        """Take no more work, make useful checkpoints, then end the workers.
+
+        Args:
+            seconds: the longest wait for the checkpoints.
+        """
         self._stopped = True
         self._waiting.clear()
         for queue in self._queues.values():
@@ -140,7 +144,7 @@ class Computer:
         self.stop()
 
     def stop(self) -> None:
-        """Take no more work and end the workers at once; no answer is taken from then on."""
+        """Take no more work, and end the workers at once, without taking more answers."""
         self._stopped = True
         if self._tick:
             self._tick.cancel()
@@ -159,7 +163,7 @@ class Computer:
         self._fill()
 
     def _fill(self) -> None:
-        """Start processes that wait. Where there is no room, let the longest idle one leave."""
+        """Start processes that wait. If there is no room, the longest idle one must leave."""
         if self._stopped:
             return
         while self._waiting and self._room.is_there(len(self._live)):
@@ -172,24 +176,24 @@ class Computer:
     def _make_room(self, workers: int) -> None:
         """Have the longest idle processes leave.
 
-        Those with a suspended handling go last: they cannot be checkpointed, and are replayed.
+        Those with a suspended handling go last: they can have no checkpoint, only a replay.
         """
         idle = [live for live in self._live.values() if live.idle and not live.leaving]
         for live in nsmallest(workers, idle, key=lambda live: (live.images.unsaved, live.used)):
             live.leave()
 
     def _start(self, process: int) -> None:
-        # The replay reads the log: a result that is not written yet would be missing from it.
+        # The replay reads the log, which lacks results that are not written yet.
         self._context.flush()
         if process in self._live or process in self._held:
-            return  # a cron message that was due has started it; or it is held
+            return  # a due cron message has started it, or it is held
         self.given_up.pop(process, None)
         row = self._context.processes.get(process)
         queue = self._queues.setdefault(process, deque())
         dries = self._dries.setdefault(process, deque())
         try:
             code = self._loader.find_code(row, self.resume, self.give_up)
-            if code is not None:  # otherwise it is being made, and `resume` comes
+            if code is not None:  # otherwise it is being made, and `resume` will be called
                 self._live[process] = Live(
                     self._context, self._calls, self._supervisor, row, code, queue, dries
                 )
@@ -197,7 +201,7 @@ class Computer:
             self.give_up(row, error.what)
 
     def resume(self, process: int) -> None:
-        """Go on with a process whose code has been made."""
+        """Go on with a process whose code is made now."""
         if self._queues.get(process) or self._dries.get(process):
             self._pump(process)
 
@@ -206,7 +210,7 @@ class Computer:
         return bool(self._waiting)
 
     def left(self, live: Live, died: bool) -> None:
-        """A worker is gone. A process that waits takes its place, perhaps the same one."""
+        """A worker is gone. A waiting process takes its place, perhaps the same one."""
         process = live.row.number
         if self._live.get(process) is not live:
             return
@@ -215,29 +219,29 @@ class Computer:
             self.give_up(live.row, "no worker for this process stays up")
         elif self._queues.get(process) or self._dries.get(process):
             self._waiting.append(process)
-        else:  # thousands may exist: nothing is kept for one that is put away
+        else:  # thousands of processes may exist: keep nothing for one without a worker
             self._queues.pop(process, None)
             self._dries.pop(process, None)
         self._fill()
 
     def _failed_again(self, process: int) -> bool:
-        """Count workers that die without an answer. True when it is one too many."""
+        """Count workers that die without an answer. True if there were too many in a row."""
         self._failures[process] = self._failures.get(process, 0) + 1
         return self._failures[process] >= MAX_DEATHS
 
     def answered(self, process: int) -> None:
-        """Count no deaths any more: a worker has come to the end of a message."""
+        """Reset the count of deaths: a worker has finished a message."""
         self._failures.pop(process, None)
 
     def abandoned(self, live: Live, why: str) -> None:
-        """Give up a process that let its worker go, because another one would fare no better."""
+        """Give up a process that gave up its worker, as a new worker would fail, too."""
         if self._live.get(live.row.number) is live:
             del self._live[live.row.number]
         self.give_up(live.row, why)
         self._fill()
 
     def fail(self, row: ProcessRow, why: str) -> None:
-        """The node has a defect: forget the process's worker and work, and give it up."""
+        """The node has a bug: drop the process's worker and work, and give it up."""
         self.drop(row.number)
         self.give_up(row, why)
 
@@ -250,7 +254,7 @@ class Computer:
         self._context.report_stuck(row, why)
 
     def idled(self) -> None:
-        """Use the room of a process that has nothing to do."""
+        """A process has nothing to do: let another one have its room."""
         if self._waiting:
             self._fill()
 

@@ -1,7 +1,7 @@
-"""How many workers a node may have: what memory, descriptors and processes of the machine allow.
+"""Decides how many workers a node may have, by the machine's memory, descriptors and processes.
 
-A worker of a small Lua process takes 2.4 to 2.6 MB with its parked fork, one of a WASM process as
-much as its memory: so what is free is looked at, not counted up.
+A worker of a small Lua process takes 2.4 to 2.6 MB with its parked fork; one of a WASM process
+takes as much as its memory. So free memory is measured, not estimated.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from contextlib import suppress
 from pathlib import Path
 
 MAX_LIVE = 4096  # workers at most, whatever the machine has
-SURE_LIVE = 64  # workers that are started however little memory is free
-KEPT_FREE = 0.75  # of the memory that is free when the node opens, the others' part
+SURE_LIVE = 64  # workers that may always start, even with little free memory
+KEPT_FREE = 0.75  # the part of the memory free at the node's start that stays for other programs
 DESCRIPTORS = 2  # file descriptors that a worker takes: its two sockets
 SPARE = 20  # file descriptors for the shell itself
-PROCESSES = 3  # a worker, its parked fork, and one that is just being forked
+PROCESSES = 3  # per worker: itself, its parked fork, and one that is just being forked
 MOST_DESCRIPTORS = 1 << 16  # soft limit that we ask for; some systems have a hard one of 2**30
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/proc/self/cgroup")
@@ -44,7 +44,7 @@ class Room:
         return bool(wanted) or live < SURE_LIVE or self._is_roomy(live)
 
     def excess(self, live: int) -> int:
-        """How many of `live` workers should make room: other programs want the memory."""
+        """How many of `live` workers should end, as other programs need the memory."""
         wanted = self._get_wanted()
         if wanted:
             return max(0, live - wanted)
@@ -60,17 +60,17 @@ class Room:
         return self._floor is not None and free is not None and free >= self._floor
 
     def _free_memory(self) -> int | None:
-        """Bytes that programs may still take, None where the system does not tell."""
+        """Bytes that programs may still take, None if not known."""
         known = [_read_meminfo(), _read_cgroup(self._cgroup) if self._cgroup else None]
         return min((free for free in known if free is not None), default=None)
 
 
 def raise_descriptors() -> None:
-    """Let this program open as many files as it may: each worker takes two."""
+    """Raise the soft limit on open files: each worker needs two."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < most:
-        with suppress(ValueError, OSError):  # as on macOS, where a further limit holds
+        with suppress(ValueError, OSError):  # as on macOS, which has another limit
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
@@ -82,7 +82,7 @@ def _by_descriptors() -> int:
 
 
 def _by_processes() -> int:
-    """Processes that workers may be: half of what the user may have."""
+    """How many processes the workers may be: half of the user's limit."""
     allowed = resource.getrlimit(resource.RLIMIT_NPROC)[0]
     return MAX_LIVE * PROCESSES if allowed == resource.RLIM_INFINITY else allowed // 2
 
@@ -99,7 +99,7 @@ def _read_meminfo() -> int | None:
 def _find_cgroup() -> Path | None:
     """The folder of this program's control group (cgroups(7), version 2), if its memory is bounded.
 
-    Groups above it are not looked at.
+    Parent groups are not checked.
     """
     with suppress(OSError, ValueError):
         for line in _CGROUP.read_text(encoding="utf-8").splitlines():

@@ -1,7 +1,7 @@
-"""One message at a time, for a node that does the same in each run.
+"""Computes one message at a time, so that a node gives the same results in each run.
 
-With several at a time, the speed of the machine decides whose message comes first where two
-processes send to a third.
+With several at a time, if two processes send to a third, the machine's speed decides whose message
+comes first.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from aoshell.nodes.local.log.rows import Logged
 
 
 class Turns:
-    """Begins messages in the order of the log, each when the one before it is computed.
+    """Starts messages in the order of the log, each when the one before it is computed.
 
     Args:
         begin: has a message computed.
@@ -31,7 +31,7 @@ class Turns:
         self._next()
 
     def done(self, logged: Logged) -> None:
-        """Go on behind a message that is computed."""
+        """Go on after a computed message."""
         if self._running is not None and self._running.seq == logged.seq:
             self._running = None
         self._next()

@@ -16,7 +16,7 @@ from aoshell.protocol.message import Tag, tags_of
 from aoshell.protocol.wallet import Wallet
 
 WASM_MAGIC = b"\0asm"
-WINSTON = 10**12  # to the AR
+WINSTON = 10**12  # winston in one AR
 UPLOAD = 600.0  # seconds
 _LIMITS = (("Memory-Limit", "1-gb"), ("Compute-Limit", "9000000000000"))
 ENCODINGS = (("Input-Encoding", "JSON-V1"), ("Output-Encoding", "JSON-V1"))
@@ -31,13 +31,13 @@ def module_item(wallet: Wallet, data: bytes, name: str) -> DataItem:
     """Code as a signed item.
 
     Raises:
-        AoError: stage "publish", it is neither WASM that runs here nor text.
+        AoError: stage "publish", it is neither text nor WASM that can run here.
     """
     return DataItem.sign(wallet, "", _tags(data, name), data)
 
 
 def check_code(data: bytes) -> str:
-    """The format of a module that `data` is ("lua", or what a WASM module says).
+    """The format of the module in `data`: "lua", or the format of a WASM module.
 
     Raises:
         AoError: stage "publish", it is no module.

@@ -1,7 +1,7 @@
 """An Arweave gateway: names and transactions by GraphQL; code by its id, verified and cached.
 
-A look-up returns what was found, or raises `NotFoundError` if it does not exist, or any other
-AoError if that is not known. Only after `NotFoundError` may a process of that name be made.
+A look-up returns what was found. It raises `NotFoundError` if that does not exist, and any other
+AoError if it may exist. Only after `NotFoundError` may a process with that name be made.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from aoshell.protocol.wallet import Wallet
 LARGEST_CODE = 64 << 20  # bytes
 LARGEST_KEPT = LARGEST_CODE + (1 << 20)  # bytes of a file in the cache: code and its header
 FETCH = 600.0  # seconds
-PAGE, PAGES = 100, 10  # transactions in an answer, and answers that one list is read from
-BLOCK_PAGES = 4000  # answers that blocks are read from: more than a year of them
+PAGE, PAGES = 100, 10  # transactions in an answer, and answers for one list
+BLOCK_PAGES = 4000  # answers for one list of blocks: more than a year of them
 HIGHEST = 1 << 40  # of a height, and of a time in seconds
 UNKNOWN = "nothing is spawned until that is known; try again, or name the process by its id"
 
@@ -75,7 +75,7 @@ class Gateway:
 
     @property
     def withholds(self) -> bool:
-        """Whether text of gateway and bundler is kept out of errors. They sign nothing."""
+        """Whether errors leave out text of gateway and bundler, who sign nothing."""
         return self._client.withholds
 
     @withholds.setter
@@ -89,7 +89,7 @@ class Gateway:
         """The id of a process by its name.
 
         Args:
-            owner: address whose processes are looked at.
+            owner: address of the process's owner.
             variant: its network ("ao.TN.1"), "" for any.
 
         Raises:
@@ -156,7 +156,7 @@ class Gateway:
             raise AoError(what.rstrip(), stage="lookup", hint=UNKNOWN)
         reply = answer.json("lookup")
         try:
-            if reply.get("errors"):  # beside partial data, too: then what is missing is not known
+            if reply.get("errors"):  # also beside data, which is then incomplete
                 raise TypeError
             edges = reply["data"][member]["edges"]
             return [edge for edge in edges if edge["node"].get]
@@ -165,7 +165,7 @@ class Gateway:
             raise AoError(what, stage="lookup", hint=UNKNOWN) from None
 
     async def blocks(self, lowest: int, until: int) -> Sequence[tuple[int, int]]:
-        """Heights and times of blocks from a height on, up to a time, seconds since the Unix epoch.
+        """(height, time) of blocks from a height on, up to a time; seconds since the Unix epoch.
 
         Raises:
             AoError: stage "lookup", the gateway does not list them, or there are too many.
@@ -194,13 +194,13 @@ class Gateway:
 
         Raises:
             AoError: stage "fetch" or "lookup", there is none, or it cannot be fetched; stage
-                "verify", it does not belong to the id, or that cannot be checked.
+                "verify", it does not belong to the id, or cannot be checked.
         """
         code = await self.code(id)
         return Module(id, kind_of(code.data), code.name, code.data)
 
     async def code(self, id: str) -> verified.VerifiedCode:
-        """Whatever has a transaction id, with its tags and its owner. Raises as `module`."""
+        """The data of any transaction, with its tags and its owner. Raises as `module`."""
         if not is_id(id):
             what = f"{brief(id)} is no transaction id"
             raise AoError(what, stage="fetch", hint=_NO_ID)
@@ -233,7 +233,7 @@ class Gateway:
             ) from None
 
     async def _header(self, id: str) -> Mapping[str, Any] | None:
-        """The header of a base layer transaction, None if the gateway has no such one."""
+        """The header of a base layer transaction, None if the gateway does not have it."""
         answer = await self._client.get("fetch", f"/tx/{id}")
         if not answer.ok:
             return None
@@ -241,7 +241,7 @@ class Gateway:
         return header if isinstance(header, dict) else None
 
     async def _data(self, id: str) -> bytes:
-        """The data as it was uploaded, which is at `/raw`; on some gateways at the id only."""
+        """The data as it was uploaded: at `/raw/ID`, or on some gateways only at `/ID`."""
         for path in (f"/raw/{id}", f"/{id}"):
             answer = await self._client.get("fetch", path, seconds=FETCH, largest=LARGEST_CODE)
             if answer.status == 200:
@@ -266,7 +266,7 @@ class Gateway:
             return None
 
     def _keep(self, id: str, packed: bytes) -> None:
-        """Write a file of the cache, whole or not at all. If that fails, code is fetched again."""
+        """Write a cache file, completely or not at all. If that fails, code is fetched again."""
         with contextlib.suppress(OSError):
             self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self._cache) as folder:
@@ -282,7 +282,7 @@ class Gateway:
         return await self._publisher().publication(wallet, data, name)
 
     async def publish(self, publication: Publication) -> Module:
-        """Upload it, and put it into the cache, as if it was fetched."""
+        """Upload code, and put it into the cache, as if it was fetched."""
         module = await self._publisher().publish(publication)
         if isinstance(publication.item, DataItem):
             self._keep(module.id, publication.item.raw)
@@ -307,7 +307,7 @@ class Gateway:
         return found
 
     async def look(self) -> str:
-        """What it can do, for people. Raises AoError, stage "lookup": it cannot be asked."""
+        """A text on its abilities, for `.doctor`. Raises AoError, stage "lookup": no answer."""
         await self._ask("{ transactions(first: 1) { edges { node { id } } } }", {})
         return "answers look-ups"
 
@@ -328,7 +328,7 @@ def is_id(reference: str) -> bool:
 def _verified_either(
     id: str, header: Mapping[str, Any], node: Mapping[str, Any] | None, data: bytes
 ) -> verified.VerifiedCode:
-    """A transaction; or an item, for which some gateways make up a header (`aoshell serve`).
+    """A verified transaction, or item: some gateways (`aoshell serve`) make up headers of items.
 
     Raises:
         NotVerifiedError: it is neither; the text is about the transaction.

@@ -22,7 +22,7 @@ NOTE = 32  # bytes of an offset in the tree
 
 
 class NotVerifiedError(Exception):
-    """A transaction does not belong to its id, or that cannot be checked; the text says why."""
+    """A transaction does not belong to its id, or cannot be checked; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def check_transaction(id: str, header: Mapping[str, Any], data: bytes) -> None:
         header: from `GET /tx/<id>`; binary members in base64url.
 
     Raises:
-        NotVerifiedError: they are not, or that cannot be checked.
+        NotVerifiedError: they are not, or cannot be checked.
     """
     if header.get("format", 1) == 2:
         _check_root(header, data)
@@ -51,11 +51,11 @@ def check_header(id: str, header: Mapping[str, Any], data: bytes = b"") -> None:
     """Check that a header is that of the transaction with this id.
 
     Args:
-        data: what format 1 has signed besides. Format 2 has signed the root of its tree, so the
-            data is still to be checked.
+        data: for format 1, whose signature covers it. In format 2 the signature covers the root of
+            the data's tree, so the caller must still check the data.
 
     Raises:
-        NotVerifiedError: it is not, or that cannot be checked.
+        NotVerifiedError: it is not, or cannot be checked.
     """
     signature, owner = _bytes(header, "signature"), _bytes(header, "owner")
     if b64url(hashlib.sha256(signature).digest()) != id:
@@ -77,7 +77,7 @@ def data_root(data: bytes, *, closing: bool = True) -> bytes:
     """The root of the Merkle tree over the chunks of data, 32 bytes.
 
     Args:
-        closing: add an empty chunk if the data fills its last one. Clients differ in that.
+        closing: add an empty chunk if the data fills its last one. Clients differ in this.
     """
     layer = [_leaf(chunk, end) for chunk, end in _chunks(data, closing)]
     while len(layer) > 1:
@@ -100,7 +100,7 @@ def _check_root(header: Mapping[str, Any], data: bytes) -> None:
 
 
 def _format_1(header: Mapping[str, Any], owner: bytes, data: bytes) -> bytes:
-    """What is signed in format 1, in this order and without lengths."""
+    """The bytes that format 1 signs, in this order and without lengths."""
     target, last = _bytes(header, "target"), _bytes(header, "last_tx")
     quantity, reward = _number(header, "quantity"), _number(header, "reward")
     tags = b"".join(part for tag in _tags(header) for part in tag)
@@ -108,7 +108,7 @@ def _format_1(header: Mapping[str, Any], owner: bytes, data: bytes) -> bytes:
 
 
 def _format_2(header: Mapping[str, Any], owner: bytes) -> bytes:
-    """What is signed in format 2: the deep hash of the fields, in this order."""
+    """The bytes that format 2 signs: the deep hash of the fields, in this order."""
     return deep_hash(
         (
             b"2",

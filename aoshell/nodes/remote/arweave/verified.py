@@ -30,9 +30,9 @@ class VerifiedCode:
     """Verified bytes.
 
     Attributes:
-        tags: of the transaction.
+        tags: tags of the transaction.
         packed: everything needed to verify it again, for `unpack()`.
-        owner: address of who signed it.
+        owner: address of the signer.
     """
 
     id: str
@@ -128,7 +128,7 @@ def _tags(value: object) -> tuple[Tag, ...]:
 
 
 def _anchor(value: object) -> bytes:
-    """An anchor of 32 bytes, which gateways write as they are or in base64url."""
+    """An anchor of 32 bytes, which gateways write raw or in base64url."""
     anchor = words(value)
     for octets in (raw(anchor), _unb64url(anchor)):
         if len(octets) in (0, ADDRESS_LENGTH):

@@ -1,4 +1,4 @@
-"""A whole answer of a remote node, and how errors describe one that cannot be used."""
+"""An answer of a remote node, and texts for errors about answers that cannot be used."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ WITHHELD = "(what it says is not signed, so it is not shown)"
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A whole answer.
+    """A complete answer.
 
     Attributes:
         url: where it came from.
-        headers: names in lower case, in order, repeated ones too.
-        by: who gave it, for errors (`route.place`).
-        withheld: its text is not shown to people, as nobody has signed it.
+        headers: names in lower case, in order, including repeated ones.
+        by: the host that gave it, for errors (`route.place`).
+        withheld: whether to hide its text from users, as it is not signed.
     """
 
     url: str
@@ -56,7 +56,7 @@ class Response:
 
     @property
     def _who(self) -> str:
-        """Who errors on JSON name. A URL that a redirect chose is unsigned text of the answer."""
+        """The host for errors on JSON; not a URL from a redirect, which is unsigned text, too."""
         return self.by if self.withheld else self.url
 
     def text(self) -> str:
@@ -75,7 +75,7 @@ class Response:
         return self.body.lstrip()[:9].lower().startswith((b"<!doctype", b"<html"))
 
     def kind(self) -> str:
-        """What the body is, where something else is due."""
+        """What kind of body it is, for errors about an unexpected one."""
         if self.is_html():
             return "HTML"
         if not self.body:

@@ -1,9 +1,9 @@
-"""Answers whose head ends too early, at a line break in the value of a field.
+"""Repairs answers whose head ends too early, at a line break in the value of a field.
 
-HyperBEAM writes values of fields raw. One that ends with a line break, as the traces of its errors
-do, makes an empty line, and that ends the head: the fields behind it and the whole body come as the
-body. What stands there is plain, so it is read as it was meant. Measured on nodes of September and
-November 2025, where Lua divides by zero.
+HyperBEAM writes values of fields raw. A value that ends with a line break, as traces of errors do,
+makes an empty line, which ends the head: the fields after it and the real body then arrive as the
+body. They can be recognised and read. Measured on nodes of September and November 2025, where Lua
+divides by zero.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 
 from aoshell.nodes.remote.http.answer import Headers
 
-FIELDS = 64  # fields behind the line break
+FIELDS = 64  # fields after the line break
 CHUNKS = 10_000  # chunks of the body
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~\w-]+):[ \t]*([^\r\n]*)\r\n", re.ASCII)
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
@@ -20,7 +20,7 @@ _FRAMING = frozenset(("transfer-encoding", "content-length"))
 
 
 def mended(headers: Headers, body: bytes) -> tuple[Headers, bytes]:
-    """The head and body as they were meant; both as they came where they are not such ones."""
+    """The repaired head and body; unchanged if the answer is not broken in this way."""
     if any(name in _FRAMING for name, _ in headers):
         return headers, body
     behind: list[tuple[str, str]] = []
@@ -37,8 +37,8 @@ def mended(headers: Headers, body: bytes) -> tuple[Headers, bytes]:
 
 
 def _unchunked(body: bytes, at: int) -> bytes | None:
-    """What chunks hold (RFC 9112 section 7.1), without extensions and trailers; None where they
-    are no such ones."""
+    """The content of chunks (RFC 9112 section 7.1), without extensions and trailers; None if the
+    bytes are not such chunks."""
     parts: list[bytes] = []
     for _ in range(CHUNKS):
         size = _SIZE.match(body, at)

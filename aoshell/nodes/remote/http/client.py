@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     import httpx
 
 CONNECT = 10.0  # seconds for name, connection and TLS together
-ANSWER = 30.0  # seconds for a whole answer, unless the caller knows better
+ANSWER = 30.0  # seconds for a whole answer by default
 LARGEST = 64 << 20  # bytes of an answer
 TRIES = 5
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0  # seconds between tries, doubled each time
 # RFC 6585 section 4, RFC 9110 section 15.6.4: the request was not accepted, and may be repeated.
 REFUSED = frozenset({429, 503})
 # From a gateway or proxy (RFC 9110 sections 15.6.3, 15.6.5): the node may have got the request, so
-# these are repeated only where that does nothing twice.
+# it is repeated only if that does nothing twice.
 BUSY = REFUSED | {502, 504}
 REDIRECTS = 5
-_GOES_OUT = "send_request_headers.started"  # a step that httpcore tells of
+_GOES_OUT = "send_request_headers.started"  # a step that httpcore reports
 _BY_NAME = "name that URL yourself if you trust it"
 
 
@@ -48,7 +48,7 @@ class ConnectionLostError(AoError):
 
 
 class NotHttpError(ConnectionLostError):
-    """An answer came that is not HTTP: the same request would get the same again."""
+    """An answer that is not HTTP: the same request would get the same again."""
 
 
 class Client:
@@ -58,18 +58,18 @@ class Client:
         endpoint: "http(s)://host[:port][/path]", without query.
         waiting: records the current stage.
         transport: replaces the network in tests.
-        siblings: redirects may lead to hosts beside this one. Routers in front of several hosts do
-            that (router.example.net to one.example.net).
+        siblings: allow redirects to hosts beside this one, as routers for several hosts make them
+            (router.example.net to one.example.net).
 
     Attributes:
-        withholds: unsigned text of answers is kept out of errors and of `Response.summary()`. Set
-            where the user wants to see signed text only.
+        withholds: keep unsigned text of answers out of errors and of `Response.summary()`; set if
+            the user wants to see only signed text.
 
-        departed: the id of the newest message whose request began to go out, "" before the first:
-            any other one has certainly not arrived.
+        departed: id of the newest message whose request began to be sent, "" before the first. A
+            newer message has certainly not arrived.
 
     Raises:
-        UsageError: the endpoint is no such URL.
+        UsageError: the endpoint is no URL of this form.
     """
 
     def __init__(
@@ -121,15 +121,15 @@ class Client:
         """Send a request and return its answer, whatever its status.
 
         Args:
-            path: behind the endpoint, with its query.
-            again: the request may be repeated, because a second one does nothing more.
+            path: path after the endpoint, with its query.
+            again: whether the request may be repeated, because a second one has no effect.
             busy: statuses after which it is repeated; None for `BUSY` if `again`, else `REFUSED`.
             seconds: limit for each try.
             largest: bytes of the answer.
-            message: id of the message that it takes along, for `departed`.
+            message: id of the message in the request, for `departed`.
 
         Raises:
-            ConnectionLostError: it may have arrived, and there was no answer.
+            ConnectionLostError: it may have arrived, but there was no answer.
             AoError: any other failure, with its stage.
         """
         url = self.endpoint + path
@@ -205,7 +205,7 @@ class Client:
         raise AoError(f"{place(self.endpoint, url)} redirects in a circle", stage=stage)
 
     async def _resolve(self) -> None:
-        """Look the host name up once, so that a wrong name has an error of its own, at once."""
+        """Look the host name up once, so that a wrong name has its own error, at once."""
         host = urlsplit(self.endpoint).hostname or ""
         if self._resolved or self._transport is not None or proxy_of(self.endpoint):
             return
@@ -239,7 +239,7 @@ class Client:
 
         who = place(self.endpoint, url)
         trace = self._tracer(stage, who, departure)
-        if self._transport is not None:  # it says nothing of its steps
+        if self._transport is not None:  # it does not report its steps
             departure.begin()
         self._waiting.enter_stage(stage, who)
         raw = [(name.encode("utf-8"), _octets(value)) for name, value in headers]
@@ -290,7 +290,7 @@ class Client:
             from aoshell.bounded import http
 
             loopback = is_loopback(self.endpoint)
-            # Redirects stay on the host, so what holds for the endpoint holds for all requests.
+            # Redirects stay on the host, so the same proxy settings fit all requests.
             direct = dict.fromkeys(("all://", "http://", "https://")) if loopback else None
             headers = {"user-agent": "aoshell", "accept": "*/*", "accept-encoding": http.ACCEPTED}
             self._made = http.guard_client(
@@ -306,7 +306,7 @@ class Client:
         return self._made
 
     def _as_transient(self, error: httpx.HTTPError, stage: str, url: str) -> _TransientError:
-        """An error of the library as one that names the stage and who failed.
+        """Turn an error of the library into one that names the stage and the host that failed.
 
         Raises:
             AoError: stage "TLS"; another try would not help.
@@ -374,7 +374,7 @@ class Client:
         own, other = here.hostname or "", there.hostname or ""
         if not other or there.scheme not in ("http", "https"):
             return "which is no URL of a node"
-        # Arweave gateways serve each transaction from a subdomain of its own.
+        # Arweave gateways serve each transaction from its own subdomain.
         above = own.partition(".")[2]
         near = other == own or other.endswith("." + own)
         if not near and not (self._siblings and "." in above and other.endswith("." + above)):
@@ -385,10 +385,10 @@ class Client:
 
 
 class _Departure:
-    """Whether the request of one try has begun to go out.
+    """Whether the request of one try has begun to be sent.
 
     Args:
-        tell: called when it does.
+        tell: called when that begins.
     """
 
     def __init__(self, tell: Callable[[], None]) -> None:
@@ -404,9 +404,9 @@ class _TransientError(Exception):
     """A failure after which another try may succeed.
 
     Attributes:
-        error: for the caller, where there is no other try.
-        unsent: the request was certainly not sent.
-        stalled: time ran out.
+        error: error for the caller after the last try.
+        unsent: whether the request was certainly not sent.
+        stalled: whether time ran out.
     """
 
     def __init__(self, error: AoError, *, unsent: bool, stalled: bool = False) -> None:
@@ -442,7 +442,7 @@ def _asked_pause(answer: Response) -> float:
 
 
 def _octets(value: str) -> bytes:
-    """A header's value as it is sent: AO allows any bytes in it but line breaks."""
+    """A header's value as bytes: AO allows any bytes in it, except line breaks."""
     return value.encode("utf-8", "surrogateescape")
 
 

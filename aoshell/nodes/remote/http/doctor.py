@@ -1,4 +1,4 @@
-"""`.doctor`: asks all endpoints at the same time, each once, something that changes nothing."""
+"""`.doctor`: asks all endpoints at the same time, each once, without changing anything."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Probe(NamedTuple):
     Attributes:
         name: what it is ("node", "MU", "gateway"…).
         endpoint: its URL.
-        ask: asks it, and returns a word on the answer; raises AoError if it cannot be used.
+        ask: asks it, and returns a short text on the answer; raises AoError if it cannot be used.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Probe(NamedTuple):
 
 
 async def examine(probes: Sequence[Probe]) -> Sequence[EndpointFinding]:
-    """Ask each endpoint; what was found, in the same order."""
+    """Ask each endpoint. Returns the findings, in the same order."""
     return await asyncio.gather(*(_examine(probe) for probe in probes))
 
 
@@ -48,7 +48,7 @@ async def _examine(probe: Probe) -> EndpointFinding:
 
 
 async def check_usable(asked: Awaitable[Response], *, json: bool = False) -> str:
-    """Check an endpoint's answer, and return a word on it.
+    """Check an endpoint's answer, and return a short text on it.
 
     Args:
         json: whether the answer must be JSON.

@@ -1,4 +1,4 @@
-"""Bounds on what a node sends without an end: pages of a list, digits of a number."""
+"""Bounds on what a node could send without end: pages of a list, digits of a number."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from aoshell.errors import AoError
 
-MOST_PAGES = 10_000  # answers that one list is read from
+MOST_PAGES = 10_000  # answers for one list
 LONGEST_NUMBER = 30  # digits; the supply in winston has 20
 
 

@@ -1,4 +1,4 @@
-"""What a node is doing while somebody waits, and whether the current task repeats requests."""
+"""The current stage of a node, for the user, and whether the current task repeats requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _once = ContextVar("once", default=False)
 
 
 def disable_retries() -> None:
-    """Disables retries for the current task."""
+    """Disable retries for the current task."""
     _once.set(True)
 
 
@@ -23,7 +23,7 @@ def tries_left(usual: int) -> int:
 
 
 def hide_progress() -> None:
-    """Hides from the user what the current task waits for."""
+    """Hide from the user what the current task waits for."""
     _silent.set(True)
 
 
@@ -35,7 +35,7 @@ class Waiting:
 
     @asynccontextmanager
     async def during(self, name: str, where: str) -> AsyncIterator[Callable[[str], None]]:
-        """Sets the stage while the block runs. Yields a function that adds a note to it."""
+        """Set the stage while the block runs. Yields a function that adds a note to it."""
         before = self.stage
 
         def note(text: str) -> None:
@@ -53,7 +53,7 @@ class Waiting:
         """Note how many bytes of a large answer have come.
 
         Args:
-            whole: its Content-Length, "" where there is none.
+            whole: its Content-Length, "" if there is none.
         """
         if self.stage is not None and done >= 1 << 20 and not _silent.get():
             of = f" of {int(whole) >> 20}" if whole.isdecimal() and len(whole) < 12 else ""

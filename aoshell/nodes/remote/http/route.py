@@ -22,7 +22,7 @@ def proxy_of(url: str) -> str:
 def place(endpoint: str, url: str) -> str:
     """Who answers at a URL, for errors.
 
-    This is the endpoint, or the host that redirects led to; with the proxy, if there is one.
+    The endpoint, or the host of a redirect; and the proxy, if there is one.
     """
     inside = url == endpoint or url.startswith((endpoint + "/", endpoint + "?"))
     who = endpoint if inside else f"{urlsplit(url).scheme}://{host_of(url)}"

@@ -1,4 +1,4 @@
-"""Asks a HyperBEAM node, and knows whose answers count and in which form they come."""
+"""Sends requests to a HyperBEAM node, and decides whose answers count, and their form."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.values import Event
 from aoshell.protocol.httpsig import Checked
 
-# Seconds before a read is tried again that lacked a part of the state.
+# Seconds before each retry of a read that lacked a part of the state.
 MOMENTS = (0.2, 0.5, 1.0, 2.0)
 _DOCTOR = ".doctor looks at the node"
 
 
 class Asking:
-    """What all questions to a node have in common.
+    """The common part of all requests to a node.
 
     Args:
-        client: of the node.
-        book: what is remembered of it.
-        page: asks for what a process did, for the feed.
+        client: client of the node.
+        book: remembers facts about the node.
+        page: asks for the steps of a process, for the feed.
     """
 
     def __init__(self, client: Client, book: Book, page: Page) -> None:
@@ -56,28 +56,28 @@ class Asking:
             self._trust.address = self._key.known
 
     async def _address(self) -> str:
-        """The address of the node, asked for where no answer has told it."""
+        """The address of the node; asks the node if no answer has shown it."""
         if self._trust.verifies or not self._key.known:
             return await self._asked_address()
         await self._ready()
         return self._trust.address
 
     async def _asked_address(self) -> str:
-        """The address that the node tells itself in this run, so that another key shows."""
+        """The address that the node gives in this run, so that a changed key is noticed."""
         await self._key.address(signed=self._trust.verifies)
         await self._ready()
         self._trust.met(signed=self._key.signed)
         return self._trust.address
 
     async def _generation(self) -> Generation:
-        """Which generation the node is of. It is asked where no answer of this run has said it."""
+        """The generation of the node; asks the node if no answer of this run has shown it."""
         if not self._key.has_spoken:
             await self._key.address(signed=self._trust.verifies)
             self._trust.met(signed=self._key.signed)
         return self._key.generation
 
     async def _ready(self) -> None:
-        """Know whose answers count, before one is asked for."""
+        """Set whose answers count; call it before each request."""
         pin = self._trust.pinned()
         if self._trust.verifies:
             await self._key.address(signed=True)
@@ -90,15 +90,15 @@ class Asking:
             )
 
     async def _accepted(self) -> Mapping[str, str]:
-        """Headers that ask for a message whole: as JSON with its commitments, where the node has
-        that."""
+        """Headers that ask for a complete message: as JSON with its commitments, if the node's
+        generation has that."""
         return BUNDLED | {"accept": JSON} if (await self._generation()).json else BUNDLED
 
     async def _get(self, stage: str, path: str, seconds: float = ANSWER) -> Response:
-        """Ask for a message, as JSON where the node has that.
+        """Ask for a message, as JSON if the node's generation has that.
 
-        JSON takes every value. The header fields of HTTP do not: nodes of 2025 write line breaks
-        into them raw, which is no HTTP any more.
+        JSON can hold almost every value. Header fields cannot: nodes of 2025 write line breaks into
+        them raw, which breaks HTTP.
         """
         return await until_whole(lambda: self._get_once(stage, path, seconds))
 
@@ -111,7 +111,7 @@ class Asking:
         lacking = is_unfit_for_json(answer)
         if not lacking and self._trust.is_checkable(answer):
             return answer
-        # What JSON loses (atoms) may be signed, or is not taken by it; the other form has it.
+        # A value that JSON loses (an atom) or cannot hold may be signed: ask for the other form.
         try:
             return await self._client.get(stage, path, headers=BUNDLED, seconds=seconds)
         except NotHttpError:
@@ -122,10 +122,10 @@ class Asking:
     def _said(
         self, answer: Response, stage: str, asked: Asked, *, whole: bool = False
     ) -> Mapping[str, Any]:
-        """What an answer says, as a message or as JSON.
+        """The fields of an answer, which is a message or JSON.
 
         Args:
-            whole: with what nobody signed of a signed one, where that is taken.
+            whole: include unsigned fields of a signed answer, if unsigned answers are accepted.
         """
         if is_message_in_json(answer) or not answer.header("content-type").startswith(JSON):
             return self._trust.read(answer, stage, asked, whole=whole)
@@ -145,7 +145,7 @@ class Asking:
 
 
 async def until_whole(ask: Callable[[], Awaitable[Response]]) -> Response:
-    """The answer to a read, asked for again where the node lacked a part of its state."""
+    """The answer to a read, repeated while the node lacks a part of its state."""
     answer = await ask()
     for pause in MOMENTS:
         if not is_momentary(answer):

@@ -1,10 +1,10 @@
-"""What ties a signed answer to the request that it came for.
+"""Checks that a signed answer belongs to its request.
 
-A node signs nothing of a request. What is signed may name the process, the slot or the message all
-the same: then it must be the one that was asked for. And each answer is signed anew, so a signature
-that comes again, for something else, is that of an old answer. The same holds of the hashpath that
-is signed with results: it follows from the request, whatever the result. Source: HyperBEAM
-`hb_path:hashpath`, RFC 9421 section 7.2.2.
+A node does not sign requests. But a signed answer may name a process, slot or message: then this
+must be the requested one. Also, each answer gets a new signature, so a signature that comes again
+for another request is an old answer's. The same is true for the hashpath that is signed with
+results, as it depends only on the request. Source: HyperBEAM `hb_path:hashpath`, RFC 9421 section
+7.2.2.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from aoshell.protocol.httpsig import Checked
 from aoshell.protocol.structured import Value
 
 PROCESS, SLOT, MESSAGE = "process", "slot", "message"
-SEEN = 8192  # answers whose marks are remembered, for each node that is open
+SEEN = 8192  # answers whose marks are remembered, for each open node
 
 _OTHER = "so it could be the answer to another, or an old one"
-# Keys under which answers name it; a state says "at-slot", and an assignment holds its message.
+# The keys of each fact in answers; a state has "at-slot", an assignment its message as "body".
 _KEYS = {PROCESS: ("process",), SLOT: ("slot", "at-slot"), MESSAGE: ("body",)}
 
 
 class ContradictionError(Exception):
-    """A signed answer that is one to something else; the text says how that shows."""
+    """A signed answer belongs to another request; the text says what shows it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is known of a request.
+    """Facts about a request.
 
     Attributes:
-        name: tells it from other requests; "" where an answer may serve several.
-        fields: what the answer must say of PROCESS, SLOT and MESSAGE, where it says it.
+        name: a different text for each request; "" if one answer may serve several requests.
+        fields: the PROCESS, SLOT and MESSAGE that the answer must name, if it names any.
     """
 
     name: str = ""
@@ -47,13 +47,13 @@ ANY = Asked()
 def named(
     said: Mapping[str, Value], ids: Mapping[str, frozenset[str]], asked: Asked
 ) -> tuple[str, ...]:
-    """What of a request the signed part of its answer names.
+    """The facts of a request that the signed part of its answer names.
 
     Args:
-        ids: of the signatures of maps in it, by key: a text that was sent twice may have two.
+        ids: ids of the signatures of maps in it, by key; a text that was sent twice may have two.
 
     Raises:
-        ContradictionError: it names another.
+        ContradictionError: it names another process, slot or message.
     """
     found = []
     for name, due in asked.fields.items():
@@ -69,7 +69,7 @@ def named(
 
 
 def strength(found: Iterable[str], asked: Asked) -> str:
-    """What `named()` found comes to, as a person reads it."""
+    """A text for users on what `named()` found."""
     has = set(found)
     if not has:
         return f"nothing in it names the request, {_OTHER}"
@@ -80,7 +80,7 @@ def strength(found: Iterable[str], asked: Asked) -> str:
 
 
 class Seen:
-    """Marks of the answers that came so far, to tell one that comes again for something else."""
+    """Marks of earlier answers, to detect one that comes again for another request."""
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
@@ -104,6 +104,6 @@ def _marks(checked: Checked, asked: Asked) -> Iterable[str]:
     for one in checked.commitments:
         if one.committer:
             yield one.id
-            # One id alone stands for a message, and two slots may give the same.
+            # A hashpath of a single id names a message only, and two slots may have the same.
             if SLOT in asked.fields and "/" in one.tag:
                 yield one.tag

@@ -1,5 +1,5 @@
-"""Results that a node gave a moment ago, so that each slot is computed for one request, whoever
-wants it: the line that waits for it, the feed, and the delivery of what was sent."""
+"""A cache of a node's newest results, so that each slot is requested only once for all who need it:
+the waiting line, the feed, and the delivery of its messages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aoshell.errors import AoError
 from aoshell.protocol.message import Result
 
 KEPT = 64  # results
-LARGEST = 1 << 20  # bytes of output and messages of one that is kept
+LARGEST = 1 << 20  # bytes of output and messages; larger results are not kept
 
 
 class Computed:
@@ -21,15 +21,15 @@ class Computed:
         self._kept: dict[tuple[str, int], Result] = {}
         self._asked: dict[tuple[str, int], asyncio.Future[Result | AoError | None]] = {}
         self._changed = asyncio.Event()
-        self._left = False  # nobody asks any more
+        self._left = False  # whether no more requests will come
 
     def leave(self) -> None:
-        """Nobody will ask for a result: end the waits of `begun`, and those to come."""
+        """No more requests will come: end the present and later waits of `begun`."""
         self._left = True
         self._changed.set()
 
     def forget(self) -> None:
-        """Keep none, as when answers begin to be verified."""
+        """Empty the cache, as when answers begin to be verified."""
         self._kept.clear()
 
     def _keep(self, result: Result) -> None:
@@ -42,7 +42,7 @@ class Computed:
             del self._kept[next(iter(self._kept))]
 
     async def ask(self, process: str, slot: int, request: Awaitable[Result]) -> Result:
-        """Ask for a result. Others get its answer meanwhile. Raises AoError as the request does."""
+        """Make a request for a result, and share its answer. Raises AoError as the request does."""
         key = process, slot
         ended = self._asked[key] = asyncio.get_running_loop().create_future()
         self._changed.set()
@@ -61,18 +61,18 @@ class Computed:
             ended.set_result(answer)
 
     async def begun(self, process: str, slot: int, seconds: float) -> None:
-        """Wait until a result is asked for or there, or some seconds are over."""
+        """Wait until a result is requested or cached, at most `seconds`."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while not self._left and (process, slot) not in self._asked | self._kept:
                     await self._changed.wait()
 
     async def answer(self, process: str, slot: int) -> Result | AoError | None:
-        """What is kept, or what this moment's request comes to, be it a failure that whoever asked
-        is told; None where nobody asks, or gave up."""
+        """The cached result, or the result or error of the request under way; None if there is no
+        request, or it was cancelled."""
         key = process, slot
         while ended := self._asked.get(key):
             answer = await asyncio.shield(ended)
             if answer is not None:
-                return answer  # else somebody who waited as well may ask now
+                return answer  # else it was cancelled, and another waiting call may have asked
         return self._kept.get(key)

@@ -1,9 +1,10 @@
-"""Has a HyperBEAM node deliver what slots send, and finds out what became of it.
+"""Makes a HyperBEAM node deliver what slots send, and finds out what became of the messages.
 
-A node delivers when it is told to (`push`), and goes on with what the messages cause until nothing
-is left. Measured on nodes of September and November 2025: told again, it delivers everything again;
-when nobody waits for its answer any more, it stops. So it is told once, and waited for. Where it
-fails, the logs of the targets say what has arrived, and only where nothing has is it told again.
+A node delivers on request (`push`), and goes on with what the messages cause until nothing is left.
+Measured on nodes of September and November 2025: a second push delivers everything again; if the
+client stops waiting for the answer, the node stops delivering. So there is one push, and this code
+waits for its answer. If it fails, the logs of the targets show what has arrived, and only if
+nothing has is the push repeated.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ from aoshell.nodes.values import LogEntry
 from aoshell.protocol.message import Outgoing, Result
 
 PUSH = 120.0  # seconds that one push may take, as nodes go on with what the messages cause
-DELIVERY = 180.0  # seconds for all that one message causes, looks into logs included
-AGAIN = (0.2, 0.5, 1.0, 2.0)  # seconds before a push is told again of which nothing arrived
-SHOWING = 30.0  # seconds for the feed to come to the end of the logs that it follows
+DELIVERY = 180.0  # seconds for everything that one message causes, reading logs included
+AGAIN = (0.2, 0.5, 1.0, 2.0)  # seconds before each retry of a push of which nothing arrived
+SHOWING = 30.0  # seconds for the feed to reach the end of the logs that it follows
 ENDING = 10.0  # seconds that the end of a session waits for deliveries
-WALKED = 50  # slots that one message caused, which are looked at and shown
+WALKED = 50  # the most slots caused by one message that are read and shown
 
-# Nodes of November 2025 fail where they keep an answer in which a message has resulted in messages,
-# unless that has the whole result in it. The type is for the node, which subtracts from it.
+# Nodes of November 2025 fail to store an answer in which a message has resulted in messages, unless
+# it has the whole result. The type `integer` is needed, as the node subtracts from the depth.
 _WHOLE = "&result-depth+integer=1000"
 _NO_SPAWN = (
     "slot {} asks for a new process, and gets none: HyperBEAM nodes make no process for a process;"
@@ -47,14 +48,14 @@ _LEFT_OUT = "the node left it out"
 
 @dataclass
 class Chain:
-    """What one message caused.
+    """The slots that one message caused.
 
     Attributes:
         root: id of that message.
         process: where it was sent.
-        walked: the slots that were looked at.
-        whole: they are all that it caused, as far as is known.
-        owed: what the message sends is not delivered, and the user was not told of that.
+        walked: the slots that were read.
+        whole: whether these are all, as far as is known.
+        owed: whether its messages are not delivered, and the user was not told so.
     """
 
     root: str
@@ -65,11 +66,11 @@ class Chain:
 
 
 class PushError(AoError):
-    """A push that was not carried out.
+    """A push failed.
 
     Attributes:
-        momentary: the node lacked a part of its state for a moment.
-        end: what it does now.
+        momentary: whether the node only lacked a part of its state for a moment.
+        end: what the node does now.
     """
 
     def __init__(self, what: str, end: End, *, momentary: bool = False) -> None:
@@ -81,17 +82,17 @@ class PushError(AoError):
 class End(Enum):
     """What a node does after a push."""
 
-    DONE = auto()  # nothing: all is delivered that can be
-    FAILED = auto()  # nothing: it failed on the way
-    OPEN = auto()  # it may go on: it did not answer itself
+    DONE = auto()  # nothing: everything that can be delivered is
+    FAILED = auto()  # nothing: it failed in between
+    OPEN = auto()  # it may go on: the answer was not the node's own
 
 
 class Delivering(Looking):
-    """The part of the node that has messages delivered.
+    """The part of the node that delivers messages.
 
     Args:
-        client, book: as `Reading` has them.
-        waiting: says what is waited for.
+        client, book: as in `Reading`.
+        waiting: holds the current stage, for the user.
     """
 
     def __init__(self, client: Client, book: Book, waiting: Waiting) -> None:
@@ -105,7 +106,7 @@ class Delivering(Looking):
         if task is None:
             return
         async with self._waiting.during("push", self.endpoint) as note:
-            note(f"what slot {slot} sends")
+            note(f"messages of slot {slot}")
             try:
                 await asyncio.wait({task})
             except asyncio.CancelledError:
@@ -116,9 +117,9 @@ class Delivering(Looking):
         left = list(self._deliveries.values())
         if not left:
             return ""
-        self._computed.leave()  # what was sent and never asked for is delivered at once
+        self._computed.leave()  # deliver now, also messages whose results were never requested
         async with self._waiting.during("push", self.endpoint) as note:
-            note("what was sent")
+            note("messages of this session")
             try:
                 await asyncio.wait([task for _, task in left], timeout=ENDING)
             finally:
@@ -128,20 +129,20 @@ class Delivering(Looking):
         if not slots:
             return ""
         listed = ", ".join(map(str, slots))
-        which = f"slots {listed} send" if len(slots) > 1 else f"slot {listed} sends"
+        which = f"slots {listed}" if len(slots) > 1 else f"slot {listed}"
         return (
-            f"what {which} is not delivered yet after {ENDING:g} s, and not waited for; the node"
-            " stops delivering then, so some of it may not arrive; .deliver SLOT finds out, and has"
-            " the node deliver it"
+            f"the messages of {which} are not delivered after {ENDING:g} s, and the wait ends; the"
+            " node then stops delivering, so some may not arrive; .deliver SLOT finds out, and has"
+            " the node deliver them"
         )
 
     def _deliver(
         self, process: str, slot: int, root: str, said: Mapping[str, object] | None = None
     ) -> None:
-        """Have the node deliver what a message sends, if it sends any, while the user goes on.
+        """Start to have the node deliver what a message sends, in the background.
 
         Args:
-            said: the answer to a push that came already.
+            said: the answer to a push that came already, None to push.
         """
         place, chain = Place(process, slot), Chain(root, process)
         work = self._pushed(place, chain) if said is None else self._carried(place, said, chain)
@@ -151,7 +152,7 @@ class Delivering(Looking):
 
     def _ended(self, root: str) -> None:
         self._deliveries.pop(root, None)
-        self._owed.give_up(root)  # where it was not delivered
+        self._owed.give_up(root)  # does nothing if it was delivered
 
     async def _bounded(self, slot: int, work: Awaitable[None], chain: Chain) -> None:
         hide_progress()
@@ -169,37 +170,37 @@ class Delivering(Looking):
 
     def _unknown(self, slot: int, why: str, chain: Chain) -> None:
         chain.whole = False
-        self._notice(f"slot {slot}: what became of what it sends is not known: {why}")
+        self._notice(f"slot {slot}: it is not known what became of its messages: {why}")
 
     async def _fed(self, *processes: str) -> None:
-        """Wait until the feed has shown what is there: of these processes, or of all."""
-        with suppress(TimeoutError):  # others may send to them without an end
+        """Wait until the feed has shown the logs of these processes, or of all, to their ends."""
+        with suppress(TimeoutError):  # others may send messages without end
             async with asyncio.timeout(SHOWING):
                 await self._feed.caught_up(*processes)
 
     async def _pushed(self, place: Place, chain: Chain) -> None:
         await self._computed.begun(place.process, place.slot, UNASKED)
         answer = await self._computed.answer(place.process, place.slot)
-        if isinstance(answer, AoError):  # whoever asked was told so
+        if isinstance(answer, AoError):  # the request's caller reports it
             chain.owed = not isinstance(answer, StuckError)
             return
         result = answer or await self._result(place.process, place.slot)
         if any(one.spawn and not one.target for one in result.messages):
             self._notice(_NO_SPAWN.format(place.slot))
-        # What has no target is for the devices of the process itself, such as `patch@1.0`.
+        # A message without a target is for devices of the process itself, such as `patch@1.0`.
         if result.assignments or targeted(result):
             await self._push(place, targeted(result), chain)
 
     async def _carried(self, place: Place, said: Mapping[str, object], chain: Chain) -> None:
         await self._follow(place, await self._told(place, said), chain)
 
-    # Told to deliver ----------------------------------------------------------------------------
+    # Pushing ------------------------------------------------------------------------------------
 
     async def _push(self, place: Place, sent: Sequence[Outgoing], chain: Chain) -> None:
-        """Have the node deliver what a slot sends, and see what became of it.
+        """Have the node deliver what a slot sends, and find out what became of it.
 
-        It is told again where it failed for a moment and nothing has arrived: what goes to several
-        processes would arrive twice at the first of them.
+        The push is repeated only after a momentary failure, if nothing has arrived: otherwise some
+        messages would arrive twice.
         """
         for pause in (*AGAIN, None):
             try:
@@ -217,7 +218,7 @@ class Delivering(Looking):
                 return
 
     async def _asked_to_push(self, place: Place) -> Mapping[str, Any]:
-        """The node's answer, which comes when all is delivered. Raises PushError."""
+        """Push, and return the node's answer, which comes after delivery. Raises PushError."""
         path = f"/{place.process}~process@1.0/push&slot={place.slot}"
         if (await self._generation()).json:
             path += _WHOLE
@@ -238,7 +239,7 @@ class Delivering(Looking):
     # What became of it --------------------------------------------------------------------------
 
     async def _told(self, place: Place, said: Mapping[str, object]) -> list[Fate]:
-        """What an answer tells; what it does not, the logs do."""
+        """The fates in an answer to a push; those that it leaves open, from the targets' logs."""
         told = fates(said)
         doubtful = [one.sent for one in told if one.state is State.UNKNOWN]
         looked = iter(await self._looked_for(place, doubtful, _LEFT_OUT) if doubtful else ())
@@ -250,7 +251,7 @@ class Delivering(Looking):
     async def _follow(
         self, place: Place, found: Sequence[Fate], chain: Chain, end: End = End.DONE
     ) -> None:
-        """Say what did not arrive, and show what the others caused."""
+        """Report messages that did not arrive, and show what the others caused."""
         for fate in found:
             if fate.state is not State.ARRIVED:
                 if end is not End.OPEN or fate.state is State.NOWHERE:
@@ -272,9 +273,9 @@ class Delivering(Looking):
     async def _resumed(
         self, place: Place, sent: Sequence[Outgoing], chain: Chain, end: End
     ) -> None:
-        """See what became of what a slot sends that the node did not tell of.
+        """Find out what became of a slot's messages that the node's answer leaves out.
 
-        Where it failed, and nothing of that has arrived, it is told to go on there.
+        If the node failed, and none of them has arrived, push that slot.
         """
         found = await self._looked_for(place, sent, _LEFT_OUT)
         lost = any(one.state is State.LOST for one in found)
@@ -284,7 +285,7 @@ class Delivering(Looking):
             await self._follow(place, found, chain, end)
 
     async def _shown(self, place: Place, root: str) -> Result | None:
-        """Show what a slot came to that a message caused; None where that is not known."""
+        """Show the result of a slot that message `root` caused; None if it is not known."""
         try:
             result = await self._result_once(place.process, place.slot)
             if self._feed.follows(place.process):
@@ -295,17 +296,17 @@ class Delivering(Looking):
                     self._feed.tell_result(place.process, LogEntry(message, result), root)
         except AoError as error:
             whose = f"slot {place.slot} of {short(place.process)}"
-            self._notice(f"what {whose} came to is not known: {error.what}")
+            self._notice(f"the result of {whose} is not known: {error.what}")
             return None
         return result
 
     def _tell(self, place: Place, fate: Fate, chain: Chain) -> None:
-        """Say of a message that it did not arrive; a wallet has nowhere for it to arrive at."""
+        """Report a message that did not arrive, unless its target is a wallet, which has no log."""
         if fate.sent.target in self._wallets:
             return
         state = "not delivered"
         if fate.state is State.UNKNOWN:
-            state = "whether it arrived is not known"
+            state = "it is not known whether it arrived"
         of = "" if place.process == chain.process else f" of {short(place.process)}"
         what = f"slot {place.slot}{of}: {title(fate.sent)}: {state}: {fate.reason}"
         self._notice(what, "undelivered")
@@ -317,10 +318,10 @@ def _because(fate: Fate, reason: str) -> Fate:
 
 
 def targeted(result: Result) -> list[Outgoing]:
-    """What a result sends to others."""
+    """The messages of a result that have a target."""
     return [one for one in result.messages if one.target]
 
 
 def _is_safe(found: Iterable[Fate]) -> bool:
-    """Whether a push can be told again: nothing of it has arrived, and that is known."""
+    """Whether a push may be repeated: it is certain that nothing of it has arrived."""
     return all(one.state in (State.LOST, State.NOWHERE) for one in found)

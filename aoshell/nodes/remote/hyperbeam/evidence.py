@@ -1,9 +1,9 @@
-"""Evidence of what a HyperBEAM node runs on, as it came. Nothing is believed here.
+"""Fetches evidence of the machine that a HyperBEAM node runs on, without checking it.
 
-The newest nodes have `~measurement@1.0`: envelopes that are made for a nonce of whoever asks, over
-SEV-SNP or a TPM, and a secret that only the measured machine can open. Others have `~snp@1.0`,
-which takes no nonce. Such a node is challenged besides: at best in the answer with the report
-(`generate/set&challenge=…`), else by a question of its own, which every HyperBEAM node answers.
+The newest nodes have `~measurement@1.0`: envelopes over SEV-SNP or a TPM, made for the client's
+nonce, and a secret that only the measured machine can open. Others have `~snp@1.0`, which takes no
+nonce. Such a node also gets a challenge: if possible in the same request as the report
+(`generate/set&challenge=…`), else in a separate request, which every HyperBEAM node answers.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ GENERATE = "/~snp@1.0/generate"
 MEASUREMENT = "/~measurement@1.0"
 INFO = "/~meta@1.0/info"
 BUNDLED = (("accept-bundle", "true"),)
-# The signature of an envelope can be checked in this form only, whatever the node's default is.
+# The signature of an envelope can be checked only in this form, which may not be the default.
 SIGNED = (*BUNDLED, ("require-codec", "httpsig@1.0"))
-# For what HTTP does not carry; it may lose what is needed to compute ids.
+# For values that HTTP cannot carry; this form may lose what is needed to compute ids.
 AS_JSON = (*BUNDLED, ("accept", "application/json"))
 SECONDS = 30.0  # for each answer
 MEASURING = 60.0  # seconds; each step of measuring may take a node 30
-LINKS_SECONDS = 60.0  # for all parts of envelopes that came as links
+LINKS_SECONDS = 60.0  # for all linked parts of an envelope
 _NEITHER = "HyperBEAM nodes in SEV-SNP guests or with a TPM do; .nodes --tee URL… asks several"
 
 
@@ -52,17 +52,17 @@ async def ask(
     withholds: bool = False,
     kind: str = "",
 ) -> Evidence:
-    """`evidence()` of a node by its URL, each question asked once.
+    """`evidence()` of a node by its URL, without retries.
 
     Args:
         withholds: leave the node's own words out of errors.
 
     Raises:
-        UsageError: that is no URL of a node.
+        UsageError: the endpoint is no URL of a node.
         AoError: no answer, or no evidence.
     """
 
-    if "@" in endpoint:  # it would be kept and shown with the evidence
+    if "@" in endpoint:  # the URL is kept and shown with the evidence
         raise UsageError("a URL with a name or password in it is not asked")
 
     async def once() -> Evidence:
@@ -78,13 +78,13 @@ async def ask(
 
 
 async def evidence(client: Client, nonce: bytes, kind: str = "") -> Evidence:
-    """The best evidence that a node gives of the machine it runs on; with a nonce, also what it
-    tells of its configuration now.
+    """The best evidence of its machine that a node gives; with a nonce, also its present
+    configuration.
 
     Args:
-        nonce: 32 random bytes for the evidence to be made for, or for the node to sign; b"" to look
-            at what it offers only.
-        kind: the only one to ask for, as `Kind` has it; "" for any.
+        nonce: 32 random bytes that the evidence, or the node's signature, must cover; b"" to see
+            only what the node offers.
+        kind: the only kind to ask for (`Kind`); "" for any.
 
     Raises:
         AoError: stage "evidence", it offers none; other stages, no answer.
@@ -109,7 +109,7 @@ async def _best(client: Client, nonce: bytes, kind: str) -> Evidence:
 
 
 async def _selected(client: Client) -> tuple[str, str]:
-    """The device by which a node measures itself, and "" or why there is none."""
+    """(the device by which a node measures itself, ""), or ("", why there is none)."""
     from aoshell.attest.envelope.reading import read_info
 
     answer = await _get(client, f"{MEASUREMENT}/info", SIGNED)
@@ -149,8 +149,8 @@ async def _envelope(client: Client, path: str) -> RawResponse:
 
 
 async def _with_links(client: Client, exchange: Exchange) -> Exchange:
-    """An exchange with the parts that came as links. What a node does not give stays missing, and
-    the checks say so."""
+    """An exchange with its linked parts. Parts that the node does not give stay missing; the checks
+    report them."""
     from aoshell.attest.envelope.reading import LARGEST, LinkSearch, size_of
     from aoshell.attest.recognise import has_part
 
@@ -178,12 +178,12 @@ async def _part(client: Client, link: str, seconds: float) -> Received:
     try:
         return await _get(client, f"/{link}", SIGNED, seconds)
     except NotHttpError:
-        # Nodes write line breaks, as those of a certificate in PEM, raw into the fields of HTTP.
+        # Nodes write line breaks, such as those of a PEM certificate, raw into header fields.
         return await _get(client, f"/{link}", AS_JSON, seconds)
 
 
 async def _with_secret(client: Client, exchange: Exchange) -> Exchange:
-    """An exchange with a secret that the node was asked to open, if its envelope has a key."""
+    """An exchange with the node's answer to a secret, if its envelope has a key for that."""
     from aoshell.attest.envelope.activation import make_activation
 
     sent = make_activation(exchange)
@@ -211,7 +211,7 @@ async def _generated(client: Client, challenge: str, refused: str, kind: str) ->
 
     Args:
         refused: why the node has no `~measurement@1.0`, "" if it was not asked.
-        kind: the only one that is taken, "" for any.
+        kind: the only kind that is accepted, "" for any.
     """
     from aoshell.attest.evidence import Challenge, Evidence
     from aoshell.attest.recognise import has_report
@@ -258,7 +258,7 @@ async def _challenged(client: Client, value: str) -> Challenge:
 
 
 def _holds(answer: RawResponse, challenge: str) -> bool:
-    """Whether report and challenge are signed together."""
+    """Whether one signature covers both report and challenge."""
     from aoshell.attest.errors import EvidenceError
     from aoshell.attest.signed import verify_answer
 
@@ -270,7 +270,7 @@ def _holds(answer: RawResponse, challenge: str) -> bool:
 
 
 def _instead(answer: Received) -> str:
-    """What came in place of what was asked for: an error with its words, or something else."""
+    """A text on an unusable answer: the node's error, or what kind of body came."""
     from aoshell.attest.recognise import is_signed
 
     if not answer.ok:
@@ -292,7 +292,7 @@ async def _get(
 ) -> Received:
     from aoshell.attest.evidence import LARGEST_BODY
 
-    # Once: what broke off or lies is for the user to see, not to be asked away.
+    # No retries: the user must see answers that break off or lie.
     answer = await client.ask(
         "evidence", "GET", path, headers=headers, seconds=seconds, largest=LARGEST_BODY
     )
@@ -304,7 +304,7 @@ async def _post(client: Client, path: str, credential: Mapping[str, str]) -> Rec
     from aoshell.protocol import wire
     from aoshell.protocol.commitment import CURRENT
 
-    # Unsigned: attesting takes no wallet, and the answer proves more than who asked.
+    # Unsigned: attesting needs no wallet, and the node does not check who asks.
     fields, body = wire.encode({"credential": dict(credential)}, CURRENT)
     answer = await client.ask(
         "evidence",

@@ -1,10 +1,10 @@
-"""What became of the messages that a slot sent, as the answer to a push tells it.
+"""Reads what became of a slot's messages from the answer to a push.
 
-The answer has an entry for each key of the outbox: the slot that the message got in the log of its
-target and what that resulted in, or an error. An error with status 404 means that the node does not
-know the target; any other may come from the target's own slot, when the message has arrived. Nodes
-of November 2025 tell of what a message resulted in its output and its outbox only. Source:
-HyperBEAM `dev_push:do_push`, measured on nodes of September and November 2025.
+The answer has an entry for each key of the outbox: the message's slot in the log of its target and
+the result there, or an error. An error with status 404 means that the node does not know the
+target; any other error may come from the target's slot, after the message arrived. In results,
+nodes of November 2025 give only output and outbox. Source: HyperBEAM `dev_push:do_push`, measured
+on nodes of September and November 2025.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from aoshell.protocol.message import Message, Outgoing, by_lower_name
 NO_PROCESS = "no process with this id is on this node, and no wallet known here has it"
 NO_ADDRESS = "the target is no address (43 characters of base64url)"
 
-# What a node adds to each message that it delivers, whatever the process wrote there.
+# Tags that a node adds to each delivered message; it replaces those of the process.
 _ADDED = frozenset(("data-protocol", "variant", "type"))
 
 
@@ -41,9 +41,9 @@ class Fate:
     """What became of one message.
 
     Attributes:
-        slot: where it arrived; -1 where it did not.
-        reason: why it did not arrive, or why that is not known; "" where nobody says.
-        then: what it resulted in, as the node tells it; None where it does not.
+        slot: where it arrived; -1 if it did not.
+        reason: why it did not arrive, or why that is not known; "" without a reason.
+        then: its result, as the node gives it; None if it does not.
     """
 
     sent: Outgoing
@@ -54,7 +54,7 @@ class Fate:
 
 
 def fates(said: Mapping[str, object]) -> list[Fate]:
-    """What an answer tells of the messages of an outbox, those without a target left out."""
+    """The fates in an answer, for messages of an outbox with a target."""
     members = {key.lower(): value for key, value in keyed(said.get("outbox")).items()}
     entries = {
         key.lower(): value
@@ -90,7 +90,7 @@ def _reason(value: object) -> str:
 
 
 def title(sent: Outgoing) -> str:
-    """What a message is and whom it is for, for a person."""
+    """The action and the target of a message, for users."""
     action = by_lower_name(sent.tags).get("action", "") or "a message"
     return f"{action} to {short(sent.target)}"
 
@@ -101,14 +101,14 @@ def short(target: str) -> str:
 
 
 def has_mark(sent: Outgoing) -> bool:
-    """Whether a message has what tells it from others of its process, as those of aos have."""
+    """Whether a message has a reference of its own, as messages of aos have."""
     return bool(sent.anchor or by_lower_name(sent.tags).get("reference"))
 
 
 def is_same(sent: Outgoing, placed: Message, process: str) -> bool:
     """Whether a message of a log is the one that a process sent.
 
-    Nodes of November 2025 list a message without its data where that is no UTF-8.
+    Nodes of November 2025 list a message without its data if that is not UTF-8.
     """
     there = by_lower_name(placed.tags)
     own = by_lower_name(sent.tags)

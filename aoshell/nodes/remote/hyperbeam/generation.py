@@ -1,8 +1,8 @@
-"""Which generation of HyperBEAM a node is of, and how that generation is spoken to.
+"""Finds out a node's generation of HyperBEAM, and how to talk to it.
 
-A node is asked nothing for it: the label and the key id of any signature of its own say it. What a
-generation does was measured on real nodes: June 2025 (edge 3635c5e6), September 2025 (2b638f2b) and
-November 2025 (edge 18673986); the names of 2026 are from its sources.
+This needs no request: the label and the key id of any signature of the node show it. The abilities
+of a generation were measured on real nodes: June 2025 (edge 3635c5e6), September 2025 (2b638f2b)
+and November 2025 (edge 18673986); the names of 2026 are from its sources.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ JSON = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """How the nodes of some versions are spoken to.
+    """How to talk to the nodes of some versions.
 
     Attributes:
-        name: as users read it.
-        profile: how messages are signed for them.
-        json: whether they give JSON that carries its commitments, and so can be verified, to who
-            accepts JSON. Older ones answer 500 to that.
+        name: for users.
+        profile: how to sign messages for them.
+        json: whether they can answer in JSON with commitments, which can be verified. Older nodes
+            answer 500 to that.
         dryrun: whether they evaluate a signed message read-only (`as=execution`).
-        stacks: whether they read lists in definitions, as stacks of devices are.
+        stacks: whether they read lists in definitions, such as stacks of devices.
     """
 
     name: str
@@ -43,9 +43,9 @@ _BY_PROFILE = {generation.profile.name: generation for generation in GENERATIONS
 
 
 def generation_of(checked: Checked) -> Generation | None:
-    """The generation of the node that signed an answer; None where the answer does not say.
+    """The generation of the node that signed an answer; None if the answer does not show it.
 
-    Only signatures that fit count: somebody on the way could add others.
+    Only valid signatures count, as anyone in between could add others.
     """
     signers = (one for one in checked.commitments if one.committer)
     first = next(signers, None)

@@ -1,8 +1,8 @@
-"""The key of a node: asked of it in one place, kept, and compared whenever it is asked again.
+"""The key of a node: asks for it, remembers it, and compares it each time.
 
-A node tells the address of its key at `/~meta@1.0/info/address`, and signs that with the key. Who
-asks first has nothing to compare it with; from then on the book has it, and another one is refused
-until the user takes it. Source: HyperBEAM `dev_meta`.
+A node gives the address of its key at `/~meta@1.0/info/address`, signed with that key. The first
+address cannot be compared with anything. From then on the book has it, and another key is refused
+until the user accepts it. Source: HyperBEAM `dev_meta`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class NodeKey:
     """The key of one node.
 
     Args:
-        client: of the node.
-        book: keeps what it signed with.
+        client: client of the node.
+        book: remembers the key.
     """
 
     def __init__(self, client: Client, book: Book) -> None:
@@ -42,10 +42,9 @@ class NodeKey:
 
     @property
     def generation(self) -> Generation:
-        """Which generation the node is of, as its newest signed answer says.
+        """The generation of the node, by its newest signed answer.
 
-        That of an earlier run counts until one came; of a node that signs nothing the newest is
-        assumed.
+        Before the first one, that of an earlier run; for a node that signs nothing, the newest.
         """
         kept = self._book.get(self._client.endpoint, GENERATION, "name")
         known = next((one for one in GENERATIONS if one.name == kept), None)
@@ -53,14 +52,14 @@ class NodeKey:
 
     @property
     def has_spoken(self) -> bool:
-        """Whether an answer of this run has said which generation the node is of."""
+        """Whether an answer of this run has shown the node's generation."""
         return self._generation is not None
 
     def heard(self, checked: Checked) -> str:
         """Learn from an answer whose signatures fit.
 
         Returns:
-            The name of the generation that the node was of before, where that has changed; else "".
+            The name of the node's earlier generation, if that has changed; else "".
         """
         found = generation_of(checked)
         if found is None or found is self._generation:
@@ -70,29 +69,29 @@ class NodeKey:
         return before.name if before else ""
 
     def signed_by(self, address: str) -> None:
-        """Take a signer of an ordinary answer for the node, where answers are not verified."""
+        """If answers are not verified: regard the signer of an ordinary answer as the node."""
         if not self.known:
             self._address = address
 
     @property
     def signed(self) -> bool:
-        """Whether the address that was told last was signed by its key."""
+        """Whether the last address that the node gave was signed by its key."""
         return self._signed
 
     @property
     def known(self) -> str:
-        """Its address as far as it is known: from this run, or an earlier one; else ""."""
+        """Its address, if it is known from this run or an earlier one; else ""."""
         return self._address or self._kept()
 
     async def address(self, *, signed: bool) -> str:
-        """Its address. It is asked once; who asks meanwhile waits for the same answer.
+        """Its address. There is one request; concurrent calls share its answer.
 
         Args:
-            signed: take it only if that very key has signed it, and keep it from then on.
+            signed: accept it only if that key has signed it, and then remember it.
 
         Raises:
-            AoError: stage "info", it tells none; stage "verify", it is not to be believed, or is
-                another than the one that is kept.
+            AoError: stage "info", the node gives none; stage "verify", it is not proven, or differs
+                from the remembered one.
         """
         async with self._lock:
             if not self._address or (signed and not self._signed):
@@ -102,15 +101,15 @@ class NodeKey:
         return self._address
 
     async def renew(self) -> str:
-        """Take the key that it has now, whichever it was before. Raises AoError as `address()`."""
+        """Accept the present key instead of the remembered one. Raises AoError as `address()`."""
         async with self._lock:
             address, proven = await self._ask(True)
             self._take(address, proven, keep=True)
         return address
 
     def forget(self) -> None:
-        """Have it asked again, and compared with the one that is kept; of the generation nothing is
-        kept."""
+        """Forget the generation and this run's address: the next call asks again, and compares with
+        the remembered key."""
         self._address, self._signed, self._generation = "", False, None
         self._book.put(self._client.endpoint, GENERATION, "name", "", learnt_again=True)
 
@@ -132,7 +131,7 @@ class NodeKey:
             )
 
     async def _ask(self, signed: bool) -> tuple[str, bool]:
-        """The address that it tells, and whether the key of that address has signed it."""
+        """The address that the node gives, and whether that address's key has signed it."""
         answer = await self._client.get("info", PATH, headers=BUNDLED)
         if not answer.ok:
             what = f"{answer.by} does not say its address: {answer.status} {answer.summary()}"
@@ -143,7 +142,7 @@ class NodeKey:
             raise _refused(answer, f"it is refused: {what}")
         proven = checked.outcome is SignatureStatus.VERIFIED
         if signed and not proven:
-            raise _refused(answer, "nobody has signed it")
+            raise _refused(answer, "it is not signed")
         self.heard(checked)
         said = checked.verified if proven else checked.message
         address = str(said.get("body", said.get("data", ""))).strip()
@@ -163,5 +162,5 @@ def _refused(answer: Response, what: str) -> AoError:
     return AoError(
         f"{answer.by} does not prove its address: {what}",
         stage="verify",
-        hint=".verify off goes on without; somebody may stand between",
+        hint="somebody in between may answer; .verify off goes on without a proof",
     )

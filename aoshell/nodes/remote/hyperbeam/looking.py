@@ -13,7 +13,7 @@ from aoshell.nodes.remote.memory import Book
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Message, Outgoing
 
-LOOKED_AT = 200  # newest slots of a log that a message is looked for in
+LOOKED_AT = 200  # the newest slots of a log, in which a message is searched
 _LONG = f"the log of its target has more than {LOOKED_AT} newer messages"
 
 
@@ -26,10 +26,10 @@ class Place:
 
 
 class Looking(Reading):
-    """The part of the node that looks where messages are.
+    """The part of the node that finds messages in logs.
 
     Args:
-        client, book: as `Reading` has them.
+        client, book: as in `Reading`.
     """
 
     def __init__(self, client: Client, book: Book) -> None:
@@ -42,11 +42,12 @@ class Looking(Reading):
     async def _looked_for(
         self, place: Place, sent: Sequence[Outgoing], why: str, since: int | None = None
     ) -> list[Fate]:
-        """What the logs of the targets say of messages.
+        """The fates of messages, from the logs of their targets.
 
         Args:
-            why: one is not there, if it is not.
-            since: when the slot was scheduled, in milliseconds, if that may be long ago.
+            why: the reason to report for a message that is not there.
+            since: time of the sending slot, milliseconds since the Unix epoch, if that may be long
+                ago.
         """
         logs: dict[str, Sequence[Message] | str] = {}
         for target in {one.target for one in sent} - self._wallets:
@@ -57,7 +58,7 @@ class Looking(Reading):
             log = logs.get(one.target, ())
             if isinstance(log, str):
                 found.append(Fate(one, State.UNKNOWN, reason=log))
-            elif not log:  # a process has its definition in its log
+            elif not log:  # no process: its log would have the definition
                 found.append(nowhere(one))
             else:
                 fate = _found(one, log, place.process, why)
@@ -67,7 +68,7 @@ class Looking(Reading):
         return found
 
     async def _end_of_log(self, process: str) -> Sequence[Message] | str:
-        """The newest messages of a log, none of no process; why it cannot be read."""
+        """The newest messages of a log ([] if there is no process), or why it cannot be read."""
         try:
             last = await self.slots(process) - 1
             return await self.schedule(process, max(0, last + 1 - LOOKED_AT), last)
@@ -78,15 +79,15 @@ class Looking(Reading):
 
 
 def _reaches(log: Sequence[Message], since: int) -> bool:
-    """Whether the end of a log goes back to a time, in milliseconds."""
+    """Whether the end of a log reaches back to a time (milliseconds since the Unix epoch)."""
     first = log[0].assignment
     return first is not None and (first.slot == 0 or first.timestamp <= since)
 
 
 def _found(sent: Outgoing, log: Iterable[Message], process: str, why: str) -> Fate:
-    """What a log says of a message.
+    """The fate of a message, from the log of its target.
 
-    One that has nothing to tell it from others may be there from before.
+    A message without a reference of its own may be an earlier, equal one.
     """
     slots = [slot_of(one) for one in log if is_same(sent, one, process)]
     if not slots:

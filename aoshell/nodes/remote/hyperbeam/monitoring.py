@@ -1,8 +1,8 @@
-"""Having a HyperBEAM node run a process now and then (`~cron@1.0`).
+"""Makes a HyperBEAM node run a process at intervals (`~cron@1.0`).
 
-A process there does nothing by itself: its messages are computed when somebody asks for its state,
-so the node's own cron asks for that of a monitored process. Source: HyperBEAM `dev_cron`, measured
-on nodes of September and November 2025.
+A process there computes only on request for its state. So for a monitored process, the node's own
+cron requests the state. Source: HyperBEAM `dev_cron`, measured on nodes of September and November
+2025.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.wallet import Wallet
 
 DEFAULT_INTERVAL = "30-seconds"  # of processes that name none
-UNKNOWN_TASK = 400  # status of the answer to who stops one that there is not
+UNKNOWN_TASK = 400  # status of the answer to a stop of an unknown task
 TASK = "cron"  # kind of facts in the book: the task of a process
 _INTERVAL = re.compile(r"[1-9][0-9]{0,9}-(?:millisecond|second|minute|hour|day)s?", re.I)
 
 
 class Monitoring(Reading):
-    """The part of the node that has tasks run."""
+    """The part of the node that starts and stops tasks."""
 
     async def monitor(self, wallet: Wallet, process: str, on: bool) -> None:
         del wallet
@@ -44,10 +44,10 @@ class Monitoring(Reading):
             self._book.put(self.endpoint, TASK, process, plain(said))
 
     async def _cron(self, rest: str, what: str, *, gone: bool = False) -> Mapping[str, object]:
-        """What the cron of the node says. It is told once: each time makes another task.
+        """The answer of the node's cron. Never repeated, as each request makes another task.
 
         Args:
-            gone: it may not know the task, as after a restart.
+            gone: accept that the node does not know the task, as after a restart.
         """
         await self._ready()
         headers = (await self._accepted()).items()
@@ -57,7 +57,7 @@ class Monitoring(Reading):
         return self._trust.read(answer, "monitor", ANY)
 
     async def _interval(self, process: str) -> str:
-        """How often a process wants to be run, by the tag of its definition."""
+        """The interval of a process, from a tag of its definition."""
         (definition,) = await self.schedule(process, 0, 0) or (None,)
         tags = definition.tags if definition else ()
         every = next((tag.value for tag in tags if tag.name.lower() == "cron-interval"), "")

@@ -1,4 +1,4 @@
-"""Names of processes on a HyperBEAM node: who is asked for them, and what a name is worth."""
+"""Looks up names of processes on a HyperBEAM node: at the node itself, or at the gateway."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from aoshell.nodes.values import NotFoundError
 from aoshell.protocol.encoding import brief
 from aoshell.protocol.url import is_loopback
 
-AWAY = frozenset(("resolve", "connect", "TLS"))  # stages at which nobody was reached
+AWAY = frozenset(("resolve", "connect", "TLS"))  # stages of errors without a connection
 
 
 class Names:
-    """Looks names up at the node, where it has GraphQL, and at the gateway.
+    """Looks names up at the node, if it has GraphQL, and at the gateway.
 
     Args:
-        client: of the node.
-        gateway: where names are that the node does not know.
-        tell: called with what a person should know of the name.
+        client: client of the node.
+        gateway: asked for names that the node does not know.
+        tell: called with a warning for the user.
     """
 
     def __init__(self, client: Client, gateway: Gateway, tell: Callable[[str], None]) -> None:
@@ -34,9 +34,9 @@ class Names:
         """The id of an owner's process by its name.
 
         Raises:
-            NotFoundError: there is none, or the node is one of this machine's own and nobody looks
-                names up for it: then the name is one of this home's.
-            AoError: that is not known.
+            NotFoundError: there is none; or the node is on this machine, and has no look-up: then
+                only this home knows names.
+            AoError: it is not known whether there is one.
         """
         own: AoError | None = None
         try:

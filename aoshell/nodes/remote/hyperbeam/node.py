@@ -1,9 +1,9 @@
 """A HyperBEAM node (ao.N.1) over HTTP: `nodes.base.Node` and `RemoteVerbs`.
 
-A process takes messages as ANS-104 items or as httpsig, by the device that executes it: Lua finds
-owners in httpsig only, what goes through legacy compute in items only. Messages to Lua are
-scheduled, their result is asked for, and pushing what they send is left to go on; items are posted
-to `push`, which does both. Source: HyperBEAM `dev_process`, `dev_scheduler`, `dev_push`; aoconnect.
+The device that executes a process decides the form of its messages: Lua finds owners only in
+httpsig, legacy compute only in ANS-104 items. A message to Lua is scheduled, then its result is
+requested, and its messages are pushed in the background. Items are posted to `push`, which does all
+of this. Source: HyperBEAM `dev_process`, `dev_scheduler`, `dev_push`; aoconnect.
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ class HyperBeamNode(Publishing, Redelivering, Monitoring, Elsewhere):
 
     Args:
         url: its endpoint.
-        book: what is remembered of it.
-        gateway: where names and code are looked up that the node does not have.
-        wallet: who sits here; for what nodes answer to signed requests only.
-        waiting: shared with the gateway's client, so that one place says what is waited for.
-        module: id of the module of processes that name none, "" for the network's or our own.
+        book: remembers facts about it.
+        gateway: looks up names and code that the node does not have.
+        wallet: returns the user's wallet, for requests that must be signed.
+        waiting: holds the current stage; shared with the gateway's client.
+        module: id of the default module of new processes, "" for the network's or our own.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class HyperBeamNode(Publishing, Redelivering, Monitoring, Elsewhere):
         Publishing.__init__(self, client or Client(url, waiting), book, waiting, gateway, module)
         self._names = Names(self._client, gateway, self._notice)
         self._wallet = wallet
-        # Signed and not sent yet, by id.
+        # Signed, but not sent yet, by id.
         self._definitions: dict[str, dict[str, Any]] = {}
         self._messages: dict[str, Message] = {}
 
@@ -137,7 +137,7 @@ class HyperBeamNode(Publishing, Redelivering, Monitoring, Elsewhere):
         try:
             address, trouble = await self._asked_address(), ""
         except AoError as error:
-            if error.stage == "info":  # it is no such node
+            if error.stage == "info":  # it is not a HyperBEAM node
                 raise
             address, trouble = "", f"{error.stage}: {error.what}; {error.hint}"
         generation = self._key.generation.name if self._key.has_spoken else ""
@@ -185,12 +185,12 @@ class HyperBeamNode(Publishing, Redelivering, Monitoring, Elsewhere):
         return made
 
     def _device(self, module: str) -> str:
-        """What executes a module, by what is remembered of it."""
+        """The device that executes a module, from the book."""
         known = self._book.get(self.endpoint, "module", module) or {}
         return LUA if known.get("kind") == "lua" else LEGACY
 
     async def spawn(self, item: Sent, name: str = "", *, unique: bool = False) -> Receipt:
-        del unique  # who takes a name there does not keep others from it
+        del unique  # names are not exclusive there
         item = signed_only(item)
         path = "/push" if isinstance(item, DataItem) else signing.SPAWN
         what = "does not make the process", f"aoshell {item.id} attaches to it if it did"
@@ -234,8 +234,8 @@ class HyperBeamNode(Publishing, Redelivering, Monitoring, Elsewhere):
             self._deliver(process, slot, item.id)
         elif placed.heard is Heard.PLACED:
             self._deliver(process, slot, item.id, placed.said)
-        else:  # it may be pushed: not once more
-            self._notice(f"slot {slot}: whether what it sends was delivered is not known")
+        else:  # the node may have pushed it: do not push again
+            self._notice(f"slot {slot}: it is not known whether its messages were delivered")
             self._owed.end(item.id)
         self._book.put(self.endpoint, "slot", process, slot, learnt_again=True)
         if message and self._feed.follows(process):
@@ -298,9 +298,9 @@ class HyperBeamNode(Publishing, Redelivering, Monitoring, Elsewhere):
     # Processes and code -----------------------------------------------------------------------
 
     async def _known(self, process: str) -> dict[str, Any]:
-        """What is remembered of a process, looked up where nothing is.
+        """The book's facts about a process; looked up at the node if there are none.
 
-        Where answers are verified, what was remembered unsigned counts for nothing.
+        If answers are verified, facts from unsigned answers do not count.
         """
         known = self._book.get(self.endpoint, "process", process)
         if isinstance(known, dict) and known.get("device") and self._counts(known):
@@ -327,7 +327,7 @@ class HyperBeamNode(Publishing, Redelivering, Monitoring, Elsewhere):
         return fact
 
     def _counts(self, fact: Mapping[str, Any]) -> bool:
-        """Whether what is remembered of a process may be used."""
+        """Whether a fact of the book may be used."""
         return bool(fact.get("signed")) or not self._trust.verifies
 
     async def find(self, reference: str) -> ProcessInfo:
@@ -348,7 +348,7 @@ class HyperBeamNode(Publishing, Redelivering, Monitoring, Elsewhere):
         by_id = has_id_form(reference) or (begins and bool(ids) and process.startswith(reference))
         sure = bool(ids) and self._counts(known[process])
         if not has_id_form(process):
-            await self._address()  # where the node is not there, that is what to say
+            await self._address()  # raises the better error if the node cannot be reached
             owner = (await self._wallet()).address
             process = await self._names.look_up(reference, owner, VARIANT)
         fact = await self._known(process)
@@ -387,7 +387,7 @@ class HyperBeamNode(Publishing, Redelivering, Monitoring, Elsewhere):
     async def close(self) -> None:
         try:
             await self.finish()
-        finally:  # after Ctrl-C nobody waits for that
+        finally:  # also after Ctrl-C during the wait
             await self._feed.close()
             await self._client.close()
             await self._gateway.close()
@@ -395,10 +395,10 @@ class HyperBeamNode(Publishing, Redelivering, Monitoring, Elsewhere):
 
 
 def _check_named(process: str, fact: Mapping[str, Any], name: str, owner: str) -> None:
-    """That a process is the one that a name stands for, as nobody signs look-ups.
+    """Check that a process has the name that was looked up, as look-ups are not signed.
 
     Args:
-        owner: whose it must be; "" where it was remembered as signed.
+        owner: the owner that it must have; "" if the fact comes from a signed answer.
 
     Raises:
         AoError: stage "verify".

@@ -1,8 +1,8 @@
-"""Messages that this home sent to a node, and whose deliveries have not ended.
+"""Remembers messages that this home sent to a node, until their own messages are delivered.
 
-A node delivers while somebody waits, so what a shell leaves behind that is killed or interrupted
-is delivered by nobody. The book has each message from before it is sent until what it sends is
-delivered, or the user was told what became of that. What is left there the next shell tells of.
+A node delivers only while a client waits, so if a shell is killed or interrupted, some messages
+stay undelivered. The book has each message from before it is sent until its messages are delivered,
+or the user was told what became of them. The next shell reports those that are left.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from contextlib import suppress
 from aoshell.nodes.remote.memory import Book
 
 OWED = "owed"  # kind of facts in the book, by message: {"process", "slot", "shell": its pid}
-NOWHERE = -1  # the slot of a message that is not known to be in the log
-SPOKEN_OF = 20  # messages of one process that are looked at when it is opened
+NOWHERE = -1  # in place of a slot, if it is not known whether the message is in the log
+SPOKEN_OF = 20  # messages of one process that are checked when it is opened
 
 
 class Owed:
-    """Those of one endpoint."""
+    """The owed messages of one endpoint."""
 
     def __init__(self, book: Book, endpoint: str) -> None:
         self._book = book
@@ -26,12 +26,12 @@ class Owed:
         self._begun: set[str] = set()
 
     def begin(self, process: str, message: str) -> None:
-        """A message is about to be sent."""
+        """Note that a message will be sent now."""
         self._begun.add(message)
         self._put(process, message, NOWHERE)
 
     def place(self, process: str, message: str, slot: int) -> None:
-        """It is in the log."""
+        """Note that a message is in the log."""
         self._put(process, message, slot)
 
     def _put(self, process: str, message: str, slot: int) -> None:
@@ -39,23 +39,23 @@ class Owed:
         self._book.put(self._endpoint, OWED, message, fact, learnt_again=True)
 
     def end(self, message: str) -> None:
-        """Nothing is owed any more: it was delivered, or the user knows."""
+        """Remove a message: everything is delivered, or the user knows."""
         self._begun.discard(message)
         self._book.drop(self._endpoint, OWED, message)
 
     def take(self, message: str) -> bool:
-        """Begin to look at one that is left; False where that has begun already."""
+        """Begin to check a message that is left; False if that has begun already."""
         if message in self._begun:
             return False
         self._begun.add(message)
         return True
 
     def give_up(self, message: str) -> None:
-        """This shell delivers it no more."""
+        """Note that this shell does not deliver it any more."""
         self._begun.discard(message)
 
     def left(self, process: str) -> dict[str, int]:
-        """The slots of messages to a process that are owed and that no shell delivers, by id."""
+        """The slots, by id, of owed messages to a process that no shell delivers now."""
         facts = self._book.all(self._endpoint, OWED)
         found = [
             (message, int(fact["slot"]))
@@ -69,9 +69,9 @@ class Owed:
 
 
 def _runs(process: int) -> bool:
-    """Whether a process of this machine runs."""
+    """Whether an operating-system process runs."""
     with suppress(ProcessLookupError):
-        with suppress(PermissionError):  # it is somebody else's
+        with suppress(PermissionError):  # it runs, as another user
             os.kill(process, 0)
         return True
     return False

@@ -1,7 +1,8 @@
-"""A message of a log in the form of header fields and parts of a body.
+"""Reads a message of a log from header fields and parts of a body.
 
-JSON holds texts only. A node fails to list a page of a log in it that has a byte which is no UTF-8,
-and anybody can send one. The path of the one slot has the message in the other form.
+JSON holds only text. So a node fails to list a page of a log as JSON if a message has bytes that
+are not UTF-8, and anybody can send such a message. The path of a single slot gives the message in
+this other form.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ def to_message(said: Mapping[str, object], signed: Iterable[Commitment], where: 
     """The message of an assignment.
 
     Args:
-        said: the assignment, its message under `body`.
-        signed: the commitments that the message carries, checked.
-        where: who gave it, for errors.
+        said: the assignment, with its message under `body`.
+        signed: the checked commitments of the message.
+        where: the host that gave it, for errors.
 
     Raises:
-        AoError: stage "schedule", it is no such assignment.
+        AoError: stage "schedule", it is not an assignment of this form.
     """
     body, slot = said.get("body"), str(said.get("slot", ""))
     if not isinstance(body, Mapping) or not is_number(slot):
@@ -63,5 +64,5 @@ def _number(value: object) -> int:
 
 
 def _title(name: str) -> str:
-    """A name as nodes write it in JSON, so that a log has one form of it."""
+    """A name in the form that nodes use in JSON, so that a log has one form."""
     return "-".join(part[:1].upper() + part[1:] for part in name.split("-"))

@@ -1,4 +1,4 @@
-"""Code on a HyperBEAM node: published, found again, and what new processes are made of."""
+"""Publishes and finds code on a HyperBEAM node, and chooses the module of new processes."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.url import is_loopback
 from aoshell.protocol.wallet import Wallet
 
-# What the newest aos (2.0.x of 2026) makes processes of on HyperBEAM: WASM, by genesis-wasm@1.0.
+# The module of the newest aos (2.0.x of 2026) on HyperBEAM: WASM, executed by genesis-wasm@1.0.
 AOS_MODULE = "ISShJH1ij-hPPt9St5UFFr_8Ys3Kj5cyg7zrMGt7H9s"
 CODE = "code"  # kind of facts in the book: modules that this node has, by their SHA-256
-OFFERED = "offered"  # and the one that it names for new processes
+OFFERED = "offered"  # kind of facts in the book: the module that the node names for new processes
 
 
 class Publishing(Sending):
-    """The part of the node that has code.
+    """The part of the node that publishes and fetches code.
 
     Args:
-        client, book, waiting: as `Sending` has them.
-        gateway: where code is published and looked up that is not the node's own.
-        module: id of the module of processes that name none, "" for the network's or our own.
+        client, book, waiting: as in `Sending`.
+        gateway: publishes and looks up code that the node does not have.
+        module: id of the default module of new processes, "" for the network's or our own.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Publishing(Sending):
         Sending.__init__(self, client, book, waiting)
         self._gateway = gateway
         self._module = module
-        self._modules: dict[str, Module] = {}  # signed and not sent yet, by id
+        self._modules: dict[str, Module] = {}  # signed, but not sent yet, by id
 
     async def publication(self, wallet: Wallet, data: bytes, name: str) -> Publication:
         if not is_loopback(self.endpoint):

@@ -1,4 +1,4 @@
-"""What a HyperBEAM node tells of its processes: slots, schedules, results, state."""
+"""Reads processes of a HyperBEAM node: slots, schedules, results, state."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from aoshell.protocol.httpsig import check_inside
 from aoshell.protocol.message import Message, Result
 
 COMPUTE = 300.0  # seconds that a result may take
-EARLY = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between looks while the schedule is behind
+EARLY = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds before each retry while the schedule lacks the slot
 NO_SLOT = "-1"  # the newest slot of a process whose log is empty
-PAGE = 50  # slots asked for at once
-UNASKED = 2.0  # seconds after which a result is asked for that its sender has not asked for
+PAGE = 50  # slots of one request
+UNASKED = 2.0  # seconds after which a result is requested if its sender has not done so
 
 
 class StuckError(AoError):
-    """A slot that fails each time, so that no later one is computed.
+    """A slot fails each time, so that no later slot can be computed.
 
     Attributes:
-        slot: it.
+        slot: the slot that fails.
     """
 
     def __init__(self, what: str, slot: int, *, stage: str) -> None:
@@ -49,15 +49,15 @@ class StuckError(AoError):
 
 
 class NoProcessError(AoError):
-    """A question about a process that the node does not know."""
+    """The node does not know a process."""
 
 
 class Reading(Asking):
-    """The half of the node that changes nothing.
+    """The part of the node that changes nothing.
 
     Args:
-        client: of the node.
-        book: what is remembered of it.
+        client: client of the node.
+        book: remembers facts about the node.
     """
 
     def __init__(self, client: Client, book: Book) -> None:
@@ -83,11 +83,11 @@ class Reading(Asking):
         return result
 
     async def _result(self, process: str, slot: int) -> Result:
-        """What a slot came to, asked of the node."""
+        """The result of a slot; always asks the node."""
         return await self._computed.ask(process, slot, self._asked_result(process, slot))
 
     async def _result_once(self, process: str, slot: int) -> Result:
-        """The same, of this moment's request for it where there was one."""
+        """The result of a slot; shares the request of others, or its cached result."""
         answer = await self._computed.answer(process, slot)
         if isinstance(answer, AoError):
             raise answer
@@ -102,7 +102,7 @@ class Reading(Asking):
             refusal = self._trust.refusal(answer, "compute", asked) if not answer.ok else None
             if refusal is None or not refusal.is_early:
                 break
-            # The schedule may be behind, or not reach the slot at all.
+            # The schedule may not have the slot yet, or never.
             slots = await self.slots(process)
             if slot >= slots:
                 raise _no_such_slot(process, slot, slots, answer.by)
@@ -117,10 +117,10 @@ class Reading(Asking):
     def _expect_computed(
         self, answer: Response, stage: str, process: str, what: str, asked: Asked
     ) -> None:
-        """Raise AoError where something was not computed, with what is known of why.
+        """Raise AoError if something was not computed, with the reason if it is known.
 
         Args:
-            what: that the node does not do.
+            what: what the node does not do, for the error: "does not compute slot 7".
         """
         if answer.ok:
             return
@@ -148,13 +148,13 @@ class Reading(Asking):
         return found
 
     async def _behind(self, process: str, after: int, limit: int) -> Sequence[Message]:
-        """Up to `limit` messages behind a slot."""
+        """Up to `limit` messages after a slot."""
         last = min(await self.slots(process) - 1, after + limit)
         return await self.schedule(process, after + 1, last) if last > after else ()
 
     async def _page(self, process: str, after: int | None) -> Sequence[Step]:
-        """For the feed, whose cursor is the last slot seen."""
-        if after is None:  # not what was named: that may be long ago
+        """A page for the feed, whose cursor is the last slot seen."""
+        if after is None:  # ask the node, as slots in earlier answers may be old
             return (Step(await self.slots(process) - 1),)
         self._tails.passed(process, after)
         last = self._tails.named(process)
@@ -164,7 +164,7 @@ class Reading(Asking):
         return [await self._step(process, one, last=slot_of(one) == last) for one in messages]
 
     async def _not_sent_here(self, process: str, first: int, last: int) -> Sequence[Message]:
-        """Messages of a log. Those that this session sent are not read back."""
+        """Messages of a log; those that this session sent are not fetched again."""
         found: list[Message] = []
         while first <= last:
             sent = {slot: self._tails.sent(process, slot) for slot in range(first, last + 1)}
@@ -174,17 +174,17 @@ class Reading(Asking):
                 continue
             upto = next((slot - 1 for slot, own in sent.items() if own), last)
             page = await self.schedule(process, first, upto)
-            if not page:  # the log is shorter than was said
+            if not page:  # the log is shorter than the node said
                 break
             found += page
             first = slot_of(page[-1]) + 1
         return found
 
     async def _step(self, process: str, message: Message, *, last: bool) -> Step:
-        """A message with its result. Where that cannot be computed, the feed says so and goes on,
-        or the line that sent it has said so."""
+        """A message with its result. If that cannot be computed, the feed reports it and goes on,
+        unless the line that sent it has reported it."""
         slot = slot_of(message)
-        if self._tails.sent(process, slot):  # whoever sent it asks for its result
+        if self._tails.sent(process, slot):  # its sender requests the result
             await self._computed.begun(process, slot, UNASKED)
         shared = await self._computed.answer(process, slot)
         try:
@@ -208,9 +208,9 @@ class Reading(Asking):
         return self._reached(process, int(said)) + 1
 
     def _reached(self, process: str, slot: int) -> int:
-        """The last slot of a process, where an answer says that it has this one.
+        """The last slot of a process, after an answer that names this slot.
 
-        A log does not get shorter, so an older answer cannot take slots back that were signed.
+        A log does not get shorter, so an old answer cannot take back slots that were signed.
         """
         last = max(slot, self._last.get(process, -1))
         if self._trust.verifies:
@@ -238,7 +238,7 @@ class Reading(Asking):
         return found
 
     async def _listed(self, process: str, first: int, last: int) -> Sequence[Message] | None:
-        """Messages of a log; None where JSON cannot hold one of them."""
+        """Messages of a log; None if JSON cannot hold one of them."""
         await self._ready()
         query = f"from={first}&to={last}&accept=application/aos-2"
         headers = BUNDLED if (await self._generation()).json else {}
@@ -304,7 +304,7 @@ class Reading(Asking):
         return said.get("body", said.get("data", "")) if said.keys() <= {"body", "data"} else said
 
     def _expect_process(self, answer: Response, stage: str, process: str, asked: Asked) -> None:
-        """Raise AoError where a question about a process was not answered."""
+        """Raise AoError if a request about a process failed."""
         if answer.ok:
             return
         refusal = self._trust.refusal(answer, stage, asked)
@@ -325,11 +325,11 @@ def _no_such_slot(process: str, slot: int, slots: int, by: str) -> AoError:
 
 
 def plain(said: Mapping[str, object]) -> str:
-    """The body of an answer that is one value."""
+    """The body of an answer with a single value."""
     value = said.get("body", said.get("data", ""))
     return str(value).strip()
 
 
 def slot_of(message: Message) -> int:
-    """Where it was scheduled, -1 for nowhere."""
+    """The slot of a message, -1 if it has none."""
     return message.assignment.slot if message.assignment else -1

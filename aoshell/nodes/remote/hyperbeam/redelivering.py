@@ -1,4 +1,4 @@
-"""Tells of what earlier shells left undelivered, and has a node deliver what a slot sends."""
+"""Reports messages that earlier shells left undelivered, and has a node deliver those of a slot."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from aoshell.nodes.remote.hyperbeam.looking import Place
 from aoshell.nodes.remote.hyperbeam.owed import NOWHERE
 from aoshell.protocol.message import Message, Result
 
-LISTED = 3  # messages that are named
-LOOK = 20.0  # seconds for a look at what one message of an earlier shell came to
-_UNSENT = "the message {}, which was given up while it was sent, is not in the log now"
+LISTED = 3  # messages that a notice names
+LOOK = 20.0  # seconds for finding out what became of one message of an earlier shell
+_UNSENT = "the message {}, which was interrupted while it was sent, is not in the log"
 _STATES = {
     State.ARRIVED: "it has arrived already",
-    State.UNKNOWN: "whether it arrived is not known",
+    State.UNKNOWN: "it is not known whether it arrived",
 }
-_DOUBT = "slot {0}: whether what it sends was delivered is not known: {1}; .deliver {0} looks again"
+_DOUBT = "slot {0}: it is not known whether its messages arrived: {1}; .deliver {0} looks again"
 
 
 class Redelivering(Delivering):
-    """The part of the node that makes up for deliveries that were broken off."""
+    """The part of the node that completes interrupted deliveries."""
 
     async def result(self, process: str, place: int | str) -> Result:
         result = await super().result(process, place)
@@ -59,10 +59,10 @@ class Redelivering(Delivering):
         return len(targeted(result))
 
     async def _tell_what_is_left(self, process: str, place: int | str | None = None) -> None:
-        """Say what of earlier shells, or of lines that were given up, is not delivered.
+        """Report messages of earlier shells, or of interrupted lines, that are not delivered.
 
         Args:
-            place: look at the message with this id, or in this slot, only.
+            place: check only the message with this id, or in this slot; None for all.
         """
         for message, slot in self._owed.left(process).items():
             if place not in (None, message, slot) or not self._owed.take(message):
@@ -75,7 +75,7 @@ class Redelivering(Delivering):
                 self._owed.give_up(message)
 
     async def _left_of(self, process: str, message: str, slot: int) -> str:
-        """What is to be said of a message whose delivery was broken off; "" for nothing."""
+        """A notice about a message whose delivery was interrupted; "" if none is needed."""
         try:
             async with asyncio.timeout(LOOK):
                 return await self._seen_of(process, message, slot)
@@ -84,11 +84,12 @@ class Redelivering(Delivering):
         except AoError as error:
             why = error.what
         if slot == NOWHERE:
-            return f"whether {message} arrived is not known: {why}; .result {message} looks again"
+            again = f".result {message} looks again"
+            return f"it is not known whether {message} arrived: {why}; {again}"
         return _DOUBT.format(slot, why)
 
     async def _seen_of(self, process: str, message: str, slot: int) -> str:
-        """The same, of what the node answers. Raises AoError."""
+        """As `_left_of`, from the node's answers. Raises AoError."""
         if slot == NOWHERE:
             found = await self._slot_of(process, message, 0)
             if found is None:
@@ -113,10 +114,10 @@ class Redelivering(Delivering):
     async def _whereabouts(
         self, place: Place, result: Result, message: Message | None = None
     ) -> Sequence[Fate]:
-        """Where the messages of a slot are, but for those to wallets known here.
+        """The fates of a slot's messages, except those to wallets known here.
 
         Args:
-            message: of that slot, where it was asked for already.
+            message: the message of that slot, if it was fetched already.
         """
         sent = [one for one in targeted(result) if one.target not in self._wallets]
         if not sent:
@@ -128,7 +129,7 @@ class Redelivering(Delivering):
 
 
 def _listed(found: Sequence[Fate]) -> str:
-    """The messages, by what they are and whom they are for."""
+    """The actions and targets of messages, for users."""
     named = ", ".join(title(one.sent) for one in found[:LISTED])
     more = len(found) - LISTED
     return f"{named} and {more} more" if more > 0 else named

@@ -1,8 +1,8 @@
-"""What a HyperBEAM node says of a request that it did not carry out, in a person's words.
+"""Reads why a HyperBEAM node refused a request, for users.
 
-Nodes put it where they like: `reason`, `body`, `error` or `details` (an Erlang term), as header
-fields, as JSON or as parts of a body, with the phase and the slot that it tried. Stack traces are
-for `.doctor`. Source: answers recorded of nodes of 2025; HyperBEAM `dev_process:compute_to_slot`.
+Nodes put the reason in different places: `reason`, `body`, `error` or `details` (an Erlang term),
+as header fields, JSON or parts of a body, with the phase and the slot that failed. Stack traces are
+left out. Source: answers recorded of nodes of 2025; HyperBEAM `dev_process:compute_to_slot`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from aoshell.nodes.remote.http.answer import Response, in_a_line
 from aoshell.nodes.remote.http.pages import is_number
 
-LONGEST = 2048  # characters of a node's words that are looked at
+LONGEST = 2048  # characters of a node's text that are read
 COMPUTE, SCHEDULE = "compute", "get-schedule"  # values of `phase`
 
 _WORDS = ("reason", "body", "error", "details")
 _LACKS = ("Lazy link", "{link,", '{badkey,<<"committed">>}')  # as Erlang writes it
-# What OTP's json says of bytes that are no UTF-8, and of a character that ends too early.
+# Errors of OTP's json for bytes that are not UTF-8, and for a character that ends too early.
 _NO_TEXT = ("{invalid_byte,", "unexpected_end")
 _NO_STACK = ("no_valid_device_stack",)
 _MISSING = re.compile(r"necessary_message_not_found,\s*<<\"?[^\">]*\"?>>,\s*<<\"([^\"]*)\">>")
@@ -31,10 +31,10 @@ class Refusal:
     """Why a node did not do something.
 
     Attributes:
-        words: the node's, in a line; "" where it gave none.
+        words: the node's text, in one line; "" if it gave none.
         phase: COMPUTE, SCHEDULE, another word, or "".
-        slot: the one that it tried, None where it does not say.
-        missing: the message that it has not got, "" where it is not that.
+        slot: the slot that failed, None if the node does not say.
+        missing: the message that the node lacks, "" if that is not the reason.
     """
 
     words: str = ""
@@ -44,24 +44,24 @@ class Refusal:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether the slot that it names cannot be computed, so that no later one can be."""
+        """Whether the named slot cannot be computed, so that no later slot can be."""
         return self.phase == COMPUTE and self.slot is not None
 
     @property
     def is_early(self) -> bool:
-        """Whether the schedule does not reach the slot that was asked for."""
+        """Whether the schedule does not have the requested slot yet."""
         return self.phase == SCHEDULE
 
 
 def refusal_in(fields: Mapping[str, object]) -> Refusal:
-    """What the fields of an answer say.
+    """The refusal in the fields of an answer.
 
     Args:
-        fields: those that count: where answers are verified, no more than what was signed.
+        fields: the fields that count: if answers are verified, only signed ones.
     """
     found = (fields[key] for key in _WORDS if fields.get(key))
     first = next((value for value in found if isinstance(value, str)), "")[:LONGEST]
-    if first.lstrip()[:5].lower() in ("<html", "<!doc"):  # a page says nothing of its own
+    if first.lstrip()[:5].lower() in ("<html", "<!doc"):  # a web page gives no reason
         first = ""
     missing = _MISSING.search(first)
     quoted = _QUOTED.search(first)
@@ -74,16 +74,17 @@ def refusal_in(fields: Mapping[str, object]) -> Refusal:
 
 
 def _slot_in(value: object) -> int | None:
-    """A slot as JSON or a header has it; None for anything else."""
+    """A slot in the form of JSON or of a header; None for anything else."""
     text = str(value) if isinstance(value, (int, str)) else ""
     return int(text) if is_number(text) else None
 
 
 def is_momentary(answer: Response) -> bool:
-    """Whether a node lacks a part of its own state for a moment, as others compute the same slot.
+    """Whether a node lacks a part of its own state for a moment, as it computes the same slot
+    twice.
 
-    Measured on nodes of November 2025: the reason is mostly a link that it cannot follow. Reading
-    it again does no harm, whoever said it.
+    Measured on nodes of November 2025: mostly it cannot follow a link. Unsigned answers count, too,
+    as reading again does no harm.
     """
     return _says(answer, _LACKS)
 
@@ -91,16 +92,17 @@ def is_momentary(answer: Response) -> bool:
 def has_no_stack(answer: Response) -> bool:
     """Whether a node cannot evaluate read-only in a process that a stack of devices executes.
 
-    Measured on nodes of September and November 2025. What it says changes a hint only, whoever said
-    it.
+    Measured on nodes of September and November 2025. Unsigned answers count, too, as this changes
+    only a hint.
     """
     return _says(answer, _NO_STACK)
 
 
 def is_unfit_for_json(answer: Response) -> bool:
-    """Whether a node has an answer that JSON cannot hold, as a byte in it is no UTF-8.
+    """Whether a node has an answer that JSON cannot hold, as bytes in it are not UTF-8.
 
-    Header fields and parts of a body can: asking for those does no harm, whoever said it.
+    Header fields and parts of a body can hold it. Unsigned answers count, too, as asking for that
+    form does no harm.
     """
     return _says(answer, _NO_TEXT)
 

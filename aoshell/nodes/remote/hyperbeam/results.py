@@ -1,8 +1,8 @@
-"""Results of a HyperBEAM process: the shapes in which nodes give them, and what they mean.
+"""Results of a HyperBEAM process, in the several shapes in which nodes give them.
 
-All are asked for at `compute&slot=N/results`, which computes slot N by its definition. The path
-that aoconnect has (`compute/results=N`) answers with the newest state whatever N is, so it is not
-used. Source: HyperBEAM `dev_process:target_slot`, measured on nodes of September and November 2025.
+Results are requested at `compute&slot=N/results`, which computes slot N. The path of aoconnect
+(`compute/results=N`) answers with the newest state for every N, so it is not used. Source:
+HyperBEAM `dev_process:target_slot`, measured on nodes of September and November 2025.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from aoshell.nodes.remote.results import from_json
 from aoshell.nodes.remote.results import words as json_words
 from aoshell.protocol.message import Outgoing, Result, Tag
 
-# Keys of an outbox message that are no tags.
+# Keys of an outbox message that are not tags.
 _OWN = frozenset(
     (
         *("target", "data", "anchor", "tags"),
@@ -28,7 +28,7 @@ def to_result(process: str, slot: int, said: Mapping[str, object], where: str) -
     """A result in any of the shapes.
 
     Raises:
-        AoError: stage "compute", it is none of them.
+        AoError: stage "compute", it has none of these shapes.
     """
     said = unwrapped(said)
     inner = said.get("results")
@@ -44,7 +44,7 @@ def to_result(process: str, slot: int, said: Mapping[str, object], where: str) -
         )
     output, prompt = _output(whole)
     printed = whole.get("output")
-    own = printed.get("error") if isinstance(printed, Mapping) else None  # the other is one line
+    own = printed.get("error") if isinstance(printed, Mapping) else None  # the other has one line
     error = words(own or whole.get("error", ""))
     return Result(
         process,
@@ -64,8 +64,8 @@ def to_result(process: str, slot: int, said: Mapping[str, object], where: str) -
 
 
 def words(value: object) -> str:
-    """A value as text, as `results.words` has it; bytes of a text that are no UTF-8 stay what they
-    are, as header fields and parts of a body hold them (surrogateescape)."""
+    """A value as text, as `results.words`; but bytes that are not UTF-8 stay (surrogateescape), as
+    header fields and parts of a body can hold them."""
     if isinstance(value, str):
         with suppress(UnicodeEncodeError):  # half a surrogate pair, which no byte stands for
             value.encode("utf-8", "surrogateescape")
@@ -74,7 +74,7 @@ def words(value: object) -> str:
 
 
 def unwrapped(said: Mapping[str, object]) -> Mapping[str, object]:
-    """A message that an answer holds under the key that its `ao-result` names, else the answer."""
+    """The message under the key that an answer's `ao-result` names, else the answer."""
     inner = said.get(str(said.get("ao-result", "")))
     return inner if isinstance(inner, Mapping) else said
 
@@ -85,13 +85,14 @@ def _output(whole: Mapping[str, object]) -> tuple[str, str]:
     if not isinstance(output, Mapping):
         return words(output), words(whole.get("prompt", ""))
     data = output.get("data", output.get("body", ""))
-    if isinstance(data, Mapping):  # as older aos wraps it
+    if isinstance(data, Mapping):  # older aos nests it so
         return words(data.get("output", "")), words(data.get("prompt", ""))
     return words(data), words(output.get("prompt", ""))
 
 
 def keyed(value: object) -> dict[str, Mapping[str, object]]:
-    """Members of an outbox by their keys, in order: a list, or a map from "1", "2"… or others."""
+    """Members of an outbox by their keys, in order. It is a list, or a map from "1", "2"… or other
+    keys."""
     if isinstance(value, Sequence) and not isinstance(value, str):
         value = {str(number): item for number, item in enumerate(value, 1)}
     members = value if isinstance(value, Mapping) else {}
@@ -101,7 +102,7 @@ def keyed(value: object) -> dict[str, Mapping[str, object]]:
 
 
 def to_outgoing(message: Mapping[str, object]) -> Outgoing:
-    """A message of an outbox. Nodes of 2025 keep the case of its keys, those of 2026 lower it."""
+    """A message of an outbox. Nodes of 2025 keep the case of keys, those of 2026 use lower case."""
     message = {key.lower() if key.lower() in _OWN else key: value for key, value in message.items()}
     listed = message.get("tags")
     pairs = listed if isinstance(listed, Sequence) and not isinstance(listed, str) else ()

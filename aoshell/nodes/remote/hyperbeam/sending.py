@@ -1,4 +1,4 @@
-"""How a HyperBEAM node comes to have a message in a log, and how that is known."""
+"""Sends messages to a HyperBEAM node, and makes sure that they are in a log."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.values import Signed
 from aoshell.protocol.ans104 import DataItem
 
-YOUNG = 30.0  # seconds in which a new process may not know its own first message yet
-LOOKS = (0.5, 2.0, 5.0)  # seconds before each look for a message whose answer was lost
-LOOK = 30.0  # seconds that one look may take, however long the log is
+YOUNG = 30.0  # seconds in which the node may not find a new process yet
+LOOKS = (0.5, 2.0, 5.0)  # seconds before each search for a message whose answer was lost
+LOOK = 30.0  # seconds for one search, for a log of any length
 
 
 class ArrivalError(AoError):
-    """A message may have arrived, and is not sent once more."""
+    """A message may have arrived, so it is not sent again."""
 
 
 class Heard(Enum):
-    """What a node's own answer says of a message that is in the log."""
+    """The node's own answer for a message that is in the log."""
 
-    PLACED = auto()  # where it is
-    DOUBTFUL = auto()  # it refuses it, or is not to be believed
+    PLACED = auto()  # it names the slot
+    DOUBTFUL = auto()  # it is a refusal, or cannot be trusted
     NOTHING = auto()  # it was lost
 
 
@@ -52,7 +52,7 @@ class Placed:
     """A message that is in the log.
 
     Attributes:
-        said: the node's own answer; {} where it does not count.
+        said: the node's own answer; {} if it does not count.
     """
 
     slot: int
@@ -61,10 +61,10 @@ class Placed:
 
 
 class Sending(Delivering):
-    """The part of the node that has messages scheduled.
+    """The part of the node that schedules messages.
 
     Args:
-        client, book, waiting: as `Delivering` has them.
+        client, book, waiting: as in `Delivering`.
     """
 
     def __init__(self, client: Client, book: Book, waiting: Waiting) -> None:
@@ -76,11 +76,11 @@ class Sending(Delivering):
     ) -> Placed:
         """Have a message scheduled.
 
-        Where that answer is lost, refuses, or is not to be believed, the message may be there all
-        the same, and the log of the process says so.
+        If the answer is lost, is a refusal, or cannot be trusted, the message may still be there:
+        the log of the process shows it.
 
         Args:
-            what: that the node does not do, and how to find out later.
+            what: two texts for errors: what the node does not do, and how to find out later.
         """
         before = int(self._book.get(self.endpoint, "slot", process) or 0)
         try:
@@ -111,9 +111,9 @@ class Sending(Delivering):
         return Placed(slot, Heard.PLACED, said)
 
     async def _post(self, stage: str, path: str, item: Signed, process: str) -> Response:
-        await self._ready()  # where its answer would be refused, nothing is sent
+        await self._ready()  # raises if the answer would be refused: then nothing is sent
         young = time.monotonic() - self._born.get(process, -YOUNG) < YOUNG
-        # A node may not find a process in the moment after it was made.
+        # A node may not find a process just after it was made.
         busy = REFUSED | {500} if young else REFUSED
         headers, body = (
             (TAKES_ITEMS, item.raw) if isinstance(item, DataItem) else (item.headers, item.body)
@@ -138,7 +138,7 @@ class Sending(Delivering):
         asked = Asked(message, {PROCESS: process, MESSAGE: message})
         said = self._said(answer, stage, asked)
         try:
-            named(said, {}, asked)  # of an unsigned one, too
+            named(said, {}, asked)  # check unsigned answers, too
         except ContradictionError as error:
             raise AoError(f"{answer.by} answers for something else: {error}", stage=stage) from None
         slot = str(said.get("slot", 0 if process == message else ""))
@@ -147,7 +147,7 @@ class Sending(Delivering):
         return int(slot), said
 
     async def _check_place(self, process: str, slot: int, message: str) -> None:
-        """That the log has this very message there. Raises AoError, stage "verify"."""
+        """Check that the log has this message in that slot. Raises AoError, stage "verify"."""
         held = await self.schedule(process, slot, slot)
         if [one.id for one in held] != [message]:
             raise AoError(
@@ -156,7 +156,7 @@ class Sending(Delivering):
             )
 
     async def _look_for(self, process: str, message: str, after: int) -> int | None:
-        """The slot of a message whose answer was lost, None where it is not there."""
+        """The slot of a message whose answer was lost; None if it was not found."""
         for pause in LOOKS:
             await asyncio.sleep(pause)
             found = await self._look(process, message, after)
@@ -165,17 +165,17 @@ class Sending(Delivering):
         return None
 
     async def _look_once(self, process: str, message: str, after: int) -> int | None:
-        """The same, at once and without patience; in a task of its own."""
+        """As `_look_for`, but only once, and without retries of requests; in a separate task."""
         disable_retries()
         return await self._look(process, message, after)
 
     async def _look(self, process: str, message: str, after: int) -> int | None:
-        with suppress(AoError, TimeoutError):  # no answer: where it is stays unknown
+        with suppress(AoError, TimeoutError):  # without an answer, the place stays unknown
             async with asyncio.timeout(LOOK):
                 return await self._slot_of(process, message, after)
         return None
 
 
 def _unknown(error: AoError, hint: str) -> ArrivalError:
-    what = f"{error.what}; whether the message arrived is not known"
+    what = f"{error.what}; it is not known whether the message arrived"
     return ArrivalError(what, stage=error.stage, hint=f"{hint}; it is not sent twice")

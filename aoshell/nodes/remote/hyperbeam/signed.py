@@ -1,4 +1,4 @@
-"""Who has signed what of an answer."""
+"""Finds out who has signed which part of an answer."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from aoshell.protocol.jsonform import check_json
 from aoshell.protocol.message import raw
 from aoshell.protocol.rebuild import fits
 
-CODEC = "json@1.0"  # value of `codec-device` where a message comes as JSON
+CODEC = "json@1.0"  # value of `codec-device` for a message in JSON
 
-# Headers of an answer that `_with_space` tries; each costs one look at a signature.
+# Headers of an answer that `_with_space` tries; each costs one signature check.
 _TRIED = 32
 
 
@@ -24,10 +24,10 @@ def is_message_in_json(answer: Response) -> bool:
 
 
 def examine(answer: Response) -> Checked:
-    """What an answer holds and what of it is signed. Raises nothing, whatever came.
+    """What an answer holds, and which part of it is signed. Raises nothing.
 
-    Of an error only texts and numbers count: its maps are traces, which nodes fill with messages
-    that passed through Lua and fit their signatures no more.
+    In an error only texts and numbers count: its maps are traces with messages that passed through
+    Lua, so their signatures do not fit any more.
     """
     if is_message_in_json(answer):
         return _examine_json(answer)
@@ -49,10 +49,10 @@ def _examine_json(answer: Response) -> Checked:
 
 
 def _with_space(answer: Response, failure: SignatureError) -> Checked | None:
-    """An answer as its node signed it, where HTTP took a space from the end of a header.
+    """An answer as its node signed it, if HTTP removed a space from the end of a header.
 
-    Prompts end with a space, and what carries HTTP strips it. Nothing is guessed: it counts only if
-    the signature then fits.
+    Prompts end with a space, which HTTP software strips. This is safe: it counts only if the
+    signature then fits.
     """
     base = b"\n" + failure.base
     for at, (name, value) in enumerate(answer.headers[:_TRIED]):
@@ -60,7 +60,7 @@ def _with_space(answer: Response, failure: SignatureError) -> Checked | None:
         before, found, behind = base.partition(line + b"\n")
         spaced = before + line + b" \n" + behind
         if value and found and fits(failure.commitment, spaced[1:]):
-            # What else there is to check costs as much as the first time, so only once.
+            # The full check costs as much as the first one, so do it only once.
             whole = (*answer.headers[:at], (name, value + " "), *answer.headers[at + 1 :])
             checked = httpsig.check(whole, answer.body, shallow=not answer.ok)
             return checked if checked.outcome is SignatureStatus.VERIFIED else None
@@ -71,7 +71,7 @@ def why(failure: ProtocolError | None, *, withheld: bool) -> str:
     """What is wrong with a signature.
 
     Args:
-        withheld: leave out what is quoted from the answer.
+        withheld: leave out quotations from the answer.
     """
     if failure is None:
         return "its signature does not fit"

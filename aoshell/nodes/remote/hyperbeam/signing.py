@@ -1,4 +1,4 @@
-"""Messages to HyperBEAM processes, signed as the device that runs each of them wants it."""
+"""Signs messages to HyperBEAM processes, in the form for the device that executes the process."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from aoshell.protocol.wallet import Wallet
 VARIANT = "ao.N.1"
 SPAWN = "/~scheduler@1.0/schedule"  # path that takes a new process's definition
 LUA, LEGACY = "lua@5.3a", "genesis-wasm@1.0"
-# A process that several devices execute in turn, which stand in a list; and the one of them that
-# takes what is sent to it out of the outbox and makes it state, to be read by key.
+# The device of a process that a list of devices executes in turn; and the device in that list that
+# takes its messages out of the outbox and writes them into the state, where keys can be read.
 STACK, PATCH = "stack@1.0", "patch@1.0"
-STACKED = "device-stack"  # the list; as a tag its names are parted by commas
-# As aos 2.0.16 has them, in milliseconds since the Unix epoch. Without one a text that is sent
-# twice is one message to a node, which then has two signatures and lists one id in both slots; and
-# two equal definitions are one process. Measured on nodes of September 2025.
+STACKED = "device-stack"  # the list; as a tag, its names are separated by commas
+# As in aos 2.0.16, in milliseconds since the Unix epoch. Without a time, a node regards a text that
+# is sent twice as one message with two signatures, and lists one id in both slots; and two equal
+# definitions as one process. Measured on nodes of September 2025.
 SENT_AT, MADE_AT = "message-timestamp", "process-timestamp"
 TAKES_ITEMS = (
     ("content-type", "application/ans104"),
@@ -31,30 +31,30 @@ TAKES_ITEMS = (
     ("accept-bundle", "true"),
 )
 
-# What a node needs to know of a new process besides its module and where that is executed.
+# Tags that a definition needs, besides its module and execution device.
 _DEVICES = {
     "device": "process@1.0",
     "scheduler-device": "scheduler@1.0",
     "push-device": "push@1.0",
 }
-# What aos 2.0.16 says of itself in the processes that it makes, which run its module
-# (src/register.js, src/services/mainnet.js): `AOS_MODULE` in `node` is of the same version.
+# Tags of aos 2.0.16 in the processes that it makes, which run its module (src/register.js,
+# src/services/mainnet.js). `publishing.AOS_MODULE` is of the same version.
 _OF_AOS = {"App-Name": "aos", "aos-version": "2.0.16"}
 
 
 def executed_by(given: Mapping[str, str]) -> str:
-    """Which device decides how messages to a process are signed; "" where nothing says it.
+    """The device that decides how to sign messages to a process; "" if no tag names one.
 
     Args:
         given: tags of its definition, their names in lower case.
     """
     device = given.get("execution-device", "")
-    # Items are for legacy compute, which makes a stack of its own and is in none.
+    # Only legacy compute takes items; it is never in a stack, so stacks take httpsig.
     return LUA if STACKED in given or device == STACK else device
 
 
 def definition(tags: tuple[Tag, ...], device: str, node: str) -> tuple[Tag, ...]:
-    """Tags of a new process: what they lack is what a node's own process has.
+    """Tags of a new process; missing ones get the values that a node's own process has.
 
     Args:
         node: address of the node, which schedules it and whose pushes it trusts.
@@ -82,10 +82,10 @@ def message(
     data: bytes,
     profile: Profile,
 ) -> Signed:
-    """A message, or with no target a definition.
+    """A signed message, or, without a target, a definition.
 
     Args:
-        profile: of the node, for messages that are httpsig.
+        profile: the node's profile, for httpsig messages.
     """
     whole = (*envelope("Message" if target else "Process", VARIANT), *tags)
     whole = _at_this_time(whole, SENT_AT if target else MADE_AT)
@@ -93,19 +93,18 @@ def message(
         path = f"/{target}~process@1.0/schedule" if target else SPAWN
         return as_httpsig(wallet, path, target, whole, data, profile)
     own = [Tag("signing-format", "ans104"), Tag("accept-bundle", "true")]
-    # As aoconnect 0.0.98 has it.
+    # As in aoconnect 0.0.98.
     codec = ("require-codec", "application/json") if target else ("accept-codec", "httpsig@1.0")
     own.append(Tag(*codec))
     return DataItem.sign(wallet, target, (*whole, *own), data)
 
 
 def module(wallet: Wallet, data: bytes, name: str, node: str, profile: Profile) -> HttpMessage:
-    """Code for a node to keep. A node keeps what it schedules, and a new process is all that it
-    schedules without a process: so the code goes along as the data of one, which is never asked
-    for anything.
+    """Code for a node to store. A node stores what it schedules, and without a process it schedules
+    only definitions. So the code is the data of the definition of a process that is never used.
 
     Args:
-        node: its address.
+        node: address of the node.
 
     Raises:
         AoError: stage "publish", the code is neither WASM nor text.

@@ -1,7 +1,7 @@
-"""What a session knows of the ends of logs without asking for them.
+"""What a session knows about the ends of logs without requests.
 
-Receipts and answers to pushes name slots that are there, and the messages that the session sent are
-its own: the feed need not read them back.
+Receipts and answers to pushes name slots that exist. The session also has the messages that it
+sent, so the feed need not fetch them again.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ class Tails:
         self._sent: dict[str, dict[int, Message]] = {}
 
     def name(self, process: str, slot: int) -> None:
-        """A slot that is there, for the feed to read up to."""
+        """Note a slot that exists; the feed must read up to it."""
         self._named[process] = max(slot, self._named.get(process, -1))
 
     def named(self, process: str) -> int | None:
-        """The last slot that was named since the last look; None for none."""
+        """The last slot that was noted since the last call; None if there was none."""
         return self._named.pop(process, None)
 
     def send(self, process: str, slot: int, message: Message) -> None:
-        """A message that this session sent, and where it is."""
+        """Note a message that this session sent, and its place."""
         self.name(process, slot)
         sent = self._sent.setdefault(process, {})
         sent[slot] = message
@@ -39,7 +39,7 @@ class Tails:
         return self._sent.get(process, {}).get(slot)
 
     def passed(self, process: str, slot: int) -> None:
-        """The feed is behind this slot."""
+        """Note that the feed has passed this slot."""
         sent = self._sent.get(process, {})
         for one in [one for one in sent if one <= slot]:
             del sent[one]

@@ -1,10 +1,9 @@
-"""What a HyperBEAM node's answer is worth: signed by the node, by nobody, or badly.
+"""Decides whether to accept an answer of a HyperBEAM node, by its signatures.
 
 An answer with a wrong signature is always refused, and so is one that names another process or slot
-than the one asked for. One without a signature is taken unless the user
-wants signatures (`.verify on`), and then said to be so. With `.verify on` the one key that counts
-is the node's own, with `.verify attested` that which an attestation vouches for. What ties answers
-to their requests is named, as nothing in a request is ever signed.
+than the requested one. An unsigned answer is accepted, and the user is told so, unless the user
+wants signatures. With `.verify on` only the node's own key counts, with `.verify attested` only the
+attested key. Notices say how an answer is bound to its request, as nodes do not sign requests.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from aoshell.protocol.structured import Value
 Fields: TypeAlias = Mapping[str, Value]
 
 UNSIGNED, REFUSED, UNCHECKABLE = "unsigned", "refused", "not checkable"
-_RESULTS = frozenset(("compute", "dryrun", "now"))  # stages whose answers a person is shown
+_RESULTS = frozenset(("compute", "dryrun", "now"))  # stages whose answers users see
 _SHOW = ".signature shows what should have been signed"
 _NOT_SIGNED = " does not sign its answers (.verify on refuses them)"
 _NOT_THESE = " signs its answers, but not these: {} (.verify on refuses them)"
@@ -43,25 +42,25 @@ _OTHER = "somebody stands between, or the node has a new key: .node asks it agai
 
 
 class NotSignedError(AoError):
-    """An answer that nobody has signed, where that is not enough."""
+    """An unsigned answer was refused, as the user wants signatures."""
 
 
 class Trust:
     """The policy for one node.
 
     Args:
-        endpoint: for messages.
-        tell: called once for each kind of worth that answers have.
+        endpoint: the node's URL, for texts.
+        tell: called with a notice, once for each different one.
         heard: called with each answer whose signatures fit.
 
     Attributes:
-        level: what is taken.
-        pin: the attested key; None where there is none.
-        address: of the node, "" until known; who else signs an answer is not the node. It must be
-            known before the first answer is read, where answers are verified.
-        state: "verified", "unsigned", "refused" or "attested (…)": the last answer; "" before that.
-        named: what of its request the last answer names, signed.
-        last_failure: what the last bad answer should have signed, as a person reads it.
+        level: which answers are accepted.
+        pin: the attested key; None if there is none.
+        address: the node's address, "" until known; any other signer is not the node. If answers
+            are verified, it must be known before the first answer is read.
+        state: the last answer: "verified", "unsigned", "refused" or "attested (…)"; "" before it.
+        named: the facts of its request that the last answer names, signed.
+        last_failure: what the last bad answer should have signed, for users.
     """
 
     def __init__(
@@ -86,19 +85,19 @@ class Trust:
 
     @property
     def verifies(self) -> bool:
-        """Whether only what is signed is taken."""
+        """Whether only signed answers are accepted."""
         return self.level is not Verify.OFF
 
     @property
     def refused(self) -> bool:
-        """Whether the last answer, of those that are verified, was not to be believed."""
+        """Whether answers are verified, and the last one was refused."""
         return self.verifies and self.state == REFUSED
 
     def pinned(self) -> Pin | None:
-        """The key whose answers alone are taken; None where others are taken as well.
+        """The only key whose answers are accepted; None if others are accepted, too.
 
         Raises:
-            AoError: stage "verify", it is not attested any more.
+            AoError: stage "verify", no key is attested, or not any more.
         """
         if self.level is not Verify.ATTESTED:
             return None
@@ -112,7 +111,7 @@ class Trust:
         return self.pin
 
     def met(self, *, signed: bool) -> None:
-        """The node has told its address: what that was worth, where nothing else was read yet."""
+        """Note that the node gave its address; sets `state` if no answer was read before."""
         self._signs |= signed
         if not self.state:
             self.state = "verified" if signed else UNSIGNED
@@ -122,13 +121,13 @@ class Trust:
     def read(
         self, answer: Response, stage: str, asked: Asked = ANY, *, whole: bool = False
     ) -> Fields:
-        """What an answer says: of a signed one, no more than what was signed.
+        """The fields of an answer; for a signed one, only the signed fields.
 
         Args:
-            whole: with the rest, where unsigned answers are taken.
+            whole: all fields, if unsigned answers are accepted.
 
         Raises:
-            AoError: stage "verify", for an answer that is not to be believed.
+            AoError: stage "verify", the answer is refused.
         """
         said = self._read(answer, stage, asked)
         self._judge(stage, asked)
@@ -139,16 +138,16 @@ class Trust:
         return said
 
     def json(self, answer: Response, stage: str, asked: Asked = ANY) -> Any:
-        """The JSON of an answer, whose signature is over the bytes of its body.
+        """The JSON of an answer whose signature covers the bytes of its body.
 
         Raises:
-            AoError: stage "verify", or it is no JSON.
+            AoError: stage "verify", the answer is refused; other stages, it is not JSON.
         """
         covered = self._read(answer, stage, asked)
         if self.state not in (UNSIGNED, UNCHECKABLE):
             values = (value for value in covered.values() if isinstance(value, str))
             whole = answer.body in (value.encode("utf-8", "surrogateescape") for value in values)
-            # That it is JSON must be signed, too: a process may print what looks like some.
+            # The content type must be signed, too: a process may print text that looks like JSON.
             if not whole or not str(covered.get("content-type", "")).startswith(JSON):
                 self._unsigned(answer, stage)
         said = answer.json(stage)
@@ -161,11 +160,11 @@ class Trust:
         return said
 
     def is_checkable(self, answer: Response) -> bool:
-        """Whether it can be told if the signatures of an answer fit."""
+        """Whether the signatures of an answer can be checked."""
         return self._examine(answer).outcome is not SignatureStatus.UNCHECKABLE
 
     def refusal(self, answer: Response, stage: str, asked: Asked = ANY) -> Refusal:
-        """What an answer that is an error says, as far as that counts; raises nothing."""
+        """The refusal in an error, from the fields that count; raises nothing."""
         try:
             said = self._read(answer, stage, asked)
         except AoError:
@@ -177,11 +176,11 @@ class Trust:
     def failure(
         self, answer: Response, stage: str, what: str, asked: Asked = ANY, about: str = ""
     ) -> str:
-        """A sentence on an answer that is an error; of its words those that count.
+        """A sentence on an error, with the node's text if that counts.
 
         Args:
-            what: that the node does not do, which its status says.
-            about: what the question was about, where what the answer says does not count.
+            what: what the node does not do, as the status shows.
+            about: what the request was about, for a text without the node's words.
         """
         if not self.verifies:
             words = self.refusal(answer, stage, asked).words or _plain_words(answer)
@@ -202,7 +201,7 @@ class Trust:
         return f"{self._who(answer)} {what}: {answer.status} {words}".rstrip()
 
     def _examine(self, answer: Response) -> Checked:
-        """What `examine()` says of an answer. Looking twice at one costs nothing."""
+        """`examine()` of an answer, cached for the last answer."""
         if self._examined is None or self._examined[0] is not answer:
             self._examined = answer, examine(answer)
         return self._examined[1]
@@ -228,7 +227,7 @@ class Trust:
         return checked.verified
 
     def _judge(self, stage: str, asked: Asked) -> None:
-        """Keep what the answer is worth, and say once for each kind of result how it is bound."""
+        """Set `state`, and report once for each kind of result how it is bound to its request."""
         if self.state in (UNSIGNED, UNCHECKABLE):
             return
         self.state = "verified"
@@ -240,7 +239,7 @@ class Trust:
             self._tell_once(f"{stage}: signed by the {whose} key; {strength(self.named, asked)}")
 
     def _by_the_node(self, answer: Response, checked: Checked, stage: str) -> None:
-        """Raise AoError where another key than the node's has signed; two are none."""
+        """Raise AoError unless exactly the node's key has signed."""
         whose = "attested key" if self.pin and self.level is Verify.ATTESTED else "node's own key"
         due = self.pin.address if self.pin and self.level is Verify.ATTESTED else self.address
         if checked.committers == (due,) or not (due or self.verifies):
@@ -249,10 +248,10 @@ class Trust:
         raise self._refused(answer, stage, what, _OTHER)
 
     def _unsigned(self, answer: Response, stage: str, checked: Checked | None = None) -> None:
-        """An answer came that nobody signed, or so that nobody can check it.
+        """Handle an answer that is not signed, or whose signature cannot be checked.
 
         Raises:
-            NotSignedError: that is not enough.
+            NotSignedError: only signed answers are accepted.
         """
         failure = checked.failure if checked else None
         uncheckable = checked is not None and checked.outcome is SignatureStatus.UNCHECKABLE
@@ -295,15 +294,15 @@ class Trust:
 
 
 def _same_status(answer: Response, checked: Checked) -> None:
-    """Raise Contradiction where the status that was signed is not the one that came."""
+    """Raise ContradictionError if the signed status is not the status of the answer."""
     status = checked.verified.get("status")
     if isinstance(status, int) and not isinstance(status, bool) and status != answer.status:
         raise ContradictionError(f"status {status} was signed, and {answer.status} came")
 
 
 def _plain_words(answer: Response) -> str:
-    """What an error says that is no message: a text, or the title of a page. Parts and fields of a
-    message that give no reason are stack traces."""
+    """The text of an error that is not a message: its body, or the title of a page. In messages,
+    other parts and fields are stack traces."""
     if is_message_in_json(answer) or answer.header("content-type").startswith("multipart/"):
         return ""
     return answer.summary().removeprefix(f"{answer.status} - ")

