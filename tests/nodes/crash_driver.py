@@ -200,9 +200,9 @@ def parent_in(group: int, pid: int) -> int:
 
 
 class Heard:
-    """Writes down each result that the node tells of, and says whether those of before are there.
+    """Notes each result that the node shows, and checks that those of earlier runs are there.
 
-    One that is told of before it is written would be lost where the node is killed between.
+    A result that is shown before it is written is lost if the node is killed in between.
     """
 
     def __init__(self, node: LocalNode, path: Path) -> None:
@@ -257,7 +257,7 @@ async def feed(node: LocalNode, job: dict[str, Any]) -> None:
 
 
 async def report(node: LocalNode) -> dict[str, Any]:
-    """What the node did, in words that do not depend on who came first."""
+    """What the node did, in a form that is the same for each order of arrival."""
     infos = await node.processes()
     names = {info.id: info.name for info in infos}
     found: dict[str, Any] = {"undelivered": len(await node.undelivered())}

@@ -15,11 +15,11 @@ TABLES = ("modules", "names", "log", "results", "kept", "uploads")
 
 
 def nothing(_done: int) -> None:
-    """Takes a progress that nobody looks at."""
+    """Ignore a progress."""
 
 
 def dump(folder: Path) -> bytes:
-    """The dump of a node, whoever has it open."""
+    """The dump of a node, which may be open."""
     with closing(Store.reading(folder / "node.db")) as store, store.unchanging() as now:
         return b"".join(dumping.dump_node(now, dumping.read_header(now), nothing))
 
@@ -40,7 +40,7 @@ def records(data: bytes) -> list[dict[str, Any]]:
 
 
 def rewritten(found: Iterable[dict[str, Any]]) -> bytes:
-    """A dump of these records, whose hashes are right."""
+    """A dump of these records, with correct hashes."""
     return b"".join(parts.write_parts(found))
 
 

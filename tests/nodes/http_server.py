@@ -1,4 +1,4 @@
-"""Servers on loopback that do to a connection what real ones do, and clients to ask them."""
+"""Servers on loopback that fail as real ones do, and clients to ask them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def time_runs_out(monkeypatch: pytest.MonkeyPatch) -> OutOfTime:
 
 
 class Server:
-    """Does as its scripts say, one a connection, the last one for all that follow."""
+    """Runs a script for each connection; the last script is used for all further ones."""
 
     def __init__(self, *scripts: Script) -> None:
         self.scripts = list(scripts)
@@ -140,7 +140,7 @@ def failing(server: Server, ask: Ask, tls: ssl.SSLContext | None = None) -> AoEr
 
 
 def mocked(*answers: httpx.Response | Exception, url: str = "https://node.example") -> Client:
-    """A client to which a network answers in turn, the last answer for ever."""
+    """A client that gets these answers in order, and the last one again and again."""
     left = list(answers)
 
     def handle(request: httpx.Request) -> httpx.Response:

@@ -377,7 +377,7 @@ def in_json(one: Commitment) -> dict[str, Any]:
 
 
 def _deeper(said: dict[str, Any]) -> bool:
-    """Whether a message that was delivered has resulted in messages."""
+    """Whether a delivered message has caused further messages."""
     entries = [one for one in said.values() if isinstance(one, dict)]
     then = [one["resulted-in"] for one in entries if "resulted-in" in one]
     return any(one["outbox"] for one in then)

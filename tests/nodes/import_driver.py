@@ -1,7 +1,7 @@
 """Imports a process into a home, and kills itself at the step that it is told.
 
-Arguments: the folder of the node, the file of the process, the number of the step. A step is before
-or behind whatever makes something last: an fsync, a rename, a transaction.
+Arguments: the folder of the node, the file of the process, the number of the step. The steps are
+before and after each fsync, rename and transaction.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Two shells on one home, in one process, over a true socket, and what one of them hears."""
+"""Two shells on one home, in one process, over a real socket, and the events of one."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def two(
 
 
 class Heard:
-    """What a subscription has given."""
+    """The events of a subscription."""
 
     def __init__(self, local: Local) -> None:
         self.events: list[Event] = []

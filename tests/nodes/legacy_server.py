@@ -107,7 +107,7 @@ class Network:
         return slot
 
     def tick(self, process: str, output: str, *, computed: bool = True) -> None:
-        """A cron result behind the last slot."""
+        """A cron result after the last slot."""
         last = self.logs[process][-1]
         time, cron = last.timestamp + 10, "0-5-minutes"
         slot = Slot("", None, last.slot, time, printed(output), cron, computed)
@@ -231,7 +231,7 @@ class Network:
         return told({"error": "TransactionNotFound"}, 404)
 
     def _results(self, log: list[Slot], query: dict[str, str]) -> Reply:
-        """Those computed and, of a real CU, no error; behind `from` and up to `to`."""
+        """Computed results after `from` and up to `to`; of a real CU, without errors."""
         if self.cursors == "ids":
             ids = [slot.id for slot in log]
             since = query.get("from", "")

@@ -1,4 +1,4 @@
-"""A node of the legacy network, open on a network in this process, and who sits at it."""
+"""A node of the legacy network, open on a network in this process, and its user."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def network() -> Iterator[Network]:
 
 
 class Session:
-    """An open node, and who sits at it."""
+    """An open node, and its user."""
 
     def __init__(self, network: Network, folder: Path, wallet: Wallet) -> None:
         self.network = network
@@ -88,7 +88,7 @@ Test = Callable[[Session], Awaitable[None]]
 
 @pytest.fixture
 def opened(network: Network, tmp_path: Path, wallet: Wallet) -> Opened:
-    """Opens a node; opened again, it is the same user's next session."""
+    """Opens a node. The next call opens the next session of the same user."""
 
     @contextlib.asynccontextmanager
     async def opening() -> AsyncIterator[Session]:

@@ -1,4 +1,4 @@
-"""A local node under test, with the few verbs that tests say most often."""
+"""A local node under test, with short forms of the calls that tests make most."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def tags(**values: str) -> tuple[Tag, ...]:
 
 @dataclass
 class Local:
-    """An open node and the wallet of the one who sits at it."""
+    """An open node and the wallet of its user."""
 
     node: LocalNode
     wallet: Wallet | Ed25519
@@ -152,7 +152,7 @@ async def opened(
     limits: Limits | None = None,
     supervisor: Supervisor = SHARED,
 ) -> AsyncIterator[Local]:
-    """A node on a folder, closed behind the block."""
+    """A node on a folder, closed after the block."""
     node = await LocalNode.open(folder, limits, supervisor)
     try:
         yield Local(node, wallet, (await node.info()).address)
@@ -178,7 +178,7 @@ class FullDisk:
 
     Args:
         left: how many fail from now on; it may be set later on, too.
-        fails: which batches; those with results where nothing is said.
+        fails: which batches; by default those with results.
     """
 
     def __init__(

@@ -55,7 +55,7 @@ def tag_of(item: DataItem, name: str) -> str:
 
 
 def as_a_cu_checks_it(items: Sequence[DataItem]) -> bool:
-    """`isHashChainValid` of permaweb/ao's CU over a schedule, in words of our own."""
+    """`isHashChainValid` of permaweb/ao's CU over a schedule, in Python."""
     for before, item in pairwise(items):
         whole = bytes_of(before.id) + bytes_of(tag_of(before, "Hash-Chain"))
         if tag_of(item, "Hash-Chain") != text_of(hashlib.sha256(whole).digest()):

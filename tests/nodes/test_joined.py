@@ -1,4 +1,4 @@
-"""`nodes.joined`: two shells on one home, in one process, over a true socket."""
+"""`nodes.joined`: two shells on one home, in one process, over a real socket."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ async def test_a_wait_that_is_given_up_is_given_up_there(folder: Path, signer: E
 async def test_a_message_on_its_way_is_sent_whole_or_not_at_all(
     folder: Path, signer: Ed25519
 ) -> None:
-    """Who gives it up has the receipt, so that Ctrl-C stops this line and not the one before."""
+    """A caller that gives up has the receipt, so Ctrl-C stops this line, not the line before."""
     async with two(folder, signer) as (_, joined):
         pid = await joined.spawn()
         came: list[Any] = []

@@ -1,4 +1,4 @@
-"""`nodes.joined`: the socket of a home, who is let in, and what one is told who is not."""
+"""`nodes.joined`: the socket of a home, who may join, and the errors of those who may not."""
 
 from __future__ import annotations
 
@@ -279,7 +279,7 @@ async def test_there_is_a_bound_on_shells_and_on_calls(
 
 
 class _Gone:
-    """A transport whose connection is lost, while that is not told yet."""
+    """A transport whose connection is lost, but which does not report it yet."""
 
     def is_closing(self) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""`nodes.joined.frames` and `codec`: what crosses the socket of a home, without a socket."""
+"""`nodes.joined.frames` and `codec`: the frames between shells of a home, without a socket."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ JSON = st.recursive(
 @settings(max_examples=25, deadline=None)
 @given(value=JSON, blobs=st.binary(max_size=20))
 def test_what_a_verb_does_not_take_is_refused(kind: Any, value: object, blobs: bytes) -> None:
-    """Whatever comes is either a value of the type, or refused with an error that is caught."""
+    """Each input gives a value of the type, or an error that callers catch."""
     try:
         found = unpack(kind, json.dumps(value).encode(), blobs)
     except (JoinError, AoError):

@@ -1,4 +1,4 @@
-"""`nodes.joined`: what shells on one home know and are told of one another."""
+"""`nodes.joined`: what shells on one home show of each other."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ async def test_a_program_answers_while_its_own_code_blocks(folder: Path, signer:
 
 @in_loop
 async def test_a_carrier_that_does_not_answer_is_shown(folder: Path, signer: Ed25519) -> None:
-    """As one whose terminal is held (Ctrl-S): it is not stopped, and nobody knows why."""
+    """For example one whose terminal is held (Ctrl-S): it is not stopped, and gives no reason."""
     async with shell(folder, signer, "python:1", threaded=True) as program:
         pid = await program.spawn()
         loop = program.node._reach._carrier._loop  # type: ignore[attr-defined]

@@ -1,6 +1,6 @@
-"""What workers compute ahead of the log: nobody knows of it before it is written.
+"""Results that are computed ahead of the log: nothing shows them before they are written.
 
-Here nothing is written until somebody asks for it, so that all of a chain is ahead.
+Here nothing is written until a test asks for it, so a whole chain is ahead.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def nothing_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Heard:
-    """The events of a node; what was on disk when each came."""
+    """The events of a node, and what was on disk when each came."""
 
     def __init__(self, local: Local) -> None:
         self.results: list[tuple[str, int]] = []
@@ -82,12 +82,12 @@ async def chain(local: Local, hops: int = HOPS) -> tuple[str, str, Receipt]:
 
 
 async def computed(local: Local) -> None:
-    """Wait until nothing is left to compute, and ask for nothing."""
+    """Wait until nothing is left to compute, without a request that writes."""
     await until(lambda: not local.engine.roots.anything_open)
 
 
 async def check(local: Local, *processes: str, hops: int = HOPS) -> None:
-    """The whole chain is in the logs, once, and they compute to the state that is there."""
+    """Check that the chain is in the logs once, and that the logs replay to the current state."""
     counted = [int(await local.value(process, "N")) for process in processes]
     assert sum(counted) == hops + 1
     for process in processes:
@@ -122,7 +122,7 @@ ASKS: dict[str, Callable[[Local, str, Receipt], Any]] = {
 
 
 async def dry(local: Local, process: str) -> str:
-    """What a dry run answers that saw all that is ahead."""
+    """The answer of a dry run on the newest state, written or not."""
     engine = local.engine
     row = engine.processes.find(process)
     last = engine.store.last_computed(row.number)[0]
@@ -169,7 +169,7 @@ async def test_what_cannot_be_written_is_thrown_away_and_computed_again(
 
 @in_loop
 async def test_nothing_from_outside_is_taken_behind_what_cannot_be_written(opening, monkeypatch):
-    """It would have a number behind those of messages that are gone: the log would have a gap."""
+    """Its number would follow those of lost messages: the log would have a gap."""
     async with opening() as local:
         one, other, _sent = await chain(local)
         FullDisk(local, monkeypatch, 1)  # the next commit, that of the results, and no other
@@ -250,7 +250,7 @@ async def test_what_a_bound_held_ahead_of_the_log_is_released(opening):
 
 @in_loop
 async def test_many_that_are_put_away_are_sent_to_at_once(opening):
-    """Each that starts has all written first."""
+    """Each start writes all results first."""
     async with opening(Limits(workers=2)) as local:
         pids = [await local.spawn(PING) for _ in range(30)]
         targets = ", ".join(f'"{pid}"' for pid in pids)
@@ -263,7 +263,7 @@ async def test_many_that_are_put_away_are_sent_to_at_once(opening):
 
 @in_loop
 async def test_results_do_not_wait_without_end(opening, folder, monkeypatch):
-    """Nobody asks: they are written a moment later, or when they are many."""
+    """Without a request they are written a moment later, or when there are many."""
     async with opening() as local:
         monkeypatch.setattr(committing, "MOST_ROWS", 10)
         await chain(local)

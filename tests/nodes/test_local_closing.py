@@ -1,4 +1,4 @@
-"""A node closes in order, whatever it is doing; one that nobody closed lets go all the same."""
+"""A node closes cleanly in the middle of work; one that is not closed frees all it holds, too."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def playing(local: Local) -> None:
 
 @in_loop
 async def test_a_node_closes_in_order_while_messages_go_on(opening, monkeypatch):
-    """Each closing at another moment; nothing calls back behind it, and nothing is lost by it."""
+    """It closes at several moments: no callback runs afterwards, and nothing is lost."""
     monkeypatch.setattr(engine, "MOMENT", 0.01)
     wrong: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, found: wrong.append(found))

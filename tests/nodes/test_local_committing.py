@@ -1,4 +1,4 @@
-"""When results are written, what goes on before that, and who hears of it; without workers."""
+"""When results are written, what may happen before, and what is announced; without workers."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Disk:
         self.timers.append((name, seconds))
 
     def begin(self, seq: int, root: int = 0) -> Logged:
-        """Schedule a message, its own root unless it is said."""
+        """Schedule a message; by default it is its own root."""
         self.last_seq = max(self.last_seq, seq)
         message = logged(seq, root or seq)
         self.roots.begin(message)
@@ -74,7 +74,7 @@ class Disk:
 
 @pytest.fixture(autouse=True)
 def nothing_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Results that nobody waits for stay where they are."""
+    """Results that nobody waits for are not written."""
     monkeypatch.setattr(committing, "GROUP", 600)
 
 

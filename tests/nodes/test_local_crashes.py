@@ -1,8 +1,8 @@
 """Killed at any moment, a node loses nothing and does nothing twice.
 
 A child process (crash_driver.py) feeds a script to a node: walks and fans of messages between
-processes, spawns, errors, waits. It is killed and started again, ten times in each test, until
-the script is done; then everything is compared with a run that nobody disturbed.
+processes, spawns, errors, waits. It is killed and started again, ten times in each test, until the
+script is done. Then all is compared with a run without kills.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ENDED = (-signal.SIGKILL, -signal.SIGALRM)
 
 
 class Course:
-    """The script, a home to start from, and what comes of it undisturbed."""
+    """The script, a home to start from, and the report of a run without kills."""
 
     def __init__(self, folder: Path, signer) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""Cron: messages that time sends, placed between slots."""
+"""Cron: messages at given times, placed between slots."""
 
 from __future__ import annotations
 
@@ -259,7 +259,7 @@ async def test_a_clock_that_jumped_back_does_not_stop_cron(opening, clock, back)
 
 @in_loop
 async def test_the_clock_is_looked_at_however_far_the_next_time_is(opening, clock, monkeypatch):
-    """The loop's own clock stands still while the machine sleeps, and knows of no jump."""
+    """The loop's own clock stops while the machine sleeps, and does not follow a changed clock."""
     monkeypatch.setattr(node_time, "LOOK", 0.02)
     async with opening() as local:
         pid = await ticking(local, "1-day")

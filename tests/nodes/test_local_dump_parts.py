@@ -1,4 +1,4 @@
-"""The stream of a dump, and logs that nobody wrote by hand."""
+"""The stream of a dump, and generated logs."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def logs(draw):
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(logs())
 def test_any_log_goes_round(batch):
-    """Into an empty home as it is; into another one under other numbers, in the same order."""
+    """An empty home keeps the numbers; another home gives new ones in the same order."""
     with TemporaryDirectory() as place:
         first, second = Path(place) / "first", Path(place) / "second"
         with closing(Store(first)) as store:

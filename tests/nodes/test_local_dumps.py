@@ -1,4 +1,4 @@
-"""A whole node as a file: what was dumped is loaded as it was, whole or not at all."""
+"""A whole node as a file: a dump is loaded unchanged, and whole or not at all."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def small() -> bytes:
 
 
 async def lived(local):
-    """Two processes that know each other, and something of all that a node keeps."""
+    """Two processes that send to each other, and an example of each thing that a node keeps."""
     show = await local.spawn(SHOW, name="show")
     pid = await local.spawn(name="sender", Cron_Interval="1-hour")
     await local.eval(pid, f'Show = "{show}" Send({{Target = Show, Action = "Show"}})')
@@ -53,7 +53,7 @@ async def lived(local):
 
 
 async def told(local, *processes):
-    """What commands say of processes."""
+    """What commands show of processes."""
     return [
         (
             await local.entries(pid),

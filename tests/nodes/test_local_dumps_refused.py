@@ -1,4 +1,4 @@
-"""Dumps of others: of an earlier format, damaged, too large, hostile."""
+"""Dumps of an earlier format, and damaged, too large or hostile ones."""
 
 from __future__ import annotations
 

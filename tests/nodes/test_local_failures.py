@@ -79,7 +79,7 @@ async def test_pcall_does_not_swallow_a_limit(opening, kind):
 
 @in_loop
 async def test_a_failure_among_many_messages_costs_only_itself(opening, kind):
-    """More messages are on their way than a worker is sent at a time, before and behind it."""
+    """There are more messages before and after it than a worker is sent at a time."""
     code, _reason = KINDS[kind]
     around = live.WINDOW + 10
     async with opening(SMALL) as local:

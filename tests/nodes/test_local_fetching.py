@@ -1,4 +1,4 @@
-"""Modules that are somewhere else, spawned by the id of their transaction."""
+"""Modules from a gateway, spawned by the id of their transaction."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ async def test_without_a_network_it_is_refused_at_once(folder: Path, signer: Ed2
 async def test_a_line_settles_whose_spawn_is_held_when_its_module_has_come(
     folder: Path, signer: Ed25519
 ) -> None:
-    """Nothing else is computed then, whose end would settle it."""
+    """No other computation ends then, which would settle it."""
     network = Network()
     local = await opened(folder, signer, network)
     parent = await local.spawn()

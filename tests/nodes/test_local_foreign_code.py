@@ -1,4 +1,4 @@
-"""Processes that come from elsewhere, with code or a log that nobody vouches for."""
+"""Imported processes, with code or a log that must not be trusted."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EAT = "local t = {} for i = 1, 1e9 do t[i] = i .. ('x'):rep(100000) end"
 
 @pytest.fixture(scope="module")
 def hasty():
-    """Zygotes whose workers give code and logs a quarter of the time that they have."""
+    """Zygotes whose workers give code and logs a quarter of the usual time."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(zygote_handle, "START", zygote_handle.START.replace(MAIN, HASTY + MAIN))
         zygotes = Supervisor()
@@ -126,7 +126,7 @@ async def test_code_that_loops_over_a_failure_is_told(opening, tmp_path, signer)
 )
 @in_loop
 async def test_a_log_that_was_never_computed_so_is_told(opening, tmp_path, signer, line, why):
-    """A file may say of any message that it went well."""
+    """A file may claim of each message that it went well."""
     data = await exported(lambda: opened(tmp_path / "elsewhere", signer), "x = 1")
     records = records_of(data)
     message = records[-1]["message"]

@@ -1,6 +1,6 @@
-"""How a live process leads its worker, and how the pool that made it live leads all of them.
+"""How a live process directs its worker, and how the pool directs all live processes.
 
-The worker is played by the test.
+The test acts as the worker.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COST = [1.0, 0, 0]
 
 
 class Worker:
-    """A worker of which nothing runs; what it is sent, and how it ends."""
+    """A stand-in for a worker: keeps what it is sent, and how it ends."""
 
     def __init__(self) -> None:
         self.sent: list[list[Any]] = []
@@ -93,7 +93,7 @@ class Played:
         self.live._read()
 
     def told(self) -> list[tuple[Any, ...]]:
-        """What it was told since the last look: commands, their epochs and messages."""
+        """What it was sent since the last call: commands, their epochs and messages."""
         found = [tuple(frame[:3]) for frame in self.worker.sent if frame[0] != "boot"]
         self.worker.sent.clear()
         return found
@@ -219,7 +219,7 @@ async def test_a_message_under_which_forks_are_killed_is_held() -> None:
 @pytest.mark.parametrize("began", [False, True])
 @in_loop
 async def test_only_what_a_worker_began_is_blamed_for_it(began: bool) -> None:
-    """One that answers nonsense while it loads code or a log says nothing of the next message."""
+    """A wrong answer during the load of code or a log is not the fault of the next message."""
     it = Played(2)
     if began:
         it.says("parked", 0, 7)
@@ -289,7 +289,7 @@ class Pool:
         self.done.append("start")
 
     def enqueue(self, seq: int) -> Job:
-        """Compute a message; what it has become."""
+        """Compute a message; its state afterwards."""
         wire: Any = [f"id {seq}", "from", "owner", "target", "", "", ""]
         self.computer.enqueue(logged(seq), wire)
         return self.computer._queues[1][-1]

@@ -1,4 +1,4 @@
-"""What a message comes to follows from what it did, and not from what else the machine does."""
+"""The outcome of a message depends on its work, not on the load of the machine."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def opening(folder, signer):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    """Few looks are enough to call a worker still."""
+    """A worker counts as still after few looks."""
     monkeypatch.setattr(stillness, "QUIET", 1)
     monkeypatch.setattr(stillness, "STILL", 1)
 
@@ -116,7 +116,7 @@ async def test_a_stopped_worker_under_a_dry_run_is_started_anew(opening):
 
 @in_loop
 async def test_the_clock_on_the_wall_ends_nothing(opening):
-    """As on a machine on which a message waits for hours for the processor."""
+    """As if a message waited for hours for the processor."""
     async with opening(Limits(seconds=60)) as local:
         pid = await local.spawn()
         line = await local.post(pid, "for i = 1, 5e7 do end return 'done'", Action="Eval")

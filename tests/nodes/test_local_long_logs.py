@@ -39,7 +39,7 @@ def slots_of(path: str | Path) -> str:
 
 @in_loop
 async def test_what_is_taken_back_again_and_again_is_all_kept(opening):
-    """Taken back, gone on otherwise, taken back at the same slot: each copy brings its own."""
+    """Taken back, continued, taken back at the same slot: each copy restores its own messages."""
     async with opening() as local:
         bench = local.node.workbench
         process = await local.spawn(name="desk")
@@ -71,7 +71,7 @@ async def test_nothing_is_taken_back_where_no_copy_can_be_kept(opening, folder):
 
 @in_loop
 async def test_a_line_behind_what_was_taken_back_survives_a_kill(opening):
-    """Its number was another line's: what was known of that one must not hide it."""
+    """Its number belonged to another line: what was noted of that line must not hide it."""
     async with opening() as local:
         process = await counted(local, 5)
         await local.node.workbench.undo(process, 2)
@@ -102,7 +102,7 @@ def slices(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("slices")
 @in_loop
 async def test_nothing_is_scheduled_on_a_process_while_it_is_cut(opening):
-    """A line and cron wait; what others send comes behind it."""
+    """A line and cron wait; messages of other processes come after the cut."""
     async with opening() as local:
         process = await counted(local, 40)
         relay = await local.spawn(
@@ -225,7 +225,7 @@ async def test_an_export_that_nobody_waits_for_ends(opening):
 
 
 async def checkpointed(local: Local, process: str, times: int) -> None:
-    """So many messages, with a checkpoint behind each."""
+    """So many messages, with a checkpoint after each."""
     for _ in range(times):
         await local.send(process, Action="Add")
         (computing,) = local.engine.computer._live.values()

@@ -1,4 +1,4 @@
-"""Memories that forks begin with: kept as what they are, whoever hands them in."""
+"""Memories that forks begin with: kept by their hash, and checked wherever they come from."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def message(slot: int) -> ForeignMessage:
 
 
 def a_fork(memory: bytes = MEMORY, wasm: bytes = WASM) -> bytes:
-    """An exported fork that begins with a memory behind slot 7, and has nothing behind it."""
+    """An exported fork that begins with a memory after slot 7, and has no messages after it."""
     log = ForeignLog("http://there", PROCESS, (message(0), message(7)), 0)
     code = ForkedCode(environment.module_id(wasm), "wasm", wasm, '{"Id": ""}', 1 << 30)
     held = ForeignMemory(7, memory, "http://there")
@@ -277,7 +277,7 @@ def test_a_dump_that_is_refused_leaves_no_memory(tmp_path: Path) -> None:
 async def test_a_disk_that_is_full_in_the_middle_of_an_import(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of the database at its real bound, at each page; of the memory where it is written."""
+    """The database is full at each page in turn; the memory fails while it is written."""
     monkeypatch.setattr(adding, "SLICE", 1)
     node = await LocalNode.open(tmp_path, supervisor=SHARED)
     try:

@@ -1,4 +1,4 @@
-"""Slots, who says what, settling, and ids."""
+"""Slots, senders, settling, and ids."""
 
 from __future__ import annotations
 

@@ -233,7 +233,7 @@ async def test_what_is_uploaded_under_an_id_of_aos_goes_before_the_built_in_one(
 
 @in_loop
 async def test_a_client_does_not_take_a_name_from_who_sits_here(opening):
-    """aos calls a process "default" where nobody says a name, as the shell does."""
+    """Both aos and the shell name a process "default" when no name is given."""
     async with opening() as local:
         own = await local.spawn(name="default")
         for _ in range(2):
@@ -308,7 +308,7 @@ async def test_those_who_gave_up_waiting_are_forgotten(opening):
 @in_loop
 @pytest.mark.parametrize("way", ["outside", "outbox", "tag"])
 async def test_an_owner_that_a_process_names_is_believed_by_no_other(opening, way):
-    """A definition may name anybody as its authority, and messages can be assigned."""
+    """A definition may name any authority, and messages can be assigned."""
     async with opening() as local:
         victim = await local.spawn()
         await local.eval(

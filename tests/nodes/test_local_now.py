@@ -1,4 +1,4 @@
-"""What a process exposes, read past its own code: `LocalNode.now` and `.now`."""
+"""The state that a process exposes, read without its code: `LocalNode.now` and `.now`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order in which the engine commits, replays, announces and goes on."""
+"""The order in which the engine commits, replays, announces and continues."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HEAVY = "local t = {} for i = 1, 420 do t[i] = ('x'):rep(100000 + i) end return 
 
 
 class OnAnswer:
-    """Does something in the turn of the loop in which a worker answers, before that is written."""
+    """Runs a call in the turn of the loop in which a worker answers, before that is written."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, slot: int, act: Any) -> None:
         self.done = False
@@ -41,7 +41,7 @@ class OnAnswer:
 
 @in_loop
 async def test_a_result_is_written_before_its_process_is_replayed(opening, monkeypatch):
-    """A worker that ends in the turn in which it answered: the next one must know that answer."""
+    """If a worker ends in the turn in which it answered, the next one must get that result."""
 
     def end(live: Live, _logged: Any) -> None:
         live._worker.kill()
@@ -82,7 +82,7 @@ async def test_a_result_is_written_before_the_checkpoint_that_holds_it(opening, 
 
 @in_loop
 async def test_a_result_is_written_before_its_process_is_held(opening, monkeypatch):
-    """What is held is copied and cut: both must have what its worker has answered."""
+    """A held process is copied and cut: both must include the results of its worker."""
     async with opening() as local:
         row = local.engine.processes.find(await local.spawn())
         on_disk: list[bool] = []
@@ -100,7 +100,7 @@ async def test_a_result_is_written_before_its_process_is_held(opening, monkeypat
 
 @in_loop
 async def test_a_result_is_written_before_what_comes_from_outside(opening, monkeypatch):
-    """What it sends has a lower number: the log on disk is a prefix of what the node took."""
+    """Its messages have lower numbers: the log on disk is a prefix of what the node took."""
     async with opening() as local:
         row = local.engine.processes.find(await local.spawn())
         commit, written = local.engine.store.commit, list[int]()
@@ -120,7 +120,7 @@ async def test_a_result_is_written_before_what_comes_from_outside(opening, monke
 
 @in_loop
 async def test_what_was_sent_runs_before_what_comes_from_outside_then(opening, monkeypatch):
-    """Its slot is the one before, whichever way it comes to the worker."""
+    """It has the slot before, in whatever way it reaches the worker."""
     note = 'Handlers.add("Note", "Note", function(msg) Seen[#Seen + 1] = msg.Data end)'
     async with opening() as local:
         row = local.engine.processes.find(await local.spawn(f"Seen = {{}} {note}"))
@@ -144,7 +144,7 @@ async def test_a_line_is_on_disk_before_it_runs_and_each_result_before_anybody_k
         seen: dict[str, list[bool]] = {"message": [], "result": []}
 
         def committed(table: str, seq: int) -> bool:
-            """As another connection sees it: what is in an open transaction is not there."""
+            """As another connection sees it, so without an open transaction."""
             db = database(folder)
             try:
                 query = f"SELECT count(*) FROM {table} WHERE seq = ?"
@@ -174,7 +174,7 @@ async def test_a_line_is_on_disk_before_it_runs_and_each_result_before_anybody_k
 
 @in_loop
 async def test_what_runs_while_a_message_is_refused_is_computed_again(opening, monkeypatch):
-    """No other message comes: only the node itself goes on."""
+    """No other message comes: the node must continue alone."""
     monkeypatch.setattr(retries, "RETRY", 0.05)
     async with opening() as local:
         pid = await local.spawn("N = 1")
@@ -193,7 +193,7 @@ async def test_what_runs_while_a_message_is_refused_is_computed_again(opening, m
 
 @in_loop
 async def test_what_a_full_disk_left_undone_comes_before_what_is_sent_then(opening, monkeypatch):
-    """The retry is not due within the test: the message that comes is what goes on."""
+    """The retry is not due within the test, so the new message starts the work again."""
     monkeypatch.setattr(retries, "RETRY", 600)
     async with opening() as local:
         pid = await local.spawn("N = 1")
@@ -272,7 +272,7 @@ async def test_what_comes_from_outside_is_fsynced_before_it_runs(opening, monkey
 
 
 async def evaluated(local: Local, process: str, code: str, dry: bool) -> Any:
-    """What a line comes to, or would come to."""
+    """The result of a line, or of its dry run."""
     if not dry:
         return await local.eval(process, code)
     item = local.item(process, code, Action="Eval")
@@ -286,7 +286,7 @@ async def evaluated(local: Local, process: str, code: str, dry: bool) -> Any:
 @pytest.mark.parametrize("saved", [False, True])
 @in_loop
 async def test_the_memory_limit_holds_behind_a_replay(opening, saved, dry):
-    """A log is replayed, and an image is loaded, within twice the limit: a new message is not."""
+    """A replay and the load of an image may use twice the limit; a new message may not."""
     async with opening(Limits(memory=32 << 20)) as local:
         pid = await local.spawn("N = 1")
         assert (await local.eval(pid, "N = N + 1")).ok
@@ -305,7 +305,7 @@ async def test_the_memory_limit_holds_behind_a_replay(opening, saved, dry):
 
 @in_loop
 async def test_a_changed_memory_limit_holds_for_what_is_computed_again(opening):
-    """The worker that begins anew has messages to compute: it boots within the new limit."""
+    """The new worker has messages to compute: it boots within the new limit."""
     async with opening(Limits(memory=128 << 20)) as local:
         pid = await local.spawn()
         first = await local.post(pid, "for i = 1, 2e7 do end", Action="Eval")
@@ -333,7 +333,7 @@ async def test_a_full_disk_is_shown_once(opening, monkeypatch):
 @pytest.mark.parametrize("wait", ["settled", "idle"])
 @in_loop
 async def test_what_somebody_waited_for_is_fsynced(opening, monkeypatch, wait):
-    """Not a moment later: the timer that would do it then is not due within the test."""
+    """At once: the timer that does it later is not due within the test."""
     monkeypatch.setattr(committing, "QUIET", 600)
     async with opening() as local:
         pid = await local.spawn()
@@ -359,7 +359,7 @@ async def test_a_failure_that_somebody_waits_through_is_not_shown(opening, monke
 
 @in_loop
 async def test_an_abandoned_node_does_nothing_later(opening, monkeypatch):
-    """Its database is closed, so a call that comes would fail, and come again."""
+    """Its database is closed, so a later call would fail, and be retried."""
     monkeypatch.setattr(committing, "QUIET", 0.001)
     async with opening() as local:
         pid = await local.spawn(Cron_Interval="1-second", Cron_Tag_Action="Tick")
@@ -378,7 +378,7 @@ async def test_an_abandoned_node_does_nothing_later(opening, monkeypatch):
 
 @in_loop
 async def test_a_dry_run_without_a_worker_ends_when_all_begins_anew(opening):
-    """Nobody would come back to it: its process has no messages to compute."""
+    """Nothing else would end it: its process has no messages to compute."""
     async with opening() as local:
         pid = await local.spawn()
         row = local.engine.processes.find(pid)
@@ -425,7 +425,7 @@ async def test_who_waits_for_what_a_stuck_process_was_just_sent_gets_an_error(op
 
 @in_loop
 async def test_a_line_that_is_taken_back_has_settled(opening):
-    """Nothing of it is left, also where all of it is gone."""
+    """It has settled also if all its messages were taken back."""
     async with opening() as local:
         pid = await local.spawn()
         sent = await local.post(pid, "while true do end", Action="Eval")
@@ -454,7 +454,7 @@ async def test_no_cron_message_comes_while_a_log_is_cut(opening):
 )
 @in_loop
 async def test_how_far_a_worker_is_sent_ahead(opening, monkeypatch, every, quick, widest):
-    """Further with each quick answer, and little again where all that was sent comes again.
+    """More with each quick answer, and little again when all is sent again.
 
     Before the first failure two more are answered: the definition, and the code.
     """

@@ -18,7 +18,7 @@ from aoshell.protocol.message import Message
 
 @in_loop
 async def test_a_message_whose_workers_are_killed_is_held_and_has_no_outcome(opening):
-    """The kernel kills when the machine runs out of memory: that is not the message's doing."""
+    """The kernel kills workers when memory runs out, which is not the fault of the message."""
     async with opening(Limits(seconds=60)) as local:
         pid = await local.spawn()
         await local.eval(pid, "X = 1")

@@ -23,7 +23,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Told:
-    """Retries, what they show, and who gets the error."""
+    """Retries, their notices, and who gets the error."""
 
     def __init__(self, *, awaited: bool = False) -> None:
         self.notices: list[str] = []
@@ -32,7 +32,7 @@ class Told:
 
 
 def failing(times: int, calls: list[int], error: AoError = FULL) -> Callable[[], None]:
-    """A call that cannot be made so many times."""
+    """A call that fails so many times."""
 
     def call() -> None:
         calls.append(len(calls))

@@ -16,7 +16,7 @@ MEGABYTE = 1 << 20
 
 
 class Machine:
-    """What the system tells of its memory."""
+    """What the system reports of its memory."""
 
     def __init__(self, folder: Path) -> None:
         self.meminfo = folder / "meminfo"

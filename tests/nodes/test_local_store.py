@@ -115,7 +115,7 @@ def test_a_store_for_reading_writes_nothing(store, scheduler):
 
 
 def test_what_is_read_does_not_change_while_others_write(store, scheduler):
-    """From the first moment on, not from whatever is read first."""
+    """From the first moment on, not from the first read."""
     log = [scheduler.assign(1, str(n), b"[]") for n in range(3)]
     store.commit(Batch(log=log[:2]), sync=True)
     with store.unchanging() as now:
@@ -159,7 +159,7 @@ def test_what_is_computed_stays_known(store, scheduler):
 
 
 def test_the_end_of_a_log_is_cut_a_slice_at_a_time(store, scheduler):
-    """Newest first; with slot 0 goes the process, and with a message what it left."""
+    """Newest first; slot 0 removes the process too, and a message all that it caused."""
     log = [scheduler.assign(1, str(n), b"[]", tick=n % 2 == 1) for n in range(6)]
     kept = [Kept(logged.seq, 0, "reason", 0, "target", "id", b"[]") for logged in log]
     store.commit(Batch(log=log, results=[computed(logged) for logged in log], kept=kept), sync=True)

@@ -1,4 +1,4 @@
-"""Sums over a log: the same as if all of it were read, whatever became of the log meanwhile."""
+"""Sums over a log: the same as those of a full read, after any change of the log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WAIT = 'return Receive({Action = "Never"})'
 
 
 def read_whole(store: Store, process: int) -> Totals:
-    """The sums, a message at a time, as nothing but the rows themselves give them."""
+    """The sums, read from the rows a message at a time."""
     slots = computed = size = waits = effective = 0
     for logged, result in store.entries(process):
         slots = logged.slot + 1
@@ -72,7 +72,7 @@ async def test_sums_go_on_from_those_that_are_kept(opening):
 
 @in_loop
 async def test_sums_that_were_written_meanwhile_are_not_counted_twice(opening):
-    """Who asks has the sums written, in the middle of those that go on."""
+    """A reader writes the sums while another is in the middle of its own."""
     async with opening() as local:
         process = await local.spawn(name="desk")
         await lines(local, process, 6)
@@ -98,7 +98,7 @@ async def test_failures_at_the_end_are_not_read_again(opening):
 
 @in_loop
 async def test_a_handling_that_fails_when_it_goes_on_waits_again(opening):
-    """The message that it went on with is undone."""
+    """The message that continued it is undone."""
     async with opening() as local:
         process = await local.spawn()
         await local.eval(process, 'Receive({Action = "Go"}) error("on purpose")')
@@ -140,7 +140,7 @@ async def test_a_process_does_not_inherit_the_sums_of_one_that_had_its_number(op
 
 @in_loop
 async def test_sums_that_were_never_kept_are_kept_by_who_asks(opening):
-    """A home of before has none; one that only reads it writes none."""
+    """A home of an earlier version has none; a shell that only reads writes none."""
     async with opening() as local:
         process = await local.spawn(name="desk")
         number = local.engine.processes.look_up(process).number

@@ -26,7 +26,7 @@ def elsewhere(tmp_path, signer):
 
 
 async def lived(local):
-    """A process that has done something of everything."""
+    """A process with an example of each thing that a log can hold."""
     module = await local.node.upload(b"Born = 'of a module'", "made")
     pid = await local.spawn("Born = 'of a module'", name="traveller")
     await local.eval(pid, "Count = 1 Text = 'é\\255\\0'")
@@ -58,7 +58,7 @@ async def test_what_is_exported_can_be_imported_however_well_it_packs(opening, m
 @in_loop
 @pytest.mark.parametrize("bound", ["LARGEST", "LONGEST"])
 async def test_what_could_not_be_imported_is_not_exported(opening, monkeypatch, bound):
-    """Nor taken back, for the copy would be of no use."""
+    """Nor is it undone, as the copy would be useless."""
     async with opening() as local:
         pid = await lived(local)
         await local.eval(pid, f"Long = [[{'x' * 2_000_000}]]")
@@ -189,7 +189,7 @@ async def test_a_process_of_a_client_goes_round(opening, elsewhere):
 
 @in_loop
 async def test_an_imported_process_goes_on_trusting_whom_it_has_trusted(opening, elsewhere):
-    """The address of the node that it was made on owns what is pushed to it, here as there."""
+    """The address of its first node is the owner of what is pushed to it, here too."""
     async with opening() as local:
         pid = await local.spawn(name="moved")
         ping = "Handlers.add('Ping', 'Ping', function(m) From = ao.isTrusted(m) end)"
@@ -209,7 +209,7 @@ async def test_an_imported_process_goes_on_trusting_whom_it_has_trusted(opening,
 
 @in_loop
 async def test_signed_bytes_of_a_file_that_are_none_stop_nobody(opening, elsewhere):
-    """The file may come from anybody; what reads the whole log reads this process, too."""
+    """The file may come from anybody; readers of the whole log read this process, too."""
     async with opening() as local:
         data = await local.node.export(pid := await lived(local))
     bad = rewritten(data, spoil("message", "signed", "AAAA"))
@@ -256,7 +256,7 @@ async def test_importing_twice_is_refused(opening):
 
 @in_loop
 async def test_a_name_that_is_taken_is_refused_where_that_is_asked(opening, elsewhere):
-    """Two processes of a name are found by their ids only."""
+    """Two processes with one name can be found by their ids only."""
     async with opening() as local:
         pid = await lived(local)
         data = await local.node.export(pid)

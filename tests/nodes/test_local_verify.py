@@ -1,4 +1,4 @@
-"""`.verify-log`: the worker is ahead of the comparison, and what is found comes in its order."""
+"""`.verify-log`: the worker is ahead of the comparison; differences come in order of slots."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Handlers.add("Heard", "Heard", function(msg) Last = msg.Data print(Last) end)
 
 
 async def mixed(local: Local, messages: int) -> str:
-    """A process some of whose messages failed, each a few behind the other; its id."""
+    """A process in which every few messages one failed; its id."""
     process = await local.spawn(MIXED, name="mixed")
     for number in range(messages):
         fails = {"Fails": "yes"} if number % 7 in (3, 4) else {}
@@ -81,7 +81,7 @@ async def test_differences_come_in_the_order_of_the_log(opening):
 
 
 def replays(monkeypatch) -> list[Any]:
-    """The workers of the replays that begin from now on."""
+    """The workers of the replays from now on."""
     begun, make = [], Replay.__init__
 
     def noted(self, *args, **named):

@@ -1,4 +1,4 @@
-"""Those who wait, and what is done later: `Roots`, `Waiters`, `Retries`, each by itself."""
+"""`Roots`, `Waiters` and `Retries`, each by itself."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ async def test_a_call_is_made_once_and_not_after_it_was_cancelled() -> None:
 @pytest.mark.parametrize("awaited", [False, True])
 @in_loop
 async def test_who_waits_gets_the_error_when_retries_have_not_helped(awaited: bool) -> None:
-    """Without anybody who waits, a notice shows the first failure, and no later one."""
+    """If nobody waits, a notice shows the first failure, and no later one."""
     one = Watched(awaited)
     for count in range(1, TRIES + 2):
         assert one.retries.count_failure(FULL) == retries.RETRY

@@ -1,4 +1,4 @@
-"""What is found of an item for a process that others run, in whatever stands around it."""
+"""Items for a process that others run are found in whatever data holds them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts that lead a worker, each by itself: images, dry runs, turns, and what a death means."""
+"""The parts that direct a worker, each by itself: images, dry runs, turns, and deaths."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ of a client, with an uploaded module, a pushed, an httpsig and an assigned messa
 adds a file, and changes none.
 
 `data/texts-N.sql.gz` is that of a home in which processes keep what version N of the host says
-(`sandbox.lua.VERSIONS`): texts of errors with their places, tracebacks, what the host lets through.
+(`sandbox.lua.VERSIONS`): texts of errors with their places, tracebacks, what the host permits.
 One is an aos process, the other `lua@5.3a`. A version of the host that changes one of these is a
 new version, with a file of its own.
 """

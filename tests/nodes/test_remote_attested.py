@@ -1,4 +1,4 @@
-"""Answers of a node whose key was attested: what is taken of them, and how they are bound."""
+"""Answers of a node whose key was attested: which count, and how they are bound to requests."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def signed(wallet: Wallet, message: dict[str, Any]) -> Response:
 
 
 def test_what_a_real_node_signed_is_taken(replay: Replay, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All of it, those answers included whose headers lost a space on their way."""
+    """All of it, also answers whose headers lost a space on the way."""
     spaces = []
     found_again = room._with_space
 

@@ -1,4 +1,4 @@
-"""That a signed answer is one to what was asked, and what is said of how sure that is."""
+"""Whether a signed answer belongs to its request, and what is shown of how sure that is."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ OTHER = "o" * 43
 
 
 class Tape:
-    """Plays the first answer to a path again for each later one."""
+    """Gives the first answer to a path again to each later request."""
 
     def __init__(self) -> None:
         self.kept: Reply | None = None
@@ -178,7 +178,7 @@ async def test_a_slot_that_holds_another_message_is_refused(home: Home, level: V
 async def test_a_message_is_found_where_its_answer_does_not_count(
     home: Home, answer: tuple[int, bytes], level: Verify
 ) -> None:
-    """As with nodes that do not sign the answer to a push, or refuse it and schedule it."""
+    """As of nodes that do not sign the answer to a push, or refuse a push and schedule it."""
     async with up(home) as plain:
         home.server.sign_all = True
         process = await spawn(plain, home, WASM_MODULE)
@@ -215,7 +215,7 @@ async def test_a_refused_push_that_was_scheduled_is_no_refusal(home: Home) -> No
 async def test_looking_for_a_message_has_an_end(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the node says of the length of its log, and however long that is."""
+    """Whatever length of its log the node claims."""
     async with serving(home.server):
         process = await scheduled(home)
         node = verifying(home, Verify.ON)

@@ -1,4 +1,4 @@
-"""The file that remembers remote processes, where it cannot be used: told like the node's own."""
+"""A file of remote processes that cannot be used: an error as for the node's own file."""
 
 from __future__ import annotations
 

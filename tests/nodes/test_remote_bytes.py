@@ -1,4 +1,4 @@
-"""Results that JSON cannot hold: a process may put bytes into them that are no UTF-8.
+"""Results that JSON cannot hold: a process may put bytes into them that are not UTF-8.
 
 Nodes of September and November 2025 answer 500 where such a result is asked for as JSON, and give
 it as parts of a body.
@@ -35,7 +35,7 @@ REASONS = ["{invalid_byte,255}", "unexpected_end"]
 
 
 class Unfit:
-    """A fault: what is asked for is not to be had as JSON.
+    """A fault: the answer cannot be given as JSON.
 
     Attributes:
         asked: the `accept` of each request.

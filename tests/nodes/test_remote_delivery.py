@@ -1,4 +1,4 @@
-"""What became of the messages that a line sends on a HyperBEAM node: found out, and said."""
+"""Whether the messages that a line sends on a HyperBEAM node arrive, and what is shown of it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def sends(*messages: dict[str, Any]) -> dict[str, Any]:
 
 
 class Chat:
-    """Two processes, of which one sends what a test wants, and what is told of it."""
+    """Two processes, one of which sends what a test wants, and the notices about it."""
 
     def __init__(self, home: Home, node: HyperBeamNode, one: str, two: str) -> None:
         self.home, self.node, self.one, self.two = home, node, one, two
@@ -53,7 +53,7 @@ class Chat:
         self.told: list[Event] = []
 
     async def send(self, *messages: dict[str, Any]) -> list[str]:
-        """Evaluate a line that sends messages; what is told until all it caused is done."""
+        """Evaluate a line that sends messages; the notices until all it caused is done."""
         self.home.server.evaluations["send"] = sends(*messages)
         item = await self.node.sign(self.home.wallet, self.one, EVAL, b"send")
         receipt = await self.node.send(self.one, item)
@@ -123,7 +123,7 @@ async def test_what_goes_to_a_wallet_that_is_known_here_is_not_called_undelivere
 async def test_a_reply_arrives_and_so_does_what_stands_behind_it(
     home: Home, november: bool
 ) -> None:
-    """A node of November 2025 fails there, unless it is asked for whole results."""
+    """A node of November 2025 fails at it, unless whole results are asked for."""
     async with up(home) as node:
         talk = await chat(home, node, november=november)
         pong = {"target": talk.one, "data": "pong"}
@@ -174,7 +174,7 @@ async def test_the_feed_has_told_what_came_back_before_it_has_settled(home: Home
 
 
 def failing(reply: Reply, times: int) -> Callable[[Request, Reply], Reply]:
-    """A fault of a push: the first times it fails after all has arrived."""
+    """A fault of a push: the first ones fail after all has arrived."""
     left = [times]
 
     def fault(_: Request, usual: Reply) -> Reply:
@@ -278,7 +278,7 @@ async def test_where_it_failed_further_on_it_is_told_to_go_on_there(home: Home) 
 async def test_an_error_of_the_target_is_no_word_on_whether_the_message_arrived(
     home: Home,
 ) -> None:
-    """Nodes give it the same form, whether a message could not be scheduled or not be computed."""
+    """The error looks the same if a message was not scheduled and if it was not computed."""
     async with up(home) as node:
         talk = await chat(home, node)
         deliver = home.server.deliver

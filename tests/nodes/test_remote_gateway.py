@@ -1,4 +1,4 @@
-"""Code from a gateway is what its id stands for, or refused; what a gateway finds."""
+"""Code from a gateway matches its id or is refused; what a gateway finds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which generation of HyperBEAM a node is of, and that it is spoken to in that way."""
+"""The generation of HyperBEAM of a node, and that requests fit it."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_an_unknown_label_is_uncheckable(wallet: Wallet, label: str, due: Signat
 
 
 def first(left: list[Reply]) -> Fault:
-    """Those answers, and then what is due."""
+    """Those answers first, and then the usual ones."""
     return lambda _, reply: left.pop() if left else reply
 
 
@@ -316,7 +316,7 @@ async def test_a_stack_of_devices_evaluates_nothing_read_only(home: Home) -> Non
 
 @in_loop
 async def test_a_stack_that_a_node_keeps_under_another_id_is_not_taken_for_made(home: Home) -> None:
-    """The process is there, and its log is another's."""
+    """The process exists, but its log is another's."""
     home.server.profile = CURRENT
     home.server.sign_all = True
     async with up(home) as node:
@@ -371,7 +371,7 @@ async def test_messages_are_read_in_either_case(home: Home, lower: bool) -> None
 @pytest.mark.parametrize("module", [LUA_MODULE, WASM_MODULE])
 @in_loop
 async def test_a_text_that_is_sent_twice_is_two_messages(home: Home, module: str) -> None:
-    """What nodes sign of it is its keys, and two that are alike are one to them."""
+    """Nodes sign its keys alone, and take two equal ones for one."""
     async with up(home) as node:
         process = await spawn(node, home, module)
         for _ in range(2):

@@ -63,7 +63,7 @@ def node_wallet(rsa_keys: RsaKeys) -> Wallet:
 
 @pytest.fixture(params=[EDGE, CURRENT], ids=["june", "later"])
 def profile(request: pytest.FixtureRequest) -> Profile:
-    """How the node signs; what holds for one generation holds for the other."""
+    """How the node signs; both generations must behave alike."""
     found: Profile = request.param
     return found
 
@@ -252,7 +252,7 @@ async def test_a_message_whose_fate_is_unknown_is_not_sent_again(
 
 @in_loop
 async def test_a_message_leaves_when_a_connection_is_made(home: Home) -> None:
-    """One that is given up while all connections are refused has certainly not arrived."""
+    """A message that is given up while all connections are refused has not arrived."""
     async with up(home) as node:
         process = await spawn(node, home)
         first, second = [await node.sign(home.wallet, process, EVAL, code) for code in (b"1", b"2")]
@@ -337,7 +337,7 @@ async def test_an_unsigned_slot_of_another_process_is_not_taken(home: Home) -> N
 
 @in_loop
 async def test_published_code_is_the_nodes_own(home: Home) -> None:
-    """No gateway has it: the one here answers nothing."""
+    """No gateway has it: the gateway here has no data."""
     async with up(home) as node:
         assert await node.default_module() == ""
         publication = await node.publication(home.wallet, hyperaos.source(), "environment")
@@ -355,7 +355,7 @@ async def test_published_code_is_the_nodes_own(home: Home) -> None:
 
 @in_loop
 async def test_other_code_is_the_gateways(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So is code of which the shell noted that the node has it, and ended before it noted what."""
+    """So is code that is noted as uploaded, if its kind and name were not noted any more."""
 
     async def module(_: NoGateway, reference: str) -> Module:
         return Module(reference, "wasm", "", b"\0asm")

@@ -1,4 +1,4 @@
-"""Answers of a HyperBEAM node that nobody signed, that were changed, or that are none."""
+"""Answers of a HyperBEAM node that are unsigned, changed, or malformed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose key a node's answers must be signed with, where they are verified."""
+"""The key that must sign a node's answers when they are verified."""
 
 from __future__ import annotations
 
@@ -225,7 +225,7 @@ async def test_the_attested_key_is_the_nodes_own(home: Home, wallet: Wallet) -> 
 
 
 def cosigned(wallet: Wallet) -> Callable[[Request, Reply], Reply]:
-    """What stands between adds a member and signs that."""
+    """A proxy adds a member and signs it."""
 
     def fault(_request: Request, reply: Reply) -> Reply:
         status, headers, body = reply

@@ -17,7 +17,7 @@ __all__ = ["network", "opened", "quick", "run"]  # fixtures
 
 
 async def events(session: Session, process: str, count: int) -> list[Event]:
-    """The next events; taking one more than wanted tells that these were seen."""
+    """The next events; one more is taken, which marks these as seen."""
     subscription = session.node.subscribe()
     await session.node.watch(process)
     found = [await anext(subscription) for _ in range(count)]

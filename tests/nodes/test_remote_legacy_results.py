@@ -1,4 +1,4 @@
-"""Results and logs of the legacy network: what is made of the units' answers."""
+"""Results and logs of the legacy network: how the units' answers are read."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ def test_a_transaction_assigned_from_elsewhere(run: Any, network: Network) -> No
 
 
 def test_recorded_exchanges(shared: Path, tmp_path: Path, wallet: Wallet) -> None:
-    """What real clients were answered, asked for by this one."""
+    """What real clients got, asked for by this one."""
     recorded = [
         exchange
         for name in ("legacy-aoconnect", "legacy-repl", "legacy-run-spawn")

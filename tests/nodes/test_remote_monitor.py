@@ -66,7 +66,7 @@ async def test_a_task_that_a_restart_ended_is_no_obstacle(home: Home) -> None:
 
 @in_loop
 async def test_a_task_is_asked_for_once(home: Home) -> None:
-    """Each time makes another."""
+    """Each request makes another task."""
     async with up(home) as node:
         process = await spawn(node, home)
         home.server.faults["cron"] = lambda *_: (500, [], b"necessary_message_not_found Lazy link")

@@ -1,4 +1,4 @@
-"""What a shell leaves undelivered that is killed or interrupted, and how the next one tells it."""
+"""Messages that a killed or interrupted shell leaves undelivered: the next one shows them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def left(home: Home, code: str = "send") -> tuple[str, str]:
 
 
 async def ended(node: HyperBeamNode) -> None:
-    """Ctrl-C: nothing is waited for."""
+    """Close as Ctrl-C does, without a wait."""
     closing = asyncio.ensure_future(node.close())
     await asyncio.sleep(0)
     closing.cancel()
@@ -45,7 +45,7 @@ async def ended(node: HyperBeamNode) -> None:
 
 
 async def told(home: Home, process: str, place: int | str | None = None) -> list[str]:
-    """What the next shell tells of it."""
+    """What the next shell shows of it."""
     node = home.open()
     try:
         events = node.subscribe()
@@ -140,7 +140,7 @@ async def test_a_message_that_never_arrived_is_told(home: Home) -> None:
         node._owed.begin(process, item.id)
         await node.close()
         (said,) = await told(home, process)
-        assert said.endswith("is not in the log now") and item.id in said
+        assert said.endswith("is not in the log") and item.id in said
 
 
 @in_loop

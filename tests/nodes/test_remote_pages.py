@@ -1,4 +1,4 @@
-"""Lists that do not come to an end, and numbers that nothing can count to, end at named bounds."""
+"""Endless lists and huge numbers of a node are refused at named bounds."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def edge(slot: int) -> dict[str, Any]:
 
 
 def asked(reply: Callable[[int], object], ask: Callable[[Client], Any]) -> AoError:
-    """The error where each request is answered by `reply`, told how many there were before."""
+    """The error if `reply(number of earlier requests)` answers each request."""
     counted = itertools.count()
 
     def handle(request: httpx.Request) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""Code on its way to a bundler: what it costs, what is sent, what is known behind it."""
+"""Code on its way to a bundler: what it costs, what is sent, what is known afterwards."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ NO_HTTP = {"sept-compute-error-key-linebreak"}
 
 
 def recorded(shared: Path) -> Iterator[tuple[str, Response, bool]]:
-    """Name, answer, and whether it bears a signature."""
+    """Name, answer, and whether it has a signature."""
     for path in sorted(shared.glob("vectors/hyperbeam*/*.json")):
         exchange: Any = json.loads(path.read_text())
         status, headers, body = replied(exchange)
@@ -46,7 +46,7 @@ def test_no_signed_answer_of_any_generation_is_called_bad(shared: Path) -> None:
 
 
 def test_a_changed_answer_of_any_generation_is_not_verified(shared: Path) -> None:
-    """The check of the one above: each signed text is part of what was signed."""
+    """The control of the test above: each signed text counts."""
     tried = 0
     for name, answer, signed in recorded(shared):
         if not signed or examine(answer).outcome is not SignatureStatus.VERIFIED or not answer.body:
@@ -90,7 +90,7 @@ def test_errors_cut_short_say_nothing_false(shared: Path, level: Verify) -> None
 
 @pytest.mark.parametrize("level", Verify)
 def test_answers_cut_short_are_errors_or_less(shared: Path, level: Verify) -> None:
-    """And never anything else than an AoError."""
+    """Never another error than an AoError."""
     for _, answer, signed in recorded(shared):
         if not answer.ok:
             continue

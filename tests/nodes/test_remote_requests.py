@@ -42,7 +42,7 @@ async def delivered(node: HyperBeamNode) -> None:
 
 
 async def shown(events: FeedSubscription, slots: list[int]) -> None:
-    """These results came by, each once and in order."""
+    """Check that these results were shown, each once and in order."""
     came = []
     while len(came) < len(slots):
         event = await anext(events)
@@ -52,7 +52,7 @@ async def shown(events: FeedSubscription, slots: list[int]) -> None:
 
 
 async def stuck(events: FeedSubscription) -> list[str]:
-    """What has come by of slots that cannot be computed."""
+    """What was shown of slots that cannot be computed."""
     came = [await anext(events) for _ in range(events.unread)]
     return [event.detail for event in came if "stuck" in event.detail]
 

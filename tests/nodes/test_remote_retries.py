@@ -1,4 +1,4 @@
-"""What is sent again, how often and after which pause; never what might be done twice."""
+"""What is sent again, how often and after which pause; never a request that could act twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What messages to HyperBEAM nodes bear so that two equal ones stay two."""
+"""What makes two equal messages to a HyperBEAM node distinct."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Transactions of the base layer: what was signed is taken, what was changed is refused."""
+"""Transactions of the base layer: signed ones are taken, changed ones are refused."""
 
 from __future__ import annotations
 

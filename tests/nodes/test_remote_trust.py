@@ -1,4 +1,4 @@
-"""The policy for answers by itself (`trust`, `binding`): what is taken, refused, and said of it."""
+"""The policy for answers by itself (`trust`, `binding`): what is taken, refused and shown."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_the_status_that_was_signed_is_the_one_that_came(wallet: Wallet, level: 
 
 @pytest.mark.parametrize("level", VERIFYING)
 def test_what_is_json_says_so_signed(wallet: Wallet, level: Verify) -> None:
-    """Else what a process printed would be read as its result."""
+    """Otherwise the output of a process could be read as its result."""
     trust, _ = reader(wallet, level)
     printed = answer_of(wallet, {"body": '{"output": "x"}', "status": 200})
     answer = Response(
@@ -237,7 +237,7 @@ def test_a_failure_shows_signed_words_only(wallet: Wallet) -> None:
 
 
 def test_the_same_content_may_answer_several_requests(wallet: Wallet) -> None:
-    """The HMAC of equal answers is equal; the signatures differ, and they are what is marked."""
+    """The HMACs of equal answers are equal, so the answers are told apart by their signatures."""
     seen = binding.Seen()
     for name in ("a", "b"):
         headers, body = signing.sign(wallet, {"output": "2"})

@@ -1,6 +1,6 @@
-"""Nothing that a node says unsigned reaches the screen where its answers are verified.
+"""With verified answers, no unsigned text of a node reaches the screen.
 
-Each command that asks a node is typed at one that says a marker wherever nobody has signed it: in
+Each command is typed at a node that puts a marker wherever its answers are unsigned: in
 results, errors, redirects, schedules, look-ups, headers. Without `.verify` the marker is seen.
 """
 
@@ -80,7 +80,7 @@ def onward(location: str) -> Fault:
 
 
 def forged(_request: Request, reply: Reply) -> Reply:
-    """The signature of something else, which claims to cover a key called as the marker."""
+    """The signature of something else, which claims to cover a key with the marker's name."""
     number, headers, _ = reply
     kept = [
         (name, value.replace("=(", f'=("{MARK.lower()}" ') if name == "signature-input" else value)

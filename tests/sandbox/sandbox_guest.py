@@ -1,4 +1,4 @@
-"""A guest to attack with: a runtime in this process, with guards taken out where a control asks."""
+"""A guest for attacks: a runtime in this process, without some guards for controls."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def eval_message(code: str) -> list[Any]:
 
 
 def first_message() -> list[Any]:
-    """The one that makes its sender the process's owner."""
+    """The message that makes its sender the process's owner."""
     return message(PROCESS, "", "Type", "Process")
 
 
@@ -42,7 +42,7 @@ def definition() -> list[Any]:
 
 @dataclass(frozen=True)
 class Answer:
-    """A result that is one: `check_result` has seen it."""
+    """A result that `check_result` accepted."""
 
     error: str
     output: str
@@ -96,7 +96,7 @@ class Guest:
         self.runtime.deliver(first_message())
 
     def deliver(self, code: str) -> list[Any]:
-        """The result of an Eval, as it comes."""
+        """The result of an Eval, unchecked."""
         return list(self.runtime.deliver(eval_message(code)))
 
     def eval(self, code: str) -> Answer:

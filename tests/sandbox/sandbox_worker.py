@@ -74,7 +74,7 @@ class Driven:
         self.send(["run", self.epoch, next(self._seqs), seconds, *message])
 
     def begin(self, code: str) -> None:
-        """Start an Eval that does not end, and let the worker get to it."""
+        """Start an endless Eval, and wait until the worker runs it."""
         self.start(eval_message(code))
         with suppress(TimeoutError):
             while True:
@@ -96,7 +96,7 @@ class Driven:
         return self.run(eval_message(code), seconds)
 
     def is_well(self) -> bool:
-        """Whether it still answers. What was rolled back is not run again here."""
+        """Whether it still answers. Does not run again what was rolled back."""
         self.send(["replay", self.epoch, 0, *first_message()])
         _name, outcome, frame = self.eval("return 1 + 1")
         return outcome == "ok" and frame[8] == "2"

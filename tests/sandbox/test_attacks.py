@@ -1,4 +1,4 @@
-"""Attacks on the guest's world. Each returns "escaped" where it succeeds, which its control shows."""
+"""Attacks from a guest. Each returns "escaped" if it succeeds; its control shows that it can."""
 
 # ruff: noqa: E501 — an attack reads best in one piece
 from __future__ import annotations

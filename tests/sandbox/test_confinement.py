@@ -167,7 +167,7 @@ CALLS = {
 
 @pytest.fixture
 def probed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """ask(code, without) evaluates Python in a worker; without: lines that take a wall down."""
+    """ask(code, without) evaluates Python in a worker; without: lines that remove a protection."""
     opened: list[Supervisor] = []
     spawn = os.posix_spawn
 
@@ -209,7 +209,7 @@ def test_a_system_call_is_refused(code: str, probed: Any) -> None:
 
 @pytest.mark.parametrize("code", CALLS)
 def test_control_without_the_filter_it_is_not(code: str, probed: Any) -> None:
-    """What is left then is the limit on descriptors, which holds on other systems too."""
+    """The limit on descriptors remains, also on other systems."""
     answer = probed(code, NO_FILTER)
     assert answer == CALLS[code]
 
@@ -308,7 +308,7 @@ def test_the_filter_is_well_formed() -> None:
 
 
 def test_errors_in_a_confined_worker_stay_what_they_are(supervisor: Supervisor) -> None:
-    """Whatever Python imports late would fail to be found."""
+    """A late import of Python would fail."""
     for entry, answer in (
         ("error('no such thing')", "no such thing"),
         ("syntax error here", "syntax error"),

@@ -1,4 +1,4 @@
-"""Code that counts its lines by itself counts what the interpreter's own line hook is told of."""
+"""Code with added counters counts the same lines as the interpreter's line hook."""
 
 from __future__ import annotations
 
@@ -273,7 +273,7 @@ def test_what_another_process_has_made_is_taken(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_of_what_others_have_made_the_newest_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A watch hands over a code for each save, all day long."""
+    """A watch sends new code at each save, all day."""
     monkeypatch.setattr(counting, "_given", {})
     dumps = [compiled(f"return {at}".encode(), b"@x.lua") for at in range(100)]
     made = [counting.make_counting(dump) for dump in dumps]

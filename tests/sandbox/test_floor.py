@@ -1,4 +1,4 @@
-"""The floor under a worker's memory, where what is counted is not all there is."""
+"""The lower bound of a worker's memory limit, for memory that is not counted."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def driven(supervisor: Supervisor, begin: Begin) -> Iterator[Driven]:
 
 
 def told(supervisor: Supervisor, begin: Begin, messages: list[list[Any]]) -> list[Frame]:
-    """All that workers say: to messages one behind the other, of their state, to what fails."""
+    """All answers of workers: to messages in order, to state requests, to failures."""
     *going_well, last = messages[: -len(FAILING)]
     with driven(supervisor, begin) as worker:
         answers = [answer(worker, message) for message in (*going_well, last)]
@@ -88,7 +88,7 @@ def told(supervisor: Supervisor, begin: Begin, messages: list[list[Any]]) -> lis
 
 
 def state_in(image: bytes) -> Frame:
-    """All that the state of an image holds; its bytes are in the order of a table's keys."""
+    """The content of an image, without the order of its keys."""
     runtime = LuaRuntime(environment.read_sources(), lambda _text: None)
     runtime.boot(definition())
     runtime.restore(zlib.decompress(image))
@@ -104,7 +104,7 @@ def answer(worker: Driven, message: list[Any]) -> Frame:
 
 @pytest.fixture(scope="module")
 def messages() -> list[list[Any]]:
-    """The first message, an Eval for each module, what is chance elsewhere, and what fails."""
+    """The first message, an Eval for each module, what is random elsewhere, and what fails."""
     names = environment.read_sources()
     each = (f'Seen = (Seen or 0) + 1 return type(require("{name}"))' for name in names)
     code = (*each, CHANCE, FITS, "return Seen", *FAILING)
@@ -113,7 +113,7 @@ def messages() -> list[list[Any]]:
 
 @pytest.fixture(scope="module")
 def forked(messages: list[list[Any]]) -> list[Frame]:
-    """What workers say that are forked when they are needed."""
+    """The answers of workers that are forked when needed."""
     with pytest.MonkeyPatch.context() as patch, closing(Supervisor()) as own:
         patch.setattr(own, "_fork_ahead", lambda *_: None)
         found = told(own, booted, messages)
@@ -181,7 +181,7 @@ def test_it_ends_with_the_node(own: Supervisor) -> None:
 @pytest.mark.parametrize("size", [0, MOST_KEPT], ids=["kept", "too-long"])
 @pytest.mark.parametrize("failing", [*FAILING, "while true do end"])
 def test_the_first_message_fails(own: Supervisor, size: int, failing: str) -> None:
-    """The process that was parked before there was a definition takes over behind it."""
+    """The process parked before the definition takes over after it."""
     process = definition()
     process[4:6] = "B" * 43, "x" * size
     with closing(Driven(own, boots=False)) as worker:
@@ -196,7 +196,7 @@ def test_the_first_message_fails(own: Supervisor, size: int, failing: str) -> No
 @pytest.mark.parametrize("watch", [None, Watch(lines=True)], ids=["", "watched"])
 @pytest.mark.parametrize("lifted", [False, True])
 def test_the_frames_before_the_first_message(watch: Watch | None, lifted: bool) -> None:
-    """The process that was parked ahead takes over with all that its fork was told."""
+    """The process parked ahead takes over with all frames that its fork got."""
     with closing(Supervisor(watch)) as own, closing(Driven(own, boots=False)) as worker:
         if lifted:
             worker.send(["lift", 0])

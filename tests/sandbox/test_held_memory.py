@@ -37,7 +37,7 @@ WASI = '(import "wasi_snapshot_preview1" '
 
 
 class Peak:
-    """The most memory that a worker has held at a time, in all its forks."""
+    """The most memory that a worker and its forks held at a time."""
 
     def __init__(self, group: int) -> None:
         self._group = group
@@ -59,7 +59,7 @@ class Peak:
 
 
 def anonymous(pid: int) -> int:
-    """Bytes in memory that a process has not from a file."""
+    """The anonymous memory of a process, in bytes."""
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/status").read_text(encoding="latin-1").splitlines():
             if line.startswith("RssAnon:"):
@@ -219,7 +219,7 @@ class Home:
         return result, peak.bytes
 
     def attack(self, code: bytes | None, action: str, data: str = "") -> tuple[Result, int]:
-        """What a message comes to, and the most bytes that its worker held meanwhile."""
+        """The outcome of a message, and the most bytes that its worker held meanwhile."""
         attack = asyncio.wait_for(self._attack(code, action, data), 120)
         return self._loop.run_until_complete(attack)
 
@@ -243,7 +243,7 @@ class Home:
         return self._loop.run_until_complete(asyncio.wait_for(going_on(), 120))
 
     def contained(self, code: bytes | None, action: str, data: str = "") -> Result:
-        """What a message comes to whose worker stays within what is allowed."""
+        """The outcome of a message; check that its worker stays within what is allowed."""
         result, peak = self.attack(code, action, data)
         assert peak <= ALLOWED, f"{peak >> 20} MB"
         return result
@@ -309,7 +309,7 @@ def test_lua_ends_within_its_budget(what: str, home: Home) -> None:
 
 
 def test_the_watch_sees_what_a_worker_holds(tmp_path: Path, signer: Ed25519) -> None:
-    """Control: without a floor and with another limit it is above what is allowed here."""
+    """Control: without a floor and with another limit, the peak is above the allowed one."""
 
     roomy = Home(tmp_path / "node", signer, 2 << 30, seconds=60)
     try:

@@ -1,4 +1,4 @@
-"""A node whose workers turn against it: messages are computed all the same."""
+"""A node with hostile workers: messages are computed all the same."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ def test_a_message_that_turns_every_worker_is_given_up(
 def test_a_message_whose_workers_are_gone_is_held_without_an_outcome(
     betrayed: Betrayed, tmp_path: Path, wallet: Wallet
 ) -> None:
-    """Who ends without a word may have been killed by anybody."""
+    """A worker that ends without a report may have been killed by anybody."""
 
     async def run() -> None:
         node = await LocalNode.open(tmp_path, Limits())
@@ -288,7 +288,7 @@ def test_a_process_whose_workers_never_begin_is_not_started_for_ever(
 
 
 def test_a_log_that_outgrew_its_memory_says_so(tmp_path: Path, wallet: Wallet) -> None:
-    """With a lower limit messages cannot be computed again: told, not tried for ever."""
+    """With a lower limit messages cannot be computed again: an error, not endless tries."""
 
     async def run() -> None:
         node = await LocalNode.open(tmp_path, Limits())

@@ -1,4 +1,4 @@
-"""Values that a guest leaves where the host will touch them, and depths that it drives Lua to."""
+"""Values that a guest leaves for the host to read, and deep nesting and recursion."""
 
 # ruff: noqa: E501 — an attack reads best in one piece
 from __future__ import annotations
@@ -209,7 +209,7 @@ SABOTAGE = {
 
 @pytest.mark.parametrize("what", SABOTAGE)
 def test_a_process_that_is_taken_apart_still_gives_results(what: str) -> None:
-    """What it does then is its own affair; the host gets results, and can save and undo."""
+    """Its answers may be wrong; the host gets results, and can save and undo."""
     guest = Guest()
     guest.eval(SABOTAGE[what])
     for code in ("return 1 + 1", "error('x')", "Send({Target = 'x'})", "print('y')"):

@@ -1,4 +1,4 @@
-"""A worker that is not believed: what it can say, and what becomes of the shell that hears it."""
+"""A hostile worker: what it can send, and that the shell survives it."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_garbage_is_unbelievable(what: str) -> None:
 
 
 def test_a_frame_up_to_the_limit_is_waited_for() -> None:
-    """The control: what is refused above is refused for its size, before it has come."""
+    """The control: the test above refuses a frame for its size alone."""
     reader = FrameReader()
     reader.feed(frames.LIMIT.to_bytes(4, "big"))
     assert reader.frame() is None
@@ -259,7 +259,7 @@ def shell() -> Iterator[Shell]:
 
 @pytest.fixture
 def bystander() -> Iterator[int]:
-    """A process of the user's that is none of the worker's, in a group of its own."""
+    """A process of the user in its own group, which is not the worker's."""
     process = subprocess.Popen(["sleep", "30"], start_new_session=True)
     yield process.pid
     process.kill()
@@ -298,7 +298,7 @@ def test_images_behind_one_another(shell: Shell) -> None:
 
 @pytest.fixture
 def fork() -> Iterator[int]:
-    """What stands for the worker's own process: a group leader that may be killed."""
+    """A stand-in for the worker's process: a group leader that may be killed."""
     process = subprocess.Popen(["sleep", "30"], process_group=0)
     yield process.pid
     process.kill()

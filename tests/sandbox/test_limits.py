@@ -210,7 +210,7 @@ parking.COPYING, parking.{bound} = 1e9, {most}
 def test_a_state_is_parked_though_forks_seem_to_cost_too_much(
     bound: str, most: int, text: str, changed: Workers
 ) -> None:
-    """As they do on a busy machine: the shell keeps what would have to be sent again."""
+    """As on a busy machine: the shell keeps the messages that it might have to send again."""
     with driven(changed(DEAR.format(bound=bound, most=most))) as worker:
         computing = []
         for _ in range(20):
@@ -236,7 +236,7 @@ parking.Parent.end = slowly
 
 
 def test_no_older_state_comes_back_where_a_fork_is_not_scheduled(changed: Workers) -> None:
-    """On a busy machine: it would lack what came behind it, and nobody sends that again."""
+    """On a busy machine: it would lack later messages, which are not sent again."""
     with driven(changed(SLOW_TO_END)) as worker:
         for number in range(1, 9):
             name, outcome, frame = worker.eval("n = (n or 0) + 1 return n")

@@ -11,7 +11,7 @@ from aoshell.sandbox import luerl
 
 
 class Entries(list[Any]):
-    """What `os.scandir` gives, in an order of ours."""
+    """The entries of `os.scandir` in a given order."""
 
     def __enter__(self) -> Entries:
         return self

@@ -193,7 +193,7 @@ def test_digests_work_in_a_confined_worker(worker: Driven) -> None:
 
 
 def test_what_the_host_remembers_of_a_table_is_its_own() -> None:
-    """Order of keys is kept between traversals of a large table: a script gets a copy."""
+    """The host caches the key order of a large table; a script gets a copy."""
     guest = Guest()
     code = """
         local keys = require(".host").keys

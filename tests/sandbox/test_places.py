@@ -1,4 +1,4 @@
-"""Places that a script and a person see are the script's; none names a file of ours."""
+"""Places in errors name the script's files, never aoshell's own."""
 
 from __future__ import annotations
 

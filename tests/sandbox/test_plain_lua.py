@@ -1,4 +1,4 @@
-"""What a script sees of the core's functions is what plain Lua 5.3 says: texts, and the place.
+"""The core's functions give the same texts and places as plain Lua 5.3.
 
 The oracle is lupa's Lua without our guards. `DIFFERENT` has what is another on purpose; each name
 in it stands in docs/environment.md.
@@ -158,7 +158,7 @@ def test_bad_arguments_are_told_as_plain_lua_tells_them(guest: Guest, name: str)
 
 
 def _at_home(text: str) -> str:
-    """Without the files that plain Lua looks for, and the program that asks it."""
+    """The text without the files that plain Lua searches, and without the asking program."""
     text = re.sub(r"\n\tno file '[^']*'", "", text)
     text = re.sub(r"\n\t\[C\]: in function 'pcall'\n\t\[string \"<python>\"\].*", "", text)
     return text.replace("got no value", "got nil")

@@ -1,4 +1,4 @@
-"""Workers that hang are told from those that wait for the processor."""
+"""Workers that hang are distinguished from those that wait for the processor."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_what_proc_says_of_a_group() -> None:
 
 @pytest.mark.parametrize("group", [0, GROUP])
 def test_a_zygote_that_forks_no_worker_is_ended(group: int) -> None:
-    """The next worker starts another. One that has forked is let be: its worker is what hangs."""
+    """The next worker starts another. A zygote that has forked is left alone: its worker hangs."""
     looked, done = list[int](), list[str]()
     loop: Any = SimpleNamespace(add_reader=lambda *_: None)
     zygote: Any = SimpleNamespace(pid=7, close=lambda: done.append("closed"))

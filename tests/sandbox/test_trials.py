@@ -1,4 +1,4 @@
-"""Sequences that are tried on a state: they come to what a node computes, and leave nothing."""
+"""Trial sequences on a state give what a node computes, and change nothing."""
 
 from __future__ import annotations
 

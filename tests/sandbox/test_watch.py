@@ -1,4 +1,4 @@
-"""Watching a guest changes nothing that it can see, nor what it comes to."""
+"""Watching a guest changes neither what it sees nor its results."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ REPLAY = "from aoshell.sandbox.worker import worker\nworker.LOAD_SECONDS = 0.2\n
 
 
 def test_each_message_of_a_log_has_its_time(changed: Workers) -> None:
-    """Many messages may take longer together than one may."""
+    """The limit holds for each message, not for all together."""
     with driven(changed(REPLAY), boots=False) as worker:
         worker.boot(MEMORY, 0.02)
         worker.send(["replay", 0, 0, *first_message()])
@@ -144,7 +144,7 @@ class Parked:
 def test_the_older_parked_process_ends_before_another_fork_begins(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Else it would take that one's death for the death of what computes, and come back."""
+    """Otherwise the death of the fork would wake it, as if the computing process had died."""
     it = Parked(monkeypatch)
     assert not it.parking.park(3)
     ended = [("tied", False), ("killed", 41), ("tied", True)]

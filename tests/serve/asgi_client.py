@@ -16,7 +16,7 @@ LOOPBACK = ("host", "127.0.0.1:4000")
 
 @dataclass
 class Answer:
-    """What was sent back; `status` 0 where nothing was."""
+    """The answer; `status` 0 if there was none."""
 
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)

@@ -17,7 +17,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the packages from npm are."""
+    """The folder of the packages from npm."""
     return installed(tmp_path_factory)
 
 

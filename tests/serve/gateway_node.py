@@ -1,4 +1,4 @@
-"""A node in memory for the gateway: what it keeps, by number, and nothing else of a node."""
+"""A node in memory for the gateway: only its items, by number."""
 
 from __future__ import annotations
 

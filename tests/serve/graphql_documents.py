@@ -1,4 +1,4 @@
-"""GraphQL documents in many combinations of what clients ask, some wrong, some damaged."""
+"""GraphQL documents in many combinations of clients' queries, some wrong, some damaged."""
 
 from __future__ import annotations
 

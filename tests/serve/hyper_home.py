@@ -73,7 +73,7 @@ class Home:
         return json.loads(await self.text(f"{path}/serialize~json@1.0"))
 
     async def said(self, path: str, *headers: tuple[str, str]) -> dict[str, Any]:
-        """What an answer says, its signature checked."""
+        """The content of an answer, after a check of its signature."""
         return self.checked(await self.get(path, *headers))
 
     def checked(self, answer: Response) -> dict[str, Any]:
@@ -109,7 +109,7 @@ class Home:
         return dict(answer.headers)["process"]
 
     async def push(self, process: str, line: str) -> dict[str, Any]:
-        """What an Eval comes to, as aoconnect sends it."""
+        """The result of an Eval, sent as aoconnect does."""
         path = f"/{process}~process@1.0/push"
         answer = await self.post(path, self.item(process, line, Action="Eval"), *AS_JSON)
         assert answer.status == 200, answer.body

@@ -168,7 +168,7 @@ async def test_a_log_that_lies_is_named(
 
 
 class Saying(Remote):
-    """A source that says something else of its newest slot."""
+    """A source that gives another newest slot."""
 
     said = ""
 

@@ -1,4 +1,4 @@
-"""Checkpoints on Arweave: only those of pinned owners count, and only if they are what they say.
+"""Checkpoints on Arweave: only those of pinned owners, with the claimed content, count.
 
 The gateway of `aoshell serve` has them here.
 """

@@ -38,7 +38,7 @@ UNCHANGED = Changed()
 
 
 def silent(_text: str) -> None:
-    """Nobody is told how far it is."""
+    """A progress that is not shown."""
 
 
 async def compared(

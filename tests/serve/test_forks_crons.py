@@ -2,7 +2,7 @@
 
 `UNITS` is what the unit's own code answered (tests/serve/cu_cron.mjs, permaweb/ao of 2026-07-06).
 Where the environment variable AOSHELL_CU names a folder `servers/cu` of permaweb/ao whose packages
-are installed, its code is asked anew, about logs of chance.
+are installed, its code is run on random logs, too.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def _once(made_there: list[Any]) -> list[Any]:
 
 
 def chance(draw: random.Random) -> Case:
-    """A log of chance."""
+    """A random log."""
     intervals = ["10-seconds", "7-secs", "1-minute", "1-blocks", "2-block", "3-blocks", "30-S"]
     odd = ["0.002-hours", "90-s-x", "10-Blocks", "junk", "+4-blocks", "3x-blocks", "10", " 2 - s "]
     tags: list[tuple[str, str]] = []

@@ -196,7 +196,7 @@ def process_of(exchanges: list[Any]) -> str:
 
 
 def told(_text: str) -> None:
-    """Nobody is told how far it is."""
+    """A progress that is not shown."""
 
 
 @in_loop

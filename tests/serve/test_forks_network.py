@@ -1,4 +1,4 @@
-"""Several live processes brought home in one go: then they speak to each other there."""
+"""Several live processes, forked at once: at home they send to each other."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """WASM forks are called exactly as the network's compute unit calls a guest.
 
-The recorded texts of a real unit say what is due, and @permaweb/ao-loader, its engine, is run
+The recorded texts of a real unit are the reference, and @permaweb/ao-loader, its engine, is run
 beside ours. Without npm, node or the shared vectors these tests are skipped.
 """
 
@@ -206,7 +206,7 @@ class RemembersRemote(Remote):
 async def remembered(
     there: ServedNode, node: Any, folder: Path, loader: Path, process: str, slot: int
 ) -> tuple[RemembersRemote, list[Any]]:
-    """A network with the memory that ao-loader has behind a slot, and its results of all slots."""
+    """A network with ao-loader's memory after a slot, and its results of all slots."""
     scratch = folder / "scratch"
     scratch.mkdir()
     await forked(node, folder, there, process, "first")
@@ -221,7 +221,7 @@ async def remembered(
 
 
 def silent(_text: str) -> None:
-    """Nobody is told how far it is."""
+    """A progress that is not shown."""
 
 
 def test_a_memory_is_gone_on_with_byte_for_byte(
@@ -283,7 +283,7 @@ def test_a_memory_is_gone_on_with_byte_for_byte(
 
 
 async def at(node: Any, process: str, slot: int) -> str:
-    """What N is behind a slot."""
+    """The value of N after a slot."""
     info = await node.find(process)
     tags = tags_of([("Action", "Eval"), ("Type", "Message")])
     item = Message("q" * 43, info.owner, info.owner, process, tags, b"return N")

@@ -1,4 +1,4 @@
-"""What a wallet has signed for a process before that was forked never leaves the home again."""
+"""Items signed for a process before it was forked never leave the home."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ IN_PARTS = {"range": "bytes=0-2000"}
 
 @dataclass
 class Secrets:
-    """A home with items that are for a process which was forked after they had come."""
+    """A home with items for a process that was forked later."""
 
     here: ServedNode
     fork: str
@@ -205,7 +205,7 @@ async def test_no_path_gives_a_signature_for_a_fork_out(
 async def test_no_path_gives_it_out_once_the_fork_is_deleted(
     folder: Path, wallet: Wallet, node_key: Wallet
 ) -> None:
-    """It is valid where the process lives, whatever is here."""
+    """The item is valid where the process lives, whatever this home has."""
     async with holding(folder, wallet, node_key) as secrets:
         await secrets.here.node.delete(secrets.fork)
         await walk(secrets)
@@ -243,7 +243,7 @@ async def test_what_is_withheld_is_named_and_what_it_says_is_given(
 async def test_a_log_with_such_an_item_as_data_is_named(
     folder: Path, wallet: Wallet, node_key: Wallet
 ) -> None:
-    """A message to another process has it in its data: the schedule is not given out in part."""
+    """A message to another process has it as data: the whole schedule is refused."""
     state = settings(folder / "here").state
     async with served(folder / "there", wallet) as there:
         fork = await counted(there, 0)
@@ -482,7 +482,7 @@ async def test_a_file_with_such_data_says_so_and_takes_the_rule_along(
 async def test_a_deleted_fork_that_comes_back_takes_nothing_signed(
     folder: Path, wallet: Wallet, node_key: Wallet
 ) -> None:
-    """Forked again, or imported as the process that it is where it lives."""
+    """Forked again, or imported as the original process."""
     async with served(folder / "there", wallet) as there:
         process = await counted(there, 1)
         exported = await there.node.export(process)
@@ -507,7 +507,7 @@ async def test_a_deleted_fork_that_comes_back_takes_nothing_signed(
 
 @in_loop
 async def test_the_process_itself_is_not_taken_for_a_fork(folder: Path, wallet: Wallet) -> None:
-    """A dump of a home that had it as a fork comes to the home that it was made in."""
+    """A dump of a home with the fork is loaded into the home of the original."""
     async with served(folder / "there", wallet) as there:
         process = await counted(there, 1)
         async with home(folder / "here") as node:
@@ -541,7 +541,7 @@ async def test_a_removed_stand_in_is_remembered(
 
 @in_loop
 async def test_it_is_known_at_every_step_of_a_deletion(folder: Path, wallet: Wallet) -> None:
-    """A kill leaves what one of these transactions has left."""
+    """A kill leaves the state after one of these transactions."""
     async with served(folder / "there", wallet) as there:
         process = await counted(there, 2)
         async with home(folder / "here") as node:

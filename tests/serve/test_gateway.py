@@ -1,4 +1,4 @@
-"""The gateway by path: data, headers, uploads, blocks; and what of it is for other roles."""
+"""The gateway by path: data, headers, uploads, blocks; and the paths left to other roles."""
 
 from __future__ import annotations
 

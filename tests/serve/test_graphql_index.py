@@ -1,4 +1,4 @@
-"""The index of transactions: what a query costs, and that it never holds anything but the log."""
+"""The index of transactions: what a query costs, and that it holds the log and nothing else."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ POLLS: dict[str, Filter] = {
 
 @contextmanager
 def counted(db: sqlite3.Connection) -> Iterator[Callable[[], int]]:
-    """How many steps SQLite's machine takes."""
+    """How many steps SQLite's virtual machine takes."""
     steps = 0
 
     def step() -> int:
@@ -199,7 +199,7 @@ def emptied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
 
 
 def test_what_another_process_has_filled_is_not_cleared(tmp_path: Path) -> None:
-    """Both looked where the index was before one of them had begun to fill it."""
+    """Both read the end of the index before one of them began to fill it."""
     first, late = (Index(tmp_path / "index.db") for _ in range(2))
     looked = late.position()
     first.clear(first.position(), "node", 0)

@@ -1,4 +1,4 @@
-"""The parser of GraphQL documents, and what is proved of them before anything is looked up."""
+"""The parser of GraphQL documents, and the checks before any look-up."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The reference implementation of GraphQL, from npm, judges our parser and what it makes of it.
+"""The reference implementation of GraphQL, from npm, is compared with our parser and our answers.
 
-Documents are made of parts that clients use, in many combinations, and damaged in many ways. What
-the reference refuses as text we refuse, at the same place; what it answers we answer, with the same
-keys and values. Without npm this is skipped.
+Documents are made of parts that clients use, in many combinations, and damaged in many ways. We
+must refuse the texts that the reference refuses, at the same place, and give its answers, with the
+same keys and values. Without npm this is skipped.
 """
 
 from __future__ import annotations

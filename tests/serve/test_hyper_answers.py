@@ -22,13 +22,13 @@ SLOW = settings(max_examples=30, suppress_health_check=list(HealthCheck))
 
 
 def checked(response: Response) -> Checked:
-    """What a client of ours makes of an answer."""
+    """An answer as our client reads it."""
     headers = [(name, text(value.encode("latin-1"))) for name, value in response.headers]
     return examine(Answer("", response.status, tuple(headers), response.body))
 
 
 def said(value: object, codec: Codec, key: Wallet, status: int = 200) -> dict[str, Any]:
-    """What an answer says, its signature verified."""
+    """The content of an answer, after a check of its signature."""
     response = write_answer(value, codec, key, status)
     found = checked(response)
     assert found.outcome is SignatureStatus.VERIFIED, found.failure

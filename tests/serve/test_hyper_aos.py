@@ -1,7 +1,7 @@
 """aos itself against a node that is served, in its HyperBEAM mode (conformance checks 1, 2 and 3).
 
 It comes from a checkout, as test_serve_aos.py has it; without one this is skipped.
-test_hyper_recorded.py tells a recorded session of it.
+test_hyper_recorded.py replays a recorded session of it.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def test_a_session_at_its_prompt(
 
 
 def _type(command: list[str], env: dict[str, str], folder: Path) -> None:
-    """Type into aos; each line is answered with what is due before the next one."""
+    """Type into aos; each line gets its expected answer before the next one."""
     there = Ended(
         *("node", command),
         env=env | {"TERM": "xterm"},

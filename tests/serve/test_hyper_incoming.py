@@ -115,7 +115,7 @@ def test_requests_that_real_nodes_took(shared: Path) -> None:
 
 
 def test_nobody_adds_keys_to_what_another_has_signed(wallet: Wallet, other_wallet: Wallet) -> None:
-    """A map may carry several signatures, each over other keys: no one has signed all of it."""
+    """A map may have several signatures over different keys: none covers all of it."""
     signed: Tabm = {"data": "1", "target": "t" * 43}
     theirs = signing.commit(wallet, signed, profile=CURRENT)
     for forger in (other_wallet, wallet):  # also two messages of one signer put together
@@ -142,7 +142,7 @@ def test_nobody_adds_headers_to_what_another_has_signed(
 
 
 def test_a_map_with_an_hmac_alone_counts_by_the_signature_around_it(wallet: Wallet) -> None:
-    """An HMAC is nobody's: the map is of whoever has signed the request, if it is covered."""
+    """An HMAC has no signer: the map is of the request's signer, if the signature covers it."""
     inner: Tabm = {"data": "1", "target": "t" * 43}
     mac = signing.commit(wallet, inner, profile=CURRENT)[1]
     carried = carry(inner, [mac], lambda keys: unsigned(keys, CURRENT).id)
@@ -164,7 +164,7 @@ def test_a_map_with_an_hmac_alone_counts_by_the_signature_around_it(wallet: Wall
 
 
 def test_what_a_request_says_of_itself_is_no_part_of_its_message(wallet: Wallet) -> None:
-    """Where the request is the message, its signature covers both."""
+    """If the request is the message, its signature covers both."""
     said: Tabm = {"method": "POST", "path": "/x/push", "action": "Eval", "target": "t" * 43}
     fields, body = wire.encode(said, CURRENT)
     signatures = write_commitments(signing.commit(wallet, said, profile=CURRENT))

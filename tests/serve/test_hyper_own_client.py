@@ -35,7 +35,7 @@ LUA = tags_of([("execution-device", "lua@5.3a")])  # messages to such are httpsi
 
 
 class Remote:
-    """A session of the remote client: what it types, and what its feed showed."""
+    """A session of the remote client: its lines, and what its feed showed."""
 
     def __init__(self, node: HyperBeamNode, wallet: Wallet) -> None:
         self.node, self.wallet = node, wallet

@@ -1,4 +1,4 @@
-"""Paths of AO-Core, as clients send them and as nobody should."""
+"""Paths of AO-Core, valid and invalid ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recorded sessions of real clients, told again to our server: what they did, what came of it."""
+"""Recorded sessions of real clients, replayed to our server: requests and answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shapes of answers beside those that nodes of September 2025 gave (recorded)."""
+"""The shapes of answers, compared with recorded ones of nodes of September 2025."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page in a real browser: what it shows, what it cannot be made to do, how it is used."""
+"""The page in a real browser: what it shows, what it must not do, how it is used."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
 
 @asynccontextmanager
 async def looking(on: ServedNode, driver: Driver, path: str = "/") -> AsyncIterator[Browser]:
-    """A browser that shows the page. In the end it has complained of nothing."""
+    """A browser with the page. It must report no errors until the end."""
     async with driver.tab() as tab:
         await tab.open(on.serving.facts.url + path)
         await tab.wait(LIVE)
@@ -84,7 +84,7 @@ async def test_nothing_that_others_wrote_is_more_than_text(
 async def test_the_page_forbids_what_it_does_not_do(
     folder: Path, wallet: Wallet, driver: Driver
 ) -> None:
-    """Even where a script of the page were wrong: markup, scripts that were uploaded, styles."""
+    """Even if a script of the page has a fault: markup, uploaded scripts, styles."""
     async with served(folder, wallet) as on:
         named = tags_of([("Content-Type", "text/javascript")])
         item = DataItem.sign(wallet, "", named, b"window.hit = 1")

@@ -1,4 +1,4 @@
-"""What the page is told of a node: bounded, read-only, and nothing of this machine."""
+"""The data of a node for the page: bounded, read-only, without data of this machine."""
 
 from __future__ import annotations
 

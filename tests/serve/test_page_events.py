@@ -1,4 +1,4 @@
-"""What has changed, as server-sent events: bounded, never queued, and resumed after a break."""
+"""Changes as server-sent events: bounded, never queued, resumed after a broken connection."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ class Network:
 
 @in_loop
 async def test_who_takes_nothing_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An event is made when the one before is taken: one tells of all that came meanwhile."""
+    """An event is made when the one before is taken, and covers all changes since."""
     monkeypatch.setattr(events, "PACE", 0.0)
     network: Any = Network()
     watch = Watch(network)
@@ -244,7 +244,7 @@ async def test_all_listeners_share_a_look(monkeypatch: pytest.MonkeyPatch) -> No
 
 @in_loop
 async def test_a_client_that_goes_is_left(folder: Path, wallet: Wallet) -> None:
-    """Without a socket: it goes while nothing happens, and while a part is on its way."""
+    """Without a socket: it leaves while nothing happens, and while a part is sent."""
     async with served(folder, wallet) as on:
         page = Page(on.node, on.node.network, Load().dry_runs)
         app = Application([page], Guard())
@@ -264,7 +264,7 @@ async def test_a_slow_reader_is_closed_and_holds_up_nobody(
     made, told_first = events._event, []
 
     def first_is_large(*given: Any) -> bytes:
-        """Larger than what the two ends of a connection take in, for who comes first."""
+        """Make the first event larger than the buffers of a connection."""
         told_first.append(True)
         return (b":" + b" " * (32 << 20) if len(told_first) == 1 else b"") + made(*given)
 

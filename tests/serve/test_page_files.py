@@ -149,7 +149,7 @@ async def test_no_host_reaches_the_policy(host: str, folder: Path, wallet: Walle
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 def test_scripts_make_text_nodes_only(path: Path) -> None:
-    """Whatever parses a text as markup or as code has one of these names."""
+    """All functions that parse text as markup or code have one of these names."""
     script = path.read_text()
     for name in (
         *("innerHTML", "outerHTML", "insertAdjacentHTML", "setHTML", "DOMParser", "srcdoc"),

@@ -126,7 +126,7 @@ async def test_large_answers_wait_for_room(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 class _Counted(bytes):
-    """Bytes that know how many of them there are."""
+    """Bytes that count their instances."""
 
     alive = most = 0
 

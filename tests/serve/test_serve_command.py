@@ -275,7 +275,7 @@ async def test_our_own_shell_speaks_to_its_units(
 
 @in_loop
 async def test_reading_writes_nothing(home: Settings, wallet: Wallet) -> None:
-    """Not one row, whatever is asked: pages, dry runs, GraphQL, HyperBEAM paths."""
+    """No row for any request: pages, dry runs, GraphQL, HyperBEAM paths."""
     async with running() as (program, facts):
         async with httpx.AsyncClient(base_url=facts["url"], timeout=60) as client:
             process = definition(wallet)
@@ -307,7 +307,7 @@ async def test_reading_writes_nothing(home: Settings, wallet: Wallet) -> None:
 
 
 def dumped(path: Path) -> list[str]:
-    """All rows of a node's database, but for what it keeps of itself."""
+    """All rows of a node's database, without the node's own settings."""
     db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:
         tables = [

@@ -1,4 +1,4 @@
-"""The messenger unit: what is taken, what is refused, and that nothing counts twice."""
+"""The messenger unit: which items are taken or refused, and that none counts twice."""
 
 from __future__ import annotations
 
@@ -294,7 +294,7 @@ async def test_what_a_message_caused(folder: Path, wallet: Wallet) -> None:
 
 @in_loop
 async def test_pushing_again(folder: Path, wallet: Wallet) -> None:
-    """The node has pushed already what a result sends; what it could not deliver is said."""
+    """The node has already delivered a result's messages; what it could not deliver is an error."""
     async with served(folder, wallet) as on:
         other = await on.spawn()
         process = await on.spawn()

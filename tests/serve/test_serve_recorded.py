@@ -1,6 +1,6 @@
 """What aos asked in a recorded session, asked again of a node that is served.
 
-Ids, times and keys differ, so items are signed anew and what named an old id names the new one.
+Ids, times and keys differ, so items are signed anew, and old ids are replaced by the new ones.
 """
 
 from __future__ import annotations
@@ -109,14 +109,14 @@ class Replay:
 
 
 def shape(value: Any) -> Any:
-    """The names in a value, without what they stand for."""
+    """The keys of a value, without their values."""
     if isinstance(value, dict):
         return {name: shape(inner) for name, inner in value.items()}
     return [shape(inner) for inner in value[:1]] if isinstance(value, list) else None
 
 
 def without_cursors(exchange: dict[str, Any]) -> bool:
-    """Whether a request names no cursor of an answer that was cut: it cannot be asked again."""
+    """Whether a request has no cursor from a cut answer; with one it cannot be repeated."""
     return "from=" not in exchange["path"]
 
 

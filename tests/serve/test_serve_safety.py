@@ -120,7 +120,7 @@ async def test_pages_from_elsewhere_are_refused(origin: str, allowed: bool, meth
 
 @in_loop
 async def test_a_refused_body_is_not_read() -> None:
-    """Also a simple POST, for which a browser asks nobody before."""
+    """Also a simple POST, which a browser sends without a preflight."""
     sender = Sender([b"x" * 100, b"y"])
     head = [LOOPBACK, EVIL, ("content-type", "text/plain"), ("content-length", "101")]
     answer = await ask(app(Echo()), "POST", headers=head, sender=sender)
@@ -187,7 +187,7 @@ def test_the_token_counts_in_authorization_only() -> None:
 
 @pytest.mark.parametrize("site", ["same-site", "cross-site"])
 def test_what_a_page_elsewhere_asks_without_an_origin_is_refused(site: str) -> None:
-    """One that names its origin has passed the guard, which knows what `--cors` allows."""
+    """A request with an origin has passed the guard, which checks `--cors`."""
     headers = (("sec-fetch-site", site),)
     with pytest.raises(RequestError, match="not for pages") as refused:
         refuse_other_pages(Request("GET", "/", headers=headers), "not for pages elsewhere")

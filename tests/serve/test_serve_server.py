@@ -38,7 +38,7 @@ async def connect(opened: HttpServer) -> tuple[asyncio.StreamReader, asyncio.Str
 
 
 async def whole(reader: asyncio.StreamReader) -> bytes:
-    """What comes until the server closes the connection, however it does."""
+    """All that comes until the server closes the connection in any way."""
     parts = []
     try:
         while part := await reader.read(1 << 16):
@@ -118,7 +118,7 @@ async def test_a_head_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @in_loop
 async def test_a_slow_head_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each byte that comes does not give it more time, on a used connection neither."""
+    """More bytes do not give it more time, also on a used connection."""
     monkeypatch.setattr(server, "HEAD_SECONDS", 0.2)
     async with serving(Echo()) as opened:
         for begin in (b"", HEAD):
@@ -149,7 +149,7 @@ async def test_an_idle_connection_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @in_loop
 async def test_a_thousand_idle_connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that have waited longest give way; a request still gets its answer."""
+    """The longest idle ones are closed; a request still gets its answer."""
     monkeypatch.setattr(server, "MOST_CONNECTIONS", 50)
     monkeypatch.setattr(server, "HEAD_SECONDS", 600)  # they end by their number, not by their time
     room = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -190,7 +190,7 @@ async def test_a_half_closed_connection_is_answered() -> None:
 
 @in_loop
 async def test_half_closed_connections_hold_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Within a head, within a body, and where the answer takes long."""
+    """In a head, in a body, and during a slow answer."""
     monkeypatch.setattr(application, "_NOTICED", 0.01)
     monkeypatch.setattr(server, "HALF_CLOSED_SECONDS", 0.1)
     ended: list[bool] = []
@@ -213,7 +213,7 @@ async def test_half_closed_connections_hold_nothing(monkeypatch: pytest.MonkeyPa
 
 @in_loop
 async def test_an_answer_that_nobody_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is not copied to the connection, and given up; others are sent meanwhile."""
+    """It is not copied to the connection, and ends after a time; others are sent meanwhile."""
     monkeypatch.setattr(server, "STALLED_SECONDS", 0.3)
     large = 64 << 20
     async with serving(Echo(response=Response(200, (), b"x" * large))) as opened:
@@ -246,7 +246,7 @@ async def test_nothing_is_sent_to_a_client_that_has_gone(caplog: pytest.LogCaptu
 
 @in_loop
 async def test_requests_behind_the_one_under_way() -> None:
-    """Some are answered in their order; a connection with more of them is ended."""
+    """A few are answered in order; a connection with more is closed."""
     echo = Echo()
     async with serving(echo) as opened:
         reader, writer = await connect(opened)

@@ -1,4 +1,4 @@
-"""`.serve` at a prompt: the same node, the same loop, and no price for whoever does not use it."""
+"""`.serve` at a prompt: the same node, the same loop, and no cost without `.serve`."""
 
 from __future__ import annotations
 

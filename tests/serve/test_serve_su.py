@@ -98,7 +98,7 @@ async def test_pages_by_nonce(folder: Path, wallet: Wallet) -> None:
 
 @in_loop
 async def test_pages_by_time_leave_nothing_out(folder: Path, wallet: Wallet) -> None:
-    """Messages of one millisecond stay on one page: the next begins behind its time."""
+    """Messages of one millisecond stay on one page: the next page begins after that time."""
     async with served(folder, wallet) as on:
         process = await on.spawn()
         on.node._engine.scheduler._clock = lambda: 1_800_000_000_000

@@ -51,7 +51,7 @@ async def test_nobody_without_the_token(verb: str, folder: Path, wallet: Wallet)
 
 @in_loop
 async def test_names_of_devices_may_be_percent_encoded(folder: Path, wallet: Wallet) -> None:
-    """The token is asked for however the name is written."""
+    """The token is required for each spelling of the name."""
     async with served(folder, wallet) as on:
         head = {"authorization": f"Bearer {on.serving.facts.token}"}
         for name in ("~aoshell%401.0", "%7Eaoshell@1.0", "~%61oshell%401%2E0", "~AOSHELL@1.0"):
