@@ -139,7 +139,7 @@ def _fields(body: bytes) -> _Fields:
     try:
         fields = jsontext.parse(body or b"{}")
     except UnicodeDecodeError:
-        raise RequestError(400, "the body is no JSON: it is no text in UTF-8") from None
+        raise RequestError(400, "the body is not JSON: it is not UTF-8") from None
     except ValueError as error:
         raise RequestError(400, f"the body is no JSON: {error}") from None
     if not isinstance(fields, dict):

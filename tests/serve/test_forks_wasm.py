@@ -270,7 +270,7 @@ def test_a_memory_is_gone_on_with_byte_for_byte(
                 assert remote.memory is not None
                 odd = replace(remote.memory, data=remote.memory.data[:-1])
                 remote.memory = odd
-                with pytest.raises(AoError, match="no whole pages"):
+                with pytest.raises(AoError, match="not whole pages"):
                     await take(node, settings(here), remote, process, "twin", silent)
                 assert not await node.processes()
                 remote.memory = replace(odd, slot=99)

@@ -51,7 +51,7 @@ class ModuleError(AoError):
         self,
         what: str,
         position: int,
-        hint: str = "the file is damaged, or no module: build it anew",
+        hint: str = "the file is damaged, or no module: build it again",
     ) -> None:
         super().__init__(f"{what} (at byte {position})", stage="module", hint=hint)
         self.position = position

@@ -131,7 +131,7 @@ def read_cursor(text: str) -> Cursor:
             raise ValueError
     except (ValueError, TypeError, KeyError, AttributeError, binascii.Error):
         raise RequestError(
-            400, "the cursor is none that this node gave, and no time in milliseconds"
+            400, "the cursor is neither one of this node nor a time in milliseconds"
         ) from None
     return Cursor(place, None, sort)
 

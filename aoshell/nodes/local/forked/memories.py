@@ -178,7 +178,7 @@ def pack(memory: bytes) -> bytes:
     """
     if not memory or len(memory) % PAGE:
         raise AoError(
-            f"what came is no memory of a WASM guest: {len(memory):,} bytes are no whole pages",
+            f"this is not the memory of a WASM guest: {len(memory):,} bytes are not whole pages",
             stage="fork",
             hint="nothing was forked",
         )

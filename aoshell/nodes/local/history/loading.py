@@ -161,7 +161,7 @@ class _Loading:
         for record in found:
             kind = next(iter(record))
             at = _LOG[kind] if kind in _LOG else _ORDER[kind]
-            demand(at >= phase and (at == 0) == (phase < 0), "its records changed places")
+            demand(at >= phase and (at == 0) == (phase < 0), "its records are out of order")
             if phase < at == _LOG["message"]:
                 self._refuse_taken()
             phase = at
@@ -181,13 +181,13 @@ class _Loading:
     def _state(self, header: dict[str, Any]) -> None:
         demand(set(header) == _HEADER, "its first record has other members")
         numbers = ("time", "ahead", "processes", "modules", "messages", "uploads")
-        demand(all(is_count(header[name]) for name in numbers), "a number of its header is none")
+        demand(all(is_count(header[name]) for name in numbers), "a number of its header is invalid")
         demand(header["ahead"] <= FARTHEST, "its clock is too far ahead")
         demand(header["node"] == "" or has_id_form(header["node"]), "its node has no address")
         for name in ("wallets", "paused"):
-            demand(type(header[name]) is list, f"its {name} are no list")
+            demand(type(header[name]) is list, f"its {name} are not a list")
             fits = all(type(one) is str and has_id_form(one) for one in header[name])
-            demand(fits, f"one of its {name} is no address")
+            demand(fits, f"one of its {name} is not an address")
         demand(type(header["aoshell"]) is str, "it does not say who wrote it")
         self._header = header
         clock = NodeClock(self._store)
@@ -205,7 +205,7 @@ class _Loading:
 
     def _name(self, record: list[Any]) -> None:
         name, module_id = record
-        demand(type(name) is str and module_id in self._kinds, "a name is of no module")
+        demand(type(name) is str and module_id in self._kinds, "a name has no module")
         if name == ENVIRONMENT:  # this program's own, which the node publishes
             return
         here = self._store.module_named(name)
@@ -217,11 +217,11 @@ class _Loading:
     def _process(self, record: dict[str, Any]) -> None:
         row = records.read_process(record)
         last = max(self._processes, default=0)
-        demand(is_count(row.number) and last < row.number <= HIGHEST, "processes changed places")
+        demand(is_count(row.number) and last < row.number <= HIGHEST, "processes are out of order")
         demand(row.id not in self._ids, "a process comes twice")
         for needed in (row.environment, row.module):
             demand(needed in self._kinds, f"module {needed} of a process is missing")
-        demand(self._kinds[row.environment] == "environment", "an environment is none")
+        demand(self._kinds[row.environment] == "environment", "a module is not an environment")
         if self._store.process(row.id) is not None:
             self._taken.append(
                 f"process {row.name} ({row.id})" if row.name else f"process {row.id}"
@@ -235,7 +235,7 @@ class _Loading:
 
     def _origin(self, record: dict[str, Any]) -> None:
         origin = records.read_origin(record)
-        demand(origin.process in self._processes, "a fork is no process")
+        demand(origin.process in self._processes, "the process of a fork is missing")
         demand(origin.process not in self._origins, "a fork has two origins")
         self._origins[origin.process] = origin
         if origin.memory:
@@ -255,7 +255,7 @@ class _Loading:
             cron.Schedule(item.interval, max(0, item.due + self._shift), item.tags)
             for item in cron.load_schedules(row.cron)
         ]
-        demand(all(is_count(item.due) for item in due), "a time of its cron is none")
+        demand(all(is_count(item.due) for item in due), "a time of its cron is invalid")
         node = self._header["node"]
         return row._replace(
             number=self._base_process + row.number,
@@ -265,9 +265,9 @@ class _Loading:
 
     def _mark(self, record: list[Any]) -> None:
         process_id, names = record
-        demand(process_id in self._ids and process_id not in self._marks, "marks of no process")
+        demand(process_id in self._ids and process_id not in self._marks, "marks have no process")
         texts = all(type(name) is str and is_count(slot) for name, slot in names.items())
-        demand(texts, "a mark is none")
+        demand(texts, "a mark is invalid")
         self._marks[process_id] = names
 
     def _elsewhere(self, record: list[str]) -> None:
@@ -277,7 +277,7 @@ class _Loading:
         upload = Upload(**record | {"signed": records.bytes_of(record["signed"])})
         self._number(upload.seq)
         self._sender = 0
-        demand(is_count(upload.timestamp) and is_text(upload.client), "an upload is none")
+        demand(is_count(upload.timestamp) and is_text(upload.client), "an upload is invalid")
         demand(upload.form in ("", TRANSACTION), "an upload is of an unknown form")
         demand(has_id_form(upload.id) and _id_of(upload) == upload.id, "an upload has another id")
         self._uploads += 1
@@ -313,27 +313,27 @@ class _Loading:
         self._count(len(logged.body) + len(logged.signed or b""))
 
     def _check_cause(self, logged: Logged) -> None:
-        demand(has_id_form(logged.chain), "a chain has a link that is none")
-        demand(is_count(logged.root) and 0 < logged.root <= logged.seq, "a root is none")
+        demand(has_id_form(logged.chain), "a link of a chain is invalid")
+        demand(is_count(logged.root) and 0 < logged.root <= logged.seq, "a root is invalid")
         if logged.cause is None:
-            demand(logged.idx is None and logged.root == logged.seq, "a message began nothing")
+            demand(logged.idx is None and logged.root == logged.seq, "a message has no cause")
             return
-        demand(is_count(logged.cause) and is_count(logged.idx), "a cause is none")
-        demand(0 < logged.cause < logged.seq, "a cause is none")
+        demand(is_count(logged.cause) and is_count(logged.idx), "a cause is invalid")
+        demand(0 < logged.cause < logged.seq, "a cause is not before its message")
         demand(logged.cause not in self._pending, "a message without a result sent another")
 
     def _keep(self, record: dict[str, Any]) -> None:
         kept = Kept(**record | {"body": record["body"].encode("latin-1")})
         demand(0 < kept.cause == self._sender and is_count(kept.idx), "a kept message has no cause")
-        demand(type(kept.held) is int and 0 <= kept.held <= QUEUED, "a message is kept for nothing")
+        demand(type(kept.held) is int and 0 <= kept.held <= QUEUED, "a kept message has no state")
         demand(type(kept.reason) is str, "a message is kept without a reason")
-        demand(is_text(kept.target) and is_text(kept.id), "a kept message is none")
+        demand(is_text(kept.target) and is_text(kept.id), "a kept message is invalid")
         records.check_message(kept.body)
         self._batch.kept.append(kept._replace(cause=self._base + kept.cause))
         self._count(len(kept.body))
 
     def _number(self, number: int) -> None:
-        demand(is_count(number) and self._last < number <= HIGHEST, "messages changed places")
+        demand(is_count(number) and self._last < number <= HIGHEST, "messages are out of order")
         self._last = number
 
     # Writing --------------------------------------------------------------------------------------
@@ -363,16 +363,16 @@ class _Loading:
         header, store = self._header, self._store
         counts = (len(self._processes), len(self._kinds), self._messages, self._uploads)
         said = tuple(header[name] for name in ("processes", "modules", "messages", "uploads"))
-        demand(counts == said, "it has not as many records as it says")
+        demand(counts == said, "it does not have as many records as its header says")
         demand(all(places.slots for places in self._processes.values()), "a log is missing")
         ends = ((self._processes[one].slots, at.slot) for one, at in self._origins.items())
-        demand(all(slot < slots for slots, slot in ends), "a fork begins behind its end")
+        demand(all(slot < slots for slots, slot in ends), "a fork begins after its end")
         needed = {at.memory for at in self._origins.values() if at.memory}
         demand(needed <= self._memories, "the memory of a fork is missing")
-        demand(all(one in self._ids for one in header["paused"]), "a queue is of no process")
+        demand(all(one in self._ids for one in header["paused"]), "a paused queue has no process")
         for process_id, names in self._marks.items():
             slots = self._ids[process_id].slots
-            demand(all(slot < slots for slot in names.values()), "a mark is of no slot")
+            demand(all(slot < slots for slot in names.values()), "a mark has no slot")
             self._batch.facts[marks_key(process_id)] = json.dumps(names)
         for key, more in ((WALLETS, header["wallets"]), (PAUSED, header["paused"])):
             known = set(json.loads(store.meta(key) or "[]"))
@@ -411,7 +411,7 @@ def _id_of(upload: Upload) -> str:
     try:
         item = load_upload(upload)
     except AoError as error:  # of the stage "parse"
-        raise ValueError(f"an upload is none: {error.what}") from error
+        raise ValueError(f"an upload is invalid: {error.what}") from error
     if isinstance(item, Transaction):
         return b64url(hashlib.sha256(unb64url(item.header["signature"])).digest())
     return item.id

@@ -125,7 +125,7 @@ def read_parts(pieces: Iterable[bytes]) -> Iterator[dict[str, Any]]:
         before = stream.digest()
         kind, length, digest = _HEAD.unpack(stream.take(_HEAD.size))
         if kind == END:
-            demand(length == 0 and digest == before, "its bytes are not those that were written")
+            demand(length == 0 and digest == before, "its bytes have changed")
             demand(stream.at_end(), "it goes on after its end")
             return
         demand(kind in (PACKED, STORED), f"part {number} is of an unknown kind")
@@ -170,7 +170,7 @@ def _records(lines: bytes) -> Iterator[dict[str, Any]]:
         end = lines.index(b"\n", at)
         demand(end - at < LONGEST, f"a record has more than {size(LONGEST)}")
         record = jsontext.parse(lines[at:end], largest=LONGEST)
-        demand(type(record) is dict and len(record) > 0, "a record is no object")
+        demand(type(record) is dict and len(record) > 0, "a record is not an object")
         yield record
         at = end + 1
 
@@ -191,7 +191,7 @@ class _Stream:
         """The next `count` bytes. Raises ValueError if there are fewer."""
         while len(self._rest) < count:
             piece = next(self._pieces, b"")
-            demand(bool(piece), "it breaks off")
+            demand(bool(piece), "it ends too early")
             self._rest += piece
         return self._taken(count)
 

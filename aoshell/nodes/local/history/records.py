@@ -104,12 +104,12 @@ def read_process(record: dict[str, Any]) -> ProcessRow:
 
 def check_process(row: ProcessRow) -> None:
     """Raise ValueError if a row cannot be that of a process."""
-    demand(has_id_form(row.id), "the id of the process is none")  # it becomes the name of a file
+    demand(has_id_form(row.id), "the id of the process is invalid")  # it becomes the name of a file
     texts = (row.name, row.owner, row.module, row.environment, row.alias, row.authority)
-    demand(all(type(text) is str and text.isprintable() for text in texts), "a name is no text")
-    demand(is_count(row.created), "the time of its creation is none")
-    demand(is_count(row.memory) and row.memory > 0, "its memory limit is none")
-    demand(row.chain in CHAINS and row.monitored in (0, 1), "it is of an unknown form")
+    demand(all(type(text) is str and text.isprintable() for text in texts), "a name is not text")
+    demand(is_count(row.created), "the time of its creation is invalid")
+    demand(is_count(row.memory) and row.memory > 0, "its memory limit is invalid")
+    demand(row.chain in CHAINS and row.monitored in (0, 1), "its chain or monitor is unknown")
 
 
 def read_origin(record: dict[str, Any]) -> Origin:
@@ -117,25 +117,26 @@ def read_origin(record: dict[str, Any]) -> Origin:
     origin = Origin(**record)
     counts = (origin.process, origin.slot, origin.timestamp, origin.height)
     demand(
-        all(map(is_count, (*counts, origin.epoch, origin.unsigned))), "a number of a fork is none"
+        all(map(is_count, (*counts, origin.epoch, origin.unsigned))),
+        "a number of a fork is invalid",
     )
     texts = (origin.source, origin.chain, origin.vouched, origin.memory, origin.module)
-    demand(all(type(text) is str for text in texts), "a text of a fork is none")
+    demand(all(type(text) is str for text in texts), "a text of a fork is invalid")
     demand(origin.source.isprintable() and origin.vouched.isprintable(), "its source is no URL")
-    demand(type(origin.memory_slot) is int, "the slot of a memory is none")
+    demand(type(origin.memory_slot) is int, "the slot of a memory is invalid")
     if origin.memory:
-        demand(0 < origin.memory_slot <= origin.slot, "a fork's memory is behind its end")
+        demand(0 < origin.memory_slot <= origin.slot, "a fork's memory is after its end")
         demand(bool(origin.module), "a fork in Lua begins with a memory")
     else:
-        demand(origin.memory_slot == -1, "a fork has a slot of a memory, and no memory")
+        demand(origin.memory_slot == -1, "a fork has the slot of a memory, but no memory")
     if origin.module:
-        demand(type(jsontext.parse(origin.module)) is dict, "the module of a fork is none")
+        demand(type(jsontext.parse(origin.module)) is dict, "the module of a fork is invalid")
     return origin
 
 
 def read_memory(memories: Memories | Coming, digest: str, content: str) -> str:
     """Store a memory of forks. Returns its SHA-256. Raises one of `DAMAGED`, AoError."""
-    demand(type(digest) is str, "the SHA-256 of a memory is none")
+    demand(type(digest) is str, "the SHA-256 of a memory is invalid")
     memories.put_packed(digest, b64decode(content, validate=True))
     return digest
 
@@ -146,7 +147,7 @@ def read_elsewhere(store: Store, record: list[str]) -> dict[str, int | str]:
     Leaves out ids of processes that were made in that home: those are the live ones.
     """
     ids = all(type(one) is str and has_id_form(one) for one in record)
-    demand(type(record) is list and ids, "an id of a fork is none")
+    demand(type(record) is list and ids, "an id of a fork is invalid")
     here = {row.id for row in map(store.process, record) if row and not store.origin(row.number)}
     return elsewhere.facts_of([one for one in record if one not in here])
 
@@ -154,7 +155,7 @@ def read_elsewhere(store: Store, record: list[str]) -> dict[str, int | str]:
 def read_module(module_id: str, kind: str, content: str) -> tuple[str, str, bytes]:
     """Id, kind and bytes of a module whose id is its hash. Raises ValueError."""
     data = checked_module(kind, content)
-    demand(environment.module_id(data) == module_id, "a module is not what its id says")
+    demand(environment.module_id(data) == module_id, "a module does not match its id")
     return module_id, kind, data
 
 
@@ -174,20 +175,20 @@ def read_entry(record: dict[str, Any]) -> tuple[Logged, Computed | None]:
     blobs = {key: bytes_of(message.get(key)) for key in ("signed", "assigned")}
     logged = Logged(**message | blobs | {"body": message["body"].encode("latin-1")})
     counts = (logged.slot, logged.tick, logged.ordinal, logged.timestamp, logged.height)
-    demand(all(map(is_count, counts)), "a number of a message is none")
-    demand(is_text(logged.id) and is_text(logged.chain), "an id or chain is no text")
+    demand(all(map(is_count, counts)), "a number of a message is invalid")
+    demand(is_text(logged.id) and is_text(logged.chain), "an id or chain is not text")
     demand(is_text(logged.client) and logged.form in FORMS, "a message is of an unknown form")
     demand(bool(logged.assignment) == bool(logged.assigned), "an assignment has no id")
-    demand(not logged.assignment or has_id_form(logged.assignment), "an assignment's id is none")
+    demand(not logged.assignment or has_id_form(logged.assignment), "an assignment's id is invalid")
     check_message(logged.body)
     if result is None:
         return logged, None
     computed = Computed(**result | {"body": result["body"].encode("latin-1")})
-    demand(computed.outcome in OUTCOMES, "an outcome is none")
-    demand(type(computed.milliseconds) in (int, float), "a time is no number")
-    demand(0 <= computed.milliseconds < 1 << 63, "a time is none that the database can hold")
+    demand(computed.outcome in OUTCOMES, "an outcome is unknown")
+    demand(type(computed.milliseconds) in (int, float), "a time is not a number")
+    demand(0 <= computed.milliseconds < 1 << 63, "a time is negative or too large")
     numbers = (computed.memory, computed.gas, abs(computed.waits))
-    demand(all(map(is_count, numbers)), "a result's number is none")
+    demand(all(map(is_count, numbers)), "a result's number is invalid")
     form.check_result(computed.outcome != "ok", form.FlatResult.of(_wire(computed.body)))
     return logged, computed
 
@@ -196,7 +197,7 @@ def check_message(stored: bytes) -> None:
     """Raise ValueError if bytes are not a message in the form of the log."""
     body = _wire(stored)
     pairs = len(body) - form.TAGS
-    demand(type(body) is list and all(map(is_text, body)), "a message is no list of texts")
+    demand(type(body) is list and all(map(is_text, body)), "a message is not a list of texts")
     demand(pairs >= 0 and pairs % 2 == 0, "a message is too short")
 
 
@@ -209,12 +210,12 @@ def _wire(body: bytes) -> form.Wire:
 def checked_cron(text: str) -> str:
     """The schedules of a cron in the node's form, checked, as the node does not check its own."""
     found, items = jsontext.parse(text), []
-    demand(type(found) is list, "its cron is none")
+    demand(type(found) is list, "its cron is not a list")
     for every, due, tags in found:
-        demand(is_count(every) and is_count(due), "a time of its cron is none")
-        demand(cron.MINIMUM <= every <= cron.MAXIMUM, "an interval of its cron is none")
-        demand(type(tags) is list and len(tags) % 2 == 0, "a cron message has no tags")
-        demand(all(map(is_text, tags)), "a cron tag is no text")
+        demand(is_count(every) and is_count(due), "a time of its cron is invalid")
+        demand(cron.MINIMUM <= every <= cron.MAXIMUM, "an interval of its cron is out of range")
+        demand(type(tags) is list and len(tags) % 2 == 0, "cron tags are not pairs")
+        demand(all(map(is_text, tags)), "a cron tag is not text")
         items.append(cron.Schedule(every, due, tuple(tags)))
     return cron.dump_schedules(items)
 

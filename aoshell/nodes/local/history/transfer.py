@@ -265,4 +265,4 @@ def _check(entries: _Entries, origin: Origin | None) -> None:
     for logged, computed in entries:
         places.follow(logged, computed)
     demand(bool(entries) and entries[0][0].tick == 0, "its log has no beginning")
-    demand(origin is None or origin.slot < places.slots, "it was forked behind its end")
+    demand(origin is None or origin.slot < places.slots, "it was forked after its end")

@@ -120,7 +120,7 @@ def _opened(raw: bytes, expected: Header) -> tuple[Header, bytes]:
         header = jsontext.parse(line, largest=LONGEST_HEADER)
         digest = header.pop("sha256")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DamagedFileError("its header is no header") from error
+        raise DamagedFileError("its header is invalid") from error
     for key, value in expected.items():
         if header.get(key) != value:
             raise DamagedFileError(f"it was made for another {key}")

@@ -447,7 +447,7 @@ class Live:
         """Called once a second: request a checkpoint when idle, end a worker that hangs."""
         waits = self._sent or self._dries.are_sent or self._replay or self._worker.backlog
         if waits and self._worker.hangs():
-            text = "its worker neither answers nor computes: it is started anew, and goes on"
+            text = "its worker neither answers nor computes: a new one is started"
             self._context.events.notice_about(self.row, text)
             self._worker.drop()
             return
