@@ -103,7 +103,7 @@ def _names(source: str, name: str) -> bool:
 
 class Reloader:
     """Loads files, one by one, into the process that is attached at that time.
-    
+
     Follows each file that was loaded once.
     """
 

@@ -152,7 +152,7 @@ async def trust(session: Session, given: Given) -> CommandOutput:
     """Trust the software of the node that was attested last, under a name; or list the names.
 
     Trust it only if you built it yourself, or trust whoever reviewed it: genuine hardware runs any
-        software. MEASUREMENT, 96 hexadecimal digits, names software without a node that runs it.
+    software. MEASUREMENT, 96 hexadecimal digits, names software without a node that runs it.
     --covers-os says that a review found the measurement to cover the operating system as well: an
     envelope of ~measurement@1.0 usually measures the firmware only.
     """

@@ -26,7 +26,7 @@ async def load(session: Session, given: Given) -> CommandOutput:
     """Evaluate a Lua file and the local files it requires.
 
     A node that keeps modules also stores it as one, and MyModule is its id: spawn(MyModule) makes a
-        process of it.
+    process of it.
     """
     return await load_file(session, path_of_argument(given["FILE"]))
 

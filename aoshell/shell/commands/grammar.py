@@ -377,8 +377,7 @@ def leads_lua(text: str) -> bool:
     """Whether the first word of a text is a process or slot, and Lua follows it.
 
     It is a process or slot if Lua follows and the whole is not Lua: `token Balances`, `7 Balances`.
-        A text that compiles is Lua, except `ab--cd Balances`: the beginning of an id, not a
-        comment.
+    A text that compiles is Lua, except `ab--cd Balances`: the beginning of an id, not a comment.
     """
     head, _, rest = text.partition(" ")
     if not rest.strip() or head in KEYWORDS:

@@ -88,7 +88,7 @@ async def spawn(session: Session, given: Given) -> CommandOutput:
 
     MODULE is an id, or the name of a published module; on the built-in node also a file. aos@2.0.1,
     aos@2.0.3 and aos@2.0.6 are modules of aos, which are fetched once. With --tags as-sent its
-    handlers also get tags by the names as sent, like aos 2.0.1. On a remote node a process is
+    handlers also get tags under their original names, like aos 2.0.1. On a remote node a process is
     public and permanent, so it asks first.
     """
     name, module = given["NAME"], given["MODULE"]

@@ -84,10 +84,10 @@ async def why(session: Session, given: Given) -> CommandOutput:
     """Show which handlers a message was offered to, and what they answered.
 
     By default it is the last event: what arrived since your last line; else, of all that this line
-        caused, the newest failure or the newest message. The message is handled once more in the
-        state before it; the result is discarded. It shows why
-    a sender was not trusted, where a pattern did not fit, and what went into the Inbox. A message
-    that a limit or the user stopped is not handled again.
+    caused, the newest failure or the newest message. The message is handled once more in the state
+    before it; the result is discarded. It shows why a sender was not trusted, where a pattern did
+    not fit, and what went into the Inbox. A message that a limit or the user stopped is not handled
+    again.
     """
     place = await find_place(session, given[PLACE])
     process = place.process.id

@@ -186,7 +186,7 @@ def _new_process(flag: Callable[..., object]) -> None:
     flag("--data", type=file, metavar="FILE", help="its data")
     flag("--tag-name", action="append", metavar="NAME", help="a tag…")
     flag("--tag-value", action="append", metavar="VALUE", help="…and its value")
-    tags = "as-sent: handlers also get tags by the names as sent"
+    tags = "as-sent: handlers also get tags under their original names"
     flag("--tags", choices=("as-sent",), help=tags)
     flag("--cron", metavar="N-UNIT", help="send it cron messages, e.g. 5-minutes")
 

@@ -16,7 +16,7 @@ class Options(NamedTuple):
         script: what --run and --load ask for, in order, as lines of the shell.
         runs: whether --run is among them: then nothing is read from standard input.
         pairs: the names and values of --tag-name and --tag-value.
-        tags_as_sent: whether handlers also get tags by the names as sent.
+        tags_as_sent: whether handlers also get tags under their original names.
         seconds, megabytes: limits, None for the node's own.
         network: which node, by the keys that `endpoints.resolve_endpoints` takes.
         verify: which answers are accepted, a value of `nodes.values.Verify`; "" for the default.

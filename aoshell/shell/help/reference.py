@@ -40,7 +40,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     # Messages
     "Send": (
         f"({_MESSAGE}) → sent",
-        "Put a message into the outbox. It leaves when the message being handled has gone well."
+        "Put a message into the outbox. It is sent if the message being handled succeeds."
         " Fields other than Target, Data, Tags become tags. `.receive()` of what it returns waits"
         " for the answer; `.onReply(function(msg))` handles it.",
     ),
@@ -172,7 +172,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "Utils.values": ("(table) → list", "The values of a table."),
     "Utils.prop": ("(name, table) → value", "A field of a table."),
     "Utils.propEq": ("(name, value, table) → boolean", "Whether a field has a value."),
-    "Utils.compose": ("(function, …) → function", "A function that calls functions in a row, the last one first."),
+    "Utils.compose": ("(function, …) → function", "A function that calls these, the last first."),
     "Utils.curry": (
         "(function, [count]) → function",
         "A function that takes arguments one by one.",
