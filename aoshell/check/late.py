@@ -24,7 +24,6 @@ class _Event:
 
     Attributes:
         by: the called function that does it, "" if the statement does it itself.
-
     """
 
     at: int

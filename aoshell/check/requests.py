@@ -50,7 +50,6 @@ class _Written:
     Attributes:
         all_names: any name may be among them.
         all_values: the value of any tag may be changed.
-
     """
 
     def __init__(self, program: Program) -> None:

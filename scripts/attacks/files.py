@@ -38,7 +38,7 @@ def _sparse(path: Path) -> None:
 
 
 def _packed(unit: bytes, times: int, begins: bytes = b"") -> Callable[[Path], object]:
-    """Writes an exported process that unpacks to many copies of a unit."""
+    """A function that writes an exported process which unpacks to many copies of a unit."""
     return lambda path: path.write_bytes(MAGIC + ZLIB_HEAD + blocks(begins + unit, times))
 
 
@@ -59,7 +59,7 @@ def _endless_line(place: Place) -> Ran:
 
 
 def _environment(bad: str, place: Place) -> Ran:
-    """Imports a process whose environment does harm when it is loaded."""
+    """Imports a process with an environment that does harm when it is loaded."""
     path = place.file("process")
     seed = place.shell(["x = 1", f".export {path}"], name="seed")
     if not path.exists():
