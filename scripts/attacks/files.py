@@ -43,7 +43,7 @@ def _packed(unit: bytes, times: int, begins: bytes = b"") -> Callable[[Path], ob
 
 
 def _chain(path: Path) -> None:
-    for number in range(400):
+    for number in range(1_100):
         link = path.with_name(f"link{number}.lua")
         link.write_text(f"require('link{number + 1}')", encoding="ascii")
     path.symlink_to(path.with_name("link0.lua"))
@@ -152,9 +152,9 @@ ATTACKS = [
         partial(_loaded, _dump_of_zeros),
     ),
     _on(
-        "load: 400 files that require one another",
+        "load: 1,100 files that require one another",
         partial(_command, ".load", _chain),
-        "more than 100 files require one another",
+        "the program has more than 1,000 files",
     ),
     Attack(
         "file: a line of 300 MB on standard input",
