@@ -29,9 +29,9 @@ def check(
             HyperBEAM's device lua@5.3a.
         known_modules: names that `require` will find, besides those of aos.
 
-        Returns:
-            The findings in the order of the text. A source that is not Lua 5.3 has one, of the rule
-        "syntax", with Lua's message.
+    Returns:
+        The findings in the order of the text. A source that is not Lua 5.3 has one, of the rule
+    "syntax", with Lua's message.
     """
     return check_bundle({name: source}, target, known_modules)
 

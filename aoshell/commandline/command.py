@@ -24,8 +24,8 @@ def main(arguments: Sequence[str], names: Callable[[], Iterable[str]]) -> int:
     Args:
         names: returns those of the processes of this home.
 
-        Raises:
-        UsageError: no shell is named.
+    Raises:
+    UsageError: no shell is named.
     """
     try:
         given = make_parser().parse(arguments)

@@ -82,7 +82,7 @@ def test_reads(usage: str, text: str, given: dict[str, str] | tuple[str, str]) -
         ("[PROCESS] as NAME", "a b", "`as` is expected before 'b'"),
         ("[PROCESS] as NAME", "a as", "NAME is missing"),
         ("[PROCESS] [--last N]", "--last", "--last needs N"),
-        ("[PROCESS] [--last N]", "--last 1 --last 2", "--last stands there twice"),
+        ("[PROCESS] [--last N]", "--last 1 --last 2", "--last is given twice"),
         ("FILE [as NAME]", "x.lua as", "NAME is missing"),
         ("VALUE [depth N]", "x depth", "N is missing"),
         ("[PROCESS] [--last N]", "--last x", "--last takes N, not 'x'"),

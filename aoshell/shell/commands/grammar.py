@@ -258,7 +258,7 @@ class Grammar:
                 if self._leads:
                     return left + words, flags
             elif whole and name in flags:
-                raise MisfitError(f"{name} stands there twice")
+                raise MisfitError(f"{name} is given twice")
             elif not values:
                 flags[name] = name
             elif equals or words:
