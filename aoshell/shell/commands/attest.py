@@ -33,7 +33,7 @@ _TRUST = "once you know what that is: .trust NAME, then .attest"
 
 @command("attest")
 async def attest(session: Session, given: Given) -> CommandOutput:
-    """Check what a node is: genuine hardware, software that you trust, its own key.
+    """Say whether a node is what it says it is: genuine hardware, software that you trust, its key.
 
     Without NODE it is the attached one. FILE is kept evidence, or a report. --save keeps the node's
     answer and what it was checked against, so that others can check it later. --kind takes evidence

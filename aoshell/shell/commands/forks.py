@@ -30,9 +30,10 @@ from aoshell.shell.view.values import process_value
 
 @command("fork")
 async def fork(session: Session, given: Given) -> CommandOutput:
-    """Copy a process with its state of now, or after a slot; or bring a live process home.
+    """Copy a process of this node or bring a live process home.
 
-    A process of this home is copied: the copy has its own id and goes on independently.
+    A process of this home is copied in its newest state, or that after a slot: the copy has its own
+    id and goes on independently.
 
     With a URL or a profile, or legacy for the public network, a live process is brought home: its
     log is read, checked and computed here. It keeps its id, so nothing that is sent to it here is

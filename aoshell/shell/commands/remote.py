@@ -62,7 +62,7 @@ async def verify(session: Session, given: Given) -> CommandOutput:
 
 @command("signature")
 async def signature(session: Session, _: Given) -> CommandOutput:
-    """Show, as rebuilt here, what the last bad signature should have covered."""
+    """Show what the last bad signature should have covered, as rebuilt here."""
     base = remote_verbs(session).last_failure
     return CommandOutput({"base": base}, text=base or "no answer had a bad signature so far")
 
@@ -95,7 +95,7 @@ async def _monitor(session: Session, reference: str, on: bool) -> CommandOutput:
 
 @command("deliver")
 async def deliver(session: Session, given: Given) -> CommandOutput:
-    """Let a HyperBEAM node finish delivering the messages that a slot sends.
+    """Let a HyperBEAM node finish delivering what a slot sends.
 
     A message that has arrived, or may have, is not sent twice, except with --again."""
     node = remote_verbs(session, "this node delivers by itself")

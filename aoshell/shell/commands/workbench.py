@@ -140,7 +140,7 @@ async def tick(session: Session, given: Given) -> CommandOutput:
 
 @command("queue")
 async def queue(session: Session, given: Given) -> CommandOutput:
-    """Hold and list messages from other processes to the attached one; lines still run.
+    """Hold and list what other processes send to the attached one; lines still run.
 
     .step delivers them one by one, in any order; .queue off delivers all of them.
     """
@@ -181,7 +181,7 @@ async def step(session: Session, given: Given) -> CommandOutput:
 
 @command("mock")
 async def mock(session: Session, given: Given) -> CommandOutput:
-    """Make a process from FILE that stands in for an address that is not on this node."""
+    """Make a stand-in for an address that is not on this node: a process from FILE."""
     id, name = given["ID"], given["NAME"]
     file = Path(given["FILE"]).expanduser()
     program = bundle(file)
