@@ -351,7 +351,7 @@ def test_a_run_ends_where_nothing_is_left_to_look_at(fuzzing: Fuzzing) -> None:
     fuzzing.write("a.lua", 'Handlers.add("Loop", "Loop", function() while true do end end)')
     code, said, _ = fuzzing.run("a.lua", "--for", "1h")
     assert code == 1
-    assert "each handler has a fault that ends it" in said
+    assert "each handler has a fault that stops it" in said
 
 
 @pytest.mark.usefixtures("hurried")
