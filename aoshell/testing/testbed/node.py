@@ -283,7 +283,8 @@ class AsyncProcess:
         return make_answer(item.id, sender.address, own, later, self.node.sources)
 
     async def eval(self, code: str, *, as_: Identity | None = None) -> Answer:
-        """Evaluate Lua in the process. In the code, `@name` stands for the id of a process of the test, or the address of an identity.
+        """Evaluate Lua in the process. In it, `@name` stands for a process's id or an identity's
+        address.
 
         Raises:
             AoError: there is no such name.
