@@ -15,10 +15,11 @@ failed.
 2. The product (7), which says which root counts, then the certificates from that root down (8-18),
    each after the signature of its issuer (RFC 5280 section 6.1).
 3. The signature of the report (19, 20). With a bad one no field means anything, so it comes before
-all checks of fields. 4. The policy (21-30, 35, 36) and the binding to the node and its software
-(31-34, 46). 5. The challenge (40): it only shows something about the key that the report vouches
-for (31). 6. Of a TPM, its keys (47-51), what it signed (52-54), and what it booted (55-57). 7. The
-envelope of the start, and the secret (58, 59).
+   all checks of fields.
+4. The policy (21-30, 35, 36) and the binding to the node and its software (31-34, 46).
+5. The challenge (40): it only shows something about the key that the report vouches for (31).
+6. Of a TPM, its keys (47-51), what it signed (52-54), and what it booted (55-57).
+7. The envelope of the start, and the secret (58, 59).
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ def ek_revocation(case: Case) -> str:
     """None of these certificates is in a list of revoked ones. The lists come from your files. Many
     makers have none; then the policy must do without."""
     if not case.policy.ek_revocation:
-        raise SkippedCheckError("the policy does not need it: ek_revocation = false")
+        raise SkippedCheckError("the policy skips it: ek_revocation = false")
     assert case.tpm.path
     return check_revocation(case.tpm.path, case.ek_pool.crls, case.at)
 
