@@ -81,7 +81,7 @@ async def test_other_code_shows_what_it_would_have_changed(folder: Path, wallet:
         assert "'11'" in told.different[0].here and "'2'" in told.different[0].there
         assert not told.same and told.equal == 3
         fix.write_text("this is no Lua")
-        with pytest.raises(AoError, match="fails where it is loaded"):
+        with pytest.raises(AoError, match="fails when it is loaded"):
             await compared(node, here, fork, Changed(load=fix, behind=2))
         with pytest.raises(AoError, match="there is no slot 9"):
             await compared(node, here, fork, Changed(load=fix, behind=9))
