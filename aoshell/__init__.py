@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Imported when asked for: a start of the shell pays for nothing that it does not use. Not __all__,
-# as `import *` would then hide the `open` of Python.
+# Imported on first use: a start of the shell does not pay for what it does not use. No __all__, as
+# `import *` would then hide Python's `open`.
 _LATER = ("AoSession", "open", "testing")
 
 

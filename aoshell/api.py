@@ -1,6 +1,6 @@
 """A session for programs: `async with aoshell.open("bank") as session`.
 
-What the prompt does with lines, this does with calls, on the same homes and nodes.
+It does by calls what the prompt does by lines, on the same homes and nodes.
 """
 
 from __future__ import annotations
@@ -45,28 +45,28 @@ class AoSession:
         await close_session(self.session)
 
     def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
-        # Where the loop is gone, so is what held the node, and that warns and lets go by itself.
+        # If the loop is gone, the objects that held the node are, too; they warn and release it.
         if not self._closed and self._loop.is_running():
             warn("a session was not closed", ResourceWarning, source=self)
             asyncio.run_coroutine_threadsafe(close_session(self.session), self._loop)
 
     @property
     def process(self) -> ProcessInfo:
-        """The process that `eval` goes to. Raises AoError where there is none."""
+        """The process that `eval` goes to. Raises AoError if there is none."""
         return self.session.attached
 
     @property
     def node(self) -> Node:
-        """The node that it is on."""
+        """The node of the process."""
         return self.session.node
 
     async def eval(self, code: str) -> Answer:
-        """Evaluate Lua in the process; its answer, once all that it caused is done.
+        """Evaluate Lua in the process. Returns the answer once all that it caused is done.
 
         Cancelling also stops the computation (on the built-in node).
 
         Raises:
-            EvalFailed: it raised an error, or exceeded a limit.
+            EvalFailed: the code raised an error, or exceeded a limit.
             AoError: the message could not be made or sent.
         """
         async with self.session.turn, self._stopped_with_us():
@@ -89,7 +89,7 @@ class AoSession:
         tags: Mapping[str, object] | None = None,
         **named: object,
     ) -> Answer:
-        """Send a message signed by the wallet; its answer, once all that it caused is done.
+        """Send a message signed by the wallet. Returns the answer once all that it caused is done.
 
         Cancelling also stops the computation (on the built-in node).
 
@@ -98,7 +98,7 @@ class AoSession:
             tags, named: its tags besides Action; in keywords `_` stands for `-`.
 
         Raises:
-            AoError: it could not be made or sent.
+            AoError: the message could not be made or sent.
         """
         node, process = self.node, target or self.process.id
         given = {name: tag_text(value) for name, value in (tags or {}).items()}
@@ -114,7 +114,8 @@ class AoSession:
     async def value(self, expression: str) -> Any:
         """The value of a Lua expression in the process; changes nothing.
 
-        Tables 1…n, and empty ones, are lists, other tables dicts; functions and the like are text.
+        Tables 1…n and empty tables become lists, other tables dicts; functions and the like become
+        text.
 
         Raises:
             EvalFailed: the expression raised an error.
@@ -127,7 +128,7 @@ class AoSession:
         return await self._dry(code)
 
     async def run(self, line: str) -> Outcome:
-        """Run a line of the shell, Lua or a dot command; its outcome (`shell.outcome`).
+        """Run a line of the shell, Lua or a dot command. Returns its outcome (`shell.outcome`).
 
         The outcome of `.source` is that of the last line of the file.
 
@@ -142,7 +143,7 @@ class AoSession:
 
     @asynccontextmanager
     async def _stopped_with_us(self) -> AsyncIterator[None]:
-        """Stops the line if the block is cancelled, so that the next one need not wait for it."""
+        """Stop the line if the block is cancelled, so that the next one does not wait for it."""
         try:
             yield
         except asyncio.CancelledError:
@@ -161,7 +162,7 @@ class AoSession:
 
 
 class _Front:
-    """A front without a person: what arrives goes to a function."""
+    """A front without a person: passes what arrives to a function."""
 
     asks = False
 
@@ -208,7 +209,7 @@ class SessionOpening:
         return given
 
     async def _loaded(self, opening: AsyncExitStack) -> Settings:
-        """A home that is gone with `opening`, with what the dump holds."""
+        """A temporary home with the content of the dump; `opening` removes it."""
         from aoshell.states.throwaway import temporary_home
         from aoshell.states.working import load, notes
 
@@ -242,13 +243,13 @@ def open(
     Args:
         process: name, id or beginning of an id.
         node: URL or profile of a remote node; the built-in one by default.
-        home: a folder to keep everything in, instead of the user's own.
-        state: a file of `aoshell dump` to begin with. The session has a home of its own then, which
-            is gone afterwards; the keys of `home` sign.
-        wallet: a key's file, instead of the home's own.
+        home: a folder for everything, instead of the user's own.
+        state: a file of `aoshell dump` to begin with. The session then has a temporary home; the
+            keys of `home` sign.
+        wallet: a wallet file, instead of the home's own.
         module: id, published name or file that a new process is made of.
         limits: what processes of the built-in node may use.
-        said: called with what arrives besides answers, as the prompt shows it.
+        said: called with what arrives besides answers, as text of the prompt.
 
     Raises:
         AoError: the node is unknown, or `state` goes with a remote one; on entering: the session

@@ -1,7 +1,7 @@
 """Makes the node behind the shell: the built-in node or a remote one.
 
-Only this module gives the shell its node; the shell itself knows `nodes.base` and `nodes.values`
-only. Slow imports are inside the functions that need them.
+Only this module gives the shell its node; the shell itself imports only `nodes.base` and
+`nodes.values`. Slow imports are inside the functions that need them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from aoshell.sandbox.supervising.worker_handle import Follow
     from aoshell.shell.start import Key, Start
 
-OWN_GATEWAY = 10.0  # seconds in which a node of this machine, busy or not, shows what it is
+OWN_GATEWAY = 10.0  # seconds in which even a busy node of this machine answers
 
 
 class Backend(Protocol):
@@ -36,7 +36,7 @@ class Backend(Protocol):
         """Start slow work that needs neither settings nor an event loop."""
 
     def prepared(self, start: Start, settings: Settings) -> Start:
-        """A start, completed for this node."""
+        """A `Start`, completed for this node."""
 
     async def open(
         self, settings: Settings, limits: Limits, key: Key, tell: Callable[[str], None]
@@ -45,7 +45,7 @@ class Backend(Protocol):
 
         Args:
             key: returns the wallet once it is loaded.
-            tell: shows what is waited for, where that takes long.
+            tell: shows what the shell waits for, if that takes long.
         """
 
     def processes(self, settings: Settings, tell: Callable[[str], None]) -> Sequence[ProcessInfo]:
@@ -63,11 +63,11 @@ class LocalBackend:
     """The built-in node.
 
     Args:
-        named: the user named it. If not, a process that is known on a remote node is not made here.
-        endpoints: returns the endpoints, of which the gateway provides code that this node lacks.
+        named: whether the user named it. If not, a process known on a remote node is not made here.
+        endpoints: returns the endpoints; their gateway provides code that this node lacks.
         gateway: URL of the gateway that the user named, "" for none.
-        program: a program has it open, whose own code may block: the node gets a thread.
-        follow: is told each frame to and from a worker.
+        program: whether a program has it open, whose own code may block: the node gets a thread.
+        follow: called with each frame to and from a worker.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class LocalBackend:
 
 
 def _freeze() -> None:
-    """Have Python look no more through what start-up made, for garbage: it stays."""
+    """Exclude the objects of the start from garbage collection: they stay."""
     import gc
 
     gc.freeze()
@@ -172,7 +172,7 @@ class RemoteBackend:
     async def open(
         self, settings: Settings, limits: Limits, key: Key, tell: Callable[[str], None]
     ) -> Node:
-        del limits, tell  # a remote node has limits of its own, and is asked later
+        del limits, tell  # a remote node has its own limits, and is asked later
         return remote_node(await _completed(self._endpoints), settings, key, self._verify)
 
     def processes(self, settings: Settings, tell: Callable[[str], None]) -> Sequence[ProcessInfo]:
@@ -210,7 +210,7 @@ class RemoteBackend:
 
 
 def remote_node(endpoints: Endpoints, settings: Settings, key: Key, verify: str) -> Node:
-    """Make a remote node; nothing else does."""
+    """Make a remote node; the only place that does."""
     from aoshell.nodes.remote.http.progress import Waiting
     from aoshell.nodes.remote.memory import Book
 
@@ -239,11 +239,11 @@ def remote_node(endpoints: Endpoints, settings: Settings, key: Key, verify: str)
 
 
 async def _completed(endpoints: Endpoints) -> Endpoints:
-    """The endpoints; of a node of this machine with what it is besides.
+    """The endpoints, completed if they are a node of this machine.
 
-    Where it is a gateway too, as `aoshell serve` is, and the user has named none, it is gateway and
-    bundler. Where it is all units of a network, and the user has named no scheduler or authority,
-    its address is.
+    If the node is also a gateway, as `aoshell serve` is, it becomes gateway and bundler, unless the
+    user named others. If it is all units of a network, its address becomes scheduler and authority,
+    unless the user named others.
     """
     import asyncio
     from contextlib import suppress
@@ -281,7 +281,7 @@ async def _look_up(here: str) -> None:
 
 
 async def _address_of(here: str) -> str:
-    """The address that a network of this machine says it has, "" where it says none; as above."""
+    """The address of a network of this machine, "" if it gives none; otherwise as `_look_up`."""
     from aoshell.protocol.encoding import has_id_form
 
     async with _asked_once(here) as client:

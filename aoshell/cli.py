@@ -1,7 +1,7 @@
 """The command `aoshell`: chooses the node and the mode that the arguments ask for.
 
-Exit codes: 0; 1 when a line failed; 2 when the command line cannot be understood; 130 after Ctrl-C
-without a terminal. `aoshell attest` has those of its verdicts.
+Exit codes: 0; 1 if a line failed; 2 if the command line cannot be understood; 130 after Ctrl-C
+without a terminal. `aoshell attest` has its own, for verdicts.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ def main(argv: Sequence[str] | None = None, backend: Backend | None = None) -> i
 
 
 def _open_streams() -> None:
-    """Open standard streams that the parent closed, before a file of ours takes their number.
+    """Open standard streams that the parent closed, before another file gets their number.
 
-    Then there is nothing to read, notes are lost, and answers fail as on the closed stream.
+    Reading gives nothing then, notes are lost, and answers fail as on the closed stream.
     """
     streams = (
         ("stdin", os.O_RDONLY, "r"),
@@ -134,7 +134,7 @@ def _known_names() -> list[str]:
 
 
 async def _ask(endpoint: str, nonce: bytes, *, kind: str = "") -> Evidence:
-    """Asks a node for evidence. Imports what that takes only where a node is asked, not a file."""
+    """Ask a node for evidence. The import is done only here: a file needs none of it."""
     from aoshell.nodes.remote.hyperbeam.evidence import ask
 
     return await ask(endpoint, nonce, kind=kind)
@@ -152,7 +152,7 @@ def _start(options: Options, given: Backend | None) -> int:
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # What the terminal's encoding lacks is shown escaped.
+            # Characters that the terminal's encoding lacks are escaped.
             stream.reconfigure(errors="backslashreplace")
     settings = Settings.find()
     with ExitStack() as around:
@@ -167,7 +167,7 @@ def _start(options: Options, given: Backend | None) -> int:
 
 
 def _throw_away(settings: Settings, file: str) -> AbstractContextManager[Settings]:
-    """A home for one run that begins as a dump says."""
+    """A temporary home with the content of a dump, for one run."""
     from aoshell.states.throwaway import throw_away
 
     return throw_away(settings, file)
@@ -188,10 +188,10 @@ def _open(options: Options, settings: Settings, backend: Backend) -> int:
 
 
 def _backend(options: Options, settings: Settings, times: WorkerTimes | None) -> Backend:
-    """The node that flags, environment and config file name.
+    """The node that flags, environment and config file choose.
 
     Args:
-        times: where what the workers compute is noted.
+        times: records what the workers compute.
     """
     file, named, gateway = settings.config / "config.toml", False, ""
 
@@ -200,7 +200,7 @@ def _backend(options: Options, settings: Settings, times: WorkerTimes | None) ->
 
         return resolve_endpoints(options.network, os.environ, file)
 
-    # Where nothing could name another node, a start does not pay for looking.
+    # If nothing could choose another node, a start does not look for one.
     open_gateway = os.environ.get("GATEWAY_URL", "").startswith("http:")  # warned of
     if options.network or "AO_URL" in os.environ or open_gateway or file.exists():
         endpoints = resolved()
@@ -215,7 +215,7 @@ def _backend(options: Options, settings: Settings, times: WorkerTimes | None) ->
 
 
 def _served_backend(settings: Settings, fetch: bool) -> Backend:
-    """The built-in node; it asks a gateway for modules only where `fetch` says so."""
+    """The built-in node; it asks a gateway for modules only if `fetch` is true."""
 
     def resolved() -> Endpoints:
         from aoshell.home.endpoints import resolve_endpoints
@@ -226,7 +226,7 @@ def _served_backend(settings: Settings, fetch: bool) -> Backend:
 
 
 def _prompt(options: Options, settings: Settings, backend: Backend) -> int:
-    """Shows the prompt first, so that keys count from then on; then loads the rest."""
+    """Show the prompt first, so that keys count from then on; then load the rest."""
     from aoshell.shell.prompt.terminal import Terminal
     from aoshell.shell.view.streams import colours
     from aoshell.shell.view.text import clean_prompt
@@ -330,7 +330,7 @@ def _start_of(options: Options) -> Start:
 
 
 def _record(past: Past) -> Recorded:
-    """A session as a test. Imports the recorder only when it is used."""
+    """Write a session as a test. Imports the recorder only when it is used."""
     from aoshell.testing.recorded.recording import record_session
 
     return record_session(past)
@@ -343,18 +343,19 @@ async def _serve(
     sign_as: Callable[[str], Awaitable[Wallet]],
     say: Callable[[str], None],
 ) -> Served:
-    """A node over HTTP. Imports the server only when it is used."""
+    """Serve a node over HTTP. Imports the server only when it is used."""
     from aoshell.home.folders import Settings
     from aoshell.serve.serving import ServeOptions, Serving, network_of
     from aoshell.shell.ports.serving import node_key
 
-    await network_of(node, port)  # before a key is made for it
+    await network_of(node, port)  # may fail, so it comes before a key is made
     key = await node_key(Settings.find(), say)
     return await Serving.open(node, ServeOptions(port), tell=tell, sign_as=sign_as, key=key)
 
 
 class _Forking:
-    """Live processes (`shell.ports.forking.Forking`). Imports what that takes where it is used."""
+    """Forks live processes (`shell.ports.forking.Forking`). Imports `forks` only when it is
+    used."""
 
     async def fork(
         self,

@@ -1,8 +1,8 @@
 """Writes files and folders that survive a power cut once these functions return.
 
-Whatever a user may rely on, and the database does not hold, is written here. A file is written
-beside its place, fsynced and renamed; then the folder is fsynced. So it is there whole or not at
-all. What can be made again (caches, checkpoints) need not be written here.
+Writes all data that users rely on and that is not in the database. A file is written next to its
+place, fsynced and renamed; then the folder is fsynced. So it exists completely or not at all. Data
+that can be made again (caches, checkpoints) may be written elsewhere.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import BinaryIO
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
-USERS_FILE = 0o666  # less what the user's umask takes away
+USERS_FILE = 0o666  # before the user's umask
 
-# Errors of a file system without hard links; and of a folder that cannot be fsynced, because its
-# file system has no such thing or the user may not read it.
+# Errors of a file system without hard links, and of a folder that cannot be fsynced because its
+# file system does not support it or the user may not read it.
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 _NO_SYNC = (errno.EINVAL, errno.EOPNOTSUPP, errno.EACCES)
 
@@ -33,7 +33,7 @@ def write(
         new: it must not exist yet; otherwise an existing file is replaced.
 
     Raises:
-        OSError: it cannot be written; FileExistsError where it must not exist and does.
+        OSError: it cannot be written; FileExistsError if it must not exist but does.
     """
     with writing(path, new=new, mode=mode) as file:
         file.writelines(parts)
@@ -45,7 +45,7 @@ def writing(path: Path, *, new: bool = False, mode: int = PRIVATE_FILE) -> Itera
 
     If the block raises, nothing is left of it.
     """
-    if new and os.path.lexists(path):  # before its parts are made
+    if new and os.path.lexists(path):  # checked before its parts are made
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
     partial = path.with_name(f".{path.name[:64]}.{os.urandom(8).hex()}")
     with open(partial, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
@@ -66,7 +66,7 @@ def make_folder(path: Path) -> None:
     """Make a folder and its missing parents with mode 0700. Raises OSError."""
     for folder in reversed((path, *path.parents)):
         if not folder.is_dir():
-            with suppress(FileExistsError):  # made meanwhile; or a file, which the next step meets
+            with suppress(FileExistsError):  # made by another process; or a file, which fails below
                 folder.mkdir(PRIVATE_FOLDER)
             sync_folder(folder.parent)
 
@@ -88,7 +88,7 @@ def sync_folder(path: Path) -> None:
 
 
 def _put_where_none_is(partial: Path, path: Path) -> None:
-    # A link, unlike a rename, fails where the name is taken.
+    # A link, unlike a rename, fails if the name is taken.
     try:
         os.link(partial, path)
     except OSError as error:

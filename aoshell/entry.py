@@ -7,14 +7,14 @@ import signal
 from typing import NoReturn
 
 # Thresholds of the garbage collector; 700, 10, 10 by default. Neither imports nor messages leave
-# cycles behind: Python would look 60 times at a start, for a tenth of its time, and it would be
-# some 40 us of the 200 that a message between processes takes of the shell. A start makes fewer
-# objects than the first of these, so that Python does not look before there is a line.
+# cycles. By default Python would collect 60 times at a start, a tenth of its time, and use 40 of
+# the 200 us that the shell needs for a message between processes. A start makes fewer objects than
+# the first threshold, so no collection runs before the first line.
 COLLECT = 100_000, 20, 20
 
 
 def main() -> NoReturn:
-    """Run the command that was typed, and end with its exit code."""
+    """Run the command that was typed, and exit with its code."""
     gc.set_threshold(*COLLECT)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -5,12 +5,12 @@ docs/errors.md lists them all; `scripts/errors_page.py` writes it.
 
 from __future__ import annotations
 
-# Each stage, and what failed there. JSON has these words, so none of them changes its meaning.
+# Each stage, and what failed there. JSON has these words, so their meaning never changes.
 STAGES = {
     "answer": "An endpoint answered, but not as such a service does (`.doctor`).",
     "attest": "Evidence or a firmware image was refused, or a pin could not be used or written.",
     "blueprint": "A blueprint could not be found, fetched or used.",
-    "bundler": "The bundler answered, but not as one does (`.doctor`).",
+    "bundler": "The bundler answered, but not as a bundler does (`.doctor`).",
     "clock": "The clock of an endpoint and that of this machine are far apart (`.doctor`).",
     "compare": "A fork could not be compared with its network (`.compare`, `aoshell compare`).",
     "compute": "A result could not be computed, or the node did not give it.",
@@ -28,14 +28,14 @@ STAGES = {
     "fetch": "Data of Arweave could not be fetched.",
     "find": "A process, or what `@name` stands for, could not be found, or more than one fits.",
     "fork": "A live process could not be forked (`.fork URL`, `aoshell fork`).",
-    "fuzz": "A process could not be fuzzed, or what holds of it does not load (`aoshell fuzz`).",
+    "fuzz": "A process could not be fuzzed, or its invariants do not load (`aoshell fuzz`).",
     "home": "A folder or file of the home cannot be made, read or written.",
-    "import": "A file is no exported process, or cannot be imported here.",
+    "import": "A file is not an exported process, or cannot be imported here.",
     "info": "A HyperBEAM node did not say its address.",
     "input": "Standard input or the terminal gave a line that cannot be run whole.",
     "join": "The aoshell that carries the node of a home does not answer, or cannot be joined.",
     "load": "A file of code could not be read, or cannot be loaded.",
-    "lookup": "A gateway did not find a process or module, or did not answer as one does.",
+    "lookup": "A gateway did not find a process or module, or did not answer as a gateway does.",
     "machine": "The machine, or a limit of the shell, has too little memory, disk or processes.",
     "message": "A message cannot be encoded, signed or sent as it is.",
     "module": "A module is damaged, missing, or not of a kind that is run here.",
@@ -43,10 +43,10 @@ STAGES = {
     "node": "The node cannot do this, has no such process or message, or is closed.",
     "now": "The state of a process could not be read (`.now`).",
     "output": "Answers cannot be written to standard output.",
-    "parse": "Bytes are not what they should be; the message says at which place.",
+    "parse": "Bytes do not have the expected form; the message says where.",
     "policy": "A policy of attestation has a key or value that cannot be used.",
     "price": "The bundler or the gateway did not say what publishing costs.",
-    "profile": "Where the time of a run went could not be written (`--time-profile`).",
+    "profile": "The profile of a run could not be written (`--time-profile`).",
     "publish": "A module was not published: it cannot be, or nobody agreed.",
     "push": "A HyperBEAM node did not take a message.",
     "query": "A process could not be asked for a value, or its code failed.",
@@ -59,7 +59,7 @@ STAGES = {
     "shell": "A defect of the shell itself; please report it.",
     "slot": "A HyperBEAM node did not say the newest slot of a process.",
     "spawn": "A process was not made.",
-    "state": "A file is no dump of a node, or cannot be loaded here (`aoshell load`, `--state`).",
+    "state": "A file is not a dump, or cannot be loaded here (`aoshell load`, `--state`).",
     "store": "The database of the node is damaged, in use or full, or lacks a record.",
     "TLS": "A host does not speak TLS, or its certificate does not prove who it is.",
     "trace": "The message that a trace begins with is not on this node.",
@@ -70,7 +70,7 @@ STAGES = {
     "wait": "A line was interrupted while its result was waited for.",
     "waits": "Nothing, or more than one thing, waits under the id that was given (`.waits drop`).",
     "wallet": "A wallet cannot be read, made or used to sign.",
-    "why": "A process does not tell which handlers were asked.",
+    "why": "A process does not report which handlers were asked.",
     "write": "Shown while it lasts: the messages of an imported process are written.",
 }
 
@@ -81,7 +81,7 @@ class AoError(Exception):
     Args:
         what: what failed, one sentence without a full stop at its end.
         stage: where it failed, a key of `STAGES`.
-        hint: what to do next, or "" where there is nothing to do.
+        hint: what to do next, or "" if there is nothing to do.
     """
 
     def __init__(self, what: str, *, stage: str, hint: str = "") -> None:
@@ -91,7 +91,7 @@ class AoError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        # "usage:" stands before the form of a command only.
+        # Only the form of a command follows "usage:".
         text = self.what if self.stage == "usage" else f"{self.stage}: {self.what}"
         return f"{text}\n  → {self.hint}" if self.hint else text
 

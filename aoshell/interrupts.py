@@ -1,6 +1,6 @@
-"""Ctrl-C where no coroutine can be cancelled ends the program without a traceback.
+"""Ctrl-C ends the program without a traceback if no coroutine can be cancelled.
 
-Python would raise KeyboardInterrupt anywhere, also within an import or a finalizer, and print a
+Python would raise KeyboardInterrupt anywhere, even in an import or a finalizer, and print a
 traceback if nothing catches it.
 """
 
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 if TYPE_CHECKING:
     import asyncio
 
-INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
-_BLOCKED = 1.0  # seconds without a turn of the loop after which Ctrl-C breaks off what computes
+INTERRUPTED = 130  # exit code after Ctrl-C, as in shells
+_BLOCKED = 1.0  # seconds without a turn of the loop after which Ctrl-C raises at once
 _T = TypeVar("_T")
 _before: list[Callable[[], None]] = []
 
@@ -31,26 +31,26 @@ def end_on_ctrl_c() -> None:
 
 
 def heed() -> None:
-    """Make Ctrl-C count even if the parent ignores it: somebody sits at the terminal."""
+    """React to Ctrl-C even if the parent ignores it: there is a person at the terminal."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, _end)
 
 
 def call_before_end(call: Callable[[], None]) -> None:
-    """Have a function called before Ctrl-C ends the program."""
+    """Call a function before Ctrl-C ends the program."""
     _before.append(call)
 
 
 def forget_before_end(call: Callable[[], None]) -> None:
-    """Take back `call_before_end`."""
+    """Undo `call_before_end`."""
     _before.remove(call)
 
 
 @contextmanager
 def kept() -> Iterator[None]:
-    """Within the block a Ctrl-C that comes between two coroutines ends the next one as it begins.
+    """Within the block, Ctrl-C between two coroutines ends the next one at its start.
 
-    For what has to put away files and processes that it makes between them.
+    For code that must remove the files and processes that it makes between them.
     """
     before = signal.getsignal(signal.SIGINT)
     if before is signal.SIG_IGN:
@@ -64,7 +64,7 @@ def kept() -> Iterator[None]:
 
 
 class _Kept:
-    """Handles the signal by keeping it."""
+    """A signal handler that only notes that the signal came."""
 
     came = False
 
@@ -74,9 +74,9 @@ class _Kept:
 
 @contextmanager
 def ended_alike() -> Iterator[None]:
-    """While the block runs, SIGTERM and SIGHUP do what Ctrl-C does, and end the program behind it.
+    """While the block runs, SIGTERM and SIGHUP act like Ctrl-C and end the program after it.
 
-    For what has files to put away. Signals that the parent process ignores stay ignored.
+    For code that must remove files. Signals that the parent process ignores stay ignored.
     """
     import sys
     import threading
@@ -88,7 +88,7 @@ def ended_alike() -> Iterator[None]:
         signal.raise_signal(signal.SIGINT)
 
     taken = []
-    if threading.current_thread() is threading.main_thread():  # no other may take signals
+    if threading.current_thread() is threading.main_thread():  # only it may handle signals
         ends = (signal.SIGTERM, signal.SIGHUP)
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             taken = [number for number in ends if signal.getsignal(number) is signal.SIG_DFL]
@@ -108,7 +108,7 @@ def ended_alike() -> Iterator[None]:
 
 @contextmanager
 def ignored() -> Iterator[None]:
-    """While the block runs, Ctrl-C does nothing: what was begun is put away, which is soon done."""
+    """While the block runs, Ctrl-C does nothing. For short cleanups."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
@@ -152,7 +152,7 @@ class _CtrlC:
         self.came = False
         self._loop = loop
         self._task: asyncio.Task[Any] | None = None
-        self._unheard: float | None = None  # when it came, while the loop has not heard of it
+        self._unheard: float | None = None  # when Ctrl-C came, until the loop handles it
 
     def run(self, runner: asyncio.Runner, work: Coroutine[Any, Any, _T]) -> _T:
         """The result of a coroutine. Raises CancelledError if Ctrl-C ended it."""
@@ -167,7 +167,7 @@ class _CtrlC:
         return runner.run(cancellable())
 
     def take(self, _number: int, _frame: object) -> None:
-        """Handle the signal, anywhere in Python: leave all else to the loop."""
+        """Handle the signal, anywhere in Python: the loop does the rest."""
         import time
 
         self.came, now = True, time.monotonic()
@@ -175,16 +175,16 @@ class _CtrlC:
             self._unheard = now
         elif now - self._unheard > _BLOCKED:
             raise KeyboardInterrupt
-        with suppress(RuntimeError):  # the loop is closed: it is the end anyway
+        with suppress(RuntimeError):  # the loop is closed: nothing is left to cancel
             self._loop.call_soon_threadsafe(self._cancel)
 
     def _cancel(self) -> None:
         import asyncio
 
         self._unheard = None
-        if self._task is None:  # it has not begun, and looks at `came` as it does
+        if self._task is None:  # it has not begun: it checks `came` at its start
             return
-        # Behind its end the runner waits for all other tasks.
+        # After its end the runner waits for all other tasks.
         tasks = asyncio.all_tasks(self._loop) if self._task.done() else {self._task}
         for task in tasks:
             task.cancel()
@@ -192,16 +192,16 @@ class _CtrlC:
 
 @contextmanager
 def _taken(loop: asyncio.AbstractEventLoop) -> Iterator[_CtrlC]:
-    """Within the block Ctrl-C is the loop's, where the program or Python would take it.
+    """Within the block the loop handles Ctrl-C, if the program or Python handled it before.
 
     Raises:
-        KeyboardInterrupt: it cancelled what the block ran.
+        KeyboardInterrupt: Ctrl-C cancelled the work of the block.
     """
     import asyncio
     import threading
 
     ctrl_c, before = _CtrlC(loop), signal.getsignal(signal.SIGINT)
-    in_main = threading.current_thread() is threading.main_thread()  # no other may take signals
+    in_main = threading.current_thread() is threading.main_thread()  # only it may handle signals
     ours = isinstance(before, _Kept) or before in (_end, signal.default_int_handler)
     if not (in_main and ours):
         yield ctrl_c
@@ -220,7 +220,7 @@ def _taken(loop: asyncio.AbstractEventLoop) -> Iterator[_CtrlC]:
 
 
 def run_at_once(work: Coroutine[Any, Any, _T]) -> _T:
-    """Run work that waits for nothing. No event loop is imported for it, and Ctrl-C ends it.
+    """Run work that waits for nothing, without importing an event loop. Ctrl-C ends it.
 
     Raises:
         RuntimeError: it waits.
@@ -237,8 +237,8 @@ def run_at_once(work: Coroutine[Any, Any, _T]) -> _T:
 def in_background(call: Callable[[], _T]) -> asyncio.Future[_T]:
     """Call a function in a thread that the end of the program does not wait for.
 
-    The loop waits for the threads of its executor when it ends, and Ctrl-C would wait with it: for
-    work that takes seconds and may be lost. The program ends by `leave`.
+    For work that takes seconds and may be lost: at its end the loop waits for the threads of its
+    executor, and Ctrl-C would wait, too. The program ends by `leave`.
     """
     import asyncio
     import threading
@@ -264,12 +264,11 @@ def in_background(call: Callable[[], _T]) -> asyncio.Future[_T]:
 
 
 def leave(code: int) -> NoReturn:
-    """End the program at once, with what was written to its streams.
+    """End the program at once, after flushing its streams.
 
-    All that has to be closed is closed by now. To take the interpreter apart would take longer than
-    to start it; and it would end each daemon thread by unwinding its stack. Where Rust stands on
-    that stack, as in `cryptography`, the C library aborts the program: "FATAL: exception not
-    rethrown".
+    Everything that must be closed is closed by now. The interpreter's own shutdown would take
+    longer than its start, and would unwind the stack of each daemon thread. If that stack contains
+    Rust, as in `cryptography`, the C library aborts the program: "FATAL: exception not rethrown".
     """
     import sys
 

@@ -1,4 +1,4 @@
-"""Errors for people: what the machine, or a limit of the shell, has too little of."""
+"""Errors for people when the machine, or a limit of the shell, has too little of something."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _COUNTED = ("file descriptors", "processes")
 
 
 def to_ao_error(error: BaseException) -> AoError:
-    """An unexpected exception as an error for people: something is lacking, else it is a defect."""
+    """An unexpected exception as an error for people: a lack of something, or else a defect."""
     what = _lack(error)
     if what is None:
         told = f"a defect of the shell itself: {type(error).__name__}: {error}"
@@ -36,7 +36,8 @@ def to_ao_error(error: BaseException) -> AoError:
 
 
 def error_of_context(context: Mapping[str, object]) -> AoError:
-    """The same of what asyncio gives an exception handler: of a task that nobody awaits."""
+    """The same for the context that asyncio gives its exception handler, about a task nobody
+    awaits."""
     error = context.get("exception")
     return to_ao_error(
         error if isinstance(error, BaseException) else Exception(context.get("message"))
@@ -46,7 +47,7 @@ def error_of_context(context: Mapping[str, object]) -> AoError:
 def refuse_too_little() -> None:
     """Raise AoError if the address space is so small that libraries would end the program.
 
-    Later it would end without a message.
+    Later the program would end without a message.
     """
     import resource
 
@@ -57,7 +58,7 @@ def refuse_too_little() -> None:
 
 
 def _lack(error: BaseException | None) -> tuple[str, str] | None:
-    for _ in range(10):  # causes behind causes
+    for _ in range(10):  # causes of causes
         if error is None:
             return None
         text = str(error).lower()

@@ -1,4 +1,4 @@
-"""Text as people save it: in UTF-8, with or without the byte order mark that some editors write."""
+"""Text files in UTF-8, with or without the byte order mark that some editors write."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import codecs
 
 from aoshell.errors import AoError
 
-# UTF-32 in little-endian order begins as UTF-16 does, so it is looked for first.
+# UTF-32 in little-endian order begins like UTF-16, so it is tried first.
 _OTHERS = (
     (codecs.BOM_UTF32_LE, "UTF-32"),
     (codecs.BOM_UTF32_BE, "UTF-32"),

@@ -1,7 +1,7 @@
-"""Attacks the shell: by peers, files, guests, and ends at any moment. See docs/attack.md.
+"""Attacks the shell: by peers, files, guests, and kills at any moment. See docs/attack.md.
 
-Each attack has a fresh home. Prints a table of attacks, their bounds and what was seen. The exit
-code is 1 if an attack got beyond its bound.
+Each attack has a fresh home. Prints a table of attacks, their bounds and results. The exit code
+is 1 if an attack exceeded its bound.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ATTACKS: list[Attack] = [
     for room in (peers, clients, liars, forked, files, guests, kills, moments)
     for attack in room.ATTACKS
 ]
-SHORT = (  # of each kind the one that did most harm before there was a bound
+SHORT = (  # of each kind, the attack that did most harm before there was a bound
     "peer: 1 GB in 1 MB of gzip",
     "peer: gzip in gzip",
     "peer: 48 MB of [],[],…",
@@ -45,7 +45,7 @@ SHORT = (  # of each kind the one that did most harm before there was a bound
     "ulimit -v 60000",
     "ulimit -n 20",
 )
-MARGIN = 20  # seconds beyond its bound until a shell is killed
+MARGIN = 20  # seconds above its bound until a shell is killed
 
 
 def main() -> int:

@@ -90,7 +90,7 @@ def summary(seconds: list[float]) -> dict[str, float]:
     }
 
 
-PACE = 0.15  # seconds between two lines, as typed; a processor that has idled is slower at first
+PACE = 0.15  # seconds between two lines, as typed; an idle processor is slower at first
 
 
 def measure(call: Callable[[], Any], runs: int) -> dict[str, float]:
@@ -104,7 +104,7 @@ def measure(call: Callable[[], Any], runs: int) -> dict[str, float]:
 
 
 def floor(wallet: Wallet, folder: Path) -> dict[str, Any]:
-    """What a line costs at least: one signature, and one commit with fsync."""
+    """The least cost of a line: one signature, and one commit with fsync."""
     import sqlite3
 
     database = sqlite3.connect(folder / "floor.db", isolation_level=None)
@@ -183,7 +183,7 @@ async def _list(bench: Bench, process: str, targets: list[str]) -> None:
 
 
 async def state(bench: Bench) -> dict[str, Any]:
-    """What a message costs in a process with a large state, and in an empty one."""
+    """The cost of a message in a process with a large state, and in an empty one."""
     fill = {
         "empty": "return 1",
         "inbox_10000": "for i = 1, 10000 do Inbox[i] = "
@@ -229,7 +229,7 @@ async def reopening(bench: Bench) -> dict[str, Any]:
 
 
 async def _dumped(bench: Bench) -> dict[str, Any]:
-    """Messages a second that `aoshell dump` writes and `aoshell load` takes."""
+    """Messages per second that `aoshell dump` writes and `aoshell load` reads."""
     from aoshell.states.working import dump, load
 
     def home(state: Path) -> Settings:
@@ -299,7 +299,7 @@ async def forks(bench: Bench) -> dict[str, Any]:
 
 
 async def growth(bench: Bench) -> dict[str, Any]:
-    """Cost beside 1, 10 and 100 times as much; see `bench_growth`."""
+    """How costs grow with 1, 10 and 100 times as much; see `bench_growth`."""
     import bench_growth
 
     homes = itertools.count()
@@ -313,7 +313,7 @@ async def growth(bench: Bench) -> dict[str, Any]:
 
 
 async def long(bench: Bench) -> dict[str, Any]:
-    """A log of a million messages, and that many passing; see `bench_long`."""
+    """A log of a million messages, and the cost of a million more; see `bench_long`."""
     import bench_long
 
     found = await bench_long.long(bench, COUNTER, summary, bench_long.MESSAGES)
@@ -332,7 +332,7 @@ class Terminal:
             os.execve(script, [script], env)
 
     def until(self, *wanted: bytes, seconds: float = 20) -> float:
-        """Read until all these texts have come; returns the moment at which they had."""
+        """Read until all these texts have come; returns that moment."""
         seen, end = b"", time.perf_counter() + seconds
         while not all(text in seen for text in wanted):
             if not select.select([self.fd], [], [], max(0, end - time.perf_counter()))[0]:
@@ -395,7 +395,7 @@ def terminal(folder: Path, floor_ms: float) -> dict[str, Any]:
 
 
 def _lines(shell: Terminal, behind: float) -> list[float]:
-    """Seconds from Enter to the answer; Enter comes that long behind what is typed."""
+    """Seconds from Enter to the answer; Enter comes `behind` seconds after the text."""
     times = []
     for run in range(40):
         shell.type(f"1000+{run}")

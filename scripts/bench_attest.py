@@ -124,7 +124,7 @@ def _envelopes(wallet: Wallet, folder: Path, summary: Summary) -> dict[str, Any]
 
 
 def _command(folder: Path, arguments: list[str], summary: Summary) -> dict[str, float]:
-    """`aoshell attest`, which trusts no root that is made here: exit code 1."""
+    """`aoshell attest`, which trusts no root made here: exit code 1."""
     env = os.environ | {"AOSHELL_HOME": str(folder / "home")}
 
     def start() -> None:
@@ -137,7 +137,7 @@ def _command(folder: Path, arguments: list[str], summary: Summary) -> dict[str, 
 
 
 def _unread(evidence: Evidence) -> Evidence:
-    """The same as it came: what was read of answers is kept with them."""
+    """The same evidence unread: answers cache what was read from them."""
 
     def again(answer: RawResponse | None) -> RawResponse | None:
         return RawResponse(answer.headers, answer.body) if answer else None

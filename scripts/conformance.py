@@ -1,4 +1,4 @@
-"""Other people's programs against `aoshell serve`: what is too slow or too large for the tests.
+"""Other people's programs with `aoshell serve`: those too slow or too large for the tests.
 
     cu      the compute unit of permaweb/ao reads our scheduler and gateway, and computes what our
             node has computed. AO_CHECKOUT names a checkout of it, in whose servers/cu
@@ -6,7 +6,7 @@
     soak    aos polling and 50 clients, for SOAK_SECONDS (3,600): the server's memory stays, and
             reading does not make its log grow.
 
-Prints a line for each thing that was compared. The exit code is 1 if one was not as it must be.
+Prints a line for each comparison. The exit code is 1 if one failed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ LINES = (
     "x = 5 return x * 2",
     "error('boom')",
     'Send({Target = Owner, Data = "hi"}) return #Inbox',
-    # What programs of the network send: state as a patch, assignments, lists in tags, to nobody.
+    # What programs of the network send: state as a patch, assignments, lists in tags, no target.
     "return Send({ device = 'patch@1.0', balances = { a = '1' } }).output",
     "return type(ao.assign({ Processes = { ao.id }, Message = ao.id }))",
     "return #ao.send({ Target = Owner, Action = 'Work', Assignments = { 'p1', 'p2' } }).Target",
@@ -65,7 +65,7 @@ GROWTH = 1.15  # of the memory over the rest
 
 
 class NotPossibleError(Exception):
-    """A check cannot be made here; the text says what is missing."""
+    """A check cannot run here; the text says what is missing."""
 
 
 class Report:
@@ -101,10 +101,10 @@ def cu(wallet: Wallet, folder: Path, report: Report) -> None:
 
 
 def _result(port: int, path: str) -> Any:
-    """A result, without what only WASM modules of aos have, and in one form where it failed.
+    """A result without the fields that only WASM modules of aos have; errors in one form.
 
-    A message here has all its fields, and they are texts: what the unit leaves out, or gives as
-    the module's JSON has it, is put into that form.
+    Messages here have all fields, as texts. What the unit leaves out, or gives in the form of the
+    module's JSON, is changed to that.
     """
     found = json.loads(ask(connect(port), "GET", path))
     if "Error" in found:
@@ -116,7 +116,7 @@ def _result(port: int, path: str) -> Any:
         message["Data"] = _text(message.get("Data", ""))
         for tag in message["Tags"]:
             tag["value"] = _text(tag["value"])
-        message["Tags"].sort(key=lambda tag: str(tag["name"]))  # as the module's tables have them
+        message["Tags"].sort(key=lambda tag: str(tag["name"]))  # as in the module's tables
     return found
 
 
@@ -147,7 +147,7 @@ def _aos_module(folder: Path) -> bytes:
 
 @contextlib.contextmanager
 def _compute_unit(program: Path, served: int, wallet: Wallet) -> Iterator[int]:
-    """The compute unit, which asks the node at that port; its own port."""
+    """Start the compute unit for the node at that port; returns the unit's port."""
     url, port = f"http://127.0.0.1:{served}", free_port()
     asked = ("GRAPHQL_URL", "GRAPHQL_URLS", "CHECKPOINT_GRAPHQL_URL")
     environment = dict.fromkeys(asked, f"{url}/graphql")

@@ -29,8 +29,8 @@ class Error(NamedTuple):
     """A class of errors.
 
     Attributes:
-        line: the class, and those above it.
-        stage: of all its errors; "" where each place that raises it names one.
+        line: the class and its base classes.
+        stage: of all its errors; "" if each `raise` names one.
         when: the first paragraph of its docstring.
     """
 
@@ -82,7 +82,7 @@ def errors(files: list[Source]) -> list[Error]:
 
 
 def _line(name: str, classes: dict[str, tuple[str, ast.ClassDef]]) -> Iterator[str]:
-    """A class and those above it."""
+    """A class and its base classes."""
     yield name
     for base in classes[name][1].bases if name in classes else ():
         yield from _line(ast.unparse(base).rpartition(".")[2], classes)

@@ -13,7 +13,7 @@ _PAUSE = 0.1  # seconds between two tries
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """A port that is free now."""
     with socket.socket() as found:
         found.bind((HOST, 0))
         port: int = found.getsockname()[1]
@@ -26,10 +26,10 @@ def connected(port: int) -> socket.socket:
 
 
 def until_open(port: int, seconds: float, alive: Callable[[], bool] = lambda: True) -> bool:
-    """Wait until somebody listens on a port; whether somebody does.
+    """Wait until a server listens on a port; returns whether one does.
 
     Args:
-        alive: whether who is to listen there still runs.
+        alive: whether the server still runs.
     """
     end = time.monotonic() + seconds
     while time.monotonic() < end and alive():

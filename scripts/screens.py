@@ -1,6 +1,6 @@
 """Draws docs/screens/*.svg from real runs in a terminal: `scripts/screens [--check] [NAME…]`.
 
-The exit code of --check is 1 where a picture does not show what a run shows.
+The exit code of --check is 1 if a picture differs from a run.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ def path_of(scene: Scene) -> Path:
 
 
 def is_shown(scene: Scene, rows: list[list[Cell]]) -> bool:
-    """Whether the picture that is there shows these rows, but for ids and times."""
+    """Whether the existing picture shows these rows, apart from ids and times."""
     path = path_of(scene)
     return path.exists() and shown_in(path) == by_form("\n".join(lines(rows)))
 
 
 def shown_in(path: Path) -> str:
-    """What a picture shows, by form."""
+    """The text of a picture, with placeholders for ids and times."""
     shown: str = by_form("\n".join(text_of(path.read_text(encoding="utf-8"))))
     return shown
 

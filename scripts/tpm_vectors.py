@@ -1,7 +1,7 @@
 """Records vectors of a software TPM: `scripts/tpm-vectors`. The README beside them says more.
 
-All that a TPM computes comes from swtpm, driven by tpm2-tools. Only the shape of the evidence is
-ours, and the credentials that the TPM opens. The stand-ins are those of tests/attest.
+Everything that a TPM computes comes from swtpm, driven by tpm2-tools. Only the form of the evidence
+and the credentials for the TPM are ours. The stand-ins are those of tests/attest.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def record(tpm: SoftwareTpm, name: str, pcrs: Sequence[int]) -> dict[str, Any]:
-    """A boot, two quotes of it, and what the TPM opened."""
+    """A boot, two quotes of it, and the secrets that the TPM opened."""
     log, body_id = boot_log(), hashlib.sha256(f"the body of {name}".encode()).digest()
     digests = tpm.boot(log, body_id)
     ek, ak = tpm.ek(), tpm.make_ak(pcrs)
@@ -78,7 +78,7 @@ def record(tpm: SoftwareTpm, name: str, pcrs: Sequence[int]) -> dict[str, Any]:
 
 
 def opened(tpm: SoftwareTpm, template: str, ak: Key) -> dict[str, str]:
-    """A credential of ours, and what the TPM opened it to."""
+    """A credential of ours, and the secret that the TPM opened."""
     ek = tpm.ek(template)
     challenge = hashlib.sha256(f"a challenge for {template}".encode()).digest()
     credential = make_credential(read_public(ek.public), ak.name, challenge)
@@ -98,7 +98,7 @@ def opened(tpm: SoftwareTpm, template: str, ak: Key) -> dict[str, str]:
 
 
 def told(key: Key) -> dict[str, str]:
-    """A key as the TPM tells of it."""
+    """A key as the TPM reports it."""
     return {
         "public": b64url(key.public),
         "name": b64url(key.name),

@@ -160,7 +160,7 @@ def test_the_legacy_network(file: Path) -> None:
         ({"node": "http://"}, "is not the URL"),
         ({"node": f"{A}?x=1"}, "is not the URL"),
         ({"node": "https://me:secret@x"}, "--node: it is not the URL"),
-        ({"mu": A}, "--mu-url names a network of its own, but its CU is not set"),
+        ({"mu": A}, "--mu-url names another network, but its CU is not set"),
         ({"mu": A, "cu": A}, "but its SU is not set"),
     ],
 )
@@ -183,7 +183,7 @@ def test_what_stands_in_the_environment(file: Path) -> None:
         ('profile = "x', "(at line 1, the end)", "TOML"),
         ("\n\nprofile = x\n", "(at line 3, column 11)", "TOML"),
         ("a" * 5, "(at line 1", "TOML"),
-        ("x = 1", "x: has no meaning there", "profile, profiles"),
+        ("x = 1", "x: is not known there", "profile, profiles"),
         ("profile = 7", "profile: there is no profile 7", "local"),
         ('profile = ["a"]', "profile: ", "local"),
         ('profile = "no"\n[profiles.yes]\nnode = "https://x"', "no profile 'no'", "yes, local"),

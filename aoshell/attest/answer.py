@@ -6,8 +6,8 @@
     local-hashes   what the node was launched from (at the top level in the oldest versions)
     node-message   the node's configuration, without private keys
 
-One key must have signed all five. What is read here is read from the part that its signature
-covers. An HMAC counts as no signature, since its key is public.
+One key must have signed all five. Only the part that its signature covers is read. An HMAC does not
+count as a signature, since its key is public.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def check_challenge(challenge: Challenge, answer: RawResponse, owner: bytes) -> 
     if signed.commitment.owner != owner:
         raise EvidenceError("CHALLENGE_FAILED", "another key has signed the challenge")
     for key in ("challenge", "body"):
-        # A short value may stand in any answer by chance ("200"), so it proves nothing.
+        # A short value may occur in any answer by chance ("200"), so it proves nothing.
         if len(challenge.value) >= LEAST_CHALLENGE and signed.message.get(key) == challenge.value:
             return key
     unsigned = {"challenge", "body"} & {*signed.uncovered}

@@ -1,4 +1,4 @@
-"""The errors of attestation. Whatever comes in, nothing else is raised here."""
+"""The errors of attestation. For any input, no others are raised."""
 
 from __future__ import annotations
 

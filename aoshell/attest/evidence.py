@@ -1,6 +1,6 @@
-"""Evidence: a raw report, a report as JSON, or a node's answers; and the file that keeps answers.
+"""Evidence: a raw report, a report as JSON, or a node's answers; and the file that stores answers.
 
-That file is JSON, with everything that a later check needs, as it came. ANSWER is {"headers":
+That file is JSON, with everything that a later check needs, unchanged. ANSWER is {"headers":
 [[name, value], …], "body": base64}. Of `~snp@1.0/generate`:
 
     {"aoshell-evidence": 1, "origin": URL, "taken": seconds since the epoch,
@@ -63,8 +63,8 @@ class RawResponse:
     )
 
     def once(self, read: Callable[..., _Read], *given: str) -> _Read:
-        """What a reader makes of this answer, for all who ask: it never changes, so the reader,
-        which has no effects, runs once. An error is found anew.
+        """The result of a reader of this answer, cached: the answer never changes, and the
+        reader has no side effects. Errors are not cached.
 
         Args:
             read: takes the answer, and what is `given`.

@@ -11,8 +11,8 @@ EVIDENCE = "evidence"  # the only check of a node without evidence
 
 VERDICTS = {
     "PASS": "Every check that applies passed. docs/attest.md says what that proves, and what not.",
-    "FAIL": "A check refuses the evidence: it is not what it should be, or the policy does not "
-    "permit it. It shows nothing of the node. In the shell FAIL ends the pin.",
+    "FAIL": "A check refuses the evidence: it is wrong, or the policy does not permit it. It proves"
+    " nothing about the node. In the shell FAIL ends the pin.",
     "INCONCLUSIVE": "Nothing is wrong so far, but something is missing, so the evidence shows "
     "nothing yet. The output says what is missing and how to get it. In the shell a pin stays if "
     "key and software are the same.",

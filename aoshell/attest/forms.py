@@ -18,7 +18,7 @@ _SHOWN = 160  # bytes of a text's beginning that decide its name, and that an er
 _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 
-# For a text without blanks around it: a pattern that could match blanks in two ways would take
+# For text without blanks around it: a pattern that could match blanks in two ways would take
 # exponential time to refuse a long text.
 _HEX = re.compile(rb"(?:0[xX])?([0-9a-fA-F\s]+)")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/\s]+={0,2}|[A-Za-z0-9_\-\s]+={0,2}")

@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class Kind(Enum):
-    """What kind evidence is of. The value is its name for `--kind` and in JSON.
+    """The kind of evidence. The value is its name for `--kind` and in JSON.
 
     REPORT is an SEV-SNP report alone, in a file. GENERATE is an answer of `~snp@1.0/generate`. SNP
     and TPM are envelopes of `~measurement@1.0`, over SEV-SNP and over TPM 2.0. UNKNOWN is an

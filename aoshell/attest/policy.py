@@ -86,7 +86,7 @@ class Image:
         """
         if self.pcr11 and self.pcr11 != pcr11:
             return False
-        # Any program can extend PCR 11, so who wrote it must be known from elsewhere.
+        # Any program can extend PCR 11, so Secure Boot must restrict which programs run.
         return self.efi == programs if self.efi else bool(self.pcr11) and guarded
 
     @property
@@ -102,7 +102,7 @@ class Image:
 
     @property
     def reviewed(self) -> tuple[str, ...]:
-        """What a review found, by the keys of the policy file."""
+        """The results of a review, as keys of the policy file."""
         flags = {
             "exclusive_key": self.exclusive_key,
             "covers_os": self.covers_os,
@@ -133,7 +133,7 @@ def _toml(value: str | int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What is asked of evidence. The defaults are those of an empty file.
+    """The requirements on evidence. The defaults are those of an empty file.
 
     Attributes:
         debug, migration: permit guests whose memory the host can read, or that an agent can move.
@@ -215,7 +215,7 @@ def _refuse(name: str, why: str, hint: str = "docs/attest.md has each key") -> A
 
 
 def _at(place: str, read: Callable[[object], _Read], value: object) -> _Read:
-    """What a reader makes of a value. Raises ValueError, which names the place."""
+    """The result of a reader of a value. Raises ValueError, which names the place."""
     try:
         return read(value)
     except ValueError as error:

@@ -1,9 +1,8 @@
-"""Whether an answer is what was asked for at all. Nothing is verified here.
+"""Whether an answer is evidence at all. Nothing is verified here.
 
-A page of a proxy, a form to log in, an empty answer and a message about something else say nothing
-of the machine behind the URL. So they are no bad evidence, but none. What claims to be evidence is
-left to the checks, and so is an answer that is signed and cannot be read: somebody may have changed
-it.
+A proxy's page, a login form, an empty answer and a message about something else say nothing about
+the machine at the URL. So they are not bad evidence, but none. The checks judge everything that
+claims to be evidence, and signed answers that cannot be read: somebody may have changed these.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ def has_proof(answer: RawResponse) -> bool:
 
 
 def has_challenge(answer: RawResponse, challenge: str) -> bool:
-    """Whether an answer seems to be one to a challenge. What is signed is, whatever it says."""
+    """Whether an answer seems to be one to a challenge. Any signed answer does."""
     return is_signed(answer) or challenge.encode() in answer.body
 
 
@@ -65,7 +64,7 @@ def has_part(answer: RawResponse, link: str) -> bool:
 
 
 def is_signed(answer: RawResponse) -> bool:
-    """Whether somebody has signed an answer, or says so."""
+    """Whether an answer is signed, or claims to be."""
     return any(name.lower() == INPUT for name, _ in answer.headers)
 
 

@@ -1,4 +1,4 @@
-"""What one key has signed of a node's answer. Of an answer, only that is ever used."""
+"""The part of a node's answer that one key has signed. Nothing else of an answer is used."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What evidence says of itself before anything is verified: its kind, and the bytes of its report.
+"""Unverified facts about evidence: its kind, and the bytes of its report.
 
-What reads the answers of nodes is imported only where one came: for a report alone it would be
-half of all that is loaded.
+The readers of nodes' answers are imported only if there is an answer: for a report alone they would
+be half of all imports.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from aoshell.attest.kinds import Kind
 
 
 def kind_of(evidence: Evidence) -> Kind:
-    """What kind evidence is of, as it says itself. Raises nothing."""
+    """The kind of evidence, as it claims. Raises nothing."""
     if evidence.exchange is None:
         return Kind.GENERATE if evidence.answer else Kind.REPORT
     from aoshell.attest.envelope.reading import kind_of_envelope

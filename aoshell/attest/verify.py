@@ -4,7 +4,7 @@
     verdict.verdict        "PASS", "FAIL" or "INCONCLUSIVE"
 
 PASS means that every check that applies passed. INCONCLUSIVE means that something is missing. This
-module uses no clock, no network and no files, and raises nothing, whatever the evidence.
+module uses no clock, no network and no files, and raises nothing for any evidence.
 
 PASS takes all checks, whatever the order. The order decides which error is reported when several
 checks fail, so the deepest cause comes first; `needs` keeps a check from relying on one that
@@ -14,10 +14,10 @@ failed.
    where which field is (AMD 56860, table ATTESTATION_REPORT).
 2. The product (7), which says which root counts, then the certificates from that root down (8-18),
    each after the signature of its issuer (RFC 5280 section 6.1).
-3. The signature of the report (19, 20). Behind a bad one no field means anything, so it comes
-   before all that fields say.
+3. The signature of the report (19, 20). With a bad one no field means anything, so it comes before
+   all checks of fields.
 4. The policy (21-30, 35, 36) and the binding to the node and its software (31-34, 46).
-5. The challenge (40): it shows something about the key that the report vouches for (31), no other.
+5. The challenge (40): it only shows something about the key that the report vouches for (31).
 6. Of a TPM, its keys (47-51), what it signed (52-54), and what it booted (55-57).
 7. The envelope of the start, and the secret (58, 59).
 """
@@ -81,16 +81,15 @@ def _modules_of(kind: Kind) -> Iterator[ModuleType]:
 
 def _in_order(*modules: ModuleType) -> tuple[Check, ...]:
     found = [one for module in modules for one in vars(module).values() if isinstance(one, Check)]
-    # What is around a report comes before its content: it decides which bytes are the report, and
-    # which part of an answer later checks may read at all.
+    # The frame of a report comes before its content: it decides which bytes are the report, and
+    # which part of an answer later checks may read.
     first = (42, 39, 37, 43, 38, 44, 45, 41)
     order = {number: place - len(first) for place, number in enumerate(first)}
     return tuple(sorted(found, key=lambda one: order.get(one.number, one.number)))
 
 
-# Evidence of a node must pass these as well. Without them the report is genuine, but says nothing
-# of who answers, or of the software behind it. SKIPPED does not count as passed, here and in
-# `core`.
+# Evidence of a node must also pass these. Without them the report is genuine, but says nothing
+# about the answering node or its software. SKIPPED does not count as passed, here and in `core`.
 _NODE_CORE: Mapping[Kind, tuple[str, ...]] = {
     Kind.GENERATE: (
         "report-json",
@@ -104,8 +103,8 @@ _NODE_CORE: Mapping[Kind, tuple[str, ...]] = {
     Kind.TPM: ("trusted-software",),
     Kind.UNKNOWN: ("trusted-software",),  # for which it never runs: there is no PASS
 }
-# What binds the configuration to the evidence; and what must pass to show how new it is, by which
-# word of `Verdict.freshness`.
+# The checks that bind the configuration to the evidence; and those that must pass to show its age,
+# by the value of `Verdict.freshness`.
 _BINDS = {
     Kind.GENERATE: "node-message",
     Kind.SNP: "snp-report-data",
@@ -137,7 +136,7 @@ class Verdict:
         freshness: what shows how new the evidence is: "nonce", the evidence was made for a nonce of
             this verifier; "challenge", the key is in use now, and the age of the report is unknown;
             "kept", one of these, when the file was made, as its keeper says; "unknown".
-        software: what runs there, without a name; None if that is unknown.
+        software: the software without a name; None if unknown.
         tpm: what was found of a TPM; None for other evidence.
         configuration_now: how the node's configuration now differs from the attested one, for
             people; "" if it does not, or if the node was not asked now.
@@ -318,8 +317,8 @@ def _run_all(case: Case) -> dict[str, CheckResult]:
     for one in checks_of(case.kind):
         result = _run(one, case, blocked)
         results[one.name] = result
-        # A check behind a blocked one is blocked itself, so that nothing relies on what was never
-        # checked. SKIPPED for another reason blocks nothing: the policy or the evidence says so.
+        # A check that needs a blocked one is blocked itself, so that nothing relies on unchecked
+        # facts. SKIPPED for another reason blocks nothing: the policy or the evidence says so.
         if result.status in (Status.FAIL, Status.INCONCLUSIVE) or blocked & {*one.needs}:
             blocked.add(one.name)
     return results

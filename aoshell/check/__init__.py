@@ -1,7 +1,7 @@
 """A static check of Lua: finds what works in this shell and would fail on a network.
 
-`check` looks at one source, `check_bundle` at several that run in one process. Nothing is run. The
-rules are listed in docs/check.md; they report only what is certain from the text.
+`check` checks one source, `check_bundle` several that run in one process. Nothing is run. The
+rules, listed in docs/check.md, report only what is certain from the text.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from aoshell.check.checker import check, check_bundle
     from aoshell.check.finding import TARGETS, VERSIONS, Finding, Severity
 
-# Name → its module, imported on first use: who needs the names in `known` alone need not wait for
-# the rest.
+# Name → its module, imported on first use: a user of `known` alone does not wait for the rest.
 _HOMES = {
     "TARGETS": "finding",
     "VERSIONS": "finding",

@@ -19,7 +19,7 @@ from aoshell.lua.strict import LuaSyntaxError
 def check(
     source: bytes, name: str, target: str, known_modules: Collection[str] = ()
 ) -> list[Finding]:
-    """Find what in a source will not work on a network.
+    """Find what will not work on a network in one source.
 
     Args:
         source: Lua text, as a file holds it.
@@ -27,11 +27,11 @@ def check(
         target: one of TARGETS or VERSIONS: "legacy" is aos 2.0.6 on the legacy network, as
             "2.0.6" is, "2.0.1" an aos that keeps the names of tags, "hyperbeam" is hyper-aos on
             HyperBEAM's device lua@5.3a.
-        known_modules: names that `require` will find, beside those of aos.
+        known_modules: names that `require` will find, besides those of aos.
 
     Returns:
         The findings in the order of the text. A source that is not Lua 5.3 has one, of the rule
-        "syntax", with Lua's message.
+    "syntax", with Lua's message.
     """
     return check_bundle({name: source}, target, known_modules)
 
@@ -48,7 +48,7 @@ def check_bundle(
     Args:
         sources: text by name, in the order in which they run, the main file last.
         target: one of TARGETS or VERSIONS.
-        known_modules: names that `require` will find, beside these sources and those of aos.
+        known_modules: names that `require` will find, besides these sources and those of aos.
         known_names: globals that the process has already.
         files: which of the sources a module is, by each name that it is required by.
 
@@ -91,7 +91,7 @@ def find_circles(sources: Mapping[str, bytes], files: Mapping[str, str]) -> Iter
         files: which of the sources a module is, by each name that it is required by.
 
     Raises:
-        LuaSyntaxError: one is no Lua 5.3.
+        LuaSyntaxError: a source is not Lua 5.3.
     """
     return check_circles(
         [read_facts(Text(name, source)) for name, source in sources.items()], files

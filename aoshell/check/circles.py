@@ -1,4 +1,4 @@
-"""Files that require each other in a circle, each while it is loaded: none of them can be first."""
+"""Finds files that require each other in a circle while they are loaded: none can be first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aoshell.check.facts import SourceFacts
 from aoshell.check.finding import Finding
 from aoshell.lua import syntax as tree
 
-# Code inside of these may not run while the file is loaded.
+# Code inside these may not run while the file is loaded.
 _PERHAPS = (tree.Function, tree.If, tree.While, tree.Repeat, tree.NumericFor, tree.GenericFor)
 
 MOST_CIRCLES = 20  # findings of one check

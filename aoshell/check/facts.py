@@ -1,4 +1,4 @@
-"""What the rules ask about a source: names read and written, calls, lines and columns."""
+"""Collects facts about a source for the rules: names read and written, calls, places."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aoshell.lua.strict import StrictLexer
 
 _BYTES = re.compile(r"[\x80-\xff]+")
 _SKIPPED = re.compile(r"(?:\xef\xbb\xbf)?(#[^\r\n]*|)")
-# The global that a module of aos is.
+# The global that holds a module of aos.
 _MODULES: dict[str, Path] = {
     "ao": ("ao",), ".ao": ("ao",), ".handlers": ("Handlers",), ".utils": ("Utils",),
     ".handlers-utils": ("Handlers", "utils"), ".process": ("require .process",),
@@ -65,17 +65,17 @@ class SourceFacts:
 
     Attributes:
         nodes: all of its tree, in the order of the text.
-        reads: (path, node) of each global variable that is read, as far as its keys are constant:
-            `ao.env.Process` is ("ao", "env", "Process"). `_G.x` is ("x",).
+        reads: (path, node) of each global that is read; the path ends before a key that is not
+            constant: `ao.env.Process` is ("ao", "env", "Process"). `_G.x` is ("x",).
         writes: paths that are assigned.
-        tested: paths that are compared with nil or used as a condition: the script knows that
-            they may be missing.
-        values: the expression that a local is set to, where it is set once only.
-        calls: (path, call); path is None where the function is no global name or alias of one.
+        tested: paths that are compared with nil or used as a condition: the script knows that they
+            may be missing.
+        values: the expression that a local is set to, if it is set only once.
+        calls: (path, call); path is None if the function is not a global or an alias of one.
         is_dynamic: globals may come from anywhere (`_G[name] = …`, a metatable of `_G`, `_ENV`).
         filled: `[key] = value` of each assignment to a key of a local.
-        uses: how often each local is named, and how often of these it is filled or sent.
-        own: modules that are files beside the source, whatever aos has under these names.
+        uses: how often each local is named, and how many of these fill or send it.
+        own: modules that are files next to the source; they hide aos's modules of these names.
     """
 
     text: Text
@@ -93,7 +93,8 @@ class SourceFacts:
     is_dynamic: bool = False
 
     def shared(self, local: tree.Local) -> bool:
-        """Whether a table is used otherwise than to be filled and sent as a message or its tags."""
+        """Whether a table is used for anything but being filled and sent as a message or its
+        tags."""
         return self.uses[local, False] > self.uses[local, True]
 
     def path(self, expression: tree.Expression) -> Path | None:
@@ -113,7 +114,7 @@ class SourceFacts:
                     return module and (*module, *reversed(keys))
 
     def _required_as(self, expression: tree.Expression) -> Path | None:
-        """The global that `require` of one of aos's modules gives, None of other modules."""
+        """The global that holds the required module of aos, None for other modules."""
         match expression:
             case tree.Call(
                 function=tree.Name(name="require", local=None),
@@ -123,7 +124,7 @@ class SourceFacts:
         return None
 
     def function(self, expression: tree.Expression) -> tree.Function | None:
-        """The function that an expression is or names, None where that is not certain."""
+        """The function that an expression is or names, None if that is not certain."""
         found = without_parentheses(expression)
         if isinstance(found, tree.Name) and found.local in self.values:
             found = self.values[found.local]
@@ -165,7 +166,7 @@ def read_facts(text: Text, own: Collection[str] = ()) -> SourceFacts:
     """Collect the facts about a source.
 
     Args:
-        own: modules that are files beside it.
+        own: modules that are files next to it.
 
     Raises:
         LuaSyntaxError: it is not Lua 5.3.
@@ -202,7 +203,7 @@ def global_path(expression: tree.SyntaxNode) -> Path | None:
 
 
 def _rooted(name: str, keys: list[str]) -> Path:
-    """A path of a global's name and the keys behind it, the last key first."""
+    """A path from a global's name and its keys, which are given last first."""
     path = (name, *reversed(keys))
     return path[1:] if keys and name in ("_G", "_ENV") else path
 
@@ -304,7 +305,7 @@ def _sent(found: SourceFacts, path: Path | None, call: tree.Call) -> None:
 
 
 def is_reply(call: tree.Call) -> bool:
-    """`msg.reply(…)` of a message that a variable of the script's holds."""
+    """Whether a call is `msg.reply(…)`, with the message in a variable."""
     match call.function:
         case tree.Index(object=tree.Name(local=tree.Local()), key=tree.Constant(value="reply")):
             return True

@@ -1,4 +1,4 @@
-"""Which functions of a program get the messages."""
+"""Finds the functions of a program that get messages."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from aoshell.lua import syntax as tree
 def handled(program: Program) -> list[Placed[tree.Function]]:
     """The functions whose first parameter is a message, each once.
 
-    They are what is given to `Handlers`, written, named or wrapped there by functions of the
-    program, and what those call with the message.
+    These are the functions passed to `Handlers`, directly, by name or wrapped by functions of the
+    program, and those that they call with the message.
     """
     pending = [
         Placed(part, facts)
@@ -43,7 +43,7 @@ def handled(program: Program) -> list[Placed[tree.Function]]:
 def _arguments(
     node: tree.Expression, program: Program, passed: set[tuple[int, int]]
 ) -> Iterator[Value]:
-    """What the calls of a function give for the parameter that an expression is."""
+    """The arguments that calls pass for the parameter that an expression names."""
     owner = program.parameter(node)
     if owner is None or (id(owner[0]), owner[1]) in passed:
         return
@@ -57,7 +57,7 @@ def _arguments(
 def _made(
     call: tree.Call, placed: Value, program: Program, passed: set[tuple[int, int]]
 ) -> Iterator[Value]:
-    """What a function of the program returns, once for each function."""
+    """The values that a function of the program returns, once for each function."""
     maker = program.function(call.function, placed.facts)
     if maker is None or (id(maker.node), -1) in passed:
         return
@@ -68,7 +68,7 @@ def _made(
 
 
 def _called_with(function: tree.Function, message: tree.Local) -> Iterator[tree.Expression]:
-    """What a function calls with its message: `f(msg)`, `pcall(f, msg)`."""
+    """The functions that a function calls with its message: `f(msg)`, `pcall(f, msg)`."""
     for node in tree.walk(function.body):
         if isinstance(node, tree.Call):
             chain = (node.function, *node.arguments)

@@ -22,7 +22,7 @@ _HOLDS = {
 }
 # Keys as they are on HyperBEAM.
 _SMALL_KEYS = frozenset(("action", "body", "data", "from", "id", "owner", "tags", "target"))
-# Keys of a message that are not made of tags.
+# Keys of a message that do not come from tags.
 _OWN_KEYS = frozenset(("TagArray", "reply", "forward"))
 _TAG_PATTERNS = frozenset(
     (("Handlers", "utils", "hasMatchingTag"), ("Handlers", "utils", "hasMatchingTagOf"))
@@ -31,11 +31,11 @@ _TAG_PATTERNS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """A call that adds a handler; arguments that are missing or not known are None.
+    """A call that adds a handler; arguments that are missing or unknown are None.
 
     Attributes:
-        replaces: whether it takes the place of a handler of the same name.
-        is_whole: whether all arguments are known, `f(...)` at the end may give more.
+        replaces: whether it replaces a handler of the same name.
+        is_whole: whether all arguments are known: `f(...)` at the end may give more.
     """
 
     call: tree.Call
@@ -47,7 +47,7 @@ class Handler:
 
 
 def handler_of(call: tree.Expression, facts: SourceFacts) -> Handler | None:
-    """The handler that a call adds, None of other calls."""
+    """The handler that a call adds, None for other calls."""
     if not isinstance(call, tree.Call):
         return None
     path = facts.path(call.function)
@@ -91,8 +91,7 @@ def check_handlers(facts: SourceFacts, world: World) -> Iterator[Finding]:
         if name in _BUILT_IN and handler.replaces:
             yield facts.text.finding(
                 "handler-reserved", "warning", handler.call.at,
-                f"{world.aos} puts up its own handler '{name}' with each message, in place of "
-                "this one",
+                f"{world.aos} replaces the handler '{name}' by its own with each message",
                 "give it another name",
             )  # fmt: skip
         yield from _pattern_answers(handler, facts)
@@ -189,9 +188,9 @@ def _never(name: str, at: int, facts: SourceFacts) -> Finding:
 def reads_of(
     function: tree.Function, name_of: Callable[[tree.SyntaxNode, tree.Local], str]
 ) -> Iterator[tuple[str, int]]:
-    """The keys that a handler reads of its message, each with its first place, unless it sets it.
+    """The keys that a handler reads from its message and does not set, with their first places.
 
-    `name_of` says the name that a node reads of a message in a variable, or "".
+    `name_of`: returns the name that a node reads from a message in a variable, or "".
     """
     message, set_here, found = function.parameters[0], set[str](), dict[str, int]()
     if is_set(message, function):
@@ -239,7 +238,7 @@ def tag_of(node: tree.SyntaxNode, message: tree.Local) -> str:
 def check_reads(
     function: tree.Function, facts: SourceFacts, world: World, written: Container[str]
 ) -> Iterator[Finding]:
-    """Keys of a message that a handler reads and aos never sets, unless they are `written`."""
+    """Keys of a message that a handler reads, but neither aos nor the program (`written`) sets."""
     for name, at in reads_of(function, tag_of):
         if title_case(name) != name and name not in written and not world.keeps_tags:
             yield _never(name, at, facts)

@@ -1,4 +1,4 @@
-"""Rules about HyperBEAM alone: hyper-aos drops some of what a process does, and runs on Luerl."""
+"""Rules for HyperBEAM only: hyper-aos drops some actions of a process, and runs on Luerl."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _syntax(facts: SourceFacts) -> Iterator[Finding]:
 
 
 def refused_by_luerl(text: Text, main: tree.Function, lexer: StrictLexer) -> Iterator[Finding]:
-    """What Luerl refuses whatever stands around it. At jumps its compiler breaks."""
+    """What Luerl refuses everywhere. Jumps break its compiler."""
     for node in tree.walk(main):
         if isinstance(node, tree.Goto | tree.Label):
             advice = "use if, or a function with return"
@@ -82,7 +82,7 @@ def _calls(facts: SourceFacts, world: World) -> Iterator[Finding]:
         elif path == ("load",) and _loads_more(call, facts):
             yield facts.text.finding(
                 "luerl-load", "error", call.at,
-                "load of HyperBEAM's Lua takes text only, and gives it no environment of its own",
+                "load in HyperBEAM's Lua takes text only, without an environment",
                 "give values as arguments of the function that load returns",
             )  # fmt: skip
         elif _is_receive(call, facts):
@@ -100,7 +100,7 @@ def _waits(call: tree.Call, facts: SourceFacts) -> Finding:
 
 
 def _is_receive(call: tree.Call, facts: SourceFacts) -> bool:
-    """Whether it is `Send(…).receive()`, or the same of a reply or a variable that holds them."""
+    """Whether it is `Send(…).receive()`, also on a reply or a variable that holds the result."""
     match call.function:
         case tree.Index(object=inner, key=tree.Constant(value="receive")):
             sent = facts.origin(inner)
@@ -147,8 +147,7 @@ _ONCE: dict[Path, tuple[str, Severity, str, str]] = {
     ),
     ("error",): (
         "unseen-errors", "note",
-        "what a handler raises shows in its output only: there is no Error, and what it changed "
-        "stays changed",
+        "an error in a handler shows in its output only: there is no Error, and its changes stay",
         "check first, change the state last, and reply with the reason",
     ),
 }  # fmt: skip

@@ -24,7 +24,7 @@ _TABLE = "concat insert pack remove sort unpack"
 _UTF8 = _words("char charpattern codepoint codes len offset")
 _OS = "clock date difftime execute exit getenv remove rename time tmpname"
 
-# Builds of Lua 5.3 may keep these of 5.2.
+# Builds of Lua 5.3 may keep these functions of 5.2.
 _COMPAT_MATH = "atan2 cosh frexp ldexp log10 pow sinh tanh"
 
 LUA: Members = {
@@ -35,7 +35,7 @@ LUA: Members = {
     "utf8": _UTF8,
     "coroutine": _words("create isyieldable resume running status wrap yield"),
 }
-# Luerl 1.3: a Lua 5.3 of its own, with gaps.
+# Luerl 1.3: another implementation of Lua 5.3, with gaps.
 LUERL: Members = {
     "string": _words(_STRING),
     "table": _words(_TABLE),
@@ -96,7 +96,7 @@ HYPER_AOS_GLOBALS = (
     )
 )
 
-# What only this shell's environment gives.
+# Only this shell's environment has these.
 OWN_GLOBALS = _words("MyModule spawn")
 OWN_CALLS = frozenset((("require .process", "drop"), ("require .process", "waits")))
 
@@ -119,7 +119,7 @@ AOS_MODULES = _LIBRARIES | _words(
 )
 HYPER_AOS_MODULES = (_LIBRARIES - {"coroutine"}) | _words(_COMMON_MODULES + " .state .string-ext")
 
-# Sources of hyper-aos that its usual build leaves out.
+# Sources of hyper-aos that are not in its usual build.
 HYPER_AOS_SPARE = _words(".assignment .bint")
 
 # Names of older Lua that people still write.

@@ -12,7 +12,7 @@ from aoshell.check.messages import kind_of
 from aoshell.check.program import Placed, Program
 from aoshell.lua import syntax as tree
 
-_DEPTH = 4  # functions that call one another which are followed
+_DEPTH = 4  # nested calls that are followed
 _CHANGES = frozenset((("table", "insert"), ("table", "remove"), ("table", "sort")))
 _RAISES = frozenset((("error",), ("assert",)))
 _SENDER = frozenset(("From", "Owner"))
@@ -20,10 +20,10 @@ _SENDER = frozenset(("From", "Owner"))
 
 @dataclass(frozen=True, slots=True)
 class _Event:
-    """Something that happens at a place: the global `name` is changed, or "" who asks is checked.
+    """An event at a place: the global `name` changes or, if it is "", the sender is checked.
 
     Attributes:
-        by: the function that is called there and does it, "" where it stands there itself.
+        by: the called function that does it, "" if the statement does it itself.
     """
 
     at: int
@@ -33,13 +33,13 @@ class _Event:
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """A function whose statements are gone through.
+    """A function whose statements are checked.
 
     Attributes:
-        message: the variable that holds the message, None where it gets none.
-        senders: variables with who sent it.
+        message: the variable that holds the message, None if it gets none.
+        senders: variables that hold the sender.
         ends: whether its `return` ends the handler.
-        open: the functions around it.
+        open: the calls that led to it.
     """
 
     facts: SourceFacts
@@ -53,14 +53,14 @@ class _Scope:
         return self.message is not None and is_local(self.facts.origin(node), self.message)
 
     def has_sender(self, node: tree.Expression) -> bool:
-        """Whether an expression is who sent the message."""
+        """Whether an expression is the sender of the message."""
         node = self.facts.origin(node)
         if isinstance(node, tree.Name):
             return node.local in self.senders
         return self.message is not None and key_of(node, self.message) in _SENDER
 
     def compares_sender(self, node: tree.SyntaxNode) -> bool:
-        """Whether a part of the text compares who sent the message, itself."""
+        """Whether a part of the text itself compares the sender of the message."""
         match node:
             case tree.Binary(operator="==" | "~=", left=left, right=right):
                 return self.has_sender(left) or self.has_sender(right)
@@ -68,7 +68,7 @@ class _Scope:
 
 
 def check_late(function: Placed[tree.Function], program: Program) -> Iterator[Finding]:
-    """A handler that changes state before it checks who asks: a refusal does not undo that."""
+    """A handler that changes state before it checks the sender: a refusal does not undo that."""
     facts = function.facts
     scope = _Scope(facts, function.node.parameters[0], open=(function.node,))
     change: _Event | None = None
@@ -81,15 +81,15 @@ def check_late(function: Placed[tree.Function], program: Program) -> Iterator[Fi
             by = f" by {change.by}" if change.by else ""
             yield facts.text.finding(
                 "late-check", "warning", change.at,
-                f"'{change.name}' is changed{by} before line {line} checks who asks: what it "
-                "refuses is changed all the same",
+                f"'{change.name}' is changed{by} before line {line} checks the sender: a refused"
+                " message changes it all the same",
                 "check first",
             )  # fmt: skip
         return
 
 
 def _events(body: tree.Block, scope: _Scope, program: Program) -> Iterator[_Event]:
-    """What the statements of a block are sure to do, in their order."""
+    """What the statements of a block are sure to do, in order."""
     for statement in body.statements:
         if isinstance(statement, tree.Do):
             yield from _events(statement.body, scope, program)
@@ -101,7 +101,7 @@ def _events(body: tree.Block, scope: _Scope, program: Program) -> Iterator[_Even
 
 
 def _called(statement: tree.Statement, scope: _Scope, program: Program) -> Iterator[_Event]:
-    """What the functions of the program do that a statement is sure to call."""
+    """The events in the functions that a statement is sure to call."""
     match statement:
         case tree.CallStatement(call=tree.Call() as call):
             calls: list[tree.Expression] = [call]
@@ -121,7 +121,7 @@ def _called(statement: tree.Statement, scope: _Scope, program: Program) -> Itera
 def _inside(
     call: tree.Expression, scope: _Scope, program: Program
 ) -> tuple[tree.Function, _Scope] | None:
-    """The function of the program that a call runs, and what it gets of the message."""
+    """The function of the program that a call runs, and the scope with its arguments."""
     if not isinstance(call, tree.Call) or len(scope.open) > _DEPTH:
         return None
     found = program.function(call.function, scope.facts)
@@ -144,7 +144,7 @@ def _name(function: tree.Expression) -> str:
 
 
 def _changed(statement: tree.Statement, facts: SourceFacts) -> Iterator[_Event]:
-    """The global that a statement is sure to change. Counters do not count."""
+    """The global that a statement is sure to change, except counters."""
     match statement:
         case tree.Assign(targets=(target, *_), values=(value, *_)):
             root: tree.Expression = target
@@ -160,7 +160,7 @@ def _changed(statement: tree.Statement, facts: SourceFacts) -> Iterator[_Event]:
 
 
 def _counts(value: tree.Expression, facts: SourceFacts) -> bool:
-    """Whether a value is a name and a constant added, or a name or a constant."""
+    """Whether a value is a name plus a constant, or a name or a constant."""
     match without_parentheses(value):
         case tree.Binary(operator="+" | "or", left=left, right=right):
             return global_path(left) is not None and kind_of(facts.origin(right)) != ""
@@ -171,7 +171,7 @@ def _counts(value: tree.Expression, facts: SourceFacts) -> bool:
 
 
 def _checks(statement: tree.Statement, scope: _Scope, program: Program) -> bool:
-    """Whether a statement ends the handler, or not, by who sent the message."""
+    """Whether a statement ends the handler depending on the sender."""
     match statement:
         case tree.CallStatement(call=tree.Call(function=called, arguments=(condition, *_))):
             is_end = scope.facts.path(called) == ("assert",)
@@ -183,7 +183,7 @@ def _checks(statement: tree.Statement, scope: _Scope, program: Program) -> bool:
 
 
 def _asks_who(condition: tree.Expression, scope: _Scope, program: Program) -> bool:
-    """Whether a condition compares who sent the message, itself or in a function that it calls."""
+    """Whether a condition compares the sender, itself or in a function that it calls."""
     for node in tree.walk(condition):
         if scope.compares_sender(node):
             return True

@@ -13,7 +13,7 @@ from aoshell.protocol.message import MAX_TAG_NAME, MAX_TAG_VALUE, MAX_TAGS
 
 # Fields of a message that are no tags.
 _FIELDS = frozenset(("Target", "Data", "Anchor", "Tags", "From"))
-# Tags that the network sets itself; it removes those that a process writes.
+# Tags that only the network sets; it removes them from messages of processes.
 _REMOVED = frozenset(
     (
         "Data-Protocol",
@@ -26,7 +26,7 @@ _REMOVED = frozenset(
         "Pushed-For",
     )
 )
-_ASSIGNS = "Assignments"  # a list of processes, which the network takes out and acts on
+_ASSIGNS = "Assignments"  # a list of processes; the network removes it and assigns to them
 _ADDED = 7  # Data-Protocol, Variant, Type, Reference, From-Process, From-Module, Pushed-For
 
 
@@ -43,7 +43,7 @@ class Sent:
 
     Attributes:
         tags: those with constant names.
-        is_whole: whether these are all.
+        is_whole: whether these are all tags.
         fields: its other fields by name.
     """
 
@@ -74,9 +74,9 @@ def sent_messages(facts: SourceFacts) -> Iterator[Sent]:
 def _written_out(
     given: tree.Expression, at: int, facts: SourceFacts
 ) -> tree.TableConstructor | None:
-    """A table with what it is sure to hold at a place, None of anything else.
+    """A table with its certain content at a place, None for anything else.
 
-    A variable counts where it is only filled and sent: what gets it otherwise may change it.
+    A variable counts only if it is filled and sent: any other use may change it.
     """
     given = without_parentheses(given)
     if isinstance(given, tree.TableConstructor):
@@ -132,7 +132,7 @@ def _listed(table: tree.TableConstructor) -> tuple[list[TagExpression], bool]:
 
 
 def constant_value(expression: tree.Expression | None) -> object:
-    """The value of an expression of constants; None where it is none, or nil."""
+    """The value of a constant expression; None if it is not one, or nil."""
     match expression and without_parentheses(expression):
         case tree.Constant(value=value):
             return value
@@ -165,7 +165,7 @@ def check_messages(facts: SourceFacts, world: World) -> Iterator[Finding]:
 def _patch(message: Sent, facts: SourceFacts) -> Finding:
     return facts.text.finding(
         "patch", "note", message.at,
-        "the legacy network has no patch device: patches go out like any message, to nobody",
+        "the legacy network has no patch device: patches are sent like any message, to nobody",
         "answer a dry run instead, or run the process on HyperBEAM",
     )  # fmt: skip
 

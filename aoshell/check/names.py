@@ -21,7 +21,7 @@ class World:
         target: one of TARGETS or VERSIONS.
         writes: paths that any of the files assigns.
         is_dynamic: globals may come from anywhere.
-        modules: modules that the files bring along or that the process has.
+        modules: modules of the files or of the process.
         names: globals that the process has.
     """
 
@@ -37,7 +37,7 @@ class World:
 
     @property
     def keeps_tags(self) -> bool:
-        """Whether the names of tags stay as they were sent."""
+        """Whether tags keep their names as sent."""
         return self.target == "2.0.1"
 
     @property
@@ -72,14 +72,14 @@ def check_names(facts: SourceFacts, world: World) -> Iterator[Finding]:
         if any(_is_open(path[:length], facts, world) for length in range(1, depth + 1)):
             continue
         finding = _global(path, node, facts, world) or _member(path, node, facts, world)
-        # An unknown name is reported once a file, an error at each of its places.
+        # An unknown name is reported once per file, an error at each of its places.
         if finding and (finding.severity == "error" or finding.message not in reported):
             reported.add(finding.message)
             yield finding
 
 
 def _is_open(path: Path, facts: SourceFacts, world: World) -> bool:
-    """Whether the script sets a name itself, or tests whether it is there."""
+    """Whether the script sets a name itself, or tests whether it exists."""
     return path in world.writes or path in facts.tested or path[0] in world.names
 
 
@@ -141,7 +141,7 @@ def _undefined(name: str, node: tree.SyntaxNode, facts: SourceFacts, world: Worl
 
 
 def _similar(name: str, others: frozenset[str]) -> str:
-    """A name that differs in case, or in a letter or two of a longer one."""
+    """A name that differs in case, or, if it is long, in one or two letters."""
     for other in sorted(others):
         if other.lower() == name.lower():
             return other
@@ -198,7 +198,7 @@ def check_own_calls(facts: SourceFacts, world: World) -> Iterator[Finding]:
 
 
 def check_modules(facts: SourceFacts, world: World) -> Iterator[Finding]:
-    """Modules that neither the files nor the target's aos bring."""
+    """Modules that neither the files nor the target's aos have."""
     for name, call in facts.required():
         if name in world.loadable or name in world.modules:
             if name == "lsqlite3" and world.is_legacy and name not in world.modules:
@@ -217,12 +217,12 @@ def check_modules(facts: SourceFacts, world: World) -> Iterator[Finding]:
             continue
         yield facts.text.finding(
             "module", "warning", call.at,
-            f"module '{name}' is no file beside this one and no part of {world.aos}",
+            f"module '{name}' is neither a file next to this one nor part of {world.aos}",
             "put its file there, so that it is bundled, or install it in the process first",
         )  # fmt: skip
     for call in facts.required_late():
         yield facts.text.finding(
             "module", "note", call.at,
-            "which module this requires is known only when it runs: no file is bundled for it",
+            "the name of this module is known only at run time: no file is bundled for it",
             "require the file by its name in quotes somewhere, too",
         )  # fmt: skip

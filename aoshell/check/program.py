@@ -1,4 +1,4 @@
-"""What names stand for across the files of a program."""
+"""Resolves names across the files of a program."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aoshell.check.facts import SourceFacts, global_path, without_parentheses
 from aoshell.check.known import Path
 from aoshell.lua import syntax as tree
 
-_DEPTH = 12  # of names that stand for names
+_DEPTH = 12  # names that stand for other names, in a row
 _LOADED = (("package", "loaded"), ("package", "preload"))
 
 
@@ -30,7 +30,7 @@ Value: TypeAlias = Placed[tree.Expression]
 
 
 class Program:
-    """Files that run in one process, in the order in which they run.
+    """Files that run in one process, in that order.
 
     Args:
         sources: the facts of each file.
@@ -54,7 +54,7 @@ class Program:
         self._calls = self._find_calls()
 
     def value(self, placed: Value, depth: int = _DEPTH) -> Value:
-        """What an expression is sure to be: what the name that it is was set to, the only time."""
+        """The value of an expression; for a name that is set only once, that value."""
         node, facts = without_parentheses(placed.node), placed.facts
         found: list[Value] = []
         match node:
@@ -79,14 +79,14 @@ class Program:
         return None
 
     def parameter(self, node: tree.Expression) -> tuple[tree.Function, int] | None:
-        """The function whose parameter an expression is, and which one it is, from 0."""
+        """The function whose parameter an expression is, and the parameter's index from 0."""
         node = without_parentheses(node)
         if isinstance(node, tree.Name) and node.local:
             return self._parameters.get(node.local)
         return None
 
     def calls_of(self, function: tree.Function) -> list[tuple[tree.Call, SourceFacts]]:
-        """The calls of a function of the program, as far as they are certain."""
+        """The certain calls of a function of the program."""
         return self._calls.get(id(function), [])
 
     def _find_calls(self) -> dict[int, list[tuple[tree.Call, SourceFacts]]]:
@@ -99,7 +99,7 @@ class Program:
         return found
 
     def _field(self, table: Value, key: str, depth: int) -> list[Value]:
-        """All that is assigned to a key of a table which a local, a module or an expression is."""
+        """All values assigned to a key of a table: a local, a module or an expression."""
         node, facts = without_parentheses(table.node), table.facts
         match node:
             case tree.Name(local=tree.Local() as local):
@@ -117,7 +117,7 @@ class Program:
         return []
 
     def _exported(self, module: tree.Expression) -> Value | None:
-        """What a module returns at its end."""
+        """The value that a module returns at its end."""
         name = without_parentheses(module)
         if not isinstance(name, tree.Constant) or name.value not in self._chunks:
             return None
@@ -155,7 +155,7 @@ class Program:
             self._globals[*path, key].append(Placed(field, value.facts))
 
     def _note_module(self, name: str, value: Value) -> None:
-        """A module that is a function of a file: `package.preload[name] = function() … end`."""
+        """Note a module that a function makes: `package.preload[name] = function() … end`."""
         node = without_parentheses(value.node)
         if isinstance(node, tree.Call):  # package.loaded[name] = load_it()
             node = node.function

@@ -1,4 +1,4 @@
-"""Rules about what handlers do with a message: numbers in tags, floods; `late` has one more."""
+"""Rules about how handlers use a message: numbers in tags, floods; `late` has one more."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aoshell.check.names import World
 from aoshell.check.program import Placed, Program
 from aoshell.lua import syntax as tree
 
-# Fields of a message that are no tags: numbers, some of them.
+# Fields of a message that are not tags; some are numbers.
 _NO_TAGS = frozenset(
     (
         "Anchor", "Block-Height", "Cron", "Cu", "Data", "Epoch", "From", "Hash-Chain", "Id",
@@ -32,7 +32,7 @@ _LISTS = frozenset((("pairs",), ("ipairs",), ("next",)))
 
 
 def check_requests(program: Program, world: World) -> Iterator[Finding]:
-    """What the handlers of a program do with their messages, wherever these functions stand."""
+    """Check the handlers of a program, in all of its files."""
     written = _Written(program)
     for function in handled(program):
         if world.is_legacy:
@@ -45,11 +45,11 @@ def check_requests(program: Program, world: World) -> Iterator[Finding]:
 
 
 class _Written:
-    """Keys that the program writes into messages: what they hold is not what came.
+    """Keys that the program writes into messages: their values are not those that were sent.
 
     Attributes:
         all_names: any name may be among them.
-        all_values: what any tag holds may be.
+        all_values: the value of any tag may be changed.
     """
 
     def __init__(self, program: Program) -> None:
@@ -84,7 +84,7 @@ class _Written:
 
 
 def _numbers(function: Placed[tree.Function], written: _Written) -> Iterator[Finding]:
-    """Tags, which are texts, where only a number works."""
+    """Tags, which are texts, used as numbers."""
     facts, message = function.facts, function.node.parameters[0]
     if written.all_values or is_set(message, function.node):
         return
@@ -146,7 +146,7 @@ def _operation(
 
 
 def _raises(message: str, at: int, name: str, facts: SourceFacts) -> Finding:
-    # A warning, as a handler that is not in these files may have made numbers of tags before.
+    # Only a warning: a handler outside these files may have changed tags to numbers before.
     return facts.text.finding("tag-number", "warning", at, message, f"use tonumber() of '{name}'")
 
 
@@ -154,7 +154,7 @@ def _raises(message: str, at: int, name: str, facts: SourceFacts) -> Finding:
 
 
 def _floods(function: Placed[tree.Function], world: World) -> Iterator[Finding]:
-    """A message for each entry of a table that the process keeps."""
+    """A message for each entry of a table of the process."""
     facts = function.facts
     for node in own_nodes(function.node):
         if not isinstance(node, tree.GenericFor):
@@ -170,7 +170,7 @@ def _floods(function: Placed[tree.Function], world: World) -> Iterator[Finding]:
 
 
 def _listed(value: tree.Expression, facts: SourceFacts) -> Path | None:
-    """The global whose entries a loop goes over."""
+    """The global over whose entries a loop runs."""
     match without_parentheses(value):
         case tree.Call(function=called, arguments=(table, *_)) if facts.path(called) in _LISTS:
             return facts.path(table)

@@ -14,18 +14,18 @@ from aoshell.errors import AoError, UsageError
 from aoshell.shell.view.streams import writer
 
 MISUSED = 2
-# Names that no shell reads anything into; no others are offered, as clients choose names freely.
+# Only names without special characters of shells are offered: clients choose names freely.
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}\Z")
 
 
 def main(arguments: Sequence[str], names: Callable[[], Iterable[str]]) -> int:
-    """Print a script, or the names of processes; the exit code.
+    """Print a script, or the names of processes; returns the exit code.
 
     Args:
-        names: those of the processes of this home.
+        names: returns those of the processes of this home.
 
     Raises:
-        UsageError: no shell is named.
+    UsageError: no shell is named.
     """
     try:
         given = make_parser().parse(arguments)
@@ -45,8 +45,8 @@ def main(arguments: Sequence[str], names: Callable[[], Iterable[str]]) -> int:
 
 
 def plain_names(names: Callable[[], Iterable[str]]) -> list[str]:
-    """The names that can be completed; none where they cannot be read."""
+    """The names that can be completed; none if they cannot be read."""
     try:
         return sorted({name for name in names() if _PLAIN.match(name)})
     except AoError:
-        return []  # a shell that completes shows no errors
+        return []  # completion must not show errors

@@ -1,4 +1,4 @@
-"""The parser of `aoshell completion`, which is in the table as those of the other commands are."""
+"""The parser of `aoshell completion`, for the command and for the table."""
 
 from __future__ import annotations
 

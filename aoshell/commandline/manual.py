@@ -13,26 +13,26 @@ from aoshell.commandline.table import Flag, Form, Value
 
 _ABOUT = (
     "aoshell evaluates Lua in AO processes: on a node that is built in, on a HyperBEAM node, or on"
-    " the legacy network. Without NAME it opens the process that is called default. A NAME that is"
-    " free makes a process. A line that begins with a dot is a command of the shell; .help lists"
+    " the legacy network. Without NAME it opens the process that is called default. A new NAME"
+    " makes a process. A line that begins with a dot is a command of the shell; .help lists"
     " them."
 )
 _ENVIRONMENT = (
-    ("AOSHELL_HOME", "a folder for all that is kept, in place of the folders below"),
-    ("AO_URL", "the HyperBEAM node, where no flag names one"),
-    ("MU_URL, CU_URL, SU_URL, GATEWAY_URL", "as the flags of these names"),
-    ("SCHEDULER, AUTHORITY", "as the flags of these names"),
-    ("AOS_MODULE", "as --module, on another node than the built-in one"),
-    ("NO_COLOR", "no colours, where it is not empty"),
+    ("AOSHELL_HOME", "one folder for everything, instead of the folders below"),
+    ("AO_URL", "the HyperBEAM node, if no flag names one"),
+    ("MU_URL, CU_URL, SU_URL, GATEWAY_URL", "like the flags of these names"),
+    ("SCHEDULER, AUTHORITY", "like the flags of these names"),
+    ("AOS_MODULE", "like --module, on nodes other than the built-in one"),
+    ("NO_COLOR", "no colours, if it is not empty"),
     ("VISUAL, EDITOR, PAGER", "programs for .pad, and for answers longer than the screen"),
 )
 _FILES = (
     ("~/.config/aoshell/config.toml", "preferences of the prompt, and nodes by name"),
     ("~/.local/state/aoshell", "the built-in node, the wallet, and the history"),
-    ("~/.cache/aoshell", "what can be made again"),
+    ("~/.cache/aoshell", "data that can be made again"),
 )
 _STATUS = (
-    ("0", "all went well"),
+    ("0", "success"),
     ("1", "a line failed"),
     ("2", "the command line cannot be understood"),
     ("130", "Ctrl-C ended it"),
@@ -41,7 +41,7 @@ _EXAMPLES = (
     ("aoshell", "the process default, at a prompt"),
     ("aoshell bank --run 'Balance'", "one line in the process bank"),
     ("aoshell bank --load token.lua", "a prompt, after a file was loaded"),
-    ("aoshell bank --node https://node.example", "the same on a HyperBEAM node"),
+    ("aoshell bank --node https://node.example", "a prompt on a HyperBEAM node"),
 )
 
 
@@ -72,7 +72,7 @@ def manual(table: Sequence[Form], version: str) -> str:
 
 
 def _own_words(shell: Form) -> str:
-    """What help says below the flags, without the lines about commands, which follow here."""
+    """The text of help below the flags, without the lines about commands: these have a section."""
     lines = shell.more.splitlines()
     return " ".join(line for line in lines if not line.startswith("aoshell "))
 
@@ -86,7 +86,7 @@ def _synopsis(form: Form) -> list[str]:
 
 
 def _place(place: Value) -> str:
-    # Only what follows one of the alternatives is slanted: words are typed as they are.
+    # Only the value after an alternative is slanted: words are typed literally.
     shown = "|".join(
         f"\\fB{_text(part)}\\fR" if part in place.words else f"\\fI{_text(part)}\\fR"
         for part in place.name.split("|")
@@ -123,6 +123,6 @@ def _section(title: str, rows: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _text(text: str) -> str:
-    """Text in which roff finds no request. A dash stays the one that is typed."""
+    """Text without roff requests. A dash stays the typed character."""
     text = text.replace("\\", "\\e").replace("-", "\\-").replace("…", "...")
     return re.sub(r"(?m)^([.'])", r"\\&\1", text)

@@ -1,6 +1,6 @@
-"""Scripts for bash, zsh and fish that complete the command line of the table.
+"""Scripts for bash, zsh and fish that complete the command line, made from the table.
 
-Values that only the user knows (a URL, a number) are not completed, and no file is offered there.
+Values that only the user knows (a URL, a number) are not completed; no files are offered for them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _HEAD = "# Completes the command line of aoshell; written by `aoshell completion
 
 
 def _quoted(text: str) -> str:
-    """A word of any of these shells."""
+    """A word quoted for any of these shells."""
     return "'" + text.replace("'", "'\\''") + "'"
 
 
@@ -159,7 +159,7 @@ def zsh(table: Table) -> str:
 def _zsh_flag(flag: Flag) -> list[str]:
     about = _zsh_text(flag.help)
     value = f":{_zsh_text(flag.value.name)}:{_zsh_action(flag.value)}" if flag.value else ""
-    # `*`: it may come again, as --run and --tag-name do. `=`: the value may stand behind a sign.
+    # `*`: it may be repeated, as --run and --tag-name. `=`: the value may follow a sign.
     sign = "=" if flag.value else ""
     return [
         _quoted(f"*{name}{sign if name.startswith('--') else ''}[{about}]{value}")
@@ -168,7 +168,7 @@ def _zsh_flag(flag: Flag) -> list[str]:
 
 
 def _zsh_place(number: int, place: Value, more: Sequence[str]) -> str:
-    """A place of a command; `more` are words that stand there, too, and choose another command."""
+    """A positional argument; `more` are words for the same place that choose a subcommand."""
     at = "*" if place.many else str(number + 1)
     action = f"{{_files; compadd {' '.join(more)}}}" if more else _zsh_action(place)
     return _quoted(f"{at}:{_zsh_text(place.name)}:{action}")
@@ -238,7 +238,9 @@ def fish(table: Table) -> str:
                 f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}"
                 for name in flag.names
             )
-            takes = flag.value and ("-r" if flag.value.file else "-x")  # -x: and no file
+            takes = flag.value and (
+                "-r" if flag.value.file else "-x"
+            )  # -x: a value that is no file
             value = f" {takes} {_fish_value(flag.value)}".rstrip() if flag.value else ""
             lines.append(f"{here} {names}{value} -d {_fish_text(flag.help)}")
     cases = [f"    case {_quoted(one)}\n      echo {one}\n      return" for one in longer(table)]

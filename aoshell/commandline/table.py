@@ -24,15 +24,15 @@ _PROCESSES = frozenset({"NAME|ID", "FILE|PROCESS"})
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """What a flag or a place of the command line takes.
+    """The value of a flag or of a positional argument.
 
     Attributes:
         name: as help writes it.
-        words: all that it may be, where they are few; () otherwise.
-        file: it may name a file.
-        process: it names a process.
-        optional, many: it may be left out; it may come several times.
-        help: what it is, a phrase.
+        words: all possible values, if they are few; () otherwise.
+        file: whether it may name a file.
+        process: whether it names a process.
+        optional, many: whether it may be left out; whether it may be repeated.
+        help: a phrase about it.
     """
 
     name: str
@@ -50,8 +50,8 @@ class Flag:
 
     Attributes:
         names: all its forms, such as --help and -h.
-        value: None where it takes none.
-        group: the heading that it stands under in help.
+        value: None if it takes none.
+        group: its heading in help.
     """
 
     names: tuple[str, ...]
@@ -65,9 +65,9 @@ class Form:
     """A command.
 
     Attributes:
-        words: those behind `aoshell` that choose it; () for the shell itself.
-        places: what it takes besides flags.
-        about, more: what it does; what is to be known besides.
+        words: the words after `aoshell` that choose it; () for the shell itself.
+        places: its positional arguments.
+        about, more: what it does; further notes.
     """
 
     words: tuple[str, ...]
@@ -141,21 +141,21 @@ def _value(action: argparse.Action) -> Value:
 
 
 def commands(table: Sequence[Form]) -> list[tuple[str, str]]:
-    """The commands behind `aoshell`, each with one sentence about it."""
+    """The subcommands of `aoshell`, each with one sentence about it."""
     return [(form.words[0], first(form.about)) for form in table if len(form.words) == 1]
 
 
 def below(table: Sequence[Form], form: Form) -> list[Form]:
-    """The commands that begin with the words of another one."""
+    """The subcommands of a command."""
     return [one for one in table if len(one.words) > 1 and one.words[:-1] == form.words]
 
 
 def longer(table: Sequence[Form]) -> list[str]:
-    """The words of the commands of two words."""
+    """The names of the commands that have two words."""
     return [form.key for form in table if len(form.words) == 2]
 
 
 def first(text: str) -> str:
-    """The first sentence, without what stands in brackets at its end."""
+    """The first sentence, without brackets at its end."""
     sentence = text.partition(". ")[0].rstrip(".")
     return sentence.partition(" (docs/")[0]

@@ -25,12 +25,12 @@ from aoshell.protocol.tabm import Tabm
 from aoshell.sandbox.luerl import pack
 
 BUNDLE = "bundle"  # the key under which a page has an answer as it came
-EDGES = "edges"  # and that under which it has the same messages as JSON, where they are needed
+EDGES = "edges"  # and that under which it has the same messages as JSON, if they are needed
 _RSA = "rsa-pss-sha512"
 
 
 def keep_answer(answer: Response) -> dict[str, Any]:
-    """An answer as it came, for JSON."""
+    """An answer as it came, as a value for JSON."""
     body = base64.b64encode(answer.body).decode()
     return {BUNDLE: [list(map(list, answer.headers)), body]}
 
@@ -47,7 +47,7 @@ def is_garbled(answer: Response) -> bool:
     """Whether a message of an answer differs from what was signed.
 
     Nodes do not escape line breaks in the values of a part, so the rest of such a value is read as
-    other fields. JSON has the whole message.
+    other fields. The form in JSON has the whole message.
     """
     for assignment in _assignments(answer.headers, answer.body):
         body = assignment["body"]
@@ -62,7 +62,7 @@ def read_bundle(page: Mapping[str, Any], process: str, where: str) -> list[Forei
     """The messages of an answer that `keep_answer` kept, their signatures checked.
 
     Raises:
-        AoError: stage "schedule", it is none; stage "verify", a signature is wrong.
+        AoError: stage "schedule", it is not such an answer; stage "verify", a signature is wrong.
     """
     try:
         headers, body = page[BUNDLE]
@@ -103,7 +103,7 @@ def _read(assignment: Tabm, edges: Mapping[str, Any], process: str, where: str) 
     body = assignment["body"]
     assert isinstance(body, dict)
     check_number(len(body), where)
-    said_of = [_said(part) for part in (body, assignment)]  # with what is left out below
+    said_of = [_said(part) for part in (body, assignment)]  # before parts are removed below
     for part in (body, assignment):
         _complete(part)
     edge = edges.get(str(assignment.get("slot")))
@@ -145,7 +145,7 @@ def _read(assignment: Tabm, edges: Mapping[str, Any], process: str, where: str) 
 
 
 def _said(part: Tabm) -> dict[str, object]:
-    """The commitments of a part as a script of the node gets them."""
+    """The commitments of a part in the form that scripts on the node get."""
     said = part.get("commitments")
     if not isinstance(said, dict):
         return {}
@@ -160,7 +160,7 @@ def _said(part: Tabm) -> dict[str, object]:
 
 
 def _packed(request: dict[str, object]) -> bytes:
-    """An assignment for a guest; b"" where it has what none can be given."""
+    """An assignment for a guest; b"" if a guest cannot get it."""
     try:
         return pack(request)
     except ValueError:
@@ -172,7 +172,7 @@ def _taken(message: Message, identity: str, owner: str, assigned: Assigned) -> M
 
 
 def _signer(checked: Checked, part: Tabm) -> tuple[str, str]:
-    """Id of a part and address of who signed it; unverified where that cannot be checked."""
+    """Id of a part and address of its signer; unverified if that cannot be checked."""
     for one in checked.commitments:
         if one.committer:
             return one.id, one.committer
@@ -184,10 +184,10 @@ def _signer(checked: Checked, part: Tabm) -> tuple[str, str]:
 
 
 def _complete(part: Tabm) -> None:
-    """Restore keys of commitments that nodes lose, as the file store of one of 2025 did.
+    """Restore keys of commitments that some nodes lose, such as the file store of a node of 2025.
 
     A missing type of a signature can only be RSA; the check of the signature confirms that. An HMAC
-    proves nothing, as everybody knows its key, and is left out.
+    is left out: everybody knows its key, so it proves nothing.
     """
     said = part.get("commitments")
     for identity, commitment in list(said.items()) if isinstance(said, dict) else ():

@@ -1,6 +1,6 @@
-"""Keeps logs that were read, one page a line: an interrupted fork goes on where it stopped.
+"""Caches logs that were read, one page per line, so an interrupted fork continues where it stopped.
 
-What comes from here is checked like what comes from the network.
+Pages from the cache are checked like pages from the network.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LARGEST_LINE = 128 << 20  # bytes of a page
 
 
 def cache_key(process: str, begin: int) -> str:
-    """What a log from a slot on is kept under."""
+    """The cache key of a log from a slot on."""
     return f"{process} from {begin}" if begin else process
 
 
@@ -34,7 +34,7 @@ class LogCache:
         self._path = folder / f"{name}.pages"
 
     def pages(self) -> Iterator[Sequence[Any]]:
-        """The pages that are kept."""
+        """The cached pages."""
         try:
             lines = files.read(self._path, LARGEST).split(b"\n")
         except OSError:
@@ -42,14 +42,14 @@ class LogCache:
         for line in lines:
             try:
                 page = jsontext.parse(line, largest=LARGEST_LINE)
-            except ValueError:  # the last one may be cut off
+            except ValueError:  # the last page may be cut off
                 return
             if not isinstance(page, list):
                 return
             yield page
 
     def keep(self, pages: Sequence[Sequence[Any]]) -> None:
-        """Keep these pages only."""
+        """Replace all pages by these."""
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._path.open("wb") as file:
@@ -64,6 +64,6 @@ class LogCache:
                 file.write(json.dumps(page).encode() + b"\n")
 
     def forget(self) -> None:
-        """Keep nothing of this log."""
+        """Remove this log from the cache."""
         with contextlib.suppress(OSError):
             self._path.unlink(missing_ok=True)

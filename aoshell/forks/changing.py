@@ -35,7 +35,7 @@ async def results_of(
     limits: Limits,
     tell: Tell,
 ) -> Mapping[int, Result]:
-    """The results of a log, by slot. Nothing that is written stays.
+    """The results of a log, by slot. All files that it writes are removed.
 
     Raises:
         UsageError: a file cannot be used, or there is no such slot.
@@ -68,7 +68,7 @@ async def results_of(
 
 
 def _code(code: ForkedCode, changed: Changed) -> ForkedCode:
-    """The code of a process, or that of the file that stands in for it."""
+    """The code of a process, or that of the file that replaces it."""
     if changed.module is None:
         return code
     data = read_code(changed.module)
@@ -79,7 +79,7 @@ def _code(code: ForkedCode, changed: Changed) -> ForkedCode:
             )
     elif code.kind == "wasm":
         raise UsageError(
-            f"{changed.module} is no WASM, and the process runs a WASM module",
+            f"{changed.module} is not WASM, and the process runs a WASM module",
             hint="--load FILE evaluates Lua in it",
         )
     kind = "wasm" if data.startswith(WASM_MAGIC) else "lua"
@@ -91,28 +91,26 @@ def _inserted(log: ForeignLog, changed: Changed) -> Inserted | None:
         return None
     last = log.messages[-1].assigned.slot
     if not 0 <= changed.behind <= last:
-        raise UsageError(
-            f"there is no slot {changed.behind} to load it behind", hint=f"0 to {last}"
-        )
+        raise UsageError(f"there is no slot {changed.behind} to load it after", hint=f"0 to {last}")
     return Inserted(changed.behind, read_code(changed.load))
 
 
 async def _check_loaded(node: LocalNode, process: str, inserted: Inserted) -> None:
-    """Raise AoError where the code that was loaded failed."""
+    """Raise AoError if the loaded code failed."""
     for entry in await node.results(process, inserted.behind - 1, 2):
         result = entry.result
         if result is None or (result.slot, result.tick) != (inserted.behind, 1):
             continue
         if result.error:
             raise AoError(
-                f"the code fails where it is loaded, behind slot {inserted.behind}: {result.error}",
+                f"the code fails when it is loaded after slot {inserted.behind}: {result.error}",
                 stage="load",
                 hint="nothing was compared",
             )
 
 
 def read_code(file: Path) -> bytes:
-    """A module or Lua. Raises UsageError where the file cannot be read."""
+    """The bytes of a module or of Lua. Raises UsageError: the file cannot be read."""
     try:
         return files.read(file, LARGEST_FILE)
     except OSError as error:

@@ -1,6 +1,6 @@
 """The command `aoshell fork`: its flags and its output.
 
-Exit codes: 0, 1 where one or all failed, 2 misuse, 130 after Ctrl-C.
+Exit codes: 0, 1 if one or all failed, 2 misuse, 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class NodeSource(Protocol):
 
 
 class ForkParser(CommandParser):
-    """Says how to reach a process that is named like the command."""
+    """A parser whose errors say how to attach a process that is named like the command."""
 
     def error(self, message: str) -> NoReturn:
         name = self.prog.rpartition(" ")[2]
@@ -52,10 +52,10 @@ class ForkParser(CommandParser):
 
 
 def main(arguments: Sequence[str], source: Callable[[Settings, bool], NodeSource]) -> int:
-    """Fork a live process into this home; the exit code.
+    """Fork a live process into this home; returns the exit code.
 
     Args:
-        source: of the node of a home; its second argument: whether the node fetches modules.
+        source: makes the node of a home; its second argument: whether the node fetches modules.
 
     Raises:
         AoError: the fork failed, and the home has nothing of it.
@@ -135,10 +135,10 @@ def make_parser() -> ForkParser:
     add_live_process(parser)
     parser.add_argument("word", metavar="as", help=argparse.SUPPRESS)
     parser.add_argument("name", type=named, metavar="NAME", help="its name here")
-    others = "more processes of its network, by names or ids: then they speak to each other here"
+    others = "more processes of its network, by names or ids: here they send messages to each other"
     parser.add_argument("--with", dest="others", type=named, metavar="P2,P3[@SLOT]", help=others)
     add_gateway(parser)
-    replay = "compute all slots here, though its network gives a memory to begin with"
+    replay = "compute all slots here, even if its network has a memory to begin with"
     parser.add_argument("--replay", action="store_true", help=replay)
     parser.add_argument("--json", action="store_true", help="one object (docs/json.md)")
     return parser

@@ -28,7 +28,7 @@ DIFFERENT = 1
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Compare a live process with its network; the exit code.
+    """Compare a live process with its network; returns the exit code.
 
     Raises:
         AoError: it could not be read, computed or compared.
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     interrupts.heed()
     settings = Settings.find()
     settings.make_folders()
-    with interrupts.ended_alike():  # the home goes with it
+    with interrupts.ended_alike():  # so that the temporary home is removed
         told = interrupts.run(
             compare_live(settings, given.source, given.process, changed, given.gateway or "", tell)
         )
@@ -62,16 +62,16 @@ def make_parser() -> ForkParser:
     parser = ForkParser(
         "aoshell compare",
         usage="aoshell compare URL|PROFILE PROCESS[@SLOT] [--module FILE | --load FILE[@SLOT]]",
-        description="Compute a live process here, in a home that is gone afterwards, and compare"
-        " each slot with what its network says. With other code: what would it have changed?",
+        description="Compute a live process here, in a temporary home, and compare each slot with"
+        " what its network says. With other code: what would it have changed?",
         epilog="The exit code is 1 where something differs; order and addresses, which Lua's hash"
         " seed decides, do not count.",
         allow_abbrev=False,
     )
     add_live_process(parser)
     other = parser.add_mutually_exclusive_group()
-    other.add_argument("--module", metavar="FILE", help="a module to run in place of its own")
-    load = "Lua that its owner evaluates behind a slot (0)"
+    other.add_argument("--module", metavar="FILE", help="a module to run instead of its own")
+    load = "Lua that its owner evaluates after a slot (0)"
     other.add_argument("--load", metavar="FILE[@SLOT]", help=load)
     add_gateway(parser)
     parser.add_argument("--json", action="store_true", help="one object (docs/json.md)")

@@ -43,7 +43,7 @@ async def compare_fork(
         )
     last = origin.slot if last is None else last
     notes: tuple[str, ...] = ()
-    if origin.memory >= 0 and changed.module is None:  # what is in the memory was not computed here
+    if origin.memory >= 0 and changed.module is None:  # slots in the memory were not computed here
         first = max(first, origin.memory + 1)
         notes = (f"up to slot {origin.memory} its memory is what {origin.vouched} says",)
     if not 0 <= first <= last <= origin.slot:
@@ -58,7 +58,7 @@ async def compare_fork(
         log = await _log(remote, settings, process.id, origin.slot, tell, begin)
         if changed.module is not None:
             results, notes = await _computed(remote, log, changed, node.local.limits, tell)
-            notes = (*notes, "computed from slot 0 on: no state is kept that another module made")
+            notes = (*notes, "computed from slot 0 on: no state of another module is stored")
         else:
             results = await _stored(node, process.id, first, last)
         if changed.load is not None:
@@ -118,17 +118,15 @@ async def _computed(
 async def _loaded(
     node: Node, process: str, changed: Changed, last: int
 ) -> tuple[Mapping[int, Result], str]:
-    """The results of a fork with Lua that its owner has evaluated, and where they begin."""
+    """The results of a fork with inserted Lua, and a note on where computing began."""
     assert node.local is not None and changed.load is not None
     if not 0 <= changed.behind <= last:
-        raise UsageError(
-            f"there is no slot {changed.behind} to load it behind", hint=f"0 to {last}"
-        )
+        raise UsageError(f"there is no slot {changed.behind} to load it after", hint=f"0 to {last}")
     code = await asyncio.to_thread(read_code, changed.load)
     again = await node.local.workbench.rerun(process, changed.behind, code, last)
-    began = f"behind slot {again.begin}, whose state is kept" if again.begin >= 0 else "at slot 0"
+    began = f"after slot {again.begin}, whose state is stored" if again.begin >= 0 else "at slot 0"
     found = {one.slot: one for one in again.results if not one.tick}
-    return found, f"computed once more, beginning {began}"
+    return found, f"computed again, beginning {began}"
 
 
 async def _stored(node: Node, process: str, first: int, last: int) -> Mapping[int, Result]:
@@ -158,6 +156,6 @@ async def _compared(
         raise AoError(
             f"{remote.source} gives no result of {log.process}: {uncompared[0][1]}",
             stage="compare",
-            hint="name the network that has a compute unit: a URL or a profile",
+            hint="name a network with a compute unit: a URL or a profile",
         )
     return Comparison(log.process, remote.source, first, last, equal, different, uncompared, notes)

@@ -1,10 +1,10 @@
 """Compares the results of a log here with those elsewhere, slot by slot.
 
 It compares Error, Output, prompt, Messages, Spawns and Assignments. It leaves out gas and memory,
-which networks measure differently. A difference of the kind "order" is only in what differs between
-machines: what Lua's hash seed decides (the order of `pairs`, of tags, of keys in JSON), and the
-addresses that `tostring` shows. One of the kind "position" is only in where an error was raised,
-which the Lua of HyperBEAM does not say.
+which networks measure differently. A difference of the kind "order" is one that depends on the
+machine: the order that Lua's hash seed decides (of `pairs`, tags, keys in JSON), or addresses that
+`tostring` shows. One of the kind "position" is only in the place of an error, which the Lua of
+HyperBEAM does not report.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _PARTS: tuple[_Part, ...] = (
 
 
 def difference(slot: int, there: Result, here: Result) -> SlotDifference | None:
-    """The first unexplained difference of a slot, else the first explained one; None for none."""
+    """The first unexplained difference of a slot, else the first explained one; None if equal."""
     explained: SlotDifference | None = None
     for kind, part in _PARTS:
         theirs, ours = part(there), part(here)
@@ -66,13 +66,13 @@ def difference(slot: int, there: Result, here: Result) -> SlotDifference | None:
 
 
 def _loose(value: str) -> list[str]:
-    """A text without addresses and without its order."""
+    """The parts of a text without addresses, sorted."""
     masked = _ADDRESS.sub("0x", value)
     return [*sorted(_WORD.findall(masked)), *sorted(_WORD.sub("", masked))]
 
 
 def _shown(slot: int, kind: str, there: str, here: str) -> SlotDifference:
-    """A difference; long texts are cut to what surrounds its first character."""
+    """A difference; long texts are cut around its first character."""
     at = next((n for n, pair in enumerate(zip(there, here, strict=False)) if len(set(pair)) > 1), 0)
     begin = max(0, at - SHOWN // 4)
     return SlotDifference(slot, kind, there[begin : begin + SHOWN], here[begin : begin + SHOWN])
@@ -84,7 +84,7 @@ async def compare_log(
     here: Mapping[int, Result],
     tell: Tell,
 ) -> tuple[int, tuple[SlotDifference, ...], tuple[tuple[int, str], ...]]:
-    """How many slots are equal, the differences, and what could not be compared.
+    """The number of equal slots, the differences, and the slots that could not be compared.
 
     Args:
         messages: of the slots to compare, as the network scheduled them.

@@ -2,7 +2,7 @@
 
 No scheduler lists them. A unit makes them between two messages of the log, from the tags of the
 definition, the times of the messages, and the blocks of Arweave. This module makes those of a unit
-that computes the log in one go. A unit that was asked for a result in between may have computed
+that computes the whole log at once. A unit that was asked for a result in between may have computed
 some of them twice.
 
 Source: permaweb/ao servers/cu, src/domain/lib/loadMessages.js and evaluate.js, src/effects/
@@ -27,12 +27,12 @@ from aoshell.protocol.message import Tag
 
 INTERVAL = "Cron-Interval"
 MOST = 200_000  # cron messages of one log
-_REMEMBERED = 100  # by which a unit tells that one comes twice
+_REMEMBERED = 100  # newest messages by which a unit notices repetitions
 _BLOCKS = ("block", "blocks")
 _CRON_TAG = re.compile(r"Cron-Tag-(.+)")
 _WHOLE = re.compile(r"\s*([+-]?[0-9]+)")
 _TIME = re.compile(r"([0-9]*\.?[0-9]+) *([a-z]+)?", re.IGNORECASE)
-_MILLISECONDS = {  # of the units that the package ms knows; a message of others never comes
+_MILLISECONDS = {  # by unit of the package ms; messages with other units are never sent
     **dict.fromkeys(("years", "year", "yrs", "yr", "y"), 31_557_600_000),
     **dict.fromkeys(("weeks", "week", "w"), 604_800_000),
     **dict.fromkeys(("days", "day", "d"), 86_400_000),
@@ -97,7 +97,7 @@ async def past_crons(
 
     Args:
         is_wasm: whether the process runs WASM.
-        memory: the fork begins with it; the log has slot 0, then that of the memory.
+        memory: the one that the fork begins with; the log has slot 0, then that of the memory.
         tell: shows what takes long.
     """
     first = log.messages[0].message
@@ -128,7 +128,7 @@ async def past_crons(
 def _behind_memory(places: Sequence[Assigned], memory: ForeignMemory) -> Sequence[Assigned]:
     if len(places) > 1 and memory.timestamp != places[0].timestamp:
         raise InexactCronError(
-            f"the memory behind slot {memory.slot} may hold some of those that follow this slot"
+            f"the memory after slot {memory.slot} may contain some of those that follow this slot"
         )
     return places
 
@@ -157,7 +157,7 @@ def _left_out(why: str) -> str:
 
 
 def parse_crons(tags: Sequence[Tag]) -> Sequence[_Cron]:
-    """The schedules that the tags of a definition ask for, in the order of a unit: blocks first.
+    """The schedules in the tags of a definition, in the order of a unit: blocks first.
 
     Raises:
         InexactCronError: no unit computes such a process, or the order of its messages is unknown.
@@ -168,12 +168,12 @@ def parse_crons(tags: Sequence[Tag]) -> Sequence[_Cron]:
         if tag.name == INTERVAL:
             found.append((tag.value, []))
         elif named and not found:
-            raise InexactCronError(f"{tag.name} stands before any {INTERVAL}")
+            raise InexactCronError(f"{tag.name} comes before any {INTERVAL}")
         elif named and named[1] not in FORGED:
             found[-1][1].append(Tag(named[1], tag.value))
     crons = [_parse_cron(text, tuple(told)) for text, told in found]
     if len(crons) > 1 and any(cron.every <= 0 for cron in crons):
-        raise InexactCronError("one of its intervals is none")
+        raise InexactCronError("one of its intervals is invalid")
     ready = [cron for cron in crons if cron.every > 0]
     times = sorted((cron for cron in ready if not cron.blocks), key=lambda cron: cron.every)
     return [*(cron for cron in ready if cron.blocks), *times]
@@ -192,7 +192,7 @@ def _parse_cron(text: str, tags: tuple[Tag, ...]) -> _Cron:
         return _Cron(0, False, tags)
     every = int(float(time[1]) * milliseconds / 1000)
     if every <= 0:
-        raise InexactCronError(f"{text} is shorter than a second, and no compute unit takes it")
+        raise InexactCronError(f"{text} is shorter than a second, and no compute unit accepts it")
     return _Cron(every, False, tags)
 
 
@@ -205,7 +205,7 @@ def make_crons(
     """The cron messages between places of a log, by the slot that they follow.
 
     Args:
-        crons: of `parse_crons`.
+        crons: from `parse_crons`.
         origin: slot 0, from which times and heights are counted.
         places: slots that follow each other.
         blocks: from the height of the first place on, in order.
@@ -238,8 +238,8 @@ def _between(
 ) -> Iterator[tuple[int, CronMessage]]:
     """The messages between two places, each with the number of its schedule.
 
-    A unit goes from the time of the left one to that of the right one in steps of a second. At each
-    step it takes one block, if any has come, and then sends what is due.
+    A unit goes from the left time to the right one in steps of a second. At each step it takes one
+    block, if any has come, and then sends the messages that are due.
     """
     steps = max(0, (right.timestamp - left.timestamp + 999) // 1000)
     first = left.timestamp // 1000

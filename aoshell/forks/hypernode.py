@@ -21,10 +21,10 @@ from aoshell.nodes.remote.results import words
 from aoshell.protocol import httpsig
 from aoshell.protocol.message import Result, Tag, raw
 
-FEWEST, MOST = 8, 128  # messages that are asked for at once where a node adds all signatures
-QUICK = 5.0  # seconds in which such an answer comes, or fewer are asked for
+FEWEST, MOST = 8, 128  # messages per request if a node adds all signatures
+QUICK = 5.0  # seconds; after a slower answer, fewer messages are asked for
 LARGEST_ANSWER = 64 << 20  # bytes
-SECONDS = 120.0  # that an answer may take
+SECONDS = 120.0  # most time for an answer
 
 
 class HyperNode:
@@ -45,11 +45,10 @@ class HyperNode:
         self._many = FEWEST
 
     async def bundle(self, process: str, after: int, last: int) -> Sequence[Any] | None:
-        """A page of a log with its signatures, for `log.read_page`; None where the node gives
-        none.
+        """A page of a log with its signatures, for `log.read_page`; None if the node gives none.
 
         Raises:
-            AoError: stage "schedule", it cannot be asked.
+            AoError: stage "schedule", the node cannot be asked.
         """
         if not self._gives_bundles:
             return None
@@ -66,7 +65,7 @@ class HyperNode:
         return (kept,)
 
     async def _edges(self, path: str) -> list[Any]:
-        """The same messages as JSON; none where the node gives no JSON."""
+        """The same messages as JSON; [] if the node gives no JSON."""
         answer = await self._read("schedule", f"{path}&accept=application/aos-2")
         if not answer.ok or not answer.body.lstrip().startswith(b"{"):
             return []
@@ -75,14 +74,14 @@ class HyperNode:
         return edges if isinstance(edges, list) else []
 
     def has_no_bundles(self) -> None:
-        """It has listed in JSON what it gave no signatures of."""
+        """Note that the node lists this log in JSON only, without signatures."""
         self._gives_bundles = False
 
     async def code(self, id: str) -> VerifiedCode | None:
-        """Code that the node keeps, its signature checked; None where it has none.
+        """Code from the node, its signature checked; None if it has none.
 
         Raises:
-            AoError: stage "fetch", it cannot be asked.
+            AoError: stage "fetch", the node cannot be asked.
         """
         answer: Response = await until_whole(partial(self._read, "fetch", f"/{id}"))
         checked = httpsig.check(answer.headers, answer.body)

@@ -1,4 +1,4 @@
-"""Reads and checks the whole log of a live process; what the cache has comes from there."""
+"""Reads and checks the whole log of a live process; cached pages are read from the cache."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from aoshell.forks.remote import Remote
 from aoshell.nodes.values import NotFoundError
 
 LARGEST_LOG = 1 << 30  # bytes of a log, as its source gives it
-TOLD_EVERY = 2.0  # seconds between two lines that say how far it is
+TOLD_EVERY = 2.0  # seconds between two lines of progress
 _LAST = 1 << 53  # no log has so many slots
 
 Tell = Callable[[str], None]
@@ -35,10 +35,10 @@ class ForeignLog:
     """The log of a live process.
 
     Attributes:
-        messages: of slots 0, 1, …; with a memory, of slot 0, then of its slot and those behind.
-        hyperbeam: whether a HyperBEAM node has it.
+        messages: of slots 0, 1, …; with a memory, of slot 0, then of its slot and later ones.
+        hyperbeam: whether it comes from a HyperBEAM node.
         chained: whether its hash chain was checked.
-        bytes: of the answers with them.
+        bytes: of all answers with its messages.
     """
 
     source: str
@@ -55,7 +55,7 @@ class ForeignLog:
 
     @property
     def schedulers(self) -> Mapping[str, int]:
-        """The number of assignments by who signed them; "" for those that were not checked."""
+        """The number of assignments by signer; "" for those that were not checked."""
         return Counter(found.scheduler for found in self.messages)
 
 
@@ -94,18 +94,18 @@ async def read_log(
 
     Args:
         begin: the first slot that is read.
-        tell: shows how far it is.
+        tell: shows the progress.
 
     Raises:
         NotFoundError: the process is not there.
-        AoError: it cannot be read, or is invalid; what was read is kept.
+        AoError: it cannot be read, or is invalid; what was read is cached.
     """
     await remote.meet(process)
     reading = _Reading(remote, process, slot, tell, begin)
     kept = [page for page in cache.pages() if page]
     try:
         await reading.take_kept(kept)
-    except AoError:  # it is of another log, or damaged
+    except AoError:  # a page of another log, or damaged
         cache.forget()
         reading = _Reading(remote, process, slot, tell, begin)
     try:
@@ -113,7 +113,7 @@ async def read_log(
     except AoError as error:
         if not reading.from_cache or isinstance(error, NotFoundError):
             raise
-        # The source may have another log now than when a part of it was kept.
+        # The source may have another log now than when a part of it was cached.
         cache.forget()
         reading = _Reading(remote, process, slot, tell, begin)
         await reading.read(cache)
@@ -135,7 +135,7 @@ class _Reading:
         self.from_cache = False
 
     def log(self) -> ForeignLog:
-        """The log that was read. Raises AoError where the slot that was asked for is missing."""
+        """The log that was read. Raises AoError if the requested slot is missing."""
         last = self._last
         wanted = last if self._wanted is None else self._wanted
         if not self._messages:
@@ -157,7 +157,7 @@ class _Reading:
         return ForeignLog(where, self._process, found, self._bytes, node, chained)
 
     async def take_kept(self, pages: Sequence[Sequence[Any]]) -> None:
-        """Take the pages of a cache."""
+        """Take the pages from a cache."""
         for page in pages:
             if self._is_enough:
                 return
@@ -165,7 +165,7 @@ class _Reading:
             self.from_cache = True
 
     async def read(self, cache: LogCache) -> None:
-        """Read what is missing, and keep it."""
+        """Read what is missing, and cache it."""
         if self._is_enough:
             return
         newest = await self._remote.newest(self._process) if self._wanted is None else None
@@ -196,11 +196,11 @@ class _Reading:
                 self._tell(self._progress(last, began, now - start))
 
     def _check_end(self, newest: int | None) -> None:
-        """Raise AoError where a log ends before the slot that its source calls the newest."""
+        """Raise AoError if a log ends before the slot that its source calls the newest."""
         if newest is not None and self._messages and self._last < newest:
             raise AoError(
                 f"{self._remote.source} says that {self._process} has slots up to {newest}, and"
-                f" lists none behind {self._last}",
+                f" lists none after {self._last}",
                 stage="schedule",
                 hint=f"nothing was forked; {self._process}@{self._last} forks what it lists",
             )

@@ -1,4 +1,4 @@
-"""Turns a log that was read into a process of a home: into the records that `.import` takes."""
+"""Turns a log into an exported process, which `.import` can read."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from aoshell.protocol.encoding import b64url, has_id_form
 from aoshell.protocol.message import Message, Tag, printable
 from aoshell.sandbox import environment, luerl
 
-LARGEST_MEMORY = 4 << 30  # bytes that a forked guest may grow to, whatever its module says
+LARGEST_MEMORY = 4 << 30  # bytes that a forked guest may grow to, even if its module allows more
 _UNITS = {"kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
 _LIMIT = re.compile(r"([1-9][0-9]{0,6})-(kb|mb|gb)")
 _LUERL = (
@@ -58,15 +58,15 @@ _WEAVE_DRIVE = ("Availability-Type", "Extension")
 
 @dataclass(frozen=True, slots=True)
 class ForkedCode:
-    """What a forked process is made of.
+    """The code of a forked process.
 
     Attributes:
-        module: id of the code here; that of the environment where nothing else is loaded.
+        module: id of the code here; that of the environment if nothing else is loaded.
         kind: "lua", "wasm" or "environment".
         data: b"" for the environment.
-        told: JSON in the form of compute units; `AS_NODE` for what a HyperBEAM node runs in Lua.
+        told: JSON in the form of compute units; `AS_NODE` for Lua that a HyperBEAM node runs.
         memory: bytes that its guest may grow to.
-        notes: what a person should know of it.
+        notes: sentences for people.
     """
 
     module: str
@@ -98,7 +98,7 @@ async def find_code(remote: Remote, definition: Message, limits: Limits) -> Fork
     """The code of a process, verified.
 
     Raises:
-        AoError: it is missing, does not match its id, or needs what no home has.
+        AoError: it is missing, does not match its id, or needs something that no home has.
     """
     by_node = remote.is_hyperbeam
     wanted = definition.tag("Module") or (definition.tag("Image") if by_node else "")
@@ -129,10 +129,10 @@ async def find_code(remote: Remote, definition: Message, limits: Limits) -> Fork
 
 
 def left_out(definition: Message, here: Collection[str]) -> tuple[str, ...]:
-    """What a person should know of the devices with which a HyperBEAM node runs a process.
+    """A note on the devices of a HyperBEAM node that a process does not have here.
 
     Args:
-        here: devices that do the same here.
+        here: devices that work the same here.
     """
     said = definition.tag("Execution-Device")
     named = _DEVICE.findall(definition.tag("Device-Stack") if said == _STACK else said)
@@ -151,7 +151,7 @@ def _environment(why: str) -> ForkedCode:
 
 
 def _lua(code: VerifiedCode, by_node: bool) -> ForkedCode:
-    """A module in Lua; an environment of another version has JSON that names its sources."""
+    """A module in Lua. An environment of another version is JSON that names its sources."""
     if code.data.startswith(b'{".'):
         return _environment("it runs the environment of another version of aoshell")
     module = environment.module_id(code.data)
@@ -160,7 +160,7 @@ def _lua(code: VerifiedCode, by_node: bool) -> ForkedCode:
 
 
 def _memory(code: VerifiedCode, limits: Limits) -> tuple[int, tuple[str, ...]]:
-    """Bytes that a guest may grow to. It can observe that, so the module decides."""
+    """Bytes that a guest may grow to. A guest can observe the limit, so its module decides."""
     said = next((tag.value for tag in code.tags if tag.name == "Memory-Limit"), "")
     found = _LIMIT.fullmatch(said.lower())
     if found is None:
@@ -200,8 +200,8 @@ def make_fork(
         name: of the process here.
         now: milliseconds since the Unix epoch.
         node: address of the node that gets it.
-        inserted: is evaluated between two of its slots, to compare (`forks.changing`).
-        memory: the fork begins with it; the log has slot 0, then that of the memory.
+        inserted: Lua to evaluate between two of its slots, to compare (`forks.changing`).
+        memory: the one that the fork begins with; the log has slot 0, then that of the memory.
         crons: its cron messages up to the end of the log.
 
     Raises:
@@ -217,7 +217,7 @@ def make_fork(
     flat = [part for tag in first.tags for part in (form.narrow(tag.name), form.narrow(tag.value))]
     notes = [*code.notes, *crons.notes]
     if first.tag(INTERVAL):
-        notes.append("its cron messages come no more by themselves: .tick sends one")
+        notes.append("its cron messages are no longer sent automatically: .tick sends one")
     own, _ = luerl.module() if code.told == AS_NODE else environment.built_in()
     wanted = first.tag("Module")
     row = ProcessRow(
@@ -249,7 +249,7 @@ def make_fork(
     if memory is not None:
         if len(memory.data) > code.memory:
             raise AoError(
-                f"the memory behind slot {memory.slot} has {len(memory.data) >> 20} MB, and its"
+                f"the memory after slot {memory.slot} has {len(memory.data) >> 20} MB, and its"
                 f" module may take {code.memory >> 20} MB",
                 stage="fork",
                 hint="nothing was forked",
@@ -270,7 +270,7 @@ def make_fork(
 
 
 def _scheduling_notes(log: ForeignLog, definition: Message) -> list[str]:
-    """What a person should know of who put the messages into their slots."""
+    """Notes on who assigned the messages to their slots."""
     notes, signed = [], log.schedulers
     if not log.chained:
         notes.append("its hash chain is not checked: its form is not that of HyperBEAM's scheduler")
@@ -323,7 +323,7 @@ def _records(
 
 
 def _mark_as_held(found: list[dict[str, Any]], slot: int) -> None:
-    """Add results for the messages that a memory holds: they are not computed here."""
+    """Add results for the messages that a memory includes: they are not computed here."""
     body = form.dump_result(form.FlatResult(False, "", "", False, 0, [0, 0]))
     for record in found:
         message = record.get("message")
@@ -346,7 +346,7 @@ def _logged(seq: int, found: ForeignMessage, before: str, told: str) -> Logged:
     assigned, message = found.assigned, found.message
     assert message is not None  # `read_log` has fetched those that were assigned by id
     chain = assigned.chain
-    if not has_id_form(chain):  # of a node that links in another way
+    if not has_id_form(chain):  # from a node with another form of links
         chain = b64url(hashlib.sha256((before + message.id).encode()).digest())
     return Logged(
         seq=seq,

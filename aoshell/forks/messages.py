@@ -1,9 +1,8 @@
-"""Reads and checks the messages of a log that others keep, as their scheduler gives them.
+"""Reads and checks the messages of a foreign log, as its scheduler gives them.
 
 A scheduler unit and HyperBEAM's schedule answer with the same edges: a message, and the assignment
-that put it into its slot. A signature that is there must be right. Messages without one are
-counted: the source alone vouches for them. The slots must follow each other, and so must the links
-of the hash chain.
+that put it into its slot. A signature must be right. Messages without one are counted: only the
+source vouches for them. The slots and the links of the hash chain must be consecutive.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ from aoshell.protocol.encoding import b64url, brief, has_id_form, unb64url
 from aoshell.protocol.message import Message, Tag, by_lower_name, raw, text
 
 LONGEST_NUMBER = 15  # digits of a slot, a time, a height
-MOST_TAGS = 10_000  # of one message: half a second's work
+MOST_TAGS = 10_000  # of one message; they take half a second
 CHECKED_SINCE = 1_440_000  # the block height from which on the network's chains are right
 
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """What put a message into a slot of a log elsewhere.
+    """The assignment of a message to a slot of a foreign log.
 
     Attributes:
         id: of the assignment.
@@ -53,13 +52,13 @@ class Assigned:
 
 @dataclass(frozen=True, slots=True)
 class ForeignMessage:
-    """A message of a log elsewhere.
+    """A message of a foreign log.
 
     Attributes:
-        message: None where only its id was assigned: the gateway has its text.
-        item: as it was signed; None where it is unsigned or signed in another form.
-        signed: whether a signature of it was checked, in whatever form.
-        scheduler: address of who signed its assignment, checked; "" where that was not.
+        message: None if only its id was assigned: the gateway has its text.
+        item: as it was signed; None if it is unsigned or signed in another form.
+        signed: whether a signature of it was checked, in any form.
+        scheduler: address of the checked signer of its assignment; "" if it was not checked.
         several: whether it has several signers: its link then names them all.
         told: its assignment as a HyperBEAM node gives it (`sandbox.luerl.pack`), b"" for none.
     """
@@ -77,7 +76,7 @@ def read_edge(edge: Any, where: str) -> ForeignMessage:
     """A message of a page, its signature verified.
 
     Raises:
-        AoError: stage "schedule", it is none; stage "verify", its signature is wrong.
+        AoError: stage "schedule", it is not a message; stage "verify", its signature is wrong.
     """
     try:
         node = edge["node"]
@@ -115,8 +114,8 @@ def _assigned(given: Mapping[str, Any], where: str) -> Assigned:
 
 
 def _scheduler(given: Mapping[str, Any]) -> str:
-    """Address of who signed an assignment; "" where it is unsigned, or does not say what was
-    signed: the oldest ones are bundles, whose data no schedule has."""
+    """Address of an assignment's signer; "" if it is unsigned, or does not contain what was signed:
+    the oldest ones are bundles, whose data no schedule has."""
     owner, signature = member(given, "owner"), words(member(given, "signature"))
     if not signature or not isinstance(owner, Mapping):
         return ""
@@ -129,9 +128,9 @@ def _scheduler(given: Mapping[str, Any]) -> str:
 
 
 def _count(digits: str) -> int:
-    """A number from 0 on that a home can hold. Raises ValueError."""
+    """A number of at least 0 that a home can store. Raises ValueError."""
     if not (digits.isascii() and digits.isdecimal() and len(digits) <= LONGEST_NUMBER):
-        raise ValueError(f"{brief(digits)} is no number")
+        raise ValueError(f"{brief(digits)} is not a number")
     return int(digits)
 
 
@@ -154,7 +153,7 @@ def _message(
             "owner": {"key": key},
             "tags": member(given, "tags"),
             "anchor": anchor,
-            # A definition is signed without a target: its id comes of the signature. Some
+            # A definition is signed without a target: its id comes from the signature. Some
             # schedulers name the process that it makes. No other message can be for itself.
             "recipient": "" if assigned.slot == 0 and target == identity else target,
         }
@@ -173,7 +172,7 @@ def _message(
 def message_of(
     identity: str, owner: str, tags: Sequence[Tag], data: bytes, anchor: str, assigned: Assigned
 ) -> Message:
-    """A message as its process got it. The node says who it is from, not a tag."""
+    """A message as its process got it. Its sender comes from the node, not from a tag."""
     named = by_lower_name(tags)
     kept = () if "Tags" in assigned.exclude else tags
     return Message(
@@ -189,7 +188,7 @@ def message_of(
 
 
 def message_from_gateway(code: verified.VerifiedCode, assigned: Assigned) -> ForeignMessage:
-    """A message that was assigned by its id: from the gateway, verified.
+    """A message that was assigned by its id: fetched from the gateway, verified.
 
     Raises:
         AoError: it has too many tags.
@@ -209,7 +208,7 @@ def _tags(listed: Any, where: str) -> tuple[Tag, ...]:
 
 
 def check_number(tags: int, where: str) -> None:
-    """Raise AoError where a message has too many tags."""
+    """Raise AoError if a message has too many tags."""
     if tags > MOST_TAGS:
         raise AoError(
             f"{where} gives a message with {tags:,} tags, and {MOST_TAGS:,} are read at most",
@@ -219,15 +218,15 @@ def check_number(tags: int, where: str) -> None:
 
 
 class Following:
-    """Checks that messages follow each other: slots, process and hash chain.
+    """Checks that messages are consecutive: slots, process and hash chain.
 
     Args:
-        hyperbeam: its links have the form of HyperBEAM's scheduler.
+        hyperbeam: whether links have the form of HyperBEAM's scheduler.
         begin: the first slot.
-        unlinked: the last slot whose link is not checked: `where` got it from elsewhere.
+        unlinked: the last slot whose link is not checked: `where` got it from another source.
 
     Attributes:
-        chained: whether the links are checked; of another form than HyperBEAM's they cannot be.
+        chained: whether the links are checked; some forms cannot be checked.
     """
 
     def __init__(
@@ -249,7 +248,8 @@ class Following:
         self.chained = True
 
     def follow(self, found: ForeignMessage) -> None:
-        """Take the next message. Raises AoError, stage "schedule", where another is due."""
+        """Take the next message. Raises AoError, stage "schedule", if it is not the expected
+        one."""
         assigned, last = found.assigned, self._last
         due = last.slot + 1 if last else self._begin
         if assigned.process != self._process:
@@ -258,7 +258,9 @@ class Following:
             )
         if assigned.slot != due:
             what = "repeats" if assigned.slot < due else "skips"
-            raise self._refused(f"{what} slots: slot {due} is due, and it gives {assigned.slot}")
+            raise self._refused(
+                f"{what} slots: slot {due} is expected, and it gives {assigned.slot}"
+            )
         if last is not None and assigned.timestamp < last.timestamp:
             raise self._refused(f"goes back in time at slot {assigned.slot}")
         if last is not None and self._breaks(last, found):
@@ -277,7 +279,7 @@ class Following:
         if not self.chained or found.several:
             return False
         fits = chain in _hyperbeam_links(last.chain, message)
-        if not fits and not self._links:  # the first link tells of which form they are
+        if not fits and not self._links:  # the first link shows the form of all
             self.chained = False
             return False
         self._links += 1
@@ -302,8 +304,8 @@ def _links(last: Assigned, message: str) -> tuple[str, ...]:
 
 
 def _hyperbeam_links(link: str, message: str) -> tuple[str, ...]:
-    """The next link as HyperBEAM's scheduler makes it: behind the bytes of the last one, or behind
-    its text, as in June 2025 and where a node has started anew.
+    """The next link as HyperBEAM's scheduler makes it: from the bytes of the last one, or from its
+    text, as in June 2025 and after a restart of a node.
 
     Source: `next_hashchain` in dev_scheduler_server.erl, and nodes of June and September 2025.
     """

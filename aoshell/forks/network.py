@@ -1,6 +1,6 @@
-"""Forks several live processes that speak to each other.
+"""Forks several live processes that send messages to each other.
 
-Each is a fork of its own: one that fails does not stop the others. What one sends from then on
+Each is a separate fork: one that fails does not stop the others. What one sends from then on
 reaches the others, because they are in the same home.
 """
 
@@ -23,7 +23,7 @@ from aoshell.protocol.message import Message
 from aoshell.shell.ports.forking import ForkedNetwork, NotTaken, Taken
 
 MOST = 64  # processes of one network
-_PLAIN = re.compile(r"[\w.-]{1,64}", re.ASCII)  # names of definitions that are taken over
+_PLAIN = re.compile(r"[\w.-]{1,64}", re.ASCII)  # names in definitions that are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ async def take_network(
         places: NAME[@SLOT] or ID[@SLOT]; a name that this home knows, or that the owner of the
             first process gave.
         name: of the first one here; the others keep the names of their definitions.
-        tell: shows how far it is.
+        tell: shows the progress.
         gateway: URL of the gateway that the user named, "" for none.
         replay: compute all slots here, even where there are memories.
 
@@ -76,9 +76,7 @@ def _read(places: Sequence[str]) -> list[_Wanted]:
     references = [one.reference for one in found]
     twice = next((one for one in references if references.count(one) > 1), "")
     if twice:
-        raise UsageError(
-            f"{brief(twice)} stands there twice", hint="a home holds one fork of an id"
-        )
+        raise UsageError(f"{brief(twice)} is given twice", hint="a home holds one fork of an id")
     return found
 
 
@@ -103,7 +101,7 @@ class _Taking:
         self._owner = ""  # of the first process
 
     async def all(self, wanted: Sequence[_Wanted]) -> ForkedNetwork:
-        """Fork all. Raises AoError where none can be."""
+        """Fork all. Raises AoError if none can be forked."""
         taken: list[Taken] = []
         failed: list[NotTaken] = []
         for number, one in enumerate(wanted):
@@ -140,7 +138,7 @@ class _Taking:
         )
 
     async def _find(self, reference: str) -> str:
-        """The id of a process. Raises AoError where no process, or more than one, is meant."""
+        """The id of a process. Raises AoError if there is none or more than one of that name."""
         if has_id_form(reference):
             return reference
         known = ids_named(self._settings.book, reference)
@@ -160,7 +158,7 @@ class _Taking:
         return await self._remote.gateway.find(reference, self._owner)
 
     async def _choose_name(self, number: int, reference: str, definition: Message) -> str:
-        """The name here: as asked for, or of its definition, or the first one with a number."""
+        """The name here: as requested, or from its definition, or the first name with a number."""
         if not has_id_form(reference):
             return reference
         name = definition.tag("Name")

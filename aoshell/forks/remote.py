@@ -1,7 +1,7 @@
-"""Where a live process is read from: its scheduler, its compute unit, the gateway.
+"""The sources of a live process: its scheduler, its compute unit, the gateway.
 
 A URL may be a HyperBEAM node, a scheduler unit, or `aoshell serve`, which is both: its answers
-tell. A profile of the config file names the units of a network, and `legacy` the public one.
+show which. A profile of the config file names the units of a network, `legacy` the public one.
 """
 
 from __future__ import annotations
@@ -38,30 +38,30 @@ from aoshell.sandbox.frames import is_count
 
 PAGE = 500  # messages that are asked for at once
 LARGEST_PAGE = 64 << 20  # bytes of an answer with them
-SECONDS = 120.0  # that such an answer may take
+SECONDS = 120.0  # most time for such an answer
 LEGACY_NETWORK = "legacy"  # names the public legacy network
-OWN = "aoshell."  # how the name of a network of `aoshell serve` begins
+OWN = "aoshell."  # prefix of the names of networks of `aoshell serve`
 
-# Who may say what a memory is: the authorities that HyperBEAM's own tests import checkpoints of
+# The authorities whose memories are trusted: HyperBEAM's own tests import their checkpoints
 # (`genesis-wasm-import-authorities` in dev_genesis_wasm.erl).
 CHECKPOINT_OWNERS = (
     "fcoN_xJeisVsPXA-trzVAuIiqO3ydLQxM-L4XbrQKzY",
     "WjnS-s03HWsDSdMnyTdzB1eHZB2QheUWP_FVRVYxkXk",
 )
 LARGEST_MEMORY = 1 << 30  # bytes of a memory that is fetched
-MEMORY_SECONDS = 600.0  # that this may take
+MEMORY_SECONDS = 600.0  # most time for this
 PAGE_BYTES = 65536  # of WASM
 LONGEST_SOURCE = 200  # characters of a URL that a source names
 
 
 @dataclass(frozen=True, slots=True)
 class ForeignMemory:
-    """The memory of a live process behind a slot.
+    """The memory of a live process after a slot.
 
     Attributes:
-        vouched: who says so.
-        timestamp: of the last message that is in it, milliseconds since the Unix epoch: that of its
-            slot, or of a cron message behind it.
+        vouched: who vouches for it.
+        timestamp: of the last message in it, milliseconds since the Unix epoch: that of its slot,
+            or of a cron message after it.
     """
 
     slot: int
@@ -72,10 +72,10 @@ class ForeignMemory:
 
 @dataclass(frozen=True, slots=True)
 class ForeignFork:
-    """What a source says of a process that is a fork there, too.
+    """What a source says of a process that is itself a fork there.
 
     Attributes:
-        source: where it has it from, as text for people.
+        source: where it was forked from, for people.
         slot: the last slot from there.
         memory: the slot of the memory that the fork begins with, -1 for none.
     """
@@ -89,7 +89,7 @@ class Remote:
     """The services of one network. Close it.
 
     Attributes:
-        source: URL of who schedules, for people and for the home.
+        source: URL of the scheduler, for people and for the home.
         gateway: has modules, and messages that were assigned by their ids.
     """
 
@@ -144,12 +144,11 @@ class Remote:
 
     @property
     def is_hyperbeam(self) -> bool:
-        """Whether it is a HyperBEAM node; known when it was met."""
+        """Whether it is a HyperBEAM node; known after `meet`."""
         return self._by_unit is False
 
     async def page(self, process: str, after: int, last: int) -> Sequence[Any]:
-        """A page for `log.read_page`: the slots behind `after`, up to `last` at most; () at the end
-        of the log.
+        """A page for `log.read_page`: the slots after `after`, up to `last`; () at the log's end.
 
         Raises:
             NotFoundError: the process is not there.
@@ -163,7 +162,7 @@ class Remote:
             page = _edges(answer)
         else:
             page = await self._node.bundle(process, after, last)
-        if not by_unit and page is None:  # it gives no signatures
+        if not by_unit and page is None:  # the node gives no signatures
             span = f"from={after + 1}&to={min(last, after + PAGE)}"
             path = f"/{process}~process@1.0/schedule?{span}&accept=application/aos-2"
             answer = await self._ask(path)
@@ -172,7 +171,7 @@ class Remote:
                 self._node.has_no_bundles()
         if page is None:
             raise _no_log(answer, process)
-        self._by_unit = by_unit  # it has answered: of a process that is not there nobody can tell
+        self._by_unit = by_unit  # only an answer shows this: a missing process does not
         return page
 
     async def _is_unit(self, process: str) -> bool:
@@ -180,10 +179,10 @@ class Remote:
         return answer.ok and _edges(answer) is not None
 
     async def newest(self, process: str) -> int | None:
-        """The last slot of a process, None where nobody says it.
+        """The last slot of a process, None if no source says it.
 
         Raises:
-            AoError: it cannot be asked, or its answer is no slot.
+            AoError: it cannot be asked, or its answer is not a slot.
         """
         by_unit = await self._is_unit(process) if self._by_unit is None else self._by_unit
         if not by_unit:
@@ -204,9 +203,9 @@ class Remote:
         if not (said.isascii() and said.isdecimal() and len(said) <= LONGEST_NUMBER):
             raise AoError(
                 f"{self.source} says that the newest slot of {process} is {brief(said)}, which is"
-                " none",
+                " not a slot",
                 stage="schedule",
-                hint="nothing was forked; PROCESS@SLOT forks it behind a slot that it has",
+                hint="nothing was forked; PROCESS@SLOT forks it after a slot that it has",
             )
         return int(said)
 
@@ -229,10 +228,10 @@ class Remote:
     # Memories ---------------------------------------------------------------------------------
 
     async def state(self, process: str) -> ForeignMemory | None:
-        """The newest memory that the compute unit has; None where it gives none.
+        """The newest memory of the compute unit; None if it gives none.
 
         Raises:
-            AoError: it cannot be asked, or answers with something else.
+            AoError: it cannot be asked, or its answer is not a memory.
         """
         answer = await self._computer.get(
             "fork", f"/state/{process}", seconds=MEMORY_SECONDS, largest=LARGEST_MEMORY
@@ -255,7 +254,8 @@ class Remote:
         """The newest memory at or before a slot that a trusted owner has put on Arweave.
 
         Raises:
-            AoError: stage "verify", it is not what it says; or the gateway cannot be asked.
+            AoError: stage "verify", its content does not match its tags; or the gateway cannot be
+                asked.
         """
         best: tuple[int, str, dict[str, str]] | None = None
         for owner in CHECKPOINT_OWNERS:
@@ -279,7 +279,7 @@ class Remote:
             if said.get(name) != value:
                 raise _lies(id, f"its {name} is {brief(said.get(name, ''))}, not {value}")
         if code.owner not in CHECKPOINT_OWNERS:
-            raise _lies(id, f"{code.owner} has signed it, whom nobody trusts with memories")
+            raise _lies(id, f"{code.owner} has signed it, and is not trusted for memories")
         memory = code.data
         if said.get("Content-Encoding") == "gzip":
             try:
@@ -288,7 +288,7 @@ class Remote:
                 raise _lies(id, f"its data {error}") from None
         digest = hashlib.sha256(memory).hexdigest()
         if said.get("SHA-256") != digest:
-            raise _lies(id, "its memory has another SHA-256 than it says")
+            raise _lies(id, "its memory does not have the SHA-256 in its tags")
         time = said.get("Timestamp", "")
         timestamp = int(time) if time.isdecimal() and len(time) <= 15 else 0
         return ForeignMemory(slot, memory, f"{code.owner} (checkpoint {id})", timestamp)
@@ -304,13 +304,13 @@ class Remote:
     async def results(self, process: str, first: Assigned, last: Assigned) -> dict[int, Result]:
         """Results from one slot to another, by slot: as many as the compute unit lists.
 
-        It lists no errors, and only what somebody has asked for.
+        It lists no errors, and only results that somebody has requested.
         """
         found: dict[int, Result] = {}
         if self.is_hyperbeam:
             return found
         since, until = str(first.timestamp - 1), cursor(last.timestamp, last.slot)
-        with contextlib.suppress(AoError):  # then each slot is asked for
+        with contextlib.suppress(AoError):  # then each slot is requested by itself
             for _ in turns(self._unit.endpoint, "compute"):
                 edges = await self._unit.edges(process, since, until, EDGES)
                 for edge in edges:
@@ -349,7 +349,7 @@ class Remote:
 
 
 def _is_number(text: str) -> bool:
-    """Whether a text is a number, and not a page or a sentence."""
+    """Whether a text is a number."""
     return text.removeprefix("-").isdecimal()
 
 
@@ -392,7 +392,7 @@ def _unzipped(data: bytes) -> bytes:
 
 
 def _edges(answer: Response) -> Sequence[Any] | None:
-    """The edges of a page, None where it has none."""
+    """The edges of a page, None if it has none."""
     if not answer.ok or not answer.body.lstrip().startswith(b"{"):
         return None
     listed = answer.json("schedule")
@@ -409,5 +409,5 @@ def _no_log(answer: Response, process: str) -> AoError:
 
 
 def cache_folder(settings: Settings) -> Path:
-    """The folder for logs of live processes, which can be read again."""
+    """The folder that caches logs of live processes."""
     return settings.cache / "forks"

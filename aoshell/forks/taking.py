@@ -1,7 +1,7 @@
 """Forks a live process into a home: reads its log, stores it, and waits until it is computed.
 
-Once all of a fork is read and checked, one transaction writes it; before, the home has nothing of
-it. What was read stays in the cache, so an interrupted fork goes on where it stopped.
+Once a fork is completely read and checked, one transaction writes it; until then the home has
+nothing of it. What was read stays in the cache, so an interrupted fork continues where it stopped.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def parse_place(text: str) -> tuple[str, int | None]:
     process, slot = parse_slot(text)
     if not has_id_form(process):
         raise UsageError(
-            f"{brief(process)} is no id of a process (43 characters)",
+            f"{brief(process)} is not the id of a process (43 characters)",
             hint=".fork URL PROCESS[@SLOT] as NAME",
         )
     return process, slot
@@ -44,7 +44,8 @@ def parse_slot(text: str) -> tuple[str, int | None]:
         raise UsageError("a process is missing", hint=".fork URL PROCESS[@SLOT] as NAME")
     if separator and not (slot.isascii() and slot.isdecimal() and len(slot) < 16):
         raise UsageError(
-            f"{brief(slot) if slot else 'nothing'} is no slot", hint="a number, as in PROCESS@8412"
+            f"{brief(slot) if slot else 'nothing'} is not a slot",
+            hint="a number, as in PROCESS@8412",
         )
     return process, int(slot) if separator else None
 
@@ -88,8 +89,8 @@ async def take(
     Args:
         place: PROCESS[@SLOT].
         name: of the process here.
-        tell: shows how far it is.
-        replay: compute all slots here, even where there is a memory.
+        tell: shows the progress.
+        replay: compute all slots here, even if there is a memory.
 
     Raises:
         UsageError: the place is invalid, or the name is taken.
@@ -112,7 +113,7 @@ async def take_defined(
     *,
     replay: bool,
 ) -> Taken:
-    """As `take`, for a process whose definition was read. Its id and name are new here."""
+    """As `take`, for a process whose definition was read. Its id and name must be new here."""
     process = first.assigned.process
     assert node.local is not None and first.message is not None
     code = await find_code(remote, first.message, node.local.limits)
@@ -136,7 +137,7 @@ async def take_defined(
 
 
 async def _of_source(remote: Remote, process: str, begin: int) -> tuple[str, ...]:
-    """What a person should know where the process is a fork at its source, too.
+    """A note if the process is a fork at its source, too.
 
     Args:
         begin: the first slot that is read.
@@ -149,10 +150,10 @@ async def _of_source(remote: Remote, process: str, begin: int) -> tuple[str, ...
         return ()
     if fork.memory > begin:
         raise AoError(
-            f"{remote.source} has {process} as a fork that begins with a memory behind slot"
+            f"{remote.source} has {process} as a fork that begins with a memory after slot"
             f" {fork.memory}, and no log before that",
             stage="fork",
-            hint=f"fork it from where it comes from: {fork.source}",
+            hint=f"fork it from its own source: {fork.source}",
         )
     return (
         f"{remote.source} has it as a fork itself, of {fork.source} up to slot {fork.slot}: it"
@@ -179,7 +180,7 @@ async def _find_memory(
 
 
 async def check_new(node: Node, process: str, name: str) -> None:
-    """Raise AoError where the id or the name is taken: a home holds one fork of an id."""
+    """Raise AoError if the id or the name is taken: a home holds one fork of an id."""
     for reference in (process, name):
         with suppress(NotFoundError):
             found = await node.find(reference)
@@ -194,7 +195,7 @@ async def check_new(node: Node, process: str, name: str) -> None:
 
 
 async def wait_until_computed(node: Node, process: str, slot: int, tell: Tell) -> None:
-    """Wait until all slots are computed. Cancelling ends the wait only."""
+    """Wait until all slots are computed. Cancelling only ends the wait."""
     waiting = asyncio.ensure_future(node.result(process, slot))
     start = time.monotonic()
     try:

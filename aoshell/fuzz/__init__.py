@@ -1,7 +1,7 @@
-"""Properties of processes in place of examples: `aoshell fuzz` (docs/fuzz.md).
+"""Tests properties of processes with random messages: `aoshell fuzz` (docs/fuzz.md).
 
-`state`, `invariant` and `answers` declare in Python what always holds. `Checked` checks it in a
-test.
+`state`, `invariant` and `answers` declare in Python what must always be true. `Checked` checks it
+in a test.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The process that is fuzzed: a copy with its words, people and invariants."""
+"""The process to fuzz: a copy with its vocabulary, senders and invariants."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _ENVELOPE = ("Data-Protocol", "ao", "Variant", "ao.TN.1", "Type", "Message")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is fuzzed.
+    """What to fuzz.
 
     Attributes:
         name: as it was given.
-        file: a Lua or WebAssembly file, or the file that `.export` writes of a process.
-        is_export: which of them.
+        file: a Lua or WebAssembly file, or an exported process.
+        is_export: whether it is an exported process.
         invariants: a file of invariants, None without.
         load: blueprints and files that are loaded into it first.
-        tags: of the process that is made of a file.
+        tags: of the process that is made from a file.
         module: the aos, WebAssembly, into which a Lua file is loaded; None for the environment.
     """
 
@@ -51,14 +51,14 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A failing sequence; its last message is at fault."""
+    """A failing sequence; its last message is the one that fails."""
 
     steps: tuple[Step, ...]
     verdict: Verdict
 
     @property
     def fault(self) -> tuple[str, str, str]:
-        """What tells this fault from others; see `Verdict.fault`."""
+        """Identifies this fault; see `Verdict.fault`."""
         return self.verdict.fault(self.steps[-1].handler)
 
 
@@ -68,11 +68,11 @@ class Base:
 
     Attributes:
         sequences: makes sequences for it.
-        messages: how many were computed so far.
+        messages: number of messages computed so far.
         sources: its code by file.
         holding: names of the invariants.
         known: faults that were found; sequences go on after them.
-        deadly: handlers whose messages end the worker or take too long; they get no more.
+        deadly: handlers whose messages end the worker or take too long; they get no more messages.
     """
 
     target: Target
@@ -102,9 +102,9 @@ class Base:
         return all(form.handler in self.deadly for form in self.words.forms)
 
     async def attempt(self, steps: Sequence[Step]) -> Failed | None:
-        """Try a sequence: how it fails, cut off behind the message at fault, or None.
+        """Try a sequence. Returns how it fails, cut after the failing message, or None.
 
-        Known faults do not count: their messages are undone, as on the node.
+        Known faults are ignored: their messages are undone, as on the node.
 
         Raises:
             AoError: stage "compute", for a reason outside the sequence.
@@ -124,7 +124,7 @@ class Base:
                 return Failed(self._until(steps, sent, done.place), verdict)
             if verdict.is_death:
                 self.deadly.add(step.handler)
-            if done.outcome == "ok":  # judged from outside, so it was not undone
+            if done.outcome == "ok":  # the verdict came from outside, so it was not undone
                 return None
         return None
 
@@ -136,7 +136,7 @@ class Base:
         return (*steps[:index], replace(steps[index], times=times))
 
     def _note(self, step: Step, done: Performed) -> None:
-        """Note from an outcome what fails often, and values that the process sends."""
+        """Note from an outcome which handlers are deadly, and values that the process sends."""
         fate = self._fates.setdefault(step.kind, [0, 0])
         fate[0] += done.outcome != "ok"
         fate[1] += 1

@@ -1,7 +1,7 @@
-"""`aoshell fuzz`: flags, and the way of a run.
+"""`aoshell fuzz`: its flags, and the steps of a run.
 
-Exit codes: 0 nothing found, 1 a fault, 2 misuse or what cannot be fuzzed, 130 after Ctrl-C where
-nothing was found.
+Exit codes: 0 nothing found, 1 a fault, 2 misuse or a target that cannot be fuzzed, 130 after Ctrl-C
+if nothing was found.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ FOUND, MISUSED = 1, 2
 _CODE = (".lua", ".wasm")
 _LONGEST = 7 * 24 * 3600.0  # seconds of a run
 _Run = Callable[[Coroutine[Any, Any, Any]], Any]  # runs a coroutine to its end
-_TESTS = 1000  # of one file that have names of their own
+_TESTS = 1000  # most tests of one file with numbered names
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Fuzz what a command line names; the exit code."""
+    """Fuzz what a command line names; returns the exit code."""
     try:
         given = make_parser().parse(arguments)
     except SystemExit as leaving:
@@ -52,9 +52,9 @@ def main(arguments: Sequence[str]) -> int:
         require_hypothesis()
         with interrupts.ended_alike():
             return _run(given)
-    except KeyboardInterrupt:  # before there was anything to tell of
+    except KeyboardInterrupt:  # before there was anything to report
         return interrupts.INTERRUPTED
-    except AoError as error:  # 1 would say that a fault was found
+    except AoError as error:  # 1 would mean that a fault was found
         writer(sys.stderr, needed=False)(clean(str(error), colour=False) + "\n")
         return MISUSED
 
@@ -121,7 +121,7 @@ def _fuzz(target: Target, given: argparse.Namespace, run: _Run) -> int:
 
 
 def _doubt(base: Base, fault: Fault, test: Path, run: _Run) -> str:
-    """Why a test that was written does not fail; "" if it fails."""
+    """Why a written test does not fail; "" if it fails."""
     if base.target.is_python:
         return doubt_of_python(test)
     compiles = bool(base.rehearsal.wasm)
@@ -130,7 +130,7 @@ def _doubt(base: Base, fault: Fault, test: Path, run: _Run) -> str:
 
 
 def _write(base: Base, fault: Fault, given: argparse.Namespace, before: list[Path]) -> Path:
-    """Write the test of a fault; the file.
+    """Write the test of a fault; returns its file.
 
     Args:
         before: tests that this run has written.
@@ -148,7 +148,7 @@ def _write(base: Base, fault: Fault, given: argparse.Namespace, before: list[Pat
 
 
 def _refuse_unwritable(path: Path) -> None:
-    """Refuse at once a place that could not be written at the end of the run."""
+    """Refuse, at the start, a place that could not be written at the end of the run."""
     if not path.parent.is_dir():
         raise _unwritable(path, f"there is no folder {path.parent}")
     if path.is_dir():
@@ -176,7 +176,7 @@ def _place(given: argparse.Namespace, is_python: bool, *, is_first: bool) -> Pat
     what = Path(given.out or given.what)
     stem = what.stem.removesuffix("_test").removeprefix("test_")
     stem = re.sub(r"\W", "_", stem) or "process"
-    # Beside a file of code, or in the current folder.
+    # Next to a file of code, or in the current folder.
     folder = what.parent if given.out or what.suffix in _CODE else Path()
     word = "" if given.out else "_fuzz"
     form = "test_{}{}{}.py" if is_python else "{}{}{}_test.lua"
@@ -190,9 +190,9 @@ def make_parser() -> CommandParser:
     parser = CommandParser(
         "aoshell fuzz",
         description="Look for messages that make a process fail or break its invariants"
-        " (docs/fuzz.md). No network, and nothing of the process changes.",
-        epilog="Each fault is written as a test, which fails until it is mended."
-        " NAME.invariants.lua (or .py) beside NAME.lua is read by itself.",
+        " (docs/fuzz.md). Uses no network, and does not change the process.",
+        epilog="Each fault is written as a test, which fails until the fault is fixed."
+        " NAME.invariants.lua (or .py) next to NAME.lua is read automatically.",
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -206,11 +206,11 @@ def make_parser() -> CommandParser:
         type=_seconds,
         default=60.0,
         metavar="SPAN",
-        help="how long to look, as 90s or 10m (60s)",
+        help="how long to search, as 90s or 10m (60s)",
     )
-    parser.add_argument("-x", "--first", action="store_true", help="end with the first fault")
+    parser.add_argument("-x", "--first", action="store_true", help="stop at the first fault")
     parser.add_argument(
-        "--invariants", metavar="FILE", help="Lua or Python that says what always holds"
+        "--invariants", metavar="FILE", help="Lua or Python that declares what must always be true"
     )
     parser.add_argument(
         "--load",
@@ -225,7 +225,7 @@ def make_parser() -> CommandParser:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a tag of the process that is made of a file, as Cron-Interval=5-minutes (may be"
+        help="a tag of the process that is made from a file, as Cron-Interval=5-minutes (may be"
         " repeated)",
     )
     parser.add_argument(

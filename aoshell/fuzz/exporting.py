@@ -1,4 +1,4 @@
-"""Writes a process of the user's home to a file, to fuzz a copy. It only reads the home."""
+"""Exports a process of the user's home, to fuzz a copy. Only reads the home."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def exported(settings: Settings, what: str) -> Iterator[Path | None]:
 
 
 def _find(store: Store, what: str) -> ProcessRow:
-    """The process of a name or an id. Raises AoError."""
+    """The process with a name or an id. Raises AoError: there is none, or several."""
     found = store.find_processes(what)
     if len(found) > 1:
         raise UsageError(f"several processes are called {what}", hint="name its id; .ps lists them")

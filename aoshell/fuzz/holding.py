@@ -1,4 +1,4 @@
-"""Invariants in Python: declared in a file of the user's, checked behind each message.
+"""Invariants in Python: declared in the user's file, checked after each message.
 
 from aoshell.fuzz import invariant, state
 
@@ -34,7 +34,7 @@ Holds = Callable[[Values, Values, Values], object]
 
 
 class TooLongError(Exception):
-    """An invariant computes for longer than it may; the text says where."""
+    """An invariant computes for too long; the text says where."""
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Holding:
     Attributes:
         states: name → a Lua expression.
         invariants: name → the function that says whether it holds.
-        answering: handlers that have to answer.
+        answering: handlers that must answer.
     """
 
     path: Path
@@ -67,7 +67,7 @@ class Holding:
         )
 
     def broken(self, before: Values, after: Values, msg: Values) -> tuple[str, str] | None:
-        """The first invariant that is broken, and how; None where all hold."""
+        """The first broken invariant, and how; None if all are true."""
         for name, holds in self.invariants.items():
             try:
                 with _limited():
@@ -85,7 +85,7 @@ class Holding:
         return f"{self.path.name}:{own[-1].lineno}: " if own else ""
 
 
-_declared: list[Holding] = []  # the file that is loaded, last
+_declared: list[Holding] = []  # the file being loaded is last
 
 
 def _declaring() -> Holding:
@@ -95,12 +95,12 @@ def _declaring() -> Holding:
 
 
 def state(name: str, expression: str) -> None:
-    """Look at the value of a Lua expression before and after each message."""
+    """Declare a Lua expression whose value before and after each message invariants get."""
     _declaring().states[name] = expression
 
 
 def invariant(name: str) -> Callable[[Holds], Holds]:
-    """Declare that a function of (before, after, msg) never returns False, nor raises."""
+    """Declare that a function of (before, after, msg) never returns False and never raises."""
 
     def declare(holds: Holds) -> Holds:
         _declaring().invariants[name] = holds
@@ -110,12 +110,12 @@ def invariant(name: str) -> Callable[[Holds], Holds]:
 
 
 def answers(*handlers: str) -> None:
-    """Declare that these handlers answer each message that they take, or fail."""
+    """Declare that these handlers answer each message that they handle, or fail."""
     _declaring().answering += handlers
 
 
 def read_holding(path: Path) -> Holding:
-    """Run a Python file; what it declares.
+    """Run a Python file; returns what it declares.
 
     Raises:
         AoError: stage "fuzz", it raises.
@@ -151,11 +151,11 @@ class Checked:
         return self.by(self.process, action, data, **named)
 
     def by(self, sender: Process, /, action: str = "", data: str = "", **named: Any) -> Answer:
-        """Send to another process, which sends something to this one."""
+        """Send to another process, which then sends something to this one."""
         return self.check(lambda: sender.send(action, data, **named))
 
     def check(self, act: Callable[[], T]) -> T:
-        """Call what brings the process a message: `process.tick`, `process.replay`."""
+        """Call something that gives the process a message: `process.tick`, `process.replay`."""
         before = self.process.value(self._holding.expression)
         came = act()
         newest = self.process.entries()[-1]

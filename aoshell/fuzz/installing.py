@@ -1,4 +1,4 @@
-"""Says how to install hypothesis, which comes with an extra, where this program runs."""
+"""Says how to install hypothesis, an optional dependency, for this program."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PACKAGE = "hypothesis"
 
 
 def require_hypothesis() -> None:
-    """Raises UsageError where hypothesis is not installed."""
+    """Raises UsageError if hypothesis is not installed."""
     if find_spec(_PACKAGE) is None:
         raise UsageError(
             f"aoshell fuzz needs {_PACKAGE}, which is not installed here", hint=_installing()
@@ -42,12 +42,12 @@ def _installing() -> str:
 
 
 def _is_managed() -> bool:
-    """Whether pip is told to leave this Python alone (PEP 668)."""
+    """Whether pip must not change this Python (PEP 668)."""
     return (Path(sysconfig.get_path("stdlib")) / "EXTERNALLY-MANAGED").is_file()
 
 
 def _shown(path: Path) -> str:
-    """A path for a command line, from the current folder where it is below that."""
+    """A path for a command line, relative if it is below the current folder."""
     with suppress(OSError):  # the current folder may be gone
         if path.is_relative_to(here := Path.cwd()):
             path = path.relative_to(here)

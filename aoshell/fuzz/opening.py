@@ -1,4 +1,4 @@
-"""Makes the copy of a process that is fuzzed, with its words, people and invariants."""
+"""Makes the copy of a process to fuzz, with its vocabulary, senders and invariants."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from aoshell.testing.testbed.opening import open_node
 LOADING = 10.0  # seconds of processor time that invariants may take to load
 PEOPLE = ("alice", "bob", "carol")
 OTHERS = 3  # most addresses of other processes that send
-# Lua: the addresses that its globals are.
+# Lua: the addresses among its globals.
 _ADDRESSES = """(function()
   local found = {}
   for name, value in pairs(_G) do
@@ -43,7 +43,7 @@ _ADDRESSES = """(function()
   end
   return found
 end)()"""
-_DIGEST = 32  # bytes of which an address is made
+_DIGEST = 32  # bytes of an address
 
 
 @asynccontextmanager
@@ -116,7 +116,7 @@ async def _prepared(node: AsyncNode, target: Target, rehearsal: Rehearsal) -> Ba
 
 
 async def _is_aos(rehearsal: Rehearsal) -> bool:
-    """Whether the process evaluates Lua; one of Lua always does."""
+    """Whether the process evaluates Lua; a Lua process always does."""
     if not rehearsal.wasm:
         return True
     outcome, result = await rehearsal.ask(value_query("Handlers and #Handlers.list or 0"))
@@ -126,7 +126,7 @@ async def _is_aos(rehearsal: Rehearsal) -> bool:
 
 
 def _sources(node: AsyncNode, rehearsal: Rehearsal, entries: Sequence[LogEntry]) -> dict[str, str]:
-    """Its Lua, by the names that errors use."""
+    """The Lua of the process, by the names that errors use."""
     sources = {**node.sources, **_evaluated(entries)}
     if rehearsal.code and not node.sources:
         return {"module": rehearsal.code, **sources}
@@ -146,12 +146,13 @@ def _nothing_to_say(target: Target, is_aos: bool) -> AoError:
     return AoError(
         f"which messages {target.name} takes is not known: it has no Lua and no plain exports",
         stage="fuzz",
-        hint="a *_test.lua beside it that sends some, or a process that has had some, tells it",
+        hint="a *_test.lua next to it that sends some, or a process that has received some, shows"
+        " it",
     )
 
 
 async def _watch(base: Base, target: Target, words: Vocabulary) -> None:
-    """Have the invariants checked after each message."""
+    """Check the invariants after each message from now on."""
     rehearsal, mark = base.rehearsal, base.oracle.mark
     if target.is_python:
         assert target.invariants is not None
@@ -174,7 +175,7 @@ def _people() -> list[Person]:
 
 
 def _processes(addresses: set[str]) -> list[Person]:
-    """Addresses that the code names, or one that nobody knows."""
+    """Addresses in the code, or a made-up one."""
     known = sorted(filter(_is_address, addresses))[:OTHERS] or [Identity("another process").address]
     return [Person(f"process{number}", one, True) for number, one in enumerate(known, 1)]
 
@@ -200,10 +201,10 @@ async def _value(rehearsal: Rehearsal, expression: str) -> object:
 async def _hold(
     rehearsal: Rehearsal, target: Target, given: tuple[bytes, str, list[str], str]
 ) -> tuple[str, ...]:
-    """Have the copy check the invariants; their names.
+    """Make the copy check the invariants; returns their names.
 
     Args:
-        given: source, mark, handlers that have to answer, and what states are told behind.
+        given: source, mark, handlers that must answer, and the prefix of printed states.
     """
     path, (source, mark, meant, told) = target.invariants, given
     name = text(name_of(path)) if path else "invariants"
@@ -226,7 +227,7 @@ async def _hold(
 
 
 def _evaluated(entries: Sequence[LogEntry]) -> dict[str, str]:
-    """Lua that was evaluated in a process."""
+    """Lua that was evaluated in a process, by name."""
     found = {}
     for entry in entries:
         message = entry.message

@@ -22,7 +22,7 @@ _CRASH = re.compile(
     |'for'\ \w+\ (?:value\ )?must\ be""",
     re.VERBOSE,
 )
-# How wasmtime says that code of a module has trapped.
+# Texts of wasmtime for traps in a module's code.
 _TRAP = re.compile(
     r"unreachable|out of bounds|undefined element|uninitialized element|integer (?:divide|overflow)"
     r"|indirect call|invalid conversion to integer|call stack exhausted|null (?:reference|pointer)"
@@ -58,12 +58,10 @@ class Verdict:
         return self.kind in ("time", "memory", "crash")
 
     def fault(self, handler: str) -> tuple[str, str, str]:
-        """What tells this fault from others.
-
-        That is its line of code where known; else the handler and the text without numbers.
+        """Identifies this fault: by its line of code, else by handler and text without numbers.
 
         Args:
-            handler: whose message it is.
+            handler: the one that the message is for.
         """
         place = _AT.search(self.text) if self.kind == "raises" or self.is_death else None
         if place and self.is_death:
@@ -84,10 +82,10 @@ class Oracle:
     """Judges outcomes.
 
     Args:
-        mark: stands in front of the errors of invariants, and of what is told of states.
+        mark: prefix of the errors of invariants, and of printed states.
         holding: invariants in Python, None without.
-        seconds, memory: what a message and the process may take, seconds and bytes.
-        is_bare: WebAssembly without Lua: a fault of its own is a trap.
+        seconds, memory: limits of a message (seconds) and of the process (bytes).
+        is_bare: WebAssembly without Lua: only traps are faults.
     """
 
     def __init__(
@@ -106,7 +104,7 @@ class Oracle:
         self._memory = memory
 
     def judge(self, step: Step, done: Performed) -> Verdict | None:
-        """The verdict on a message's outcome; None where nothing is wrong."""
+        """The verdict on a message's outcome; None if nothing is wrong."""
         if done.outcome == "ok":
             return self._of_states(done) if self._holding else None
         if done.outcome == "error":

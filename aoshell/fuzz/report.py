@@ -18,7 +18,7 @@ class Report:
     """Of one run.
 
     Args:
-        seed: what the run was given.
+        seed: of the run.
     """
 
     def __init__(self, base: Base, seed: int, *, as_json: bool) -> None:
@@ -32,31 +32,31 @@ class Report:
         self._faults: list[dict[str, Any]] = []
 
     def progress(self, done: Done) -> None:
-        """A line that the next one overwrites."""
+        """Show a line that the next one overwrites."""
         if self._is_shown:
             text = f"{_counted(done)}; Ctrl-C stops"
             self._width = max(self._width, len(text))
             self._tell(f"\r{text.ljust(self._width)}")
 
     def _clear(self) -> None:
-        """Take the line away."""
+        """Remove the line."""
         if self._width:
             self._tell(f"\r{' ' * self._width}\r")
             self._width = 0
 
     def found(self, fault: Fault, test: Path, doubt: str) -> None:
-        """A fault.
+        """Show a fault.
 
         Args:
-            test: the test that was written of it.
-            doubt: why that test is not sure to fail; "" where it was seen to fail.
+            test: the test that was written for it.
+            doubt: why that test may not fail; "" if it was seen to fail.
         """
         self._clear()
         self._faults.append(_fault_value(fault, test, doubt))
         self._lines(self._of_fault(fault, test, doubt))
 
     def end(self, done: Done) -> None:
-        """The end of a run."""
+        """Show the end of a run."""
         self._clear()
         if self._as_json:
             self._say(json.dumps(self._object(done)) + "\n")
@@ -70,9 +70,9 @@ class Report:
             return
         lines = [f"{line}: {_many(count, 'fault')}"]
         if self._base.is_used_up:
-            lines.append("each handler has a fault that ends it, so that none is left to look at")
+            lines.append("each handler has a fault that stops it, so none is left to search")
         elif count == MOST_FAULTS:
-            lines.append(f"a run ends with {MOST_FAULTS} faults; mend some, and look again")
+            lines.append(f"a run ends at {MOST_FAULTS} faults; fix some, and search again")
         self._lines([*lines, f"again: --seed {self._seed}"])
 
     def _lines(self, lines: list[str]) -> None:

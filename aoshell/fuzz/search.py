@@ -1,4 +1,4 @@
-"""Looks for sequences that fail, and makes them short. Hypothesis draws what they are made of."""
+"""Searches for failing sequences, and shortens them. Hypothesis draws their bytes."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from aoshell.fuzz.base import Base, Failed
 from aoshell.fuzz.sequences import SIZE
 from aoshell.fuzz.shrinking import Shrinking
 
-SHRINK_SECONDS = 30.0  # that making a sequence shorter may take
-MOST_FAULTS = 20  # that one run names
-_EXAMPLES = 1 << 30  # more than any run has: its time ends it
+SHRINK_SECONDS = 30.0  # most time to shorten a sequence
+MOST_FAULTS = 20  # faults at which a run ends
+_EXAMPLES = 1 << 30  # no limit: time ends a run
 _TOLD = 0.5  # seconds between two progress lines
 
 
 class _OverError(BaseException):
     """Ends the run, with the error that ended it, if there is one.
 
-    hypothesis does not take it for a failure of an example.
+    hypothesis does not count it as a failing example.
     """
 
 
@@ -31,7 +31,7 @@ class Fault:
 
     Attributes:
         failed: the failing sequence, shortened.
-        before: messages of the sequence as it was found.
+        before: number of messages in the sequence when it was found.
     """
 
     failed: Failed
@@ -43,11 +43,11 @@ class Done:
     """What a run has done so far.
 
     Attributes:
-        faults: what was found, each once.
-        sequences: how many were tried, without those tried for shortening.
-        messages: how many were computed.
-        seconds: wall clock, without shortening sequences and trying their tests.
-        stopped: by Ctrl-C.
+        faults: each fault once.
+        sequences: number of sequences tried, without those for shortening.
+        messages: number of messages computed.
+        seconds: wall clock, without shortening sequences and running their tests.
+        stopped: whether Ctrl-C ended it.
     """
 
     faults: list[Fault] = field(default_factory=list)
@@ -62,10 +62,10 @@ class Search:
 
     Args:
         run: runs a coroutine to its end; hypothesis is not asynchronous.
-        seconds: how long to look.
-        most: faults after which it ends.
-        tell: takes the progress, at times.
-        name: takes each fault once it is shortened.
+        seconds: how long to search.
+        most: faults at which it ends.
+        tell: called with the progress now and then.
+        name: called with each fault once it is shortened.
     """
 
     def __init__(
@@ -89,17 +89,17 @@ class Search:
         self.done = Done()
 
     def look(self, seed: int) -> None:
-        """Look until the time is up or enough is found; `done` has the result.
+        """Search until the time is up or enough faults are found; `done` has the result.
 
         Raises:
             AoError: stage "compute", the worker cannot go on, for a reason outside the messages; or
-                a fault cannot be named.
+                `name` failed.
         """
         from hypothesis import HealthCheck, Phase, given, settings, strategies
         from hypothesis import seed as seeded
         from hypothesis.configuration import set_hypothesis_home_dir
 
-        set_hypothesis_home_dir(os.devnull)  # it keeps nothing in the current folder
+        set_hypothesis_home_dir(os.devnull)  # it must write nothing into the current folder
 
         @seeded(seed)
         @settings(
@@ -113,7 +113,7 @@ class Search:
         def one(data: bytes) -> None:
             try:
                 self._try(data)
-            except Exception as error:  # hypothesis would try it again, as a failure of its own
+            except Exception as error:  # hypothesis would try it again, as a failing example
                 raise _OverError(error) from error
 
         try:
@@ -145,7 +145,7 @@ class Search:
                 self._begin += time.monotonic() - before
 
     def _take(self, failed: Failed) -> None:
-        """Shorten a sequence while there is time, and name its fault."""
+        """Shorten a sequence while there is time, and report its fault."""
         shrinking = Shrinking(self._base, failed, SHRINK_SECONDS)
         try:
             self._run(shrinking.run())

@@ -1,4 +1,4 @@
-"""Makes sequences of messages out of bytes that are drawn elsewhere."""
+"""Makes sequences of messages from drawn bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aoshell.fuzz.words.vocabulary import Kind, MessageForm, Vocabulary, Word
 
 MOST = 32  # messages of a sequence
 BLOCK = 14  # most bytes that make a message
-HEARD = 30  # values of one tag that are kept of what the process sends
+HEARD = 30  # values of one tag that are kept from messages of the process
 SIZE = 1 + MOST * BLOCK  # bytes that a sequence is made of
 _TIMES = (2, 3, 20, 120)  # how often a repeated message is sent
 _HOUR = 3_600_000
@@ -39,10 +39,10 @@ _NO_TEXTS = ("", " ", "\n", "x" * 2000, "%s", '"', "{}")
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who sends.
+    """A sender.
 
     Attributes:
-        is_process: a process, whose messages the node delivers.
+        is_process: whether it is a process, whose messages the node delivers.
     """
 
     name: str
@@ -56,11 +56,12 @@ class Step:
 
     Attributes:
         later: milliseconds that pass before it.
-        times: how often it is sent, each time as it is.
-        formed: it has all tags that its handler reads, each with a value of the right kind.
+        times: how often it is sent unchanged.
+        formed: whether it has all tags that its handler reads, with values of the right kinds.
         handler: the handler that it is for.
-        replayed: it is the newest earlier message that says the same, once more under its id.
-        is_tick: a cron message.
+        replayed: whether it is the newest earlier message with the same content, again under its
+            id.
+        is_tick: whether it is a cron message.
     """
 
     sender: Person
@@ -75,17 +76,17 @@ class Step:
 
     @property
     def content(self) -> tuple[Person, tuple[tuple[str, str], ...], str]:
-        """What it says; a message and its replay say the same."""
+        """The content; a message and its replay have the same."""
         return self.sender, self.tags, self.data
 
     @property
     def kind(self) -> tuple[str, bool]:
-        """What messages like it have in common."""
+        """The key that groups similar messages."""
         return self.handler, self.formed
 
 
 class Dice:
-    """Makes choices from bytes; when they are used up, always the first choice."""
+    """Makes choices from bytes; once they are used up, always the first choice."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -108,7 +109,7 @@ class Sequences:
     """Makes sequences for one process.
 
     Args:
-        people: who sends; the first is the owner.
+        people: the senders; the first is the owner.
         process: its own address.
         cron: for each schedule, milliseconds between its messages, and their tags.
 
@@ -126,7 +127,7 @@ class Sequences:
         self._forms = words.forms
         self._ticks = [self._tick(interval, tags, people[0]) for interval, tags in cron]
         self._people = people
-        # Outsiders come seldom, so that the others meet.
+        # Outsiders are rare, so that the others interact.
         users = [one for one in people if not one.is_process]
         self._senders = [*users[:3] * 3, *users, *[one for one in people if one.is_process] * 2]
         self._addresses = [one.address for one in users[:3]] * 3
@@ -139,7 +140,7 @@ class Sequences:
         self._heard: dict[str, list[str]] = {name: [] for name in self.names}
 
     def hear(self, name: str, value: str) -> None:
-        """Use a value that the process gave to a tag, such as the number of an order."""
+        """Reuse a value that the process put into a tag, such as the number of an order."""
         known = self._heard[name]
         if len(known) < HEARD and value not in known:
             known.append(value)
@@ -156,7 +157,7 @@ class Sequences:
 
     def _step(self, dice: Dice, before: list[Step]) -> Step:
         way = dice.below(64)
-        if way >= 58 and before:  # once more what was sent
+        if way >= 58 and before:  # replay an earlier message
             again = before[-1 - dice.below(len(before))]
             is_replay = way % 2 == 0 and not again.is_tick
             return replace(again, replayed=True, times=1, later=0) if is_replay else again
@@ -167,7 +168,7 @@ class Sequences:
         sender = self._senders[dice.below(len(self._senders))]
         formed = way < 48
         if ("Action", "Eval") in form.fixed and sender == self._people[0]:
-            sender = self._people[1]  # what the owner evaluates is no message to a handler
+            sender = self._people[1]  # an Eval of the owner reaches no handler
         tags = [*form.fixed, *self._tags(dice, form)]
         data = self._data(dice, form)
         if not formed:
@@ -201,7 +202,7 @@ class Sequences:
     def _data(self, dice: Dice, form: MessageForm) -> str:
         if form.data == "json":
             values = [*_SMALL, *self._texts, *self._addresses]
-            if not form.keys:  # it is gone through
+            if not form.keys:  # a list: the code iterates over it
                 return json.dumps({dice.of(self._addresses): dice.of(_SMALL) for _ in range(2)})
             return json.dumps({key: dice.of(values) for key in form.keys})
         return dice.of(self._texts) if form.data else ""
@@ -233,7 +234,7 @@ _WRONG = {
 
 
 def steps_back(steps: Sequence[Step]) -> list[int]:
-    """For each step, how many messages back the one is that it replays; 0 for none.
+    """For each step, how many messages ago the replayed one was sent; 0 for no replay.
 
     Cron messages have no id, and do not count.
     """
@@ -249,7 +250,7 @@ def steps_back(steps: Sequence[Step]) -> list[int]:
 
 
 def spread(steps: Sequence[Step]) -> list[tuple[int, Step]]:
-    """Each message as it is sent, one at a time, with the index of its step."""
+    """Each single message to send, with the index of its step."""
     found: list[tuple[int, Step]] = []
     for index, step in enumerate(steps):
         found.append((index, step))

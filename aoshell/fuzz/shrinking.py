@@ -1,4 +1,4 @@
-"""Makes a failing sequence shorter and plainer. Each attempt begins at the base."""
+"""Makes a failing sequence shorter and simpler. Each attempt begins at the base."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from aoshell.fuzz.base import Base, Failed
 from aoshell.fuzz.sequences import Step
 from aoshell.protocol.encoding import has_id_form
 
-_FEW = 4  # messages that are shown one by one, not as one that is repeated
-_PLAIN = ("1", "2", "0")  # values that are tried in place of others, the plainest first
+_FEW = 4  # up to so many messages are shown one by one, not as a repeated one
+_PLAIN = ("1", "2", "0")  # simple values to try instead of others, the simplest first
 
 
 class Shrinking:
@@ -42,7 +42,7 @@ class Shrinking:
         return time.monotonic() >= self._end
 
     async def _gather(self) -> None:
-        """Try one message, repeated, in place of many messages."""
+        """Try one repeated message instead of many messages."""
         steps = self.best.steps
         total = sum(step.times for step in steps)
         if total <= _FEW or len(steps) == 1:
@@ -52,20 +52,20 @@ class Shrinking:
                 return
 
     async def _drop(self) -> None:
-        """Leave out messages: halves of the sequence first, then ever smaller parts."""
+        """Leave out messages: first halves of the sequence, then smaller and smaller parts."""
         size = max(1, len(self.best.steps) // 2)
         while size:
             at = 0
             while at < len(self.best.steps) - 1 and not self._is_late:
                 steps = self.best.steps
-                # The last message is the one at fault.
+                # The last message is the one that fails.
                 kept = (*steps[:at], *steps[min(at + size, len(steps) - 1) :])
                 if not await self._accept(kept):
                     at += size
             size //= 2
 
     async def _simplify(self) -> None:
-        """Make each message plainer."""
+        """Make each message simpler."""
         at = 0
         while at < len(self.best.steps):
             for plainer in self._plainer(at):
@@ -77,15 +77,15 @@ class Shrinking:
             at += 1
 
     def _is_fixed(self, at: int) -> bool:
-        """Whether a step must stay well formed: it is the one that raises."""
+        """Whether a step must stay well formed, because it is the one that raises."""
         return self.best.verdict.kind == "raises" and at == len(self.best.steps) - 1
 
     def _plainer(self, at: int) -> Iterator[Step]:
-        """Plainer forms of a step; each is made of the best so far."""
+        """Simpler forms of a step, each made from the best so far."""
         if self.best.steps[at].times > 1:
             yield replace(self.best.steps[at], times=1)
         low, high = 1, self.best.steps[at].times
-        while high - low > 1:  # the least that will do
+        while high - low > 1:  # the least number that still fails
             middle = (low + high) // 2
             yield replace(self.best.steps[at], times=middle)
             low, high = (low, middle) if self.best.steps[at].times <= middle else (middle, high)
@@ -118,7 +118,7 @@ class Shrinking:
                 yield replace(step, tags=_with(step.tags, name, other))
 
     async def _accept(self, steps: Sequence[Step]) -> bool:
-        """Take a sequence if it fails in the same way."""
+        """Keep a sequence if it fails in the same way."""
         found = await self._base.attempt(steps)
         if found is None or found.verdict.same != self.best.verdict.same:
             return False
@@ -129,7 +129,7 @@ class Shrinking:
 
 
 def _put(steps: Sequence[Step], at: int, plainer: Step) -> tuple[Step, ...]:
-    """A sequence with another step at a place; a replay still says the same as its message."""
+    """A sequence with another step at a place; replays change together with their message."""
     before = steps[at].content
     has_replays = any(step.replayed and step.content == before for step in steps)
     return tuple(

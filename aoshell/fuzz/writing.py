@@ -1,4 +1,4 @@
-"""Writes a failing sequence as a test for `aoshell test`. It fails until the fault is mended."""
+"""Writes a failing sequence as a test for `aoshell test`. It fails until the fault is fixed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from aoshell.shell.code.files import read_file
 from aoshell.testing.recorded.writing import AddressNames, lua_comment, lua_string
 from aoshell.testing.runs.running import SECONDS, Runner
 
-# A process that sends what it is told to.
+# A process that sends the message it gets as Data.
 SAYS = 'Handlers.add("Say", "Say", function(msg) Send(msg.Data) end)'
 _FIELDS = frozenset(("Data", "Tags", "Target", "Anchor", "From", "Owner"))  # of a message in tests
 COMPILING = 30.0  # seconds for a test that compiles a module
-LONG = 500  # characters of a reason in a test
+LONG = 500  # most characters of a reason in a test
 
 
 @dataclass(slots=True)
@@ -27,7 +27,7 @@ class TestText:
     """The test of one failing sequence.
 
     Attributes:
-        export: name of the process's file beside the test, where it is no Lua file.
+        export: name of the exported process next to the test, if the target is not a Lua file.
     """
 
     base: Base
@@ -50,7 +50,7 @@ class TestText:
         return "\n".join([*lines, *(f"  {line}" for line in body), "end)", ""])
 
     def _people(self) -> Iterator[str]:
-        """Variables for those that the sequence names."""
+        """Variables for the senders in the sequence."""
         texts = [one.sender.address for one in self.failed.steps]
         texts += [value for one in self.failed.steps for _, value in one.tags]
         texts += [one.data for one in self.failed.steps]
@@ -94,7 +94,7 @@ class TestText:
         return Path(os.path.relpath(file.resolve(), self.folder.resolve())).as_posix()
 
     def _steps(self) -> Iterator[str]:
-        """Messages. Those before the last one may be refused, which is no fault."""
+        """The messages. Those before the last one may be refused, which is not a fault."""
         *before, last = self.failed.steps
         *back, last_back = steps_back(self.failed.steps)
         for step, place in zip(before, back, strict=True):
@@ -116,9 +116,9 @@ class TestText:
             yield f't:advance("{step.later}ms")'
 
     def _sent(self, step: Step, back: int) -> str:
-        """A message; `back`: how many messages ago the one was that it replays, 0 for none."""
+        """A message; `back`: how many messages ago the replayed one was sent, 0 for none."""
         if step.is_tick:
-            # Time sends one message of one schedule; several would not keep step.
+            # Passing time sends one message of one schedule; several would get out of step.
             only = len(self.base.rehearsal.schedules) == 1 and not self.export
             return f't:advance("{step.later}ms")' if only else "p:tick()"
         if back:
@@ -131,7 +131,7 @@ class TestText:
         return f't.owner:send({step.sender.name}, {{ Action = "Say", Data = {message} }})'
 
     def _message(self, step: Step, *more: tuple[str, str]) -> str:
-        """A message as a table; tags named like its own fields are in Tags."""
+        """A message as a table; tags with names of its own fields are in Tags."""
         fields = [*more, *((name, value) for name, value in step.tags if name not in _FIELDS)]
         fields += [("Data", step.data)] if step.data else []
         inner = [(name, value) for name, value in step.tags if name in _FIELDS]
@@ -147,12 +147,12 @@ def _repeated(call: str, times: int) -> str:
 
 
 async def doubt_of(test: Path, verdict: Verdict, *, compiles: bool) -> str:
-    """Why a test that was written does not fail where it should; "" if it does.
+    """Why a written test does not fail where it should; "" if it does.
 
-    The message at fault is its last line but one. A message that never ends stops the whole test.
+    The failing message is in the last line but one. A message that never ends stops the whole test.
 
     Args:
-        compiles: it makes a process of WebAssembly, which may take longer than a test has.
+        compiles: it makes a process of WebAssembly, which may take longer than a test may.
     """
     runner = Runner(COMPILING if compiles else SECONDS, (Path.cwd(),))
     try:

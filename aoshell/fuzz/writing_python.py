@@ -1,4 +1,4 @@
-"""A failing sequence as a test for pytest, where the invariants are in Python."""
+"""Writes a failing sequence as a test for pytest, for invariants in Python."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aoshell.fuzz.sequences import Person, Step, steps_back
 from aoshell.fuzz.writing import LONG, SAYS
 from aoshell.testing.recorded.writing import ADDRESS
 
-_SECONDS = 120  # that pytest may take for the test
+_SECONDS = 120  # most time of pytest for the test
 _NEWEST = "process.entries()[-1].result.ok"
 _FAILED = 1  # exit code of pytest
 _HEAD = (
@@ -94,7 +94,7 @@ class PythonTestText:
             yield from (f"{indent}{line}" for line in sent.splitlines())
 
     def _sent(self, step: Step, back: int) -> str:
-        """A message; `back`: how many messages back the one is that it replays, 0 for none."""
+        """A message; `back`: how many messages ago the replayed one was sent, 0 for none."""
         if step.is_tick:
             only = len(self.base.rehearsal.schedules) == 1 and not self.export
             advance = f'lambda: clock.advance("{step.later}ms")'
@@ -117,7 +117,7 @@ class PythonTestText:
         return f"p.send({', '.join(parts)})"
 
     def _text(self, value: str) -> str:
-        """Text as Python, with the test's own names for addresses."""
+        """Text as Python, with the test's own names instead of addresses."""
         parts, at = [], 0
         for found in ADDRESS.finditer(value):
             if found[0] in self._names:
@@ -133,7 +133,7 @@ def _names(step: Step, person: Person) -> bool:
 
 
 def doubt_of_python(test: Path) -> str:
-    """Why a test that was written does not fail, "" where it does."""
+    """Why a written test does not fail, "" if it does."""
     if importlib.util.find_spec("pytest") is None:
         return "pytest, which runs it, is not installed here"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test.name]

@@ -1,4 +1,4 @@
-"""Reads the config file, `config.toml`; it is never written.
+"""Reads the config file, `config.toml`; never writes it.
 
 `profile` and `[profiles]` choose the node (`home.endpoints`); `[shell]` sets up the prompt.
 """
@@ -21,7 +21,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """The content of the file, {} if there is none.
 
     Raises:
-        AoError: stage "config"; it names file and line.
+        AoError: stage "config"; the error names file and line.
     """
     try:
         content = files.read(path, LARGEST)
@@ -39,19 +39,21 @@ def read_config(path: Path) -> dict[str, Any]:
         return tomllib.loads(content.decode("utf-8"))
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        what = f"is no UTF-8 text (at line {line})"
+        what = f"is not UTF-8 text (at line {line})"
     except tomllib.TOMLDecodeError as error:
         last = len(content.splitlines())
         what = str(error).replace("end of document", f"line {last}, the end")
     except RecursionError:
         what = "is nested too deeply"
-    raise AoError(f"{path}: {what}", stage="config", hint="it is TOML: docs/remote.md shows one")
+    raise AoError(
+        f"{path}: {what}", stage="config", hint="it is TOML: docs/remote.md shows an example"
+    )
 
 
 def line_of(path: Path, table: str, key: str) -> int:
-    """The line on which a key of a table stands, 0 if it is not found.
+    """The line of a key of a table, 0 if it is not found.
 
-    `tomllib` keeps no line numbers, so this looks for the usual spelling of the key only.
+    `tomllib` has no line numbers, so this searches for the usual spelling of the key only.
     """
     try:
         lines = files.read(path, LARGEST).decode("utf-8-sig").splitlines()

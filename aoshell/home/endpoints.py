@@ -1,4 +1,4 @@
-"""Chooses the node: endpoints of flags, environment variables and the config file, in that order.
+"""Chooses the node: endpoints from flags, environment variables and the config file, in that order.
 
 The config file is TOML:
 
@@ -12,8 +12,8 @@ The config file is TOML:
     kind = "legacynet"                   # with mu, cu and su, or the public ones
     scheduler = "…"
 
-Values of a profile that a flag names count like flags; those of the file's default profile count
-last. If nothing names a node, it is the built-in one.
+Values of a profile that a flag names count as flags; those of the file's default profile come last.
+If nothing names a node, the built-in one is used.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ ENVIRONMENT = {
     "authority": "AUTHORITY",
     "module": "AOS_MODULE",
 }
-# The public network. Scheduler and authority are those of its MU, which its clients take as given.
+# The public network. Scheduler and authority are those of its MU, which its clients use by default.
 PUBLIC = {
     "mu": "https://mu.ao-testnet.xyz",
     "cu": "https://cu.ao-testnet.xyz",
@@ -70,7 +70,7 @@ PUBLIC = {
     "authority": "fcoN_xJeisVsPXA-trzVAuIiqO3ydLQxM-L4XbrQKzY",
 }
 _GATEWAY, _BUNDLER = "https://arweave.net", "https://up.arweave.net"
-_UNSET = frozenset({"", "undefined"})  # what JavaScript's tools leave in the environment
+_UNSET = frozenset({"", "undefined"})  # "undefined" comes from JavaScript's tools
 _EXAMPLE = "like https://node.example or http://localhost:8734, without a password"
 # Hints for flags that do not fit the chosen node.
 _GOES = {
@@ -88,11 +88,11 @@ class Endpoints:
         kind: "local", "hyperbeam" or "legacynet".
         node: URL of a HyperBEAM node.
         mu, cu, su: URLs of the units of a legacy network.
-        gateway, bundler: URLs that code is fetched from and published to; "" cannot publish.
+        gateway, bundler: URLs that code is fetched from and published to; "" means no publishing.
         scheduler, authority, module: of new processes, "" for the node's own.
         startup: whether start-up files may send messages to it.
         sources: the origin of each value, by name: a flag, a variable, a table of the file, or
-            "default". `sources["kind"]` is what chose the node; absent if nothing did.
+            "default". `sources["kind"]` is what chose the node; it is missing if nothing did.
     """
 
     kind: str = LOCAL
@@ -133,7 +133,7 @@ _Layer: TypeAlias = Mapping[str, _Value]
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """A kind of node, what chose it, and where its values are looked up, first to last.
+    """A kind of node, what chose it, and where to look up its values, first to last.
 
     Attributes:
         startup: whether start-up files may send messages to it.
@@ -154,7 +154,7 @@ class _Config:
     profiles: Mapping[str, _Choice]
 
     def named(self, name: str) -> _Choice:
-        """Raises UsageError where there is no such profile."""
+        """The choice of a profile. Raises UsageError if there is no such profile."""
         if name in self.profiles:
             return self.profiles[name]
         known = ", ".join(self.profiles) or "none"
@@ -200,10 +200,10 @@ def resolve_endpoints(
 
 
 def _name(flags: Mapping[str, str]) -> str:
-    """The profile that the flags name, "local", or ""."""
+    """The name of the profile that the flags choose, "local", or ""."""
     node, profile = flags.get("node", ""), flags.get("profile", "")
     if node and profile:
-        raise UsageError("--node and --profile both say where", hint="give one of them")
+        raise UsageError("--node and --profile both choose a node", hint="give one of them")
     return profile if "://" in node else node or profile
 
 
@@ -255,7 +255,7 @@ def _is_public(found: dict[str, _Value]) -> bool:
     for key in ("cu", "su"):
         if key not in found:
             raise _value_error(
-                f"{mu.source} names a network of its own, but its {key.upper()} is not set",
+                f"{mu.source} names another network, but its {key.upper()} is not set",
                 mu.stage,
                 f"{FLAGS[key]} URL, {ENVIRONMENT[key]}, or {key} = … in a profile",
             )
@@ -263,16 +263,16 @@ def _is_public(found: dict[str, _Value]) -> bool:
 
 
 def _serves_all(found: Mapping[str, _Value], mu: _Value) -> bool:
-    """Whether one URL of this machine is all that is named, as `aoshell serve` has all units."""
+    """Whether only one URL, of this machine, is given: `aoshell serve` has all units."""
     from aoshell.protocol.url import is_loopback
 
     return not ({"cu", "su"} & found.keys()) and is_loopback(mu.text)
 
 
 def _checked(key: str, value: _Value) -> _Value:
-    """A value without the slash at its end. Raises AoError: it must be a URL or an address."""
+    """A value without the slash at its end. Raises AoError: it is neither a URL nor an address."""
     if key in ("scheduler", "authority"):
-        # An authority may be several, as in the tag.
+        # There may be several authorities, as in the tag.
         parts_of = value.text.split(",") if key == "authority" else [value.text]
         if not all(_ADDRESS.match(part.strip()) for part in parts_of):
             hint = "an address has 43 characters of A-Z, a-z, 0-9, - and _"
@@ -289,7 +289,7 @@ def _checked(key: str, value: _Value) -> _Value:
     except ValueError:
         fine = False
     if not fine or set("?#@") & set(value.text) or not value.text.isprintable():
-        # Every message that names the endpoint would show a password, this one included.
+        # No message, not even this one, may show a password.
         shown = repr(value.text) if "@" not in value.text else "it"
         raise _value_error(
             f"{value.source}: {shown} is not the URL of a node", value.stage, _EXAMPLE
@@ -331,7 +331,9 @@ def _profile(path: Path, name: str, table: object) -> _Choice:
     table = dict(table)
     startup = table.pop(STARTUP, False)
     if not isinstance(startup, bool):
-        raise _file_error(path, f"{where} {STARTUP}", f"{startup!r} is no switch", "true or false")
+        raise _file_error(
+            path, f"{where} {STARTUP}", f"{startup!r} is not a switch", "true or false"
+        )
     _only(path, where, table, ("kind", STARTUP, *KEYS))
     for key, text in table.items():
         if not isinstance(text, str) or not text:
@@ -356,7 +358,7 @@ def _only(path: Path, where: str, table: Iterable[str], allowed: tuple[str, ...]
     for key in table:
         if key not in allowed:
             raise _file_error(
-                path, f"{where} {key}".strip(), "has no meaning there", ", ".join(allowed)
+                path, f"{where} {key}".strip(), "is not known there", ", ".join(allowed)
             )
 
 

@@ -1,7 +1,7 @@
 """The folders of a home.
 
-They follow XDG, elsewhere than on Linux what platformdirs says; `AOSHELL_HOME` puts all of them
-into one folder.
+On Linux they follow XDG, on other systems platformdirs; `AOSHELL_HOME` puts all of them into one
+folder.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ class Settings(NamedTuple):
 
     Attributes:
         home: the folder to show to a user: `AOSHELL_HOME`, or the state folder if that is unset.
-        state: what must not be lost: the log of the node, the wallet, the history.
+        state: data that must not be lost: the log of the node, the wallet, the history.
         config: files that the user writes.
-        cache: what can be made again.
-        keys: the state folder of another home, whose wallets and keys are used; None for its own.
+        cache: data that can be made again.
+        keys: the state folder of another home whose wallets and keys are used; None for its own.
     """
 
     home: Path
@@ -36,10 +36,10 @@ class Settings(NamedTuple):
 
     @classmethod
     def find(cls) -> Settings:
-        """The settings of the environment variables.
+        """The settings from the environment variables.
 
         Raises:
-            AoError: stage "home": no home folder is found.
+            AoError: stage "home": the user's home folder is not found.
         """
         if named := os.environ.get("AOSHELL_HOME"):
             home = _absolute(named)
@@ -78,7 +78,7 @@ class Settings(NamedTuple):
         return self.state / "history"
 
     def make_folders(self) -> None:
-        """Make the state and cache folders with mode 0700; existing ones keep theirs.
+        """Make the state and cache folders with mode 0700; existing ones keep their mode.
 
         The config folder is only read, and may be read-only.
 
@@ -90,9 +90,9 @@ class Settings(NamedTuple):
 
 
 def _of_xdg() -> tuple[str, ...]:
-    """The folders for state, config and cache on Linux; none where something is unusual.
+    """The folders for state, config and cache on Linux; none if something is unusual.
 
-    As `_of_platform`, whose import takes ten milliseconds.
+    Same as `_of_platform`, whose import takes ten milliseconds.
     """
     home = os.environ.get("HOME", "")
     if sys.platform != "linux" or "ANDROID_DATA" in os.environ or not home.startswith("/"):

@@ -44,16 +44,14 @@ def load_wallet(path: Path, called: str = WALLET) -> Wallet:
 
 
 def ensure_wallet(path: Path, called: str = WALLET) -> Wallet:
-    """The wallet in a file, made on first use. An existing file is never overwritten.
+    """The wallet in a file, made on first use. Never overwrites an existing file.
 
-    Making a key takes up to a few seconds, in which other threads run. If two processes make the
+    Making a key takes up to a few seconds; other threads run meanwhile. If two processes make the
     file at once, both return the wallet of the first.
 
     Args:
-        called: what errors call it.
-
-    Raises:
-        AoError: stage "wallet" as in `load_wallet()`, or "home": it cannot be written.
+        called: what errors call it. Raises: AoError: stage "wallet" as in `load_wallet()`, or
+            "home": it cannot be written.
     """
     if not os.path.lexists(path):
         make_folder(path.parent)

@@ -1,4 +1,4 @@
-"""The files in a chunk of Lua that `shell/code/bundle` has joined, read back from its text."""
+"""Reads the files back from a chunk of Lua that `shell/code/bundle` has made."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from aoshell.protocol.message import text
 
-# The first line of a chunk, and of those in older logs: file("x.y", [[@x/y.lua]], [[…]]).
+# The first line of a chunk, and its form in older logs: file("x.y", [[@x/y.lua]], [[…]]).
 _HEAD = re.compile(
     rb"^local (?:file, main = load|function file\(name, chunk, source)", re.MULTILINE
 )

@@ -1,6 +1,7 @@
-"""Compiled Lua as values and back, and the ways through it (Lua 5.3 lundump.c, lopcodes.h).
+"""Reads and writes compiled Lua, and finds its control flow (Lua 5.3 lundump.c, lopcodes.h).
 
-Dumps are those of this machine: 4 bytes an int and an instruction, 8 a size, little-endian.
+Dumps have the format of this machine: an int and an instruction have 4 bytes, a size 8,
+little-endian.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 DEEPEST = 250  # functions within functions; Lua itself allows 200 levels of C
 HEADER = 33  # bytes before the number of upvalues of the main function: signature, sizes, samples
-JUMP_ZERO = 131071  # what is added to a jump in an instruction
+JUMP_ZERO = 131071  # is added to the jump in an instruction
 _SIZE = 4  # bytes of an int, and of an instruction
 
 LOADKX, LOADBOOL, JMP = 2, 3, 30
@@ -26,15 +27,15 @@ class CompiledFunction:
     Attributes:
         source: its file, as the dump has it.
         first, last: the lines where its text begins and ends; 0 and 0 for the main function.
-        parameters, vararg, registers: how many, whether, how many.
+        parameters, registers: how many. vararg: whether it takes more arguments.
         code: its instructions.
-        code_at: where they begin in the dump that was read, or written last.
-        constants: as the dump has them; `constant_count` of them.
-        upvalues: of each, whether it is a register of the function around it, and its number.
+        code_at: their offset in the dump that was read, or written last.
+        constants: the bytes of `constant_count` constants.
+        upvalues: for each, whether it is a register of the enclosing function, and its number.
         inner: the functions inside it.
-        lines: of each instruction.
-        locals: of each local variable its name as the dump has it, and where it begins and ends.
-        names: of its upvalues, as the dump has them; `name_count` of them.
+        lines: the line of each instruction.
+        locals: for each local variable its name in bytes, and where it begins and ends.
+        names: the bytes of `name_count` names of upvalues.
     """
 
     source: bytes
@@ -161,23 +162,23 @@ def _write(function: CompiledFunction, out: bytearray) -> None:
 
 
 class Flow:
-    """The ways through the instructions of one function."""
+    """The control flow of one function."""
 
     def __init__(self, code: Sequence[int]) -> None:
         self._code = code
 
     def op(self, at: int) -> int:
-        """The kind of an instruction."""
+        """The opcode of an instruction."""
         return self._code[at] & 63
 
     def jump(self, at: int) -> int:
-        """Where the jump of an instruction leads."""
+        """The target of an instruction's jump."""
         return at + 1 + (self._code[at] >> 14) - JUMP_ZERO
 
     def next(self, at: int) -> tuple[int, ...]:
-        """What may be run after an instruction. A jump behind a condition is part of it.
+        """The instructions that may run next. A jump after a condition is part of the condition.
 
-        Of two, the first is what follows without a jump.
+        Of two, the first is the one without a jump.
         """
         op = self._code[at] & 63
         if op in CONDITIONS:
@@ -198,7 +199,7 @@ class Flow:
         return bool(c) if self.op(at) == LOADBOOL else not c
 
     def reached(self) -> set[int]:
-        """The instructions that some way leads to."""
+        """The instructions that can be reached."""
         reached, left = {0}, [0]
         while left:
             for at in self.next(left.pop()):

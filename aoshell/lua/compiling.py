@@ -1,4 +1,4 @@
-"""Looks at Lua without running it: is a text complete and valid, and what does it require.
+"""Checks Lua without running it: whether a text is complete and valid, and what it requires.
 
 Lua's own compiler decides: a bare runtime compiles the text and never calls the result. Code runs
 in a node's worker only.
@@ -17,7 +17,7 @@ from aoshell.protocol.message import raw, text
 
 _BEFORE = re.compile(r"(?:(?<![.:])(?P<index>[.:])|(?<![\w.:])return)\s*\Z")
 _LOOKED_BACK = 64  # characters before `require`
-_LONGEST_CALL = 64  # tokens; a longer one is computed
+_LONGEST_CALL = 64  # tokens; the name in a longer call counts as computed
 _BEHIND_RETURN = frozenset(("end", "else", "elseif", "until", ";", ""))
 # A module's name: at most 255 printable characters, as many as file systems take for one file.
 _MODULE_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,255}\Z")
@@ -27,9 +27,9 @@ class Requirement(NamedTuple):
     """A call of `require` in a text.
 
     Attributes:
-        name: of the module, as the text has it; None where it is computed.
+        name: of the module, as in the text; None if it is computed.
         line: from 1.
-        start, end: offsets of a call in `return require(…)`; end is -1 for all others.
+        start, end: offsets of a call in `return require(…)`; end is -1 for other calls.
     """
 
     name: str | None
@@ -42,8 +42,8 @@ class CompileResult(NamedTuple):
     """The compiler's verdict on a text.
 
     Attributes:
-        complete: False when more text could still make it valid.
-        error: Lua's message, "" where the text is valid.
+        complete: False if more text could still make it valid.
+        error: Lua's message, "" if the text is valid.
     """
 
     complete: bool
@@ -56,7 +56,7 @@ _END = Token("end", "", 0)
 def find_requires(source: str) -> Iterator[Requirement]:
     """Find the calls of `require` in a text, in its order.
 
-    A name that is computed, or written with an escape, is known only when the code runs.
+    A name that is computed, or contains an escape, is known only when the code runs.
     """
     line, at = 1, 0
     for start in find_name(source, "require"):
@@ -86,7 +86,7 @@ def _requirement(source: str, start: int, line: int, returned: bool) -> Requirem
 def without_tail_calls(source: str, calls: Iterable[Requirement]) -> str:
     """The text with the given calls in parentheses, so that none of them is a tail call.
 
-    A tail call leaves no trace of its line, which the error of a missing module has to name.
+    A tail call loses its line, which the error about a missing module must name.
     """
     places = [place for call in calls if call.end >= 0 for place in (call.start, call.end)]
     parts = [source[one:other] for one, other in pairwise((0, *places, len(source)))]
@@ -96,9 +96,9 @@ def without_tail_calls(source: str, calls: Iterable[Requirement]) -> str:
 def check_line(source: str) -> CompileResult:
     """Say whether a line of the shell is complete: as an expression first, then as a chunk.
 
-    Lua names the end of the text ("near <eof>") exactly where more of it could help. The newline
-    that is added is the one the user would type next: it ends a short string, which is an error,
-    and leaves a long one open.
+    Lua names the end of the text ("near <eof>") exactly if more text could help. The added newline
+    is the one that the user would type next: in a short string it is an error, in a long one it is
+    not.
     """
     chunk = raw(source) + b"\n"
     as_expression = _compile(b"return " + chunk)
@@ -112,12 +112,12 @@ def check_line(source: str) -> CompileResult:
 
 
 def find_syntax_error(source: str) -> str:
-    """Lua's message for a text as a chunk, "" where it is valid."""
+    """Lua's message for a text as a chunk, "" if it is valid."""
     return _compile(raw(source))
 
 
 def _literal(token: Token) -> str | None:
-    """The value of a string; None where it has an escape or no end."""
+    """The value of a string; None if it has an escape or no end."""
     if token.unfinished:
         return None
     if token.level is not None:

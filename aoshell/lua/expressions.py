@@ -1,4 +1,4 @@
-"""Parses expressions of Lua 5.3, with what parsing statements needs, too: tokens and scopes."""
+"""Parses expressions of Lua 5.3; has the tokens and scopes that statements need, too."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Expressions:
             raise LuaSyntaxError(str(error), self._token.at, self._token.line) from None
 
     def _local(self, waiting: int = 0) -> tree.Local:
-        """The name of a variable that will be declared after `waiting` others."""
+        """The name of a variable to declare after `waiting` others."""
         return self._room_for(self._expect("<name>"), waiting)
 
     def _room_for(self, name: SyntaxToken, waiting: int) -> tree.Local:
@@ -148,7 +148,7 @@ class Expressions:
         return tuple(found)
 
     def _suffixed(self) -> tree.Expression:
-        """A name or parenthesis, and the indices and calls that follow it."""
+        """A name or parenthesis, with the indices and calls that follow it."""
         at, line = self._token.at, self._token.line
         found = self._primary()
         while True:
@@ -225,7 +225,7 @@ class Expressions:
         return self._ahead
 
     def _body(self, keyword: SyntaxToken, line: int, is_method: bool = False) -> tree.Function:
-        """A function from its parameters on; `line` is where Lua's messages place it."""
+        """A function from its parameters on; `line` is the one that Lua's messages name."""
         self._function = FunctionScope(self._function, line, is_vararg=False)
         with self._scoped():
             own = (tree.Local("self", keyword.at),) if is_method else ()

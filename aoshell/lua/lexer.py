@@ -1,10 +1,10 @@
-"""The one place that cuts Lua 5.3 into tokens (reference manual, 3.1).
+"""The only lexer of Lua 5.3 (reference manual, 3.1).
 
-`pieces` takes any text, however unfinished, in time that grows with its length alone: it serves
-completion, colours, multi-line input, the search for `require` and, through `strict`, the parser.
-Strings are cut as Lua cuts them: a backslash takes what is behind it along, an end of line ends a
-string in quotes. Bytes as latin-1 and Unicode text are cut alike: no token but a string or comment
-has characters beyond ASCII, each of which is a symbol.
+`pieces` accepts any text, finished or not, in time linear in its length. It serves completion,
+colours, multi-line input, the search for `require` and, through `strict`, the parser. Strings are
+cut as by Lua: a backslash takes the next character with it, an end of line ends a string in
+quotes. Bytes as latin-1 and Unicode text give the same tokens: outside of strings and comments,
+each character beyond ASCII is a symbol.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def _short(quote: str) -> str:
     return rf"{quote}(?:[^{quote}\\\r\n]++ | {_ESCAPE})*+"
 
 
-# The possessive quantifiers (`*+`) give nothing back, so that no text is looked at twice. An open
-# token comes second: where the end is missing, the backslash at the end of the text is its last.
+# The possessive quantifiers (`*+`) never backtrack, so no text is read twice. Open tokens are tried
+# second; without an end, a backslash at the end of the text belongs to them.
 _OPAQUE = rf"""
       (?P<comment>      -- (?: {_long("c")} \](?P=c)\] | (?!\[=*+\[) [^\r\n]*+ (?=[\r\n]) ) )
     | (?P<open_comment> -- (?: {_long("d")} | [^\r\n]*+ ) )
@@ -58,12 +58,12 @@ class Token(NamedTuple):
     """A piece of a text.
 
     Attributes:
-        kind: "keyword", "name", "string", "number" or "symbol"; of `pieces` "space" and "comment",
-            too. A number begins like one and may be malformed; a symbol may be none of Lua's.
-        text: as it stands there, quotes and brackets included.
+        kind: "keyword", "name", "string", "number" or "symbol"; from `pieces` also "space" and
+            "comment". A number may be malformed; a symbol may be unknown to Lua.
+        text: as written, with quotes and brackets.
         start: offset of its first character.
-        unfinished: what ends it is not there: the closing quote or bracket, or the end of the line
-            of a comment.
+        unfinished: whether its end is missing: the closing quote or bracket, or the end of a
+            comment's line.
     """
 
     kind: str
@@ -73,18 +73,18 @@ class Token(NamedTuple):
 
     @property
     def end(self) -> int:
-        """Offset behind its last character."""
+        """Offset after its last character."""
         return self.start + len(self.text)
 
     @property
     def level(self) -> int | None:
-        """The equals signs of a long string or comment; None of all else."""
+        """The number of equals signs of a long string or comment; None for other tokens."""
         long = _LONG.match(self.text) if self.kind in ("string", "comment") else None
         return len(long[1]) if long else None
 
 
 def pieces(source: str, start: int = 0) -> Iterator[Token]:
-    """All of a text from an offset on, spaces and comments included, without a gap."""
+    """All pieces of a text from an offset on, with spaces and comments."""
     for match in _compiled(_PIECE).finditer(source, start):
         kind, text = match.lastgroup or "", match.group()
         if kind == "word":
@@ -106,7 +106,7 @@ def find_name(source: str, name: str) -> Iterator[int]:
     Several times as fast as going through all tokens.
     """
     word = rf"(?P<name> (?<![A-Za-z0-9_]) {name} (?![A-Za-z0-9_]) )"
-    # Where nothing of this can begin, one look at the character is enough: four times as fast.
+    # Four times as fast: at most places the first character rules a match out.
     begins = rf"""(?= [-"'\[{name[0]}] )"""
     for match in _compiled(f"{begins} (?: {_OPAQUE} | {word} )").finditer(source):
         if match.lastgroup == "name":
@@ -115,5 +115,5 @@ def find_name(source: str, name: str) -> Iterator[int]:
 
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
-    """Compiled when it is needed first: that takes longer than the rest of this module."""
+    """Compiled on first use: that takes longer than the rest of this module."""
     return re.compile(pattern, re.VERBOSE | re.DOTALL)

@@ -1,8 +1,8 @@
 """The lines of a Lua file that can run, and where they can branch, from the compiler's own tables.
 
-A bare runtime compiles the text and never calls the result. What it writes as compiled code holds
-each function with its instructions and the line of each. From these follows what the interpreter's
-line hook can see: it is told of a line when another line begins, or when an instruction jumps back.
+A bare runtime compiles the text and never calls the result. The compiled code has each function's
+instructions with their lines. From these follows what the interpreter's line hook can see: it is
+called when another line begins, or when an instruction jumps back.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class LuaFunction:
 
     Attributes:
         first, last: the lines where its text begins and ends; 0 and 0 for the file itself.
-        lines: those that can run in it, functions inside it not counted. An `end` that only
-            returns is none.
-        branches: lines that go on in more than one place: the lines where they may.
+        lines: those that can run in it, without functions inside it. An `end` that only returns
+            does not count.
+        branches: lines with more than one next line → these next lines.
     """
 
     first: int
@@ -32,7 +32,7 @@ class LuaFunction:
 
 
 def line_table(dump: bytes) -> tuple[LuaFunction, ...]:
-    """The functions of a file that is `compiled`, the outer ones first."""
+    """The functions in the result of `compiled`, the outer ones first."""
     return tuple(_tables(read_dump(dump)))
 
 
@@ -43,7 +43,7 @@ def _tables(function: CompiledFunction) -> Iterator[LuaFunction]:
 
 
 def compiled(source: bytes, name: bytes = b"=file") -> bytes:
-    """A text as compiled code. Raises ValueError, with the compiler's text, where it is not Lua."""
+    """A text as compiled code. Raises ValueError with the compiler's message if it is not Lua."""
     load, dump = _tools()
     answer = load(source, name, b"t")
     if isinstance(answer, tuple):
@@ -71,7 +71,7 @@ class _Lines:
 
     def table(self) -> LuaFunction:
         flow, reached = self._flow, self._flow.reached()
-        end = len(self._lines) - 1  # a RETURN that the compiler has added
+        end = len(self._lines) - 1  # a RETURN that the compiler adds
         lines = {
             self._lines[at]
             for at in reached
@@ -85,7 +85,7 @@ class _Lines:
         return LuaFunction(self._function.first, self._function.last, frozenset(lines), several)
 
     def _lines_after(self, start: int) -> Iterator[int]:
-        """The lines that a hook is told of next."""
+        """The lines for which the hook may be called next."""
         seen, left = {start}, [start]
         while left:
             at = left.pop()

@@ -15,11 +15,11 @@ from aoshell.lua.expressions import Expressions
 from aoshell.lua.strict import StrictLexer, SyntaxToken
 
 _BLOCK_END = frozenset(("<eof>", "end", "else", "elseif"))
-_RECURSION = 4000  # frames of Python: as many as 200 levels of Lua may need
+_RECURSION = 4000  # Python frames that 200 levels of Lua may need
 
 
 def parse(source: str) -> tuple[tree.Function, StrictLexer]:
-    """Parse a chunk. Returns its main function, and the lexer with what it noticed.
+    """Parse a chunk. Returns its main function, and the lexer with its notes.
 
     Args:
         source: text, latin-1; without a byte order mark or a `#` line.
@@ -204,7 +204,7 @@ class _Parser(Expressions):
         return tree.LocalAssign(token.at, tuple(locals_), values)
 
     def _labels(self) -> tuple[tree.Statement, ...]:
-        """Labels in a row: either all of them end their block, or none does."""
+        """Labels in a row: all of them end their block, or none does."""
         found = list[tree.Label]()
         while self._token.kind in ("::", ";"):
             if self._accept(";"):

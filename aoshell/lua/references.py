@@ -1,7 +1,7 @@
-"""`@name` in Lua that is typed: it stands for the id of a process or the address of an identity.
+"""`@name` in typed Lua: it stands for the id of a process or the address of an identity.
 
 A reference is `@` and a name of letters, digits, underscores and single hyphens, or `@` and a
-string in quotes. It is looked for outside of strings and comments only, where no Lua has an `@`.
+string in quotes. Strings and comments are not searched; outside of them, Lua has no `@`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Reference(NamedTuple):
 
 
 def typed_pieces(source: str) -> Iterator[Token]:
-    """All of a text that is typed, as `lexer.pieces`; a reference is one piece, "reference"."""
+    """All pieces of typed text, as `lexer.pieces`; a reference is one piece of kind "reference"."""
     at = 0
     while at < len(source):
         for piece in pieces(source, at):
@@ -38,14 +38,14 @@ def typed_pieces(source: str) -> Iterator[Token]:
             if found:
                 yield Token("reference", found[0], piece.start)
                 at = found.end()
-                break  # what is behind it is cut anew
+                break  # the text after it is cut again
             yield piece
         else:
             return
 
 
 def find_references(source: str) -> Iterator[Reference]:
-    """The references of a text, in order. An `@` that begins none is left out."""
+    """The references of a text, in order. Other `@` are left out."""
     if "@" not in source:
         return
     for piece in typed_pieces(source):
@@ -60,10 +60,10 @@ def reference_to(name: str) -> str:
 
 
 def replaced(source: str, value: Callable[[str], str]) -> str:
-    """The text with the string of a value in place of each reference.
+    """The text with a string instead of each reference.
 
     Args:
-        value: the id that a name stands for.
+        value: returns the id that a name stands for.
     """
     parts, at = [], 0
     for one in find_references(source):
@@ -73,7 +73,7 @@ def replaced(source: str, value: Callable[[str], str]) -> str:
 
 
 def masked(source: str) -> str:
-    """The text with a string of the same length in place of each reference, for the compiler."""
+    """The text with a string of the same length instead of each reference, for the compiler."""
     parts, at = [], 0
     for one in find_references(source):
         width = one.end - one.start

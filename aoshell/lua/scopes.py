@@ -1,4 +1,4 @@
-"""What the parser knows of blocks: visible variables, labels, and gotos without a label yet."""
+"""Blocks of the parser: visible variables, labels, and gotos whose label is not known yet."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAX_LOCALS = 200
 
 @dataclass(slots=True)
 class _Pending:
-    """A goto or break whose label is not known yet; `active` variables are visible there."""
+    """A goto or break whose label is not known yet; `active`: number of visible variables."""
 
     label: str
     line: int
@@ -41,7 +41,7 @@ class FunctionScope:
         self._active: list[Local] = []
 
     def find(self, name: str) -> Local | None:
-        """The visible variable of a name, None where the name is global."""
+        """The visible variable of a name, None if the name is global."""
         function: FunctionScope | None = self
         while function:
             for local in reversed(function._active):
@@ -89,7 +89,7 @@ class FunctionScope:
         labels[name] = (line, len(self._active))
 
     def settle(self, names: list[str], ends_block: bool) -> None:
-        """Let gotos find these labels. Variables of a block are not visible at its end."""
+        """Resolve gotos to these labels. Variables of a block are not visible at its end."""
         scope = self._scopes[-1]
         if ends_block:
             scope.labels.update({name: (scope.labels[name][0], scope.active) for name in names})

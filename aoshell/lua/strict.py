@@ -1,7 +1,7 @@
 """Tokens of Lua 5.3 with their values, as strict as Lua itself.
 
-Text is latin-1, one character per byte, so that strings hold the bytes that Lua would see. Messages
-are worded as Lua's own are: people look them up.
+Text is latin-1, one character per byte, so strings hold the bytes that Lua would see. Messages are
+those of Lua: people search for them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class LuaSyntaxError(Exception):
 
     Attributes:
         message: Lua's own, without chunk name and line.
-        at: offset in the text of the token that it is about.
+        at: offset of the token in the text.
         line: the line that Lua names, from 1.
     """
 
@@ -60,7 +60,7 @@ class SyntaxToken:
 
 
 class StrictLexer:
-    """Gives tokens one by one, and notes what not every Lua takes.
+    """Gives tokens one by one, and notes what some Lua implementations refuse.
 
     Attributes:
         long_brackets: (offset, level, whether it is a comment) of each long bracket.
@@ -72,14 +72,14 @@ class StrictLexer:
         self.long_brackets: list[tuple[int, int, bool]] = []
         self.escapes: list[tuple[int, str]] = []
         self._pieces = pieces(source)
-        self._at = 0  # in a string, where it is read
+        self._at = 0  # the read position within a string
         self._line = 1
 
     def next(self) -> SyntaxToken:
-        """The next token; "<eof>" for ever behind the last.
+        """The next token; after the last one always "<eof>".
 
         Raises:
-            LuaSyntaxError: what stands there is no token.
+            LuaSyntaxError: the text is not a token.
         """
         for piece in self._pieces:
             match piece.kind:
@@ -116,7 +116,7 @@ class StrictLexer:
     def _long(self, piece: Token) -> SyntaxToken:
         """A long string or comment; line breaks become \\n, a first one is dropped."""
         level, what, first_line = piece.level or 0, piece.kind, self._line
-        at = piece.start + 2 * (what == "comment")  # the comment's bracket stands behind `--`
+        at = piece.start + 2 * (what == "comment")  # the comment's bracket follows `--`
         self.long_brackets.append((at, level, what == "comment"))
         body = self.source[at + level + 2 : piece.end - (0 if piece.unfinished else level + 2)]
         value, breaks = BREAK.subn("\n", body)
@@ -157,7 +157,7 @@ class StrictLexer:
                 return SyntaxToken("<string>", value, start, self._line, _quoted(parts))
 
     def _escape(self, parts: list[str]) -> str:
-        """What a backslash and the characters behind it stand for."""
+        """The value of an escape."""
         source, start = self.source, self._at
         char = source[start + 1 : start + 2]
         self.escapes.append((start, char))
@@ -209,7 +209,7 @@ class StrictLexer:
         self._at = space.end()
 
     def _peek(self) -> str:
-        """The next character; at the end a text that is in no set of characters."""
+        """The next character; at the end a text that is not in any set of characters."""
         return self.source[self._at : self._at + 1] or "\0eof"
 
     def _require(self, condition: bool, message: str, start: int, parts: list[str]) -> None:
@@ -217,7 +217,8 @@ class StrictLexer:
             raise self._bad(message, start, parts)
 
     def _bad(self, message: str, start: int, parts: list[str]) -> LuaSyntaxError:
-        """Lua quotes the string so far, the escape as it stands and the character it fails on."""
+        """An error that quotes, like Lua's, the string so far, the escape, and the failing
+        character."""
         written = self.source[start : self._at + 1]
         return self._error(message, _quoted([*parts, written]), start)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(eq=False, slots=True)
 class Local:
-    """A local variable or parameter; each declaration is one of its own."""
+    """A local variable or parameter; one object per declaration."""
 
     name: str
     at: int
@@ -33,7 +33,7 @@ class Vararg(SyntaxNode):
 
 @dataclass(frozen=True, slots=True)
 class Name(SyntaxNode):
-    """A variable: `local` is its declaration, None of a global one."""
+    """A variable: `local` is its declaration, None for a global."""
 
     name: str
     local: Local | None

@@ -1,1 +1,1 @@
-"""Where the time of a shell goes, as a file for speedscope (docs/local-node.md)."""
+"""Profiles a shell and its workers, as a file for speedscope (docs/local-node.md)."""

@@ -1,4 +1,4 @@
-"""Where the shell's own thread is, looked at every few milliseconds from another thread."""
+"""Samples the stack of the shell's main thread every few milliseconds, from another thread."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from types import CodeType, FrameType
 
 from aoshell.profiling.speedscope import Place, Places, Profile, sampled
 
-INTERVAL = 0.002  # seconds between two looks; Python switches threads every five while it computes
-MOST = 100_000  # looks that are kept; those at one place behind each other are one
-DEEPEST = 200  # calls in each other, the innermost ones
+INTERVAL = 0.002  # seconds between two samples; a busy thread yields every 5 ms only
+MOST = 100_000  # samples that are kept; equal ones in a row count as one
+DEEPEST = 200  # innermost calls of a stack that are kept
 
 
 class LoopTimes:
-    """Looks at the thread that made it, from `start` to `stop`."""
+    """Samples the thread that made it, from `start` to `stop`."""
 
     def __init__(self, places: Places) -> None:
         self._places = places
@@ -61,7 +61,7 @@ class LoopTimes:
         code = frame.f_code
         number = self._numbers.get(code)
         if number is None:
-            # The module and not its file: that would tell others about folders of the user.
+            # The module, not its file: a path would show others the user's folders.
             module = str(frame.f_globals.get("__name__", ""))
             number = self._places.number(Place(code.co_qualname, module, code.co_firstlineno))
             self._numbers[code] = number

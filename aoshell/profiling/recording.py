@@ -1,4 +1,4 @@
-"""Writes a profile of what runs meanwhile."""
+"""Writes a profile of what runs within a block."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from aoshell.profiling.workers import WorkerTimes
 
 @contextmanager
 def recorded(name: str) -> Iterator[WorkerTimes]:
-    """Write to a file where the time goes meanwhile, also where that ends with an error.
+    """Write a profile of the block to a file, even if the block ends with an error.
 
-    Gives who is to be told of workers.
+    Yields the part that must see the frames of workers.
 
     Raises:
-        AoError: stage "profile": the file cannot be written, which is tried at the beginning.
+        AoError: stage "profile": the file cannot be written; this is tried before the block.
     """
     with _told(name), ExitStack() as files:
         file = files.enter_context(Path(name).expanduser().open("w", encoding="utf-8"))
@@ -40,7 +40,7 @@ def recorded(name: str) -> Iterator[WorkerTimes]:
 def _told(name: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, RuntimeError) as error:  # RuntimeError: `~` of nobody
+    except (OSError, RuntimeError) as error:  # RuntimeError: `~` of an unknown user
         why = getattr(error, "strerror", None) or error
         raise AoError(
             f"the profile {name} cannot be written: {why}",

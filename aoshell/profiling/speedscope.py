@@ -1,4 +1,4 @@
-"""The file format of https://www.speedscope.app, as far as profiles of a shell need it."""
+"""The part of the file format of https://www.speedscope.app that profiles of a shell need."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Profile: TypeAlias = dict[str, Any]
 
 
 class Place(NamedTuple):
-    """Where time is spent: a function and its module, or what a worker computes."""
+    """Where time is spent: a function and its module, or a message in a worker."""
 
     name: str
     file: str = ""
@@ -29,7 +29,7 @@ class Places:
         return self._numbers.setdefault(place, len(self._numbers))
 
     def frames(self) -> list[dict[str, object]]:
-        """The places in order, without what is not known of them."""
+        """The places in order, without unknown fields."""
         return [
             {name: value for name, value in place._asdict().items() if value}
             for place in self._numbers
@@ -37,7 +37,7 @@ class Places:
 
 
 def sampled(name: str, stacks: list[list[int]], seconds: list[float]) -> Profile:
-    """A profile of stacks, the outermost call first, each with the seconds that it stood."""
+    """A profile of stacks, each with its outermost call first and its duration in seconds."""
     times = {"startValue": 0, "endValue": sum(seconds)}
     return {
         "type": "sampled",
@@ -50,7 +50,7 @@ def sampled(name: str, stacks: list[list[int]], seconds: list[float]) -> Profile
 
 
 def evented(name: str, spans: list[tuple[int, float, float]], end: float) -> Profile:
-    """A profile of (place, begin, end) one behind the other, in seconds."""
+    """A profile of spans (place, begin, end) in a row, in seconds."""
     events = [
         {"type": kind, "frame": place, "at": at}
         for place, begin, over in spans

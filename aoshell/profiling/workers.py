@@ -1,7 +1,7 @@
-"""What the workers of a shell compute, by what the shell sends them and what they answer.
+"""Profiles the workers of a shell, from the frames between them and the shell.
 
-A worker computes messages one after the other and says how long each took. Each is shown as begun
-as soon as it could be.
+A worker computes messages one after the other and reports how long each took. The profile assumes
+that each began as early as possible.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _FIRST_TAG = 12  # of a message in a frame; see `sandbox.lua`
 
 
 class WorkerTimes:
-    """Is told each frame to and from a worker: `Supervisor(follow=times.follow)`."""
+    """Gets each frame to and from a worker: `Supervisor(follow=times.follow)`."""
 
     def __init__(self, places: Places) -> None:
         self._places = places
@@ -57,7 +57,7 @@ class WorkerTimes:
             spans.append((self._places.number(Place(name)), begin, begin + seconds))
 
     def stop(self) -> list[Profile]:
-        """A profile for each process that has computed, those that took longest first."""
+        """A profile for each process that has computed; those that took longest come first."""
         end = time.monotonic() - self._start
         cut = "" if self._left > 0 else f", the first {MOST:,} messages of all"
         found = sorted(self._spans.items(), key=lambda one: -_total(one[1]))
@@ -69,7 +69,7 @@ def _total(spans: list[tuple[int, float, float]]) -> float:
 
 
 def _name_of(message: list[object]) -> str:
-    """The action of a message as it stands in a frame; where it has none, its type."""
+    """The Action of a message in a frame; if it has none, its Type."""
     pairs = iter(message[_FIRST_TAG:])
     tags = dict(zip(pairs, pairs, strict=False))
     found = tags.get("Action") or tags.get("Type") or "message"

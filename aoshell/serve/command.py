@@ -177,7 +177,7 @@ def make_parser() -> CommandParser:
     flag("--fetch", action="store_true", help=fetch)
     signed = "take signed messages for forks of live processes; whoever gets one can post it there"
     flag("--accept-signed", action="store_true", help=signed)
-    state = "begin with what aoshell dump wrote, in a home that is gone afterwards"
+    state = "begin with what aoshell dump wrote, in a temporary home"
     flag("--state", type=state_file, metavar="FILE", help=state)
     flag("--json", action="store_true", help="one object when it is ready (docs/json.md)")
     _bounds(parser.add_argument_group("bounds").add_argument)

@@ -1,5 +1,5 @@
 """The shell: lines go in, outcomes come out.
 
-A session (`attached`) has one attached process on one node; `lines` carries a line out. Commands
-return values, and only `view` prints, so a pipe, a prompt and a program get the same.
+A session (`attached`) has one attached process on one node; `lines` runs a line. Commands
+return values, and only `view` prints, so pipe, prompt and program get the same values.
 """

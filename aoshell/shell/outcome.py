@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from aoshell.protocol.message import Result
     from aoshell.shell.table import Table
 
-# aos prints this, in colours, of a message that no handler took, such as an Eval that is not from
+# aos prints this, in colours, for a message that no handler took, such as an Eval that is not from
 # its Owner. Nothing else in the result shows that.
 _SGR = r"(?:\x1b\[[0-9;]*m)+"
 _ARRIVED = re.compile(
     rf"(?:^|\n){_SGR}New Message From {_SGR}\S+{_SGR}: (?:{_SGR})?Action = {_SGR}Eval{_SGR}\s*\Z"
 )
-# What the built-in environment has and the published ones lack.
+# The built-in environment has this, published ones do not.
 _SPAWN = re.compile(r"attempt to call a nil value \(global 'spawn'\)")
 _NO_SPAWN = "this process has no spawn: use Spawn(…), or .spawn MODULE [as NAME]"
 
@@ -34,10 +34,10 @@ class LineAnswer:
         receipt: of the Eval; None for a dry run.
         own: result of the Eval's own slot.
         later: result of the slot that ended the handling, if it was suspended.
-        waiting: it is still suspended, and nothing is on its way that could end it.
+        waiting: it is still suspended, and no message is on its way that could end it.
         sources: texts that error messages may name, by chunk name.
         author: the identity that sent it, "" for the wallet that the shell was started with.
-        advice: what the line meant, perhaps, where it failed or was nil.
+        advice: what the line may have meant, if it failed or was nil.
     """
 
     receipt: Receipt | None
@@ -54,12 +54,12 @@ class LineAnswer:
 
     @property
     def results(self) -> tuple[Result, ...]:
-        """Of all slots that the handling took."""
+        """The results of all slots of the handling."""
         return (self.own, self.later) if self.later else (self.own,)
 
     @property
     def milliseconds(self) -> float:
-        """Computing time of all slots, 0.0 where the node tells none."""
+        """Computing time of all slots, 0.0 if the node does not report it."""
         return sum(result.milliseconds for result in self.results)
 
     @property
@@ -68,7 +68,7 @@ class LineAnswer:
 
     @property
     def evaluated(self) -> bool:
-        """Whether the process evaluated the line, and did not take it as an ordinary message."""
+        """Whether the process evaluated the line, and did not treat it as an ordinary message."""
         return not _ARRIVED.search(self.own.output)
 
     @property
@@ -86,16 +86,16 @@ class CommandOutput:
     """What a dot command returns.
 
     Attributes:
-        value: the answer as JSON knows it.
-        text: the answer for a person; `table` is shown where this is "".
-        prose: whether the text is sentences, to be broken between words where a screen is narrow.
-        rows: the same, where each line of it stands for itself.
+        value: the answer for JSON.
+        text: the answer for people; if it is "", `table` is shown.
+        prose: whether the text is sentences, to be broken between words on a narrow screen.
+        rows: the same, but each line is separate.
         note: shown above the answer on a screen, on stderr in a pipe.
-        answer: of the message that the command sent; shown above the text.
+        answer: the answer to the message that the command sent; shown above the text.
         ok: False makes the exit code 1.
         leave: end the shell.
         source: a file of lines to run next; `lines.run` reads it into `then`.
-        then: lines to run next, before all that waits.
+        then: lines to run next, before all that wait.
     """
 
     value: object = None
@@ -123,13 +123,13 @@ class Interrupted(NamedTuple):
 
     Attributes:
         receipt: None where the node has not confirmed the message.
-        sending: id of the message where it is unknown whether a remote node took it, or "".
+        sending: id of the message if it is unknown whether a remote node accepted it, or "".
         stops: whether the node can stop computing it.
-        settling: its own result is there; what it caused was waited for.
-        command: a dot command, which may have asked and sent more than is known here.
-        ends: the session ends with it, so nothing more is delivered on a remote node.
+        settling: its own result is known; the shell waited for what it caused.
+        command: it is a dot command, which may have sent more than is known here.
+        ends: the session ends, so a remote node delivers nothing more.
         suspended: its own slot is computed, and waits for another message.
-        lines: other lines wait behind it, which Ctrl-C drops before it stops anything.
+        lines: other lines wait after it; Ctrl-C drops these before it stops anything.
     """
 
     receipt: Receipt | None

@@ -1,4 +1,4 @@
-"""From a command line to a session: the wallet, the node, and the process to attach."""
+"""Makes a session from a command line: the wallet, the node, and the process to attach."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ OpenNode = Callable[[Settings, Limits, Key, Callable[[str], None]], Awaitable[No
 DEFAULT_NAME = "default"
 
 HURRIED = 0.5  # seconds that a remote node may take to close after Ctrl-C
-_SILENT = 1.0  # seconds at the end before a person is told what is waited for
-_OURS = ("wallet", "home", "store")  # stages that no node is to blame for
+_SILENT = 1.0  # seconds at the end before a person sees what the shell waits for
+_OURS = ("wallet", "home", "store")  # stages whose errors no node has caused
 _CRON = re.compile(r"\d+-(second|minute|hour|day|week|month|year)s?\Z")
 
 
@@ -62,13 +62,13 @@ class Start(NamedTuple):
             connection is not encrypted; "" shows nothing.
         startup: whether start-up files may send messages.
         named: the user has named the process.
-        sure: the name is one, though it may look like a command.
+        sure: the name is meant, even if it looks like a command.
         existing: never make a process.
-        record: makes the test that `.record` writes; None where it cannot.
-        serve: serves the node (`.serve`); None where it cannot.
-        forking: reads live processes (`.fork`, `.compare`); None where it cannot.
-        elsewhere: returns the remote node on which a name or id is known to live, and the flags
-            that lead there; None where nothing is known.
+        record: makes the test that `.record` writes; None if unsupported.
+        serve: serves the node (`.serve`); None if unsupported.
+        forking: reads live processes (`.fork`, `.compare`); None if unsupported.
+        elsewhere: returns the remote node on which a name or id is known, and the flags that open
+            it; None if none is known.
     """
 
     reference: str = DEFAULT_NAME
@@ -91,7 +91,7 @@ class Start(NamedTuple):
 
     @property
     def only_new(self) -> str:
-        """The first flag that is for a new process only, or ""."""
+        """The first given flag that is for new processes only, or ""."""
         flags = {
             "--module": self.module,
             "--data": self.data,
@@ -107,16 +107,16 @@ async def open_session(
 ) -> Session:
     """A session with a process attached; `close_session()` ends it.
 
-    If a remote node cannot be reached, the session opens without a process: commands that look for
+    If a remote node cannot be reached, the session opens without a process: commands that help find
     the reason still work.
 
     Raises:
-        AoError: a stage on the way failed; nothing is left open.
+        AoError: a step failed; nothing is left open.
     """
     settings.make_folders()
     wallet_file = Path(start.wallet).expanduser() if start.wallet else settings.wallet
     new = not start.wallet and not wallet_file.exists()
-    # A thread: making a key takes a second, in which the prompt is there and answers keys.
+    # In a thread: making a key takes a second, and the prompt must answer keys meanwhile.
     wallet = in_background(partial(_ready_wallet, wallet_file, not start.wallet))
     wallet.add_done_callback(lambda done: done.cancelled() or done.exception())
     node = await open_node(settings, start.limits, lambda: asyncio.shield(wallet), front.note)
@@ -168,18 +168,18 @@ async def _attach_there(session: Session, start: Start) -> None:
 
 
 def _ready_wallet(path: Path, make: bool) -> Wallet:
-    """The wallet, after a first signature: that takes ten times as long as later ones."""
+    """The wallet, after a first signature, which takes ten times as long as later ones."""
     wallet = ensure_wallet(path) if make else load_wallet(path)
     wallet.sign(b"")
     return wallet
 
 
 async def close_session(session: Session, *, hurried: bool = False) -> None:
-    """Close a session and its node, when what was sent is delivered.
+    """Close a session and its node, once what was sent is delivered.
 
     Args:
-        hurried: after Ctrl-C: a remote node is not waited for. The built-in one is, as its log has
-            to be on disk.
+        hurried: after Ctrl-C: do not wait for a remote node. The built-in one is waited for,
+            because its log must be on disk.
     """
     if session.node.remote and not hurried:
         await _finish(session, session.node.remote)
@@ -192,7 +192,7 @@ async def close_session(session: Session, *, hurried: bool = False) -> None:
 async def _finish(session: Session, node: RemoteVerbs) -> None:
     finishing = asyncio.ensure_future(node.finish())
     await asyncio.wait({finishing}, timeout=_SILENT)
-    if not finishing.done() and session.front.asks:  # a pipe is shown the stage
+    if not finishing.done() and session.front.asks:  # a pipe shows the stage
         session.front.note("waiting a moment until what was sent is delivered")
     if left := await finishing:
         session.front.note(left)
@@ -211,7 +211,7 @@ async def _find_or_spawn(session: Session, start: Start) -> ProcessInfo:
         await _refuse_command(session, start)
         try:
             return await _spawn(session, start)
-        except NameTakenError:  # by another shell of this home, since it was looked for
+        except NameTakenError:  # by another shell of this home, after the look-up
             found = await session.node.find(start.reference)
     if start.only_new:
         raise UsageError(
@@ -222,14 +222,14 @@ async def _find_or_spawn(session: Session, start: Start) -> ProcessInfo:
 
 
 async def _is_meant_by_others(session: Session, start: Start, found: ProcessInfo) -> bool:
-    """Whether a client has made it, who calls a process "default" as the shell does."""
+    """Whether another client made this process under the name that the shell uses by default."""
     if start.named or not found.network:
         return False
     return found.owner != (await session.wallet()).address
 
 
 async def _find(node: Node, reference: str) -> ProcessInfo | None:
-    """The process, or None if the reference is a name that is free."""
+    """The process, or None if the reference is a free name."""
     try:
         return await node.find(reference)
     except NotFoundError:
@@ -239,7 +239,8 @@ async def _find(node: Node, reference: str) -> ProcessInfo | None:
     except AoError:
         if node.remote or has_id_form(reference):
             raise
-        # Several have this name. A failed look-up never makes a process: one of them may be meant.
+        # Several have this name, and one of them may be meant. A failed look-up never makes a
+        # process.
         for info in await node.processes():
             begins = len(reference) >= SHORTEST and info.id.startswith(reference)
             if begins or info.name == reference:
@@ -260,10 +261,10 @@ def _refuse_elsewhere(session: Session, start: Start) -> None:
 
 
 async def _refuse_command(session: Session, start: Start) -> None:
-    """Ask before a process is made whose name looks like a command of `aoshell`.
+    """Ask before making a process whose name looks like a command of `aoshell`.
 
     Raises:
-        UsageError: nobody is there to say that it is a name, or they say that it is none.
+        UsageError: nobody can be asked, or the answer is no.
     """
     meant = "" if start.sure or start.existing or not start.named else command_like(start.reference)
     if not meant:
@@ -288,7 +289,7 @@ async def _spawn(session: Session, start: Start) -> ProcessInfo:
         raise UsageError(f"--cron {start.cron} is no interval", hint="--cron 5-minutes")
     if session.remote and not start.named and not session.front.asks:
         raise AoError(
-            f"no process {start.reference} is there, and a script must name what it makes",
+            f"there is no process {start.reference}, and a script must name what it makes",
             stage="find",
             hint="aoshell NAME --node URL --run …",
         )

@@ -12,7 +12,8 @@ class Table:
 
     Attributes:
         right: names of the columns set to the right: numbers, which are never cut.
-        wraps: whether the last column is sentences, which go on below where they have no room.
+        wraps: whether the last column is sentences, which continue on the next line if they do not
+            fit.
     """
 
     columns: tuple[str, ...]
@@ -21,14 +22,14 @@ class Table:
     wraps: bool = False
 
     def marked(self, marks: Sequence[bool]) -> Table:
-        """The table with a column before all others, in which `>` marks some rows."""
+        """The table with a first column in which `>` marks some rows."""
         rows = zip(marks, self.rows, strict=True)
         return Table(
             ("", *self.columns), tuple((">" * mark, *row) for mark, row in rows), self.right
         )
 
     def without(self, column: str) -> Table:
-        """The table with one column less."""
+        """The table without one of its columns."""
         at = self.columns.index(column)
         rows = tuple(row[:at] + row[at + 1 :] for row in self.rows)
         columns = self.columns[:at] + self.columns[at + 1 :]

@@ -1,1 +1,1 @@
-"""Whole nodes as files: `aoshell dump`, `aoshell load`, and nodes that begin as a file says."""
+"""Whole nodes as files: `aoshell dump`, `aoshell load`, and temporary homes from a dump."""

@@ -1,6 +1,6 @@
 """The commands `aoshell dump` and `aoshell load`: their flags and their output.
 
-Exit codes: 0, 1 where it failed, 2 misuse, 130 after Ctrl-C.
+Exit codes: 0, 1 for a failure, 2 for misuse, 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _WITHOUT = "Wallets, keys and tokens are never in it."
 
 
 class _Parser(CommandParser):
-    """Says how a process is reached that has the name of the command."""
+    """A parser whose errors say how to attach a process with the name of the command."""
 
     def error(self, message: str) -> NoReturn:
         name = self.prog.rpartition(" ")[2]
@@ -35,10 +35,10 @@ class _Parser(CommandParser):
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
-    """Run `dump` or `load`; the exit code.
+    """Run `dump` or `load`; returns the exit code.
 
     Raises:
-        AoError: it failed, and nothing was written or taken.
+        AoError: it failed; nothing was written or loaded.
     """
     parser = make_dump_parser() if command == "dump" else make_load_parser()
     try:
@@ -53,7 +53,10 @@ def main(command: str, arguments: Sequence[str]) -> int:
 
 def _dump(settings: Settings, given: argparse.Namespace) -> int:
     if given.file == STREAM and sys.stdout.isatty():
-        raise UsageError("a dump is no text for a terminal", hint="aoshell dump - | …, or a FILE")
+        raise UsageError(
+            "a dump is binary and cannot be shown on a terminal",
+            hint="aoshell dump - | …, or a FILE",
+        )
     header = interrupts.run(dump(settings, given.file))
     told = {name: header[name] for name in ("processes", "messages", "modules", "uploads", "bytes")}
     text = f"{given.file}: {_counted(told)}, {format_size(told['bytes'])}"
@@ -95,7 +98,7 @@ def _answer(given: argparse.Namespace, told: dict[str, int], text: str) -> None:
 
 
 def _tell_of_namesake(settings: Settings, command: str) -> None:
-    """Say how a process is reached that has the name of the command."""
+    """Say how to attach a process with the name of the command, if there is one."""
     if not settings.node_db.exists():
         return
     with closing(Store.reading(settings.node_db)) as store:
@@ -109,7 +112,8 @@ def make_dump_parser() -> CommandParser:
         "aoshell dump",
         description="Write the built-in node to a file: all processes with their logs and results,"
         f" modules, uploads, and how far its clock is ahead. {_WITHOUT}",
-        epilog="Other shells may have the home open meanwhile: the file has one moment of it.",
+        epilog="Other shells may have the home open meanwhile: the file has the state of one"
+        " moment.",
         allow_abbrev=False,
     )
     parser.add_argument("file", metavar="FILE", help="must not exist; - for standard output")
@@ -121,9 +125,9 @@ def make_load_parser() -> CommandParser:
     """The parser of `aoshell load`."""
     parser = _Parser(
         "aoshell load",
-        description="Take what aoshell dump wrote into this home, all of it or nothing.",
+        description="Load what aoshell dump wrote into this home, all of it or nothing.",
         epilog="Names and ids that are here already are refused. aoshell --state FILE opens the"
-        " same in a home that is gone afterwards.",
+        " same in a temporary home.",
         allow_abbrev=False,
     )
     parser.add_argument("file", metavar="FILE", type=state_file, help="- for standard input")

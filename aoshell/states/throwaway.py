@@ -1,4 +1,4 @@
-"""A home that is gone afterwards: `--state FILE`, `aoshell.open(state=…)`."""
+"""Temporary homes made from a dump: `--state FILE`, `aoshell.open(state=…)`."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from aoshell.errors import AoError
 from aoshell.home.folders import Settings, reason_of
 from aoshell.states.working import load, notes, tell
 
-# Waits until its input ends, as it does when we are gone, however we end; then removes the home.
+# Removes the home once its input ends, which happens however this process ends.
 _GUARD = 'cat >/dev/null; rm -rf -- "$1"'
 
 
 @contextmanager
 def throw_away(settings: Settings, file: str) -> Iterator[Settings]:
-    """A temporary home with what a dump holds, while the block runs.
+    """A temporary home with the content of a dump, while the block runs.
 
     Args:
         file: "-" for standard input.
 
     Raises:
-        AoError: the home cannot be made, or the file not be loaded.
+        AoError: the home cannot be made, or the file cannot be loaded.
     """
     with temporary_home(settings) as home:
         for line in notes(interrupts.run(load(home, file))):
@@ -35,15 +35,12 @@ def throw_away(settings: Settings, file: str) -> Iterator[Settings]:
 
 @contextmanager
 def temporary_home(settings: Settings) -> Iterator[Settings]:
-    """A home while the block runs.
+    """A temporary home while the block runs.
 
-    The wallets of the user's home sign, where it has any; nothing of it changes.
+    It uses the wallets of the user's home, if there are any; nothing there changes.
 
     Args:
-        settings: of the user's home.
-
-    Raises:
-        AoError: it cannot be made.
+        settings: of the user's home. Raises: AoError: it cannot be made.
     """
     folder = _make_folder()
     guard = _begin_guard(folder)
@@ -66,12 +63,12 @@ def _make_folder() -> Path:
         raise AoError(
             f"no temporary home can be made: {reason_of(error)}",
             stage="home",
-            hint="TMPDIR names the place for it",
+            hint="TMPDIR names the folder for it",
         ) from error
 
 
 def _begin_guard(folder: Path) -> subprocess.Popen[bytes] | None:
-    """A process that removes the folder even where this one is killed."""
+    """A process that removes the folder even if this one is killed."""
     with suppress(OSError):  # without it, the folder goes when the block ends
         return subprocess.Popen(
             ["/bin/sh", "-c", _GUARD, "sh", str(folder)],

@@ -1,4 +1,4 @@
-"""Dumping and loading, with what a person sees of it while it lasts."""
+"""Dumps and loads, and shows a person the progress."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from aoshell.shell.view.text import clean
 STREAM = "-"  # the name of standard input and output
 
 _PIECE = 1 << 20  # bytes that are read from a pipe at a time
-_LOOK = 0.1  # seconds between two looks at whether somebody still waits, while nothing comes
+_LOOK = 0.1  # seconds between two checks whether anybody still waits, while no data comes
 
 T = TypeVar("T")
 
 
 def tell(text: object) -> None:
-    """Show a person a line; it is no answer."""
+    """Show a person a line that is not part of the answer."""
     writer(sys.stderr, needed=False)(clean(str(text), colour=False) + "\n")
 
 
@@ -48,11 +48,10 @@ async def dump(settings: Settings, file: str) -> dict[str, Any]:
     """Write the node of a home to a file that must not exist yet, or to standard output.
 
     Returns:
-        The header of the dump, its size in `bytes`, and lines that a person should know as
-        `notes`.
+        The header of the dump, its size in `bytes`, and sentences for people as `notes`.
 
     Raises:
-        AoError: stage "dump" or "output"; then there is no file of that name.
+        AoError: stage "dump" or "output"; then no file was made.
     """
     if not settings.node_db.exists():
         raise AoError(
@@ -126,13 +125,13 @@ def _write_all(place: BinaryIO, data: Iterator[bytes]) -> int:
 
 
 async def load(settings: Settings, file: str, told: Callable[[str], None] | None = None) -> Loaded:
-    """Take a dump into a home, whole or not at all.
+    """Load a dump into a home, whole or not at all.
 
     Args:
-        told: is told where it takes long; None for whoever reads standard error.
+        told: called with progress if it takes long; None shows it on standard error.
 
     Raises:
-        AoError: stage "state" or "store"; then nothing was taken.
+        AoError: stage "state" or "store"; then nothing was loaded.
     """
     settings.make_folders()
     try:
@@ -148,7 +147,7 @@ async def load(settings: Settings, file: str, told: Callable[[str], None] | None
 
 
 def notes(found: Loaded) -> list[str]:
-    """What a person should know of what was loaded."""
+    """Sentences for people about what was loaded."""
     lines = list(_of_forks(found.forks))
     if found.waits:
         lines.append(f"{found.waits:,} of its messages are computed when the node is opened")
@@ -176,7 +175,7 @@ def _pieces(file: str, go_on: Callable[[], None]) -> Iterator[bytes]:
     """The bytes of a file. Raises AoError: an OSError would count as one of the database.
 
     Args:
-        go_on: called while nothing comes; raises where nobody waits any more.
+        go_on: called while no data comes; raises if nobody waits any more.
     """
     try:
         if file == STREAM:
@@ -212,7 +211,7 @@ async def _shown(
     work: Callable[[Progress], T],
     told: Callable[[str], None] | None = None,
 ) -> T:
-    """Do work in a thread; a person sees the progress of what takes long."""
+    """Do work in a thread, and show its progress if it takes long."""
     long = LongWork()
     on_terminal = told is None and sys.stderr.isatty()
     if on_terminal:
@@ -231,5 +230,5 @@ async def _shown(
 
 
 def _rewrite(line: str) -> None:
-    """Show a line in place of the one before."""
+    """Replace the last line shown."""
     writer(sys.stderr, needed=False)(f"\r{clean(line, colour=False)}\x1b[K")

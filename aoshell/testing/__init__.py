@@ -6,7 +6,7 @@
         paid = token.send("Transfer", Recipient=alice, Quantity=5)
         assert paid.ok and token.value("Balances")[alice.address] == 5
 
-`async with open_node()` gives the same with verbs to await. `aoshell.testing.plugin` has fixtures
+`async with open_node()` gives the same with coroutines. `aoshell.testing.plugin` has fixtures
 for pytest, and `aoshell test` runs tests written in Lua. See docs/testing.md.
 """
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from aoshell.testing.testbed.opening import open_node
     from aoshell.testing.testbed.sync import Clock, Node, Process
 
-# Name → its module, imported on first use: pytest imports this package with its plugin, even where
-# no test uses it.
+# Name → its module, imported on first use: pytest imports this package with its plugin, even if no
+# test uses it.
 _HOMES = {
     "Answer": "testbed.answers",
     "AsyncClock": "testbed.clock",

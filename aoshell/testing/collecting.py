@@ -1,6 +1,6 @@
-"""Tests in Lua as pytest collects them: `*_test.lua` beside tests in Python.
+"""Makes pytest collect tests in Lua: `*_test.lua` next to tests in Python.
 
-A failure shows Lua and no frame of Python: there is none of the user's.
+A failure shows Lua and no frame of Python: the user wrote none of these.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _KEY: pytest.StashKey[LuaRuns] = pytest.StashKey()
 
 
 class LuaTestError(Exception):
-    """A test in Lua failed; the text says all that a reader needs."""
+    """A test in Lua failed; the text is the full report."""
 
 
 class LuaRuns:
-    """What runs the tests in Lua of one pytest: begun with the first file, ended with pytest.
+    """Runs the tests in Lua of one pytest session: begins with the first file, ends with pytest.
 
     Args:
-        coverage: where the lines that run are counted.
+        coverage: counts the lines that run.
     """
 
     def __init__(self, config: pytest.Config, coverage: Coverage | None) -> None:
@@ -42,7 +42,7 @@ class LuaRuns:
 
     @classmethod
     def begin(cls, config: pytest.Config, coverage: Coverage | None) -> None:
-        """Begin it, unless it has begun."""
+        """Begin, unless begun already."""
         if _KEY not in config.stash:
             config.stash[_KEY] = cls(config, coverage)
 
@@ -71,7 +71,7 @@ class LuaFile(pytest.File):
         if file.problem is not None:
             raise self.CollectError(_told(file.problem, self.config))
         for index, test in enumerate(file.tests):
-            # pytest keeps names in a file of UTF-8, and shows them on one line.
+            # pytest stores names in a UTF-8 file, and shows them on one line.
             name = test.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
             item = LuaTest.from_parent(self, name=clean_line(name))
             item.take(file, index, test)
@@ -82,7 +82,7 @@ class LuaTest(pytest.Item):
     """A test in Lua."""
 
     def take(self, file: TestFile, index: int, test: DeclaredTest) -> None:
-        """Know which test it is."""
+        """Set which test it is."""
         self._file, self._index = file, index
         self._line = test.line - 1 if test.line else None
         if test.skipped:
@@ -98,7 +98,7 @@ class LuaTest(pytest.Item):
             raise LuaTestError(_told(outcome, self.config))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """The text of a failure; a defect of ours as pytest shows it."""
+        """The text of a failure; for a defect of aoshell, that of pytest."""
         if isinstance(excinfo.value, LuaTestError):
             return str(excinfo.value)
         return super().repr_failure(excinfo, style)

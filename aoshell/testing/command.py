@@ -1,4 +1,4 @@
-"""`aoshell test`: flags. Exit codes: 0 passed, 1 a test failed, 2 misuse."""
+"""`aoshell test`: its flags. Exit codes: 0 passed, 1 a test failed, 2 misuse."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _MOST_LISTED = 10_000  # tests that --durations lists
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the tests of a command line; the exit code.
+    """Run the tests of a command line; returns the exit code.
 
     Raises:
         UsageError: there is no such file, or no test.
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else MISUSED
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # What the terminal's encoding lacks is shown escaped.
+        # Characters that the terminal's encoding lacks are escaped.
         sys.stdout.reconfigure(errors="backslashreplace")
     if given.watch and given.report == "github":
         raise UsageError("--watch is for people", hint="leave out --report github")
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run_all(runner: Runner, files: list[Path], plan: Plan, given: argparse.Namespace) -> int:
-    """Run tests, once or in a watch; the exit code. The runner is closed behind it."""
+    """Run tests, once or again at each save; returns the exit code. Closes the runner."""
     with interrupts.kept():
         try:
             if given.watch:
@@ -114,7 +114,7 @@ def _end(
     coverage: Coverage | None,
     given: argparse.Namespace,
 ) -> None:
-    """Settle the snapshots of a round, and end its reports."""
+    """Write the snapshots of a round, and end its reports."""
     for line in settle_snapshots(found, update=given.update_snapshots):
         warnings.warn(line, stacklevel=1)
     wanted = [parse_wanted(text) for text in given.coverage_report]
@@ -123,12 +123,12 @@ def _end(
 
 
 def _watch(runner: Runner, files: list[Path], plan: Plan, given: argparse.Namespace) -> NoReturn:
-    """Run tests, and again what a save touches; Ctrl-C ends it by KeyboardInterrupt."""
+    """Run tests, and again those that a save affects, until Ctrl-C (KeyboardInterrupt)."""
     rounds = _WatchedRounds(runner, given)
     while True:
         saved = rounds.run(files, plan)
         only = frozenset(saved.only)
-        if rounds.broken:  # what it had to run is still to be run
+        if rounds.broken:  # its tests must still run
             files = list(dict.fromkeys([*files, *saved.tests]))
             plan = replace(plan, only=None if plan.only is None else plan.only | only)
         else:
@@ -139,7 +139,7 @@ class _WatchedRounds:
     """Rounds of tests, one after another, each until something is saved.
 
     Attributes:
-        broken: something was saved before the last one was at its end.
+        broken: whether a save interrupted the last round.
     """
 
     def __init__(self, runner: Runner, given: argparse.Namespace) -> None:
@@ -149,10 +149,10 @@ class _WatchedRounds:
         self._watch, self._standing = Watch(given.files), Standing()
         self._tell = writer(sys.stderr, needed=False)
         if given.junit is not None:
-            JunitFile(given.junit, time.time())  # refuses now what cannot be written
+            JunitFile(given.junit, time.time())  # refuses now a file that cannot be written
 
     def run(self, files: Sequence[Path], plan: Plan) -> Saved:
-        """Run a round, and wait; what is saved first, during the round or behind it."""
+        """Run a round, and wait; returns what is saved first, during the round or after it."""
         reports, saved = _reports(self._given, junit=None), list[Saved]()
 
         async def until(running: Round) -> None:
@@ -169,7 +169,7 @@ class _WatchedRounds:
         return saved[-1]
 
     def _settle(self, reports: list[TestReport], found: Round) -> None:
-        """What a whole round leaves: files, and a word on what is next."""
+        """After a whole round: write its files, and say what comes next."""
         given, coverage = self._given, self._runner.coverage
         if given.junit is not None:
             file = JunitFile(given.junit, time.time() - found.seconds)
@@ -186,7 +186,7 @@ class _WatchedRounds:
 
 
 def _near(path: Path) -> str:
-    """A file, as it is named from the current folder."""
+    """A file's path from the current folder."""
     whole = path.absolute()
     near = whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole
     return clean_line(str(near))
@@ -217,7 +217,7 @@ def _reports(given: argparse.Namespace, junit: Path | None) -> list[TestReport]:
 
 
 def _only(files: list[Path], warn: Write) -> frozenset[tuple[str, str]] | None:
-    """The tests of these files that failed last time, None where there are none."""
+    """The tests of these files that failed last time, None if there are none."""
     paths = {str(path.resolve()) for path in files}
     found = frozenset(pair for pair in last_failed() if pair[0] in paths)
     if not found:
@@ -238,9 +238,9 @@ def make_parser() -> CommandParser:
         "-k",
         default="",
         metavar="EXPR",
-        help="only tests whose names fit: texts joined by and, or, not and brackets",
+        help="only tests whose names match: texts joined by and, or, not and brackets",
     )
-    parser.add_argument("-x", action="store_true", help="end with the first test that fails")
+    parser.add_argument("-x", action="store_true", help="stop at the first test that fails")
     parser.add_argument(
         "-j",
         type=_at_once,
@@ -249,7 +249,9 @@ def make_parser() -> CommandParser:
         help="how many tests run at once (as many as there are cores, up to 8)",
     )
     parser.add_argument(
-        "--watch", action="store_true", help="run again what a saved file touches, until Ctrl-C"
+        "--watch",
+        action="store_true",
+        help="run tests again that a saved file affects, until Ctrl-C",
     )
     parser.add_argument(
         "--last-failed",
@@ -259,7 +261,7 @@ def make_parser() -> CommandParser:
     parser.add_argument(
         "--update-snapshots",
         action="store_true",
-        help="keep what t:snapshot finds as what is right from now on",
+        help="store what t:snapshot finds as the expected text from now on",
     )
     parser.add_argument(
         "--durations", type=_listed, default=0, metavar="N", help="list the N slowest tests"

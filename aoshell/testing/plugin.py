@@ -1,7 +1,7 @@
 """Fixtures for pytest: a node without a network, processes on it, identities, a clock.
 
-pytest finds this plugin by itself where aoshell is installed. Each test has a node of its own, so
-tests may run in any order, and in parallel (pytest-xdist). Tests in Lua are collected as well.
+pytest finds this plugin if aoshell is installed. Each test has its own node, so tests may run in
+any order and in parallel (pytest-xdist). Tests in Lua are collected as well.
 
 `--aoshell-coverage` shows which lines of handlers ran.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 _COVERAGE = pytest.StashKey["Coverage"]()
-_PACKED = "aoshell_coverage"  # what a worker of xdist hands over
+_PACKED = "aoshell_coverage"  # the key for the data of a worker of xdist
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -68,14 +68,14 @@ class _CoverageReport:
         self._coverage = coverage
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Hand over what a worker of pytest-xdist has counted."""
+        """Send the counts of a worker of pytest-xdist."""
         output = getattr(session.config, "workeroutput", None)
         if output is not None:
             output[_PACKED] = self._coverage.packed()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Take over what a worker of pytest-xdist has counted."""
+        """Add the counts of a worker of pytest-xdist."""
         packed = getattr(node, "workeroutput", {}).get(_PACKED)
         if packed:
             self._coverage.add(packed)
@@ -107,7 +107,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> LuaFile | 
 
 @pytest.fixture(scope="session")
 def _ao_zygotes(request: pytest.FixtureRequest) -> Iterator[Zygotes]:
-    """Forks workers. Starting it takes a moment, so one serves all tests."""
+    """Forks workers. Its start takes a moment, so one serves all tests."""
     from aoshell.testing.testbed.opening import Zygotes
 
     zygotes = Zygotes(request.config.stash.get(_COVERAGE, None))
@@ -118,7 +118,7 @@ def _ao_zygotes(request: pytest.FixtureRequest) -> Iterator[Zygotes]:
 
 @pytest.fixture
 def ao_node(request: pytest.FixtureRequest, _ao_zygotes: Zygotes) -> Iterator[Node]:
-    """A local node of the test's own (`aoshell.testing.Node`).
+    """The test's own local node (`aoshell.testing.Node`).
 
     Relative names of Lua files start from the folder of the test's file.
     """
@@ -136,7 +136,7 @@ def ao_node(request: pytest.FixtureRequest, _ao_zygotes: Zygotes) -> Iterator[No
 
 @pytest.fixture
 def ao_process(ao_node: Node) -> Callable[..., Process]:
-    """Makes a process: `ao_process("token.lua")`; all that `Node.spawn` takes."""
+    """Makes a process: `ao_process("token.lua")`; takes the arguments of `Node.spawn`."""
     return ao_node.spawn
 
 

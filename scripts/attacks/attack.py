@@ -16,10 +16,10 @@ class Bound:
     """What must be true of the shell under an attack.
 
     Attributes:
-        seconds: it has ended after so many.
-        megabytes: no process of it, the shell or a worker, takes more.
-        says: what it writes has this pattern, which names the bound of its own that was reached.
-        answers: it goes on, and answers the line behind the attack.
+        seconds: it ends within these.
+        megabytes: neither the shell nor a worker uses more.
+        says: a pattern in its output, which names the bound that was reached.
+        answers: whether it goes on, and answers the line after the attack.
     """
 
     seconds: float = 20
@@ -32,7 +32,7 @@ class Bound:
         return f"{self.seconds:g} s, {self.megabytes} MB{goes_on}"
 
     def passed(self, ran: Ran) -> list[str]:
-        """What is not true, a text for each."""
+        """What is not true, one text each."""
         output = ran.out + ran.err
         found = []
         if ran.killed:
@@ -57,7 +57,7 @@ class Attack:
     """One attack.
 
     Attributes:
-        run: attacks a shell in that place, and returns what happened.
+        run: attacks a shell in a place, and returns what happened.
     """
 
     name: str

@@ -17,7 +17,7 @@ from attacks.attack import Attack, Bound
 from attacks.place import Moment, Place, Ran
 
 HEAD = "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{more}\r\n"
-OPENING = 60.0  # seconds that the node has to be served
+OPENING = 60.0  # seconds until the node must be served
 BODY = 16 << 20
 
 Client: TypeAlias = Callable[[int], object]
@@ -48,7 +48,7 @@ def _run(lines: Sequence[str], many: int, client: Client, place: Place) -> Ran:
 
 
 def _quietly(client: Client, port: int) -> None:
-    with contextlib.suppress(OSError):  # the node ends what goes too far
+    with contextlib.suppress(OSError):  # the node closes connections that exceed a bound
         client(port)
 
 
@@ -92,7 +92,7 @@ def _dripping(port: int) -> None:
 
 
 def _large_body(port: int) -> None:
-    """As much as a body may have, and no item."""
+    """A body of the largest size that is no item."""
     _asked(port, "POST", "/", b"\1\0" + b"x" * (BODY - 2))
 
 
@@ -110,7 +110,7 @@ def _chunks(port: int) -> None:
 
 
 def _takes_nothing(port: int) -> None:
-    """Ask for the same page many times, and take no answer."""
+    """Ask for the same page many times, and read no answer."""
     with connected(port) as on:
         request = HEAD.format(method="GET", path="/~meta@1.0/info", more="").encode()
         on.settimeout(3)
@@ -119,7 +119,7 @@ def _takes_nothing(port: int) -> None:
 
 
 def _listening(port: int) -> None:
-    """Be told of what changes, ten times over, and take nothing of it."""
+    """Subscribe to events, ten times, and read none."""
     on = [connected(port) for _ in range(10)]
     for one in on:
         one.sendall(HEAD.format(method="GET", path="/~aoshell@1.0/page/events", more="").encode())

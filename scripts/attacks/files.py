@@ -38,12 +38,12 @@ def _sparse(path: Path) -> None:
 
 
 def _packed(unit: bytes, times: int, begins: bytes = b"") -> Callable[[Path], object]:
-    """Writes an exported process that unpacks to many copies of a unit."""
+    """A function that writes an exported process which unpacks to many copies of a unit."""
     return lambda path: path.write_bytes(MAGIC + ZLIB_HEAD + blocks(begins + unit, times))
 
 
 def _chain(path: Path) -> None:
-    for number in range(400):
+    for number in range(1_100):
         link = path.with_name(f"link{number}.lua")
         link.write_text(f"require('link{number + 1}')", encoding="ascii")
     path.symlink_to(path.with_name("link0.lua"))
@@ -59,7 +59,7 @@ def _endless_line(place: Place) -> Ran:
 
 
 def _environment(bad: str, place: Place) -> Ran:
-    """Imports a process whose environment does harm when it is loaded."""
+    """Imports a process with an environment that does harm when it is loaded."""
     path = place.file("process")
     seed = place.shell(["x = 1", f".export {path}"], name="seed")
     if not path.exists():
@@ -152,9 +152,9 @@ ATTACKS = [
         partial(_loaded, _dump_of_zeros),
     ),
     _on(
-        "load: 400 files that require one another",
+        "load: 1,100 files that require one another",
         partial(_command, ".load", _chain),
-        "more than 100 files require one another",
+        "the program has more than 1,000 files",
     ),
     Attack(
         "file: a line of 300 MB on standard input",

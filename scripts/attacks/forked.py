@@ -17,7 +17,7 @@ from attacks.place import Place, Ran
 
 CODE = b'function compute(base) base.results = { output = "ok" } return base end'
 PROCESS, OWNER, SCHEDULER = "P" * 43, "O" * 43, "S" * 43
-MANY = 10_000  # tags that are read of one message
+MANY = 10_000  # most tags of one message that are read
 MESSAGES = 12  # with so many each
 
 Tags = list[dict[str, str]]

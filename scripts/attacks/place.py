@@ -1,4 +1,4 @@
-"""A fresh home for an attack, and shells in it whose time and memory are watched."""
+"""A fresh home for an attack, and shells in it whose time and memory are measured."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TypeAlias
 
-LAST = "return 20+22"  # the last line of each shell: the answer shows that it goes on
-EVERY = 0.1  # seconds between two looks at the memory of all processes
+LAST = "return 20+22"  # the last line of each shell: its answer shows that the shell goes on
+EVERY = 0.1  # seconds between two measurements of the memory of all processes
 START = "import sys; from aoshell.cli import main; sys.exit(main())"
 
 Moment: TypeAlias = Callable[[int], object]
@@ -31,7 +31,7 @@ class Ran:
         code: its exit code; below zero the signal that ended it.
         megabytes: the most memory that any of its processes had.
         killed: it did not end, so we killed it.
-        problems: what the attack found to be wrong.
+        problems: what the attack found wrong.
     """
 
     out: str = ""
@@ -73,7 +73,7 @@ class Place:
         limit: str = "",
         entry: str = START,
     ) -> Ran:
-        """Run a shell with these lines, and `LAST` behind them.
+        """Run a shell with these lines, and `LAST` after them.
 
         Args:
             lines: they are written without waiting; a moment is called when its turn comes.

@@ -1,4 +1,4 @@
-"""Runs a scene in a terminal of its own, in a home that is gone afterwards."""
+"""Runs a scene in its own terminal and a temporary home."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aoshell.shell.help.hints import HINTS
 from pictures.scenes import Scene
 from pictures.svg import GROUND, PLAIN, Cell, Look, colour
 
-AGAIN = ("\t", ".names\r")  # keys that need what is loaded behind the prompt
+AGAIN = ("\t", ".names\r")  # keys that need what is loaded after the prompt is shown
 TRIES, PATIENCE = 20, 2.0  # of these, and seconds until they are typed again
 REPO = Path(__file__).resolve().parents[2]
 
@@ -57,14 +57,14 @@ def run(scene: Scene, home: Path, wallet: dict[str, str]) -> list[list[Cell]]:
             if again:
                 _insist(terminal, again, shown)
             terminal.shows(shown)
-        terminal.read(0.3)  # what is drawn last, as the line below
+        terminal.read(0.3)  # what is drawn last, such as the line below
         return cells(terminal)
     finally:
         terminal.child.close(force=True)
 
 
 def _insist(terminal: Terminal, keys: str, shown: str) -> None:
-    """Type again until the screen shows it: what these keys ask for is loaded behind the prompt."""
+    """Type again until the screen shows it: what these keys need is loaded after the prompt."""
     for _ in range(TRIES):
         terminal.read(PATIENCE)
         if re.search(shown, "\n".join(terminal.lines), re.MULTILINE):

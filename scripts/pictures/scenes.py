@@ -11,7 +11,7 @@ class Scene:
 
     Attributes:
         name: of the file below docs/screens.
-        title: what it shows, for people who do not see it.
+        title: a description for people who do not see it.
         arguments: of aoshell.
         before: lines that were run in the process before.
         steps: what is typed, and what the screen shows then (a regular expression).

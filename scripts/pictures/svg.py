@@ -1,4 +1,4 @@
-"""A terminal's screen as SVG: one element of text for each run of characters that look the same."""
+"""A terminal's screen as SVG: one text element for each run of characters that look the same."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WIDTH, HEIGHT = 8.4, 19.0  # of a character cell, in pixels at a font size of 14
 MARGIN, BAR = 14.0, 30.0  # around the text; the bar of the window above it
 _SVG = "{http://www.w3.org/2000/svg}"
 GROUND, _TEXT, _EDGE = "#1c1e26", "#d8dae3", "#3a3d4a"
-# The palette that pyte names. All hold a contrast of 4.5:1 on the ground.
+# The palette that pyte names. All have a contrast of 4.5:1 on the background.
 PALETTE = {
     "default": _TEXT,
     "black": "#8b90a3",
@@ -37,7 +37,7 @@ PALETTE = {
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How characters look: colours as #rrggbb, "" for no ground of their own."""
+    """How characters look: colours as #rrggbb, "" for the default background."""
 
     colour: str
     ground: str
@@ -48,7 +48,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A place of the screen; the one behind a wide character has no text."""
+    """A cell of the screen; the one after a wide character has no text."""
 
     text: str
     look: Look
@@ -95,7 +95,7 @@ def _row(row: Sequence[Cell], top: float, number: int) -> Iterator[str]:
             )
         for start, piece in _pieces(run):
             text = "".join(cell.text for cell in piece)
-            # The length is given, so that columns stand below each other in any font.
+            # The length is given, so columns align in any font.
             yield (
                 f'<text x="{MARGIN + (at + start) * WIDTH:g}" y="{top + 14:g}" '
                 f'data-row="{number}" textLength="{len(piece) * WIDTH:g}" '
@@ -106,7 +106,7 @@ def _row(row: Sequence[Cell], top: float, number: int) -> Iterator[str]:
 
 
 def _pieces(run: list[Cell]) -> Iterator[tuple[int, list[Cell]]]:
-    """What is between spaces, and where it begins: SVG has but one space between words."""
+    """Words between spaces, and where they begin: SVG keeps only one space between words."""
     start = 0
     for blank, cells in groupby(run, lambda cell: cell.text == " "):
         piece = list(cells)

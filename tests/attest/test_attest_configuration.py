@@ -61,7 +61,7 @@ def test_it_differs(node: SnpNode) -> None:
 
 
 def test_it_is_unknown(node: SnpNode, attacker: Wallet) -> None:
-    assert verdict(node, None).configuration_now == "unknown: the node does not tell it"
+    assert verdict(node, None).configuration_now == "unknown: the node does not report it"
     by_another = verdict(node, told(node, signer=attacker, port=1)).configuration_now
     assert by_another == "unknown: another key signed it than the evidence"
 
@@ -149,7 +149,7 @@ SHOWN: dict[type[Changed], str] = {
     Large: "differs from the attested one in "
     + ", ".join(f"k{number:02}" for number in range(16))
     + " and 4 more",
-    Silent: "unknown: the node does not tell it",
+    Silent: "unknown: the node does not report it",
     Unsigned: "unknown: the answer is not signed",
 }
 

@@ -351,7 +351,7 @@ def test_a_run_ends_where_nothing_is_left_to_look_at(fuzzing: Fuzzing) -> None:
     fuzzing.write("a.lua", 'Handlers.add("Loop", "Loop", function() while true do end end)')
     code, said, _ = fuzzing.run("a.lua", "--for", "1h")
     assert code == 1
-    assert "each handler has a fault that ends it" in said
+    assert "each handler has a fault that stops it" in said
 
 
 @pytest.mark.usefixtures("hurried")
@@ -362,7 +362,7 @@ def test_a_run_ends_with_the_most_faults(fuzzing: Fuzzing, monkeypatch: pytest.M
     code, said, _ = fuzzing.run("a.lua", "--for", "1h")
     assert code == 1
     assert said.count("found: ") == 2
-    assert "a run ends with 2 faults; mend some, and look again" in said
+    assert "a run ends at 2 faults; fix some, and search again" in said
 
 
 def test_a_test_has_a_name_that_no_file_has(fuzzing: Fuzzing) -> None:

@@ -66,7 +66,7 @@ def test_slots_from_elsewhere_are_not_taken_back(tmp_path: Path) -> None:
 
 
 def test_no_state_is_known_before_the_memory(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=f"memory behind slot {MEMORY}, which its compute unit"):
+    with pytest.raises(UsageError, match=f"memory after slot {MEMORY}, which its compute unit"):
         origins(tmp_path, HELD).check_computed_here(ROW, MEMORY - 1)
     origins(tmp_path, HELD).check_computed_here(ROW, MEMORY)
     origins(tmp_path, PLAIN).check_computed_here(ROW, 0)

@@ -133,8 +133,8 @@ def for_itself(edges: Edges) -> Edges:
 LIES = [
     (many_tags, "gives a message with 10,001 tags, and 10,000 are read at most"),
     (for_itself, "its owner has not signed what came"),
-    (without, "skips slots: slot 2 is due, and it gives 3"),
-    (repeated, "repeats slots: slot 2 is due, and it gives 1"),
+    (without, "skips slots: slot 2 is expected, and it gives 3"),
+    (repeated, "repeats slots: slot 2 is expected, and it gives 1"),
     (unchained, "hash chain that breaks at slot 2"),
     (changed, "its owner has not signed what came"),
     (of_another, "gives a message of BBBB"),
@@ -145,7 +145,7 @@ LIES = [
     (tags_of_text, "something that is no schedule"),
     (too_high, "something that is no schedule"),
     (half_a_character, "its owner has not signed what came"),
-    (ends_early, "has slots up to 4, and lists none behind 2"),
+    (ends_early, "has slots up to 4, and lists none after 2"),
 ]
 
 
@@ -184,11 +184,11 @@ class Saying(Remote):
 @pytest.mark.parametrize(
     ("said", "named"),
     [
-        ("-3", "the newest slot of .* is '-3', which is none"),
-        ("1_0", "is '1_0', which is none"),
-        ("\u0663", "which is none"),
-        ("9" * 40, "which is none"),
-        ("many", "which is none"),
+        ("-3", "the newest slot of .* is '-3', which is not a slot"),
+        ("1_0", "is '1_0', which is not a slot"),
+        ("\u0663", "which is not a slot"),
+        ("9" * 40, "which is not a slot"),
+        ("many", "which is not a slot"),
     ],
 )
 @in_loop
@@ -387,7 +387,7 @@ async def test_a_source_that_is_none_is_named(folder: Path, wallet: Wallet) -> N
         remote = Remote.named(there.serving.facts.url, here)
         with pytest.raises(AoError, match="does not list the log"):
             await take(node, here, remote, "E" * 43, "twin", lambda _text: None)
-        with pytest.raises(AoError, match="is no id of a process"):
+        with pytest.raises(AoError, match="is not the id of a process"):
             await take(node, here, remote, "counter", "twin", lambda _text: None)
         await remote.close()
         with pytest.raises(AoError, match="is this home"):

@@ -73,9 +73,9 @@ async def test_the_newest_one_of_a_pinned_owner_is_taken(
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        ({"SHA_256": "0" * 64}, "another SHA-256"),
+        ({"SHA_256": "0" * 64}, "does not have the SHA-256"),
         ({"Module": "n" * 42 + "w"}, "its Module is"),
-        ({"Content_Encoding": "none"}, "another SHA-256"),
+        ({"Content_Encoding": "none"}, "does not have the SHA-256"),
     ],
 )
 @in_loop

@@ -81,7 +81,7 @@ async def test_other_code_shows_what_it_would_have_changed(folder: Path, wallet:
         assert "'11'" in told.different[0].here and "'2'" in told.different[0].there
         assert not told.same and told.equal == 3
         fix.write_text("this is no Lua")
-        with pytest.raises(AoError, match="fails where it is loaded"):
+        with pytest.raises(AoError, match="fails when it is loaded"):
             await compared(node, here, fork, Changed(load=fix, behind=2))
         with pytest.raises(AoError, match="there is no slot 9"):
             await compared(node, here, fork, Changed(load=fix, behind=9))
@@ -230,5 +230,5 @@ async def test_code_is_loaded_into_the_newest_state_that_is_kept_and_comes_to_th
         assert again.results == anew.results
         assert [one.messages[0].data for one in anew.results] == [b"23", b"33"]
         told = await compared(node, here, fork, Changed(load=fix, behind=9))
-        assert told.notes == ("computed once more, beginning at slot 0",)
+        assert told.notes == ("computed again, beginning at slot 0",)
         assert [one.slot for one in told.different] == [10, 11, 12, 13, 14]

@@ -115,7 +115,7 @@ def test_the_commands_take_a_network(
             await there.result(desk, await there.send(desk, bank, Action="Pass"))
             done = await type.reply(f".fork {url} {desk} as front --with {bank}@1,{NOBODY}")
             assert not done.ok and done.text == f"{desk} front\n{bank} bank"
-            assert f"bank: forked behind slot 1 of {url}" in done.note
+            assert f"bank: forked after slot 1 of {url}" in done.note
             assert f"{NOBODY} is not forked" in done.note
             assert "--with is for a live process" in await type.error(".fork as x --with front")
             code, out, err = await aoshell("fork", url, desk, "as", "front", "--with", "bank")

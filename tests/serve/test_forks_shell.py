@@ -36,7 +36,7 @@ def test_a_live_process_is_brought_home_and_spoken_to_as_its_owner(
         async with served(tmp_path / "there", other_wallet) as there:
             process, url = await counted(there), there.serving.facts.url
             done = await type.reply(f".fork {url} {process}@3 as away")
-            assert done.text == process and f"forked behind slot 3 of {url}" in done.note
+            assert done.text == process and f"forked after slot 3 of {url}" in done.note
             assert await type.error(f".fork {url} {process} as more") != ""
             await type.reply(".attach away")
             assert f".as {other_wallet.address} speaks as its owner" in await type.error("N")
@@ -48,17 +48,17 @@ def test_a_live_process_is_brought_home_and_spoken_to_as_its_owner(
             assert await type.value("return N") == "3"
             told = await type.reply(".trace 2")
             assert told.note == (
-                f"slot 2 is of {url}: what it sent was delivered there, and not here"
+                f"slot 2 is from {url}: what it sent was delivered there, not here"
             )
             assert (await type.reply(".trace 5")).note == ""
             told = await type.reply(".verify-log")
-            forked = f"forked behind slot 3 of {url}"
+            forked = f"forked after slot 3 of {url}"
             assert told.ok and told.note == forked
-            elsewhere = f"slot 2 is of {url}: what it sent was delivered there, and not here"
+            elsewhere = f"slot 2 is from {url}: what it sent was delivered there, not here"
             assert (await type.reply(".why 2")).note == elsewhere
             assert (await type.reply(".why 5")).note == ""
             assert (await type.reply(".log 2")).note == elsewhere
-            state = f"the state behind slot 2, from the log of {url}"
+            state = f"the state after slot 2, from the log of {url}"
             assert (await type.reply(".at 2 return N")).note == state
             assert (await type.reply(".at 5 return N")).note == ""
             assert (await type.reply(".dryrun return N")).note == ""
@@ -84,7 +84,7 @@ def test_a_dump_and_its_loading_say_what_is_a_fork(tmp_path: Path, wallet: Walle
         async with served(tmp_path / "there", wallet) as there, home(here) as node:
             process, url = await counted(there), there.serving.facts.url
             await forked(node, here, there, f"{process}@3", "away")
-            note = f"away is forked behind slot 3 of {url}"
+            note = f"away is forked after slot 3 of {url}"
         assert (await dump(settings(here), file))["notes"] == [note]
         assert notes(await load(settings(tmp_path / "again"), file)) == [note]
 
@@ -95,10 +95,10 @@ def test_a_memory_is_told_of_wherever_its_state_is_shown() -> None:
     origin = ForkPoint("http://su", 9, 0, 0, "http://cu", 5, exact=True)
     texts, numbers = ("p" * 43, "desk", "", ""), (10, 10, False, None, 0, 0, 0)
     info = ProcessInfo(*texts, *numbers, "", 0, origin=origin)
-    comes = "it comes of the memory behind slot 5, for which http://cu alone vouches"
+    comes = "it comes from the memory after slot 5, for which http://cu alone vouches"
     assert state_note(info, None) == comes
     assert state_note(info, 12) == comes
-    assert state_note(info, 7) == f"the state behind slot 7, from the log of http://su; {comes}"
+    assert state_note(info, 7) == f"the state after slot 7, from the log of http://su; {comes}"
     assert state_note(replace(info, origin=None), 7) == ""
 
 

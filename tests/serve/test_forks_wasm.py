@@ -246,13 +246,13 @@ def test_a_memory_is_gone_on_with_byte_for_byte(
                 (memory,) = (settings(here).state / "memories").iterdir()
                 assert memory.stat().st_size < 4 << 20, "only pages that are not zeros are kept"
                 assert await node.verify_log(process) == []
-                with pytest.raises(AoError, match="begins with a memory behind slot 4"):
+                with pytest.raises(AoError, match="begins with a memory after slot 4"):
                     await at(node, process, 3)
                 assert await at(node, process, 7) == "41"
                 again = await node.workbench.rerun(process, 6, b"N = 7", 9)
                 assert again.begin >= 4 and [one.slot for one in again.results] == [7, 8, 9]
                 assert again.results[0].output.endswith(" 48")
-                with pytest.raises(AoError, match="begins with a memory behind slot 4"):
+                with pytest.raises(AoError, match="begins with a memory after slot 4"):
                     await node.workbench.rerun(process, 3, b"N = 7", 9)
                 with pytest.raises(AoError, match="holds its id"):
                     await node.workbench.fork(process, None, "copy")
@@ -307,7 +307,7 @@ def test_a_served_fork_that_begins_with_a_memory_is_forked_again(
             async with served(settings(here).state, wallet) as second, home(third) as node:
                 url, gateway = second.serving.facts.url, there.serving.facts.url
                 args = (node, settings(third), url)
-                with pytest.raises(AoError, match="begins with a memory behind slot 4") as refused:
+                with pytest.raises(AoError, match="begins with a memory after slot 4") as refused:
                     await take_from(*args, f"{process}@3", "twin", silent, gateway)
                 assert there.serving.facts.url in refused.value.hint
                 with pytest.raises(AoError, match="no log before that"):

@@ -350,7 +350,7 @@ async def test_no_file_has_a_signature_for_a_fork_in_it(
     assert not secrets.found_in(whole)
     assert header["uploads"] == 0
     fork, left_out = header["notes"]
-    assert "twin is forked behind slot" in fork and "7 uploads are left out" in left_out
+    assert "twin is forked after slot" in fork and "7 uploads are left out" in left_out
 
 
 @in_loop

@@ -69,7 +69,7 @@ def test_reading_is_answered_beside_a_line(node: FakeNode, home: Settings) -> No
             await keyboard.see(f"{line}\n")
             await keyboard.see(answer)
         keyboard.type(".help exit\r")
-        await keyboard.see("Leave; the processes stay")
+        await keyboard.see("Leave the shell; the processes stay")
         # What changes something waits its turn, and nothing of the line is lost.
         keyboard.type(".limits seconds 3\r")
         await until(lambda: "first .limits seconds 3" in keyboard.app.stage)

@@ -50,7 +50,7 @@ def test_all_of_it(tmp_path: Path) -> None:
         ('\n[shell]\nediting = "vim"', "line 3: [shell] editing", 'cannot be "vim"'),
         ("[shell]\ntoolbar = 1", "line 2: [shell] toolbar", "cannot be 1"),
         ("[shell]\npager = 'yes'", "line 2: [shell] pager", 'cannot be "yes"'),
-        ("[shell]\nthems = 'dark'", "line 2: [shell] thems", "no meaning"),
+        ("[shell]\nthems = 'dark'", "line 2: [shell] thems", "not known"),
         ("[shell.colours]\nkeyword = 'pinkish'", "line 2: [shell.colours] keyword", "pinkish"),
         ("[shell.colours]\nkeyword = 7", "line 2: [shell.colours] keyword", "no text"),
         ("[shell.colours]\nframe = 'ansired'", "line 2: [shell.colours] frame", "nothing"),

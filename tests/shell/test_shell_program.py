@@ -363,7 +363,7 @@ def test_names_that_are_computed_are_left_to_run_time(typing: Use, tmp_path: Pat
     async def body(typed: Typing) -> None:
         (found,) = (await typed.json(f".check --target legacy {main}"))["value"]
         assert (found["severity"], found["line"]) == ("note", 2)
-        assert "known only when it runs" in found["message"]
+        assert "known only at run time" in found["message"]
         seen = await typed.seen(f".load {main}")
         assert "main.lua:2: module 'ab' not found" in seen
 

@@ -65,14 +65,14 @@ def test_names_fit_an_expression(expression: str, fits: list[str]) -> None:
 @pytest.mark.parametrize(
     ("expression", "why"),
     [
-        ("and", "'and' stands where a text must"),
+        ("and", "a text is expected, not 'and'"),
         ("pays and", "it ends"),
         ("(pays", "a bracket is not closed"),
         ("pays)", "nothing may follow before"),
         ("a (b)", "nothing may follow before"),
         ('"pays', "a quote without an end"),
-        ("(" * 10_000, "lie in each other"),
-        ("not " * 10_000 + "x", "lie in each other"),
+        ("(" * 10_000, "are nested"),
+        ("not " * 10_000 + "x", "are nested"),
     ],
 )
 def test_what_is_no_expression_is_told(expression: str, why: str) -> None:

@@ -52,7 +52,7 @@ def test_no_handler_took_it(fail: Fail) -> None:
     assert text.startswith("nothing was sent\n")
     assert "false: Quantity is x, not %d+" in text and "false: Action is Add, not Ask" in text
     assert "it is in the Inbox" in text
-    assert text.endswith("→ mend the tag of the message, or the pattern of the handler that"
+    assert text.endswith("→ fix the tag of the message, or the pattern of the handler that"
                          " should take it")  # fmt: skip
 
 

@@ -135,16 +135,16 @@ def test_what_no_test_takes_is_named_and_removed(run: Run) -> None:
 
 
 BROKEN = [
-    (b"local x = 1\n", "1: this is no file of snapshots"),
-    (b"", "1: this is no file of snapshots"),
+    (b"local x = 1\n", "1: this is not a file of snapshots"),
+    (b"", "1: this is not a file of snapshots"),
     (b"aoshell snapshots 2: x\n", "1: it has format 2, newer"),
     (HEAD.encode() + b"# t0\n## a\n\xff\n", "4: it is not text in UTF-8"),
-    (HEAD.encode() + b"# t0\n## a\n1\n## a\n2\n", "5: this snapshot stands in line 3 already"),
-    (HEAD.encode() + b"## a\n1\n", "2: a snapshot stands under no test"),
+    (HEAD.encode() + b"# t0\n## a\n1\n## a\n2\n", "5: this snapshot is in line 3 already"),
+    (HEAD.encode() + b"## a\n1\n", "2: a snapshot has no test above it"),
     (HEAD.encode() + b"# t0\n1\n", "3: this line belongs to no snapshot"),
     (HEAD.encode() + b"# t0\n## a\n\n", "3: this snapshot is empty"),
     (HEAD.encode() + b"# t0\n## a\n#b\n", "4: a name is missing behind #"),
-    (HEAD.encode() + b"# t0\n## a\n<<<<<<< HEAD\n1\n", "4: a conflict of a merge is not resolved"),
+    (HEAD.encode() + b"# t0\n## a\n<<<<<<< HEAD\n1\n", "4: a merge conflict is not resolved"),
 ]
 
 

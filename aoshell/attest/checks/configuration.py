@@ -1,7 +1,7 @@
-"""What a node tells of its configuration now (`~meta@1.0/info`), beside the attested one. Shown on
-a line of its own, never part of PASS.
+"""Compares a node's configuration now (`~meta@1.0/info`) with the attested one. Shown on a
+separate line, never part of PASS.
 
-An operator may change a configuration that is not permanent, and a node adds keys of its own to an
+An operator may change a configuration that is not permanent, and a node adds more keys to an
 answer. Source: HyperBEAM `dev_meta`, `dev_snp`.
 """
 
@@ -21,7 +21,7 @@ LONGEST_NAME = 64  # characters of such a key
 
 _ADDED = {"address", "status"}  # by `info`, to what is configured
 _OF_A_REQUEST = {"trace"}
-_PRIVATE = "priv"  # keys that begin so are left out of answers, within maps as well
+_PRIVATE = "priv"  # keys with this prefix are left out of answers, also inside maps
 
 
 def describe_changes(case: Case) -> str:
@@ -33,7 +33,7 @@ def describe_changes(case: Case) -> str:
     if case.signed is None or case.configuration is None or not case.asked_now:
         return ""
     if case.evidence.configuration is None:
-        return "unknown: the node does not tell it"
+        return "unknown: the node does not report it"
     try:
         now = verify_answer(case.evidence.configuration)
     except EvidenceError as error:

@@ -1,4 +1,4 @@
-"""Who else may have the key of an attested node. Shown on a line of its own, never part of PASS.
+"""Who else may have the key of an attested node. Shown on a separate line, never part of PASS.
 
 A report proves that the software asked for the key's address to be put into it. It does not prove
 that the key was made there, or that it never left. Nodes of a "green zone" (HyperBEAM's
@@ -25,7 +25,7 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Custody:
-    """Who has the key, and why it is thought so (`detail`, for people)."""
+    """Who has the key, and the reason (`detail`, for people)."""
 
     state: State
     detail: str

@@ -19,7 +19,7 @@ _SNP = (Kind.SNP,)
 _BOTH = (Kind.SNP, Kind.TPM)
 _BOUND = ("report-version", "links")
 
-# What makes the recipient of secrets the same one in two envelopes (`dev_measurement`).
+# Members that must be equal in two envelopes for the same recipient of secrets (`dev_measurement`).
 _IDENTITY = (
     "type",
     "version",
@@ -80,7 +80,7 @@ def outer_signature(case: Case) -> str:
 )
 def links(case: Case) -> str:
     """Parts of an envelope can come as links: the id of a message in place of the message. Each was
-    fetched, and has the id that was signed. The evidence in it has the form that is due."""
+    fetched, and has the id that was signed. The evidence in it has the expected form."""
     assert case.signed
     exchange = exchange_of(case)
     case.envelope = reading.resolve_envelope(case.signed, Links(exchange.links))
@@ -111,8 +111,8 @@ def signer(case: Case) -> str:
 
 @check(44, "body-id", "BODY_ID_MISMATCH BODY_UNBOUND", needs=("links",), core=True, kinds=_BOTH)
 def body_id(case: Case) -> str:
-    """The id of the body, computed again, is the one that the device has measured. The body is what
-    the guest says of itself, and the configuration of the node."""
+    """The id of the body, computed again, is the one that the device has measured. The body has the
+    guest's statements about itself and the configuration of the node."""
     made = envelope_of(case)
     try:
         found = b64url(made.body_id)
@@ -136,8 +136,8 @@ def body_id(case: Case) -> str:
 
 @check(45, "nonce", "NONCE_MISMATCH NONCE_MISSING", needs=("links",), core=True, kinds=_BOTH)
 def nonce(case: Case) -> str:
-    """The evidence was made for the random value that was sent along with the question. So it is as
-    new as that."""
+    """The evidence was made for the random value that was sent with the request, so it is newer
+    than that."""
     due = exchange_of(case).nonce
     if not due:
         what = "it is not known for which nonce the envelope was made, so not how old it is"

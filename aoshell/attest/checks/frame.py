@@ -1,8 +1,8 @@
-"""What all checks share: what they look at, how they end, and how one is declared.
+"""What all checks share: their input, their results, and their declaration.
 
 A check is a function of a `Case`. It returns what it found, in words, or raises: EvidenceError if
 the evidence is refused, InconclusiveError if something is missing, SkippedCheckError if it does not
-apply. It runs only if the checks in its `needs` did not fail, so it may rely on what they found.
+apply. It runs only if the checks in its `needs` did not fail, so it may rely on their results.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class CheckResult:
 
 @dataclass
 class TpmCase:
-    """What is checked of a TPM. All but the evidence is set by the checks, in their order.
+    """The state of checking a TPM. The checks set all but the evidence, in their order.
 
     Attributes:
         certificate: of the endorsement key.
@@ -100,7 +100,7 @@ class TpmCase:
 
 @dataclass
 class Case:
-    """What is checked. The attributes from `raw` on are set by the checks, in their order.
+    """The state of checking evidence. The checks set the attributes from `raw` on, in their order.
 
     Attributes:
         collateral: the verifier's: what the user or AMD's service gave.
@@ -258,14 +258,13 @@ class Check:
     """One check.
 
     Attributes:
-        number: its own, as in the list of checks in docs/attest.md; it decides the order in which
-            checks run (`attest.verify`).
+        number: as in the list of checks in docs/attest.md. `attest.verify` has the order of checks.
         name: as in results and for `--explain`.
         errors: names of the errors it can end with.
         needs: names of checks that must not have failed.
         run: what it does.
         core: whether there is no PASS unless this check passes; SKIPPED is not enough.
-        kinds: of evidence that it is for.
+        kinds: the kinds of evidence that it is for.
     """
 
     number: int

@@ -1,6 +1,6 @@
 """Checks that bind a report to the key of the node, its configuration and its software.
 
-What reads an answer is imported where one came (see `unverified`).
+The readers of answers are imported only if there is an answer (see `unverified`).
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def trusted_software(case: Case) -> str:
     this, the other checks only show that some program runs on some machine."""
     found = case.report.measurement
     named = [image for image in case.policy.trusted if image.measurement or image.hashes]
-    # Of two names for one measurement, what a review found decides.
+    # If a measurement has two names, the one with review marks counts.
     for image in sorted(named, key=lambda one: case.kind is Kind.SNP and not one.covers_os):
         if image.matches(found, case.hashes):
             case.image = image

@@ -50,8 +50,8 @@ def report_json(case: Case) -> str:
 
 @check(41, "certificate-table", "CERT_TABLE", needs=(), kinds=(Kind.REPORT, Kind.GENERATE))
 def certificate_table(case: Case) -> str:
-    """A host can hand out certificates with a report (AMD 56421 section 4.1.8.1). They are taken
-    only from a table that is whole, and each is checked like any other."""
+    """A host can give certificates with a report (AMD 56421 section 4.1.8.1). They are read only
+    from a complete table, and each is checked like any other."""
     if not case.evidence.table:
         raise SkippedCheckError("the report has no certificate table")
     found = tables.parse_table(case.evidence.table)
@@ -80,7 +80,7 @@ def report_version(case: Case) -> str:
 
 @check(3, "reserved-bytes", "RESERVED_NONZERO", core=True)
 def reserved_bytes(case: Case) -> str:
-    """Bytes without a meaning must be zero, also those behind the signature, which are not signed.
+    """Bytes without a meaning must be zero, also those after the signature, which are not signed.
     Otherwise one report could have many forms, or say something that is not understood."""
     if found := case.report.reserved():
         what = f"{len(found)} reserved bytes are not zero, the first at {found[0]:#05x}"

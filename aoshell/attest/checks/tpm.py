@@ -1,7 +1,7 @@
 """Checks of the evidence of a TPM 2.0 in an envelope: its keys, its quote, and what it booted.
 
-A quote proves little by itself: its key can be anybody's. Only the secret that the TPM opens
-(`activation`) ties the attestation key (AK) to the endorsement key (EK) that the maker of the TPM
+A quote proves little by itself: anybody can own its key. Only the secret that the TPM opens
+(`activation`) binds the attestation key (AK) to the endorsement key (EK) that the maker of the TPM
 has certified.
 """
 
@@ -99,7 +99,7 @@ def ek_revocation(case: Case) -> str:
     """None of these certificates is in a list of revoked ones. The lists come from your files. Many
     makers have none; then the policy must do without."""
     if not case.policy.ek_revocation:
-        raise SkippedCheckError("the policy does without: ek_revocation = false")
+        raise SkippedCheckError("the policy skips it: ek_revocation = false")
     assert case.tpm.path
     return check_revocation(case.tpm.path, case.ek_pool.crls, case.at)
 
@@ -285,7 +285,7 @@ def trusted_software(case: Case) -> str:
     sections = case.tpm.evidence.quote.values[SECTIONS]
     case.tpm.programs = programs
     named = [image for image in case.policy.trusted if image.efi or image.pcr11]
-    # Of two names for one boot, what a review found decides.
+    # If a boot has two names, the one with review marks counts.
     for image in sorted(named, key=lambda one: not one.fixed_cmdline):
         if image.matches_boot(programs, sections, guarded=_is_guarded(case)):
             case.image = image

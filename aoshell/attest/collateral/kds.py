@@ -1,9 +1,9 @@
 """AMD's Key Distribution Service (KDS): fetches what a report is checked against once, and keeps
 it.
 
-Only this part of `attest` touches the network and the disk, by a function and a folder that are
-passed in. The service limits requests, so there is one at a time, with pauses, and a refusal is
-waited out. A kept file is checked each time it is used, like one that was just fetched.
+Only this part of `attest` uses the network and the disk, by a function and a folder that are passed
+in. The service limits requests, so they are sent one at a time, with pauses, also after a refusal.
+A stored file is checked at each use, like one that was just fetched.
 
     <folder>/Milan/vcek/<chip>-<TCB>.der    for each chip and reported TCB
     <folder>/Milan/vcek-chain.pem
@@ -45,8 +45,8 @@ CRL_AGE = 24 * 3600  # seconds after which a newer CRL is asked for
 TIMEOUT = 20.0  # seconds
 LARGEST_CHAIN = 64 << 10  # bytes; AMD's have 5 KB
 
-# What a certificate must pass before it is kept. Not whether it has expired, or has signed this
-# very report: else a bad report would look like a missing certificate.
+# Checks that a certificate must pass before it is stored. Not its validity, nor whether it signed
+# this report: otherwise a bad report would look like a missing certificate.
 _ABOUT_VEK = (
     "product",
     "leaf-signature",

@@ -2,5 +2,5 @@
 
 `reading` makes an envelope of a node's answer, `ids` computes the ids in it as the node does, `snp`
 reads the evidence of SEV-SNP, and `activation` makes the secret that only the measured machine can
-open. Nothing here asks a node or decides: the checks do.
+open. Nothing here asks a node; the checks decide.
 """

@@ -50,7 +50,7 @@ def make_activation(exchange: Exchange) -> Activation | None:
         key = snp.check_recipient(envelope)
         return Activation(secret, wrap_secret(secret, key, b64url(envelope.recipient_id)))
     except AoError:
-        return None  # the checks say why
+        return None  # the checks report the reason
 
 
 def wrap_secret(secret: bytes, key: bytes, recipient_id: str) -> dict[str, str]:
@@ -100,7 +100,7 @@ def check_snp_proof(
     try:
         sent = unsigned_id(credential, CURRENT)
     except AoError:
-        raise EvidenceError("ACTIVATION_SHAPE", "the credential that was sent is none") from None
+        raise EvidenceError("ACTIVATION_SHAPE", "the credential that was sent is invalid") from None
     lines = (
         "lapee-secret-activation-v1",
         f"measurement-device:{SNP}",
@@ -132,7 +132,7 @@ def check_tpm_proof(
     try:
         sent = tpm.read_credential(credential)
     except ValueError:
-        raise EvidenceError("ACTIVATION_SHAPE", "the credential that was sent is none") from None
+        raise EvidenceError("ACTIVATION_SHAPE", "the credential that was sent is invalid") from None
     check_activation(read_activation(signed.message), sent, ak_name, secret)
     return signed
 

@@ -55,8 +55,8 @@ OLDER = ("lapee-attestation-version", "lapee_attestation_version")  # before ~me
 
 MOST_LINKS = 256
 DEEPEST = 12  # links in links
-LARGEST = 8 << 20  # bytes of an envelope and all that it links to, each time it does
-MOST_VALUES = 200_000  # and keys in an envelope; those behind a link count each time it is met
+LARGEST = 8 << 20  # bytes of an envelope and its linked parts, for each link again
+MOST_VALUES = 200_000  # and keys in an envelope; a linked part counts each time it is linked
 
 KINDS = {SNP: Kind.SNP, TPM: Kind.TPM}
 
@@ -71,9 +71,8 @@ def kind_of_envelope(answer: RawResponse) -> Kind:
 
 
 def read_info(answer: RawResponse) -> tuple[str, str]:
-    """What `~measurement@1.0/info` says, unverified: the device by which the node measures itself,
-    "" if there is none; and why it uses that one, or none, "" if the answer is about something
-    else."""
+    """What `~measurement@1.0/info` says, unverified: the device that measures the node, "" for
+    none; and the reason for it, "" if the answer is about something else."""
     try:
         info = read_message(answer, "")
     except EvidenceError as error:
@@ -226,8 +225,8 @@ class Links:
     """The parts of an envelope that were fetched by their ids.
 
     Args:
-        answers: of the node, by id. Nothing in them is believed.
-        read: what was found behind the same answers before; more is added.
+        answers: of the node, by id; not trusted.
+        read: parts that were read from these answers before; more are added.
 
     Attributes:
         missing: ids that were met and have no answer, in the order in which they were met, as keys.
@@ -296,7 +295,7 @@ class Links:
     def _part(self, link: Value) -> Value:
         """What has an id, a map or a list; None if it is missing."""
         if not isinstance(link, str) or not has_id_form(link):
-            raise EvidenceError("LINK_MISMATCH", f"{brief(str(link))} is no id")
+            raise EvidenceError("LINK_MISMATCH", f"{brief(str(link))} is not an id")
         if link in self._found:
             return self._found[link]
         if link not in self._answers:
@@ -329,7 +328,7 @@ def size_of(answer: RawResponse) -> int:
 
 
 class LinkSearch:
-    """Looks for what the envelopes of an exchange link to. A node decides how often that is done,
+    """Finds the ids to which the envelopes of an exchange link. A node decides how often this runs,
     so each envelope is verified once, and each part is read once."""
 
     def __init__(self, exchange: Exchange) -> None:
@@ -377,7 +376,7 @@ def octets_at(message: Mapping[str, Value], key: str, most: int, error: str) -> 
     try:
         found = unb64url(value)
     except ValueError:
-        raise EvidenceError(error, f"{key} is no base64url") from None
+        raise EvidenceError(error, f"{key} is not base64url") from None
     if len(found) > most:
         raise EvidenceError(error, f"{key} has more than {most} bytes")
     return found

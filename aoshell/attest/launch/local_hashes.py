@@ -1,7 +1,7 @@
 """Computes the launch measurement again from the hashes that a HyperBEAM node reports.
 
-`firmware` is LD behind the pages of the firmware image (see `pages`). What comes then belongs to
-the image, and the digest says which image it is. `LAYOUTS` has the ones that genuine reports have
+`firmware` is LD after the pages of the firmware image (see `pages`). The following pages depend on
+the image, which the digest identifies. `LAYOUTS` has the images that genuine reports have
 confirmed. The VMSA depends on the hypervisor as well; only QEMU's is confirmed.
 """
 
@@ -52,7 +52,7 @@ class LocalHashes:
     """What a node says it was launched from.
 
     Attributes:
-        firmware: launch digest behind the firmware's pages, 48 bytes.
+        firmware: launch digest after the firmware's pages, 48 bytes.
         kernel, initrd, append: SHA-256 of the files, and of the command line with its NUL.
         vcpus: how many processors.
         vcpu_type, vmm_type: numbers of the `sev` crate.

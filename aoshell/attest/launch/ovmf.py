@@ -6,7 +6,7 @@ count here: where processors start (SEV_ES_RESET_BLOCK), where the list of memor
 Sources: edk2, OvmfPkg/ResetVector/Ia16/ResetVectorVtf0.asm and X64/OvmfSevMetadata.asm; QEMU,
 hw/i386/pc_sysfw_ovmf.c and target/i386/sev.c.
 
-Where QEMU would take the first of two, or read past what the image declares, the image is refused.
+An image is refused if QEMU would take the first of two, or read beyond what the image declares.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class Firmware:
 
     Attributes:
         name: of its file.
-        digest: LD behind its pages, 48 bytes.
-        layout: what it has measured behind itself.
+        digest: LD after its pages, 48 bytes.
+        layout: what is measured after its pages.
     """
 
     name: str

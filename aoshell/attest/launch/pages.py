@@ -1,4 +1,4 @@
-"""How the launch measurement of an SEV-SNP guest comes about.
+"""Computes the launch measurement of an SEV-SNP guest.
 
 Before a guest starts, the SNP firmware extends a digest of 48 bytes (LD) by each of its pages: the
 new LD is SHA-384 of PAGE_INFO, which holds the old LD, a digest of the page, its kind and its
@@ -20,7 +20,7 @@ from uuid import UUID
 from aoshell.attest.launch import vmsa
 
 PAGE = 0x1000  # bytes
-FIRMWARE_END = 1 << 32  # the address behind a firmware image
+FIRMWARE_END = 1 << 32  # the address after a firmware image
 MOST_VCPUS = 1024
 
 _VMSA_ADDRESS = 0xFFFF_FFFF_F000
@@ -48,7 +48,7 @@ class Section(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a firmware image has measured behind itself.
+    """What is measured after the pages of a firmware image.
 
     Attributes:
         sections: in order; at most one is NORMAL.
@@ -71,7 +71,7 @@ class BootHashes:
 
 
 def measure_firmware(image: bytes) -> bytes:
-    """LD behind the pages of a firmware image, whose size is a multiple of `PAGE`."""
+    """LD after the pages of a firmware image, whose size is a multiple of `PAGE`."""
     digest, begin = bytes(48), FIRMWARE_END - len(image)
     for at in range(0, len(image), PAGE):
         page = sha384(image[at : at + PAGE]).digest()
@@ -85,7 +85,7 @@ def measure(
     """The measurement of a guest with one processor, then with two, and so on without end.
 
     Args:
-        firmware: LD behind the pages of the firmware image.
+        firmware: LD after the pages of the firmware image.
         boot: None if QEMU boots no kernel, or does not measure it (`kernel-hashes=off`). Otherwise
             the layout has a place for it.
     """

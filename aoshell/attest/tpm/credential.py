@@ -1,9 +1,9 @@
-"""The exchange of a secret that only the TPM of an endorsement key can open, for one key of its.
+"""A secret that only the TPM of an endorsement key can open, for one of its keys.
 
 The verifier wraps a challenge for the EK and the name of the AK. The TPM opens it only if the AK is
-loaded in it and its policy holds. The node proves that it has the challenge by an HMAC with it.
-Without this, nothing ties the AK to the EK: anybody can write a public area, and sign with a key of
-his own.
+loaded in it and its policy is met. The node proves that it has the challenge by an HMAC with it.
+Without this, nothing binds the AK to the EK: anybody can write a public area, and sign with any
+key.
 
 Source: TPM 2.0 Library Part 1, sections 11.4.10 (KDFa, KDFe), 24 (credentials), B.10.4 and C.6.4.
 """

@@ -5,8 +5,8 @@ the verifier's files. Nothing is fetched. Who gave a certificate decides nothing
 decides whether an expired one counts against the evidence.
 
 The search goes level by level from the EK certificate and takes each certificate once, on its
-shortest way. So a limit on the length below an authority is met if it can be met at all, and
-certificates that sign each other in circles end nowhere.
+shortest way. So a limit on the length below an authority is met if possible, and circles of
+certificates lead nowhere.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def find_path(
 
 @dataclass(slots=True)
 class _Search:
-    """One search. `dead` has what ended it in each direction, by how much it says."""
+    """One search. `dead` has the reasons why paths ended, by how informative they are."""
 
     ek: EkCertificate
     pool: EkPool
@@ -226,7 +226,7 @@ class _Search:
         return None
 
     def _failure(self) -> EvidenceError:
-        """What says most about why there is no path; FAIL before INCONCLUSIVE."""
+        """The most informative reason why there is no path; FAIL before INCONCLUSIVE."""
         circle = InconclusiveError(
             "EK_CHAIN_UNAVAILABLE",
             "the certificates above the EK certificate lead to each other, not to a root",

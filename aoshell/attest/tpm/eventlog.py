@@ -2,7 +2,7 @@
 
 A log proves nothing until it replays to quoted PCRs. Even then only its digests are proven: what an
 event's type and data say was not extended, unless its data is what was hashed (`matched`). So no
-reader may go by a type alone, and none may skip an event that it does not understand.
+reader may rely on a type alone, or skip an event that it does not understand.
 
 Source: TCG PC Client Platform Firmware Profile 1.06, section 10. Numbers are little-endian. A log
 with SHA-256 is read, and of it that bank only.
@@ -50,9 +50,9 @@ class LogEvent:
 
     Attributes:
         number: its place in the log, from 1 (0 is the log's own header).
-        type: what it is said to be (`EFI_VARIABLE`). Not extended.
+        type: as the log claims (`EFI_VARIABLE`). Not extended.
         digest: SHA-256, which was extended.
-        data: what it is said to be about. Extended only if `matched`.
+        data: as the log claims. Extended only if `matched`.
     """
 
     number: int

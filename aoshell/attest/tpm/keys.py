@@ -1,8 +1,8 @@
 """What endorsement and attestation keys must be, and that all forms of one key are the same key.
 
-An EK's private part must stay in its TPM and must decrypt for nothing but the TPM itself: else a
-secret that is wrapped for it proves nothing. An AK must be `restricted`: else its TPM signs any
-bytes with it, such as a quote that somebody wrote.
+An EK's private part must stay in its TPM and must decrypt only for the TPM itself: otherwise a
+secret wrapped for it proves nothing. An AK must be `restricted`: otherwise its TPM signs any bytes
+with it, such as a forged quote.
 
 Sources: TCG EK Credential Profile 2.6, sections B.3 (L-1, L-2) and B.4 (H-1 to H-7) with the
 policies of section B.6; for the AK, the nodes that make it.

@@ -1,7 +1,8 @@
-"""The events that a node extends into PCR 15: what it is, and the log of its boot.
+"""The events that a node extends into PCR 15: its body's id, and the hash of its boot log.
 
 No firmware extends PCR 15. A node does so once, at its start, so a quote of it ties all that the
-TPM signs to one subject. Any program could extend more later: then these are not the events due.
+TPM signs to one subject. Any program could extend more later: then the events are not the expected
+ones.
 """
 
 from __future__ import annotations

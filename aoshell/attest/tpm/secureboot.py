@@ -1,8 +1,8 @@
 """What a replayed log says of Secure Boot, and of the programs that the firmware started.
 
-Types of events are not extended, so whoever edits a log may call an event what he likes, and may
-extend more events once his program runs. Therefore each event that counts must be understood, from
-the first on: by its data, which must be what was hashed, or as the hash of a program.
+Types of events are not extended, so an attacker can edit the type of an event, and can extend more
+events once his program runs. Therefore each relevant event must be understood, from the first on:
+by its data, which must be what was hashed, or as the hash of a program.
 
 Sources: TCG PC Client Platform Firmware Profile 1.06, sections 3.3.4 and 10.4; UEFI 2.10, sections
 8.2 (variables) and 32.4.1 (signature lists).

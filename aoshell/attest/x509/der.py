@@ -1,8 +1,8 @@
 """A strict reader of DER (X.690), for the subset that certificates of chips need.
 
 Why not a library: every certificate of an SEV-SNP chip has the serial number 0, which general
-libraries refuse, or have announced to refuse. They refuse genuine certificates of TPMs, too. And
-they tidy up what must be seen here: lengths that are not minimal, octets behind the end. Only
+libraries refuse, or have announced to refuse. They also refuse genuine certificates of TPMs. And
+they accept what must be refused here: lengths that are not minimal, octets after the end. Only
 cryptographic primitives come from a library.
 
 A reader goes only as deep as its caller asks, so deep nesting cannot exhaust it.

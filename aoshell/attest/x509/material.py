@@ -2,8 +2,8 @@
 
 These are PEM with any text around it, DER, several of either in a row, PKCS#7 with certificates in
 it, either of those in base64, the certificate table of a host, and the answer of Azure's
-certificate service (JSON with PEM in it). The order in a file means nothing, and what is not needed
-does no harm: `path` finds out which certificate is which.
+certificate service (JSON with PEM in it). The order in a file does not matter, and extra
+certificates are ignored: `path` finds out which certificate is which.
 """
 
 from __future__ import annotations

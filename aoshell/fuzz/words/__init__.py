@@ -1,1 +1,1 @@
-"""What can be said to a process: the handlers, tags and values that its code and past name."""
+"""The vocabulary of a process: handlers, tags and values, from its code and its past messages."""

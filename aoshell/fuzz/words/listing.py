@@ -1,4 +1,4 @@
-"""The vocabulary of a process: its present handlers, and what its code reads."""
+"""Makes the vocabulary of a process from its present handlers and its code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aoshell.fuzz.words.reading import OWN_FIELDS, Reader, Reads, read_scripts
 from aoshell.fuzz.words.vocabulary import MessageForm, Vocabulary, Word
 from aoshell.protocol.encoding import has_id_form
 
-# Lua: the handlers of a process, with the patterns that are data.
+# Lua: the handlers of a process, with patterns that are not functions.
 LIST = """(function()
   local found = {}
   for i, one in ipairs(Handlers.list) do
@@ -28,23 +28,23 @@ LIST = """(function()
   end
   return found
 end)()"""
-FORMS = 400  # of a process that are used
-_SPREAD = 8  # most forms that one pattern with alternatives makes
+FORMS = 400  # most message forms of a process
+_SPREAD = 8  # most forms from one pattern with alternatives
 _BUILT_IN = frozenset(("_eval", "_default", "_boot"))
 
 Past = Sequence[Sequence[tuple[str, str]]]
-"""Tags of messages that a process has had."""
+"""Tags of messages that a process has received."""
 
 
 def read_vocabulary(
     sources: dict[str, bytes], listed: Iterable[Mapping[str, Any]], past: Past = ()
 ) -> Vocabulary:
-    """The words of a process.
+    """The vocabulary of a process.
 
     Args:
         sources: its code by file.
-        listed: what `LIST` gives.
-        past: tags of messages that it has had.
+        listed: the result of `LIST`.
+        past: tags of messages that it has received.
     """
     reader = Reader(read_scripts(sources))
     everything = reader.all_reads()
@@ -88,7 +88,7 @@ def _forms(
 
 
 def _wanted(pattern: object) -> dict[str, list[str]]:
-    """Tag → the values that a pattern which is data takes."""
+    """Tag → the values that a pattern (not a function) accepts."""
     if isinstance(pattern, str):
         return {"Action": [pattern]}
     if not isinstance(pattern, dict):
@@ -103,7 +103,7 @@ def _wanted(pattern: object) -> dict[str, list[str]]:
 
 
 def _asked(pattern: object) -> set[str]:
-    """The tags that a pattern names, whatever their values."""
+    """The tags in a pattern, with any values."""
     names = pattern.keys() if isinstance(pattern, dict) else ()
     return {str(tag) for tag in names if tag not in OWN_FIELDS}
 

@@ -1,4 +1,4 @@
-"""The vocabulary of WebAssembly without aos: its exports, and known messages."""
+"""Makes the vocabulary of WebAssembly without aos, from its exports and known messages."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _PARAMETERS = re.compile(r"\(([^)]*)\)")  # of a signature: (i32, i64) -> i32
 
 
 def read_module(data: bytes, past: Past) -> Vocabulary:
-    """The words of a module whose code is not read.
+    """The vocabulary of a module whose code is not read.
 
     Args:
-        past: tags of messages that it has had, or that tests beside it send.
+        past: tags of messages that it has received, or that tests next to it send.
     """
     known = list(_functions(data)) if describe_module(data).kind == "plain" else []
     return Vocabulary(tuple([*known, *_known(past)][:FORMS]))
 
 
 def _functions(data: bytes) -> Iterator[MessageForm]:
-    """Each function, with numbers of its types, and with a text if texts can be passed."""
+    """A form for each function, with numbers as arguments, and with a text if it can take one."""
     exports = describe_module(data).exports
     takes_text = any(export.name in _MAKE_ROOM for export in exports)
     for export in exports:
@@ -43,7 +43,7 @@ def _functions(data: bytes) -> Iterator[MessageForm]:
 
 
 def _known(past: Past) -> Iterator[MessageForm]:
-    """One form for each Action that a message had, with all tags that came with it."""
+    """One form for each Action of known messages, with all tags that came with it."""
     by_action: dict[str, dict[str, dict[str, None]]] = {}
     for tags in past:
         action = dict(tags).get("Action")

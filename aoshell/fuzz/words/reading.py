@@ -1,4 +1,4 @@
-"""Reads from a script what its handlers read of messages."""
+"""Finds what the handlers of a script read from messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aoshell.fuzz.words.vocabulary import Kind, Word
 from aoshell.lua import syntax as tree
 from aoshell.lua.strict import LuaSyntaxError
 
-# Fields of a message that are no tags, or that the network sets.
+# Fields of a message that are not tags, or that the network sets.
 OWN_FIELDS = frozenset(
     ("Id", "From", "Owner", "Target", "Data", "Anchor", "Tags", "TagArray", "Timestamp", "Module",
      "Block-Height", "Nonce", "Epoch", "Cron", "Hash-Chain", "Forwarded-By", "Type", "Variant",
@@ -24,7 +24,7 @@ OWN_FIELDS = frozenset(
 _MESSAGES = frozenset(("msg", "message", "m", "Msg"))  # names of variables that hold messages
 _NUMBERS = frozenset(("tonumber", "tointeger", "bint", "tobint", "floor", "parse", "frombase"))
 _ARITHMETIC = frozenset(["+", "-", "*", "/", "//", "%", "^", "<", ">", "<=", ">="])
-_CODE, _DEEPEST = 40, 3  # characters of a text that may be code; texts within texts
+_CODE, _DEEPEST = 40, 3  # least characters of a text that may be code; depth of texts in texts
 _NUMBER = re.compile(
     r"(?i)quantity|amount|price|limit|count|duration|supply|number|index|page|size|fee|stake"
     r"|deadline|height|rate|max|min(?!t)|proposal"
@@ -37,14 +37,14 @@ _ADDRESS = re.compile(
 
 @dataclass(slots=True)
 class Reads:
-    """What some code reads of messages.
+    """What some code reads from messages.
 
     Attributes:
         names: tags.
         numbers: tags that it computes with.
-        choices: tag → texts that it compares it with.
-        data: it reads Data; "json" where it decodes it.
-        keys: what it reads of decoded Data.
+        choices: tag → texts that it is compared with.
+        data: how it reads Data: "" not at all, "text", or "json" if it decodes it.
+        keys: what it reads from decoded Data.
     """
 
     names: set[str] = field(default_factory=set)
@@ -65,7 +65,7 @@ class Reads:
 
 @dataclass(slots=True)
 class Script:
-    """A file as it is read here.
+    """A file of Lua.
 
     Attributes:
         handlers: name → the last call that adds it.
@@ -98,7 +98,7 @@ def read_scripts(sources: dict[str, bytes]) -> list[Script]:
 
 
 def _loaded(facts: SourceFacts) -> list[bytes]:
-    """Texts in a file that are code, as where one message loads several files."""
+    """Texts in a file that are code, for example if one message loads several files."""
     return [
         node.value.encode("latin-1")
         for node in facts.nodes
@@ -136,7 +136,7 @@ class Reader:
         self._functions: dict[str, tree.Function] = {}
         for script in scripts:
             self._functions |= script.functions
-        # Functions of the script that turn an argument into a number, with its place.
+        # Functions of the script that convert an argument to a number, with its index.
         self._counting = {
             name: places for name, one in self._functions.items() if (places := _counted(one))
         }
@@ -148,7 +148,7 @@ class Reader:
                         self._variables.add(node.parameters[0].name)
 
     def handler(self, name: str) -> tuple[Script, Handler] | None:
-        """The last call that adds a handler of a name."""
+        """The last call that adds the handler of a name."""
         for script in reversed(self._scripts):
             if name in script.handlers:
                 return script, script.handlers[name]
@@ -159,11 +159,11 @@ class Reader:
         return self._reads(self._parts(handler))
 
     def all_reads(self) -> Reads:
-        """What all of the code reads."""
+        """What the whole code reads."""
         return self._reads([node for script in self._scripts for node in script.facts.nodes])
 
     def constants(self) -> tuple[set[str], set[str]]:
-        """Numbers, and texts without blanks, of all of the code."""
+        """Numbers, and texts without blanks, in the whole code."""
         numbers, texts = set[str](), set[str]()
         for script in self._scripts:
             for node in script.facts.nodes:
@@ -176,7 +176,7 @@ class Reader:
         return numbers, texts
 
     def wanted(self, handler: Handler) -> dict[str, set[str]]:
-        """Tag → values that a pattern which is a function compares it with."""
+        """Tag → values that a pattern function compares it with."""
         found: dict[str, set[str]] = defaultdict(set)
         if handler.pattern is None:
             return found
@@ -194,7 +194,7 @@ class Reader:
         return found
 
     def always_answers(self, script: Script, handler: Handler) -> bool:
-        """Whether a handler's own code answers on each way through it that does not raise."""
+        """Whether a handler's own code answers on every path that does not raise."""
         function = script.facts.function(handler.handle) if handler.handle else None
         if function is None or not function.parameters:
             return False
@@ -207,12 +207,12 @@ class Reader:
     # ------------------------------------------------------------------------------------------
 
     def _parts(self, handler: Handler) -> list[tree.SyntaxNode]:
-        """The function of a handler, also one that is wrapped or named."""
+        """The function of a handler, even if it is wrapped or named."""
         handle = handler.handle or handler.pattern
         return [] if handle is None else list(self._reached([handle]))
 
     def _reached(self, begin: list[tree.Expression]) -> Iterator[tree.SyntaxNode]:
-        """Nodes of expressions, and of the functions that they name, each once."""
+        """Nodes of expressions and of the functions that they name, each once."""
         pending: list[tree.SyntaxNode] = list(begin)
         seen = set[int]()
         while pending:
@@ -226,7 +226,7 @@ class Reader:
                     pending.append(named)
 
     def _named(self, node: tree.SyntaxNode) -> str:
-        """The name of the function that a node calls, or may hand on."""
+        """The name of the function that a node calls, or may pass on."""
         match node:
             case tree.Call(function=function):
                 return _last_name(function)
@@ -280,7 +280,7 @@ class Reader:
         return False
 
     def _tag(self, node: tree.SyntaxNode) -> str:
-        """The tag that an expression reads of a message, "" for any other."""
+        """The tag that an expression reads from a message, "" for none."""
         match node:
             case tree.Parenthesis(inner=inner):
                 return self._tag(inner)
@@ -303,7 +303,7 @@ class Reader:
 
 
 def _keys_of(local: tree.Local, nodes: list[tree.SyntaxNode]) -> set[str]:
-    """The keys that are read of a variable."""
+    """The keys that are read from a variable."""
     found = set[str]()
     for node in nodes:
         match node:
@@ -323,7 +323,7 @@ def _own(function: tree.Function) -> Iterator[tree.SyntaxNode]:
 
 
 def _counted(function: tree.Function) -> set[int]:
-    """Which parameters a function turns into numbers."""
+    """The parameters that a function converts to numbers, by index."""
     found = set[int]()
     for node in tree.walk(function.body):
         match node:
@@ -339,7 +339,7 @@ def _counted(function: tree.Function) -> set[int]:
 
 
 def _is_answer(statement: tree.Statement, message: tree.Local, facts: SourceFacts) -> bool:
-    """`msg.reply(…)`, or a message whose Target is `msg.From`."""
+    """Whether it is `msg.reply(…)`, or sends a message whose Target is `msg.From`."""
     if not isinstance(statement, tree.CallStatement) or not isinstance(statement.call, tree.Call):
         return False
     table = without_parentheses(statement.call.arguments[0]) if statement.call.arguments else None

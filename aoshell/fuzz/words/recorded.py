@@ -1,4 +1,4 @@
-"""Reads messages from the tests beside a file: recorded sessions, and written tests."""
+"""Reads messages from the tests next to a file: recorded sessions, and written tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LARGEST = 1 << 20  # bytes of one
 
 
 def recorded_messages(file: Path) -> list[list[tuple[str, str]]]:
-    """The constant tags of messages that tests beside a file send to it."""
+    """The constant tags of messages that tests next to a file send to it."""
     found = []
     for test in sorted(file.parent.glob("*_test.lua"))[:FILES]:
         try:

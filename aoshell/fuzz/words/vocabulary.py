@@ -1,4 +1,4 @@
-"""The words of a process: which messages its handlers take, with which tags and values."""
+"""The vocabulary of a process: the messages that its handlers take, with tags and values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What the value of a tag is, as far as the code tells."""
+    """The kind of a tag's value, as far as the code shows it."""
 
     NUMBER = "number"
     ADDRESS = "address"
@@ -22,7 +22,7 @@ class Word:
 
     Attributes:
         choices: the texts that it is compared with.
-        seen: values that messages had.
+        seen: values in past messages.
     """
 
     name: str
@@ -40,8 +40,8 @@ class MessageForm:
         fixed: tags with the values that its pattern requires.
         words: the other tags that it reads.
         data: whether it reads Data: "" no, "text" or "json".
-        keys: what it reads of Data that is JSON.
-        meant: its code answers each message.
+        keys: what it reads from JSON in Data.
+        meant: whether its code answers each message.
     """
 
     handler: str

@@ -1,4 +1,4 @@
-"""One attached process: lines are signed and sent, and what comes of them is followed.
+"""One attached process: signs and sends lines, and follows their results.
 
 `session` sends and waits; `feed` follows the node's events; `questions` asks and changes nothing.
 """

@@ -1,7 +1,7 @@
-"""The signature of a line that may be sent, made while nobody waits for it.
+"""Signs a typed line before Enter, while nobody waits.
 
-It is in memory only, until another takes its place, the text changes, or a line is run. It is given
-once, and only to who is asked to sign exactly the bytes that it is for.
+The signature stays in memory until another replaces it, the text changes, or a line runs. It is
+used once, and only for exactly the bytes that were signed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class AskedWallet(Wallet):
 
 
 class PreparedWallet(Wallet):
-    """A wallet that has signed one message already; it signs every other one as ever."""
+    """A wallet that has signed one message already; it signs all others when asked."""
 
     _wallet: Wallet
     _prepared: tuple[bytes, Digest]
@@ -53,7 +53,7 @@ class SignedAhead:
         self._kept: tuple[Wallet, tuple[bytes, Digest], asyncio.Future[bytes]] | None = None
 
     async def make(self, wallet: Wallet, sign: Callable[[Wallet], Awaitable[object]]) -> None:
-        """Begin to sign, in a thread, what `sign` asks a wallet to sign, if it does.
+        """Begin to sign, in a thread, what `sign` asks a wallet to sign, if anything.
 
         Raises:
             AoError: of `sign`.
@@ -67,11 +67,11 @@ class SignedAhead:
             self._kept = wallet, probe.asked[0], made
 
     def forget(self) -> None:
-        """Nobody will send it."""
+        """Drop the signature: nobody will send the line."""
         self._kept = None
 
     async def prepared(self, wallet: Wallet) -> Wallet:
-        """A wallet that need not sign again what it has signed ahead; waits while it does."""
+        """A wallet that does not sign again what was signed ahead; waits until that is signed."""
         kept, self._kept = self._kept, None
         if kept is None or kept[0] is not wallet:
             return wallet

@@ -1,12 +1,11 @@
 """Follows the node's events: resumes lines that wait, and shows what else arrives.
 
-The feed knows the ids of the lines that are waited for, so an answer is shown once. When the result
-of such a line passes, the feed holds back what follows until the answer is on the screen
+The feed knows the ids of the lines that are waited for, so an answer is shown once. After the
+result of such a line, the feed holds back all later events until the answer is on the screen
 (`release()`): consequences are shown after their cause.
 
-A node reports the slots of a process in order; a result that it reports twice is shown once.
-However fast events come, the keyboard gets its turn between them, and the screen changes at most
-every _PACE seconds.
+A node reports the slots of a process in order. A result that it reports twice is shown once.
+Between events the keyboard gets its turn, and the screen changes at most every _PACE seconds.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class Line:
 
     def __init__(self, message: str) -> None:
         self.message = message
-        self.own: tuple[str, Message, Result] | None = None  # its own result, once that came by
+        self.own: tuple[str, Message, Result] | None = None  # its own result, once it came
         self.resumed: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
 
 
@@ -123,7 +122,7 @@ class FeedView:
                 await events.aclose()
 
     async def caught_up(self) -> None:
-        """Wait until the events are read that the node has put out already."""
+        """Wait until all events that the node has reported so far are read."""
         for _ in range(8):
             await asyncio.sleep(0)
         while self._behind:
@@ -143,7 +142,7 @@ class FeedView:
         self._roots.add(message)
 
     def forget(self, line: Line, *, answered: bool) -> None:
-        """Stop waiting for a line. Without an answer, its result is shown when it comes."""
+        """Stop waiting for a line. If it was not answered, the feed shows its result later."""
         self._lines.pop(line.message, None)
         if answered and line.own is None:
             self._answered.add(line.message)
@@ -155,7 +154,7 @@ class FeedView:
 
     @contextmanager
     def shown_by(self, message: str) -> Iterator[None]:
-        """The block shows the result of a line that was given up, so the feed does not."""
+        """Within the block the caller shows this line's result, so the feed does not."""
         if not message:
             yield
             return
@@ -172,7 +171,7 @@ class FeedView:
         self._names[process] = name
 
     def renamed(self, process: str, name: str) -> None:
-        """A process has another name from now on."""
+        """Use another name for a process from now on."""
         self._names[process] = name
 
     # What is shown, and when ----------------------------------------------------------------------
@@ -187,7 +186,7 @@ class FeedView:
             self._missed, self._missing = deque(maxlen=_MISSED), 0
 
     def resume(self) -> int:
-        """Show the kept notes and go on. Returns how many notes came meanwhile."""
+        """Show the kept notes and go on. Returns how many notes came during the pause."""
         missed, self._missed = self._missed, None
         if not missed:
             return 0
@@ -323,14 +322,14 @@ class FeedView:
 
 
 def _under(name: str, lines: str) -> str:
-    """Lines below each other, with a name before the first of them."""
+    """Lines, with a name before the first one."""
     first, *others = lines.rstrip("\n").split("\n")
     blank = " " * width_of(clean_line(name))
     return "\n".join([f"{name} │ {first}", *(f"{blank} │ {line}" for line in others)])
 
 
 def named_id(id: str, name: str = "") -> str:
-    """An id as it is shown: `name (0syT1234…)` where a name is known."""
+    """An id for people: `name (0syT1234…)` if a name is known."""
     return f"{name} ({short_id(id)})" if name and name != id else short_id(id)
 
 

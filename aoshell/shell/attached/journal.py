@@ -1,6 +1,6 @@
-"""What a session keeps, while it runs, of what it does and no log holds.
+"""What a session did that no log holds, kept in memory while it runs.
 
-`shell.attached.past` is made when `.record` is typed: the logs, and this beside them.
+`.record` combines it with the logs (`shell.attached.past`).
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ class Deed(NamedTuple):
 
     Attributes:
         order: of the newest message before it (`protocol.message.Assignment`).
-        verb: "publish", "import", "fork", "pause", "resume", "step" or "advance"; "" where no test
-            can repeat it.
-        description: for a person, of one that no test can repeat.
-        process: id of the process that it is done to, or that it has made.
+        verb: "publish", "import", "fork", "pause", "resume", "step" or "advance"; "" if no test can
+            repeat it.
+        description: for people, if no test can repeat it.
+        process: id of the process that it changed or made.
         source: id of the process that was forked, or of the module that was published.
-        file: that it is made of.
-        name: that it was given.
+        file: that the process was made of.
+        name: that the process was given.
         number: slot, place in a queue, or milliseconds; -1 for none.
     """
 
@@ -35,11 +35,11 @@ class Deed(NamedTuple):
 
 
 class Journal:
-    """The deeds of a session, and where code came from.
+    """The deeds of a session, and the sources of its code.
 
     Attributes:
         deeds: changes to the node by dot commands.
-        typed: id of a message → its line as it was typed, where that has `@name`.
+        typed: id of a message → its line as typed, if that has `@name`.
         files: id of a module → the file that it was made of.
     """
 

@@ -1,7 +1,7 @@
 """Refuses Lua that HyperBEAM's `lua@5.3a` cannot compile, before it is sent.
 
-The compiler of that device, luerl, does not say in which line it fails, and at `goto` it breaks so
-that the process is stuck at that message for good.
+The compiler of that device, luerl, does not say which line fails. `goto` breaks it so badly that
+the process never gets past that message.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from aoshell.lua import compiling
 from aoshell.protocol.message import raw
 from aoshell.shell.view.errors_view import TYPED, show_source
 
-# Bounds of Lua's own compiler (llimits.h, lparser.c of 5.3), which luerl has not got.
+# Limits of Lua's own compiler (llimits.h, lparser.c of 5.3), which luerl does not have.
 _BOUND = re.compile(r"too many|too long|limit|overflow|levels|memory")
 # Only a text with one of these is worth parsing.
 _SUSPECT = re.compile(r"goto|::|\\[u\r\n]|\[={4,}\[")
@@ -22,7 +22,7 @@ _NOT_SENT = "it was not sent"
 
 
 def refuse_line(code: str) -> None:
-    """Raises AoError, stage "message", if a line cannot be compiled there."""
+    """Raises AoError, stage "message", if luerl cannot compile a line."""
     error = compiling.check_line(code).error.partition(":")[2]  # it begins with the chunk's name
     if error and not _BOUND.search(error):
         raise _refusal(f"line {error}", show_source(f"{TYPED}:{error}", {TYPED: code}))
@@ -32,7 +32,7 @@ def refuse_line(code: str) -> None:
 
 
 def refuse_files(sources: Mapping[str, str]) -> None:
-    """The same for the texts of files, by their paths, which are Lua."""
+    """The same for files of Lua; `sources`: their texts by path."""
     for path, source in sources.items():
         _refuse_forms(source, f"{path}:")
 

@@ -1,4 +1,4 @@
-"""What is told where a process belongs to somebody else."""
+"""What the shell says if a process belongs to somebody else."""
 
 from __future__ import annotations
 

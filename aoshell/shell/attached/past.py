@@ -1,6 +1,6 @@
-"""A whole session as values, and the test of it: what goes into `.record`, and what comes out.
+"""The input of `.record`, a whole session as values, and its output, a test.
 
-It has the logs and what no log holds: `shell.attached.journal`, which a session keeps.
+A session is its logs, and what no log holds (`shell.attached.journal`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Past:
         processes: by id, oldest first; those of the whole node.
         modules: by the reference that processes are made of.
         people: names of identities by address.
-        folder: of the test; paths of files are relative to it.
+        folder: of the test; file paths are relative to it.
     """
 
     entries: Sequence[LogEntry]
@@ -39,8 +39,8 @@ class Recorded:
 
     Attributes:
         test: Lua.
-        beside: content of files that the test needs beside it, by name.
-        lost: what the test does not repeat, a sentence each.
+        beside: content of the files that the test needs next to it, by name.
+        lost: what the test does not repeat, one sentence each.
     """
 
     test: str

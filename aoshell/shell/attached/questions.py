@@ -17,7 +17,7 @@ from aoshell.shell.outcome import LineAnswer
 from aoshell.shell.view.errors_view import TYPED
 
 # The module of a process that makes JSON: aos has it as "json", HyperBEAM's own environment as
-# ".json". On the line of the code, whose numbers stay.
+# ".json". It stands on the first line of the code, so line numbers stay the same.
 _JSON = (
     'local JSON = (function() for _, name in ipairs { "json", ".json" } do '
     "local found, json = pcall(require, name) if found then return json end end end)() "
@@ -37,7 +37,7 @@ async def dryrun(
 ) -> LineAnswer:
     """Evaluate Lua read-only, as the owner of the process; nothing changes.
 
-    While the process computes a line of this session, its newest state is that before it.
+    While the process computes a line of this session, the state before that line is read.
 
     Args:
         process: None for the attached one.
@@ -45,7 +45,7 @@ async def dryrun(
         shown: what the user typed, for error messages; the code itself by default.
 
     Raises:
-        UnsupportedError: `slot`, and this node does not go back.
+        UnsupportedError: `slot` is given, and this node shows the newest state only.
         AoError: of the node.
     """
     process = process or session.attached
@@ -73,8 +73,8 @@ async def dryrun(
 
 
 async def _computed_now(session: Session, process: str) -> int | None:
-    """The slot that a process computes for a line of this session, also for one that was given
-    up, or that waits for such a slot; None where it does not.
+    """The slot that a process computes for a line of this session, given up or not, or that such a
+    line waits for; None for none.
     """
     lines = [*session.given, session.computing] if session.node.local else []
     slots = [line.slot for line in lines if line and line.process == process and line.slot]
@@ -87,14 +87,14 @@ async def _computed_now(session: Session, process: str) -> int | None:
 async def query(
     session: Session, code: str, process: ProcessInfo | None = None, slot: int | None = None
 ) -> object:
-    """The value of Lua code that returns JSON, evaluated read-only. JSON stands in it for the
-    process's own module.
+    """The value of Lua code that returns JSON, evaluated read-only. `JSON` in the code is the
+    process's own JSON module.
 
     Args:
         process, slot: as of `dryrun`.
 
     Raises:
-        AoError: stage "query", when the process answers anything else.
+        AoError: stage "query", if the process answers anything else.
     """
     process = process or session.attached
     result = (await dryrun(session, _JSON + code, process, slot)).own
@@ -110,9 +110,9 @@ async def query(
 
 
 async def global_hint(session: Session, name: str, otherwise: str) -> str:
-    """The hint where a name that is not known is a global of the attached process, an id; else "".
+    """A hint for an unknown name that is a global of the attached process with an id; else "".
 
-    A process that computes, or is on another node, is not asked.
+    A process that is computing, or on another node, is not asked.
 
     Args:
         otherwise: what else one can type, with {} for the name.

@@ -1,8 +1,8 @@
-"""Which process, which node, which wallet: a line goes in, an outcome comes out. Nothing prints.
+"""A session: one process, one node, one wallet. Evaluates lines; prints nothing.
 
 A line of Lua becomes an Eval message, signed by the wallet and scheduled on the attached process.
-Its answer is the result of its slot or, where the handling suspends there (`receive`, `spawn`),
-the result of the later slot that ends it.
+Its answer is the result of its slot. If the handling suspends there (`receive`, `spawn`), the
+answer is the result of the later slot that ends it.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from aoshell.shell.ports.forking import Forking
 
 EVAL = Tag("Action", "Eval")
-LAST_VALUE = Tag("Last-Value", "_")  # the global that keeps what a line came to
-UNKNOWN = ""  # the owner of a process where its node does not report one
+LAST_VALUE = Tag("Last-Value", "_")  # the global that keeps the value of the last line
+UNKNOWN = ""  # the owner of a process if its node does not report one
 
 Recorder: TypeAlias = "Callable[[Past], Recorded]"
 """Writes a session as a test (`.record`)."""
@@ -51,38 +51,38 @@ class Session:
     Args:
         wallet: lines wait until it is loaded.
         front: see `Front`.
-        patience: how long to wait for a line.
+        patience: what to wait for after a line.
         network: tags of every process that is made on a remote node.
         wallets: folder of the wallets that `.as` makes; None for none.
-        record: makes the test that `.record` writes; None where it cannot.
-        serve: serves the node (`.serve`); None where it cannot.
-        forking: reads live processes (`.fork`, `.compare`); None where it cannot.
+        record: makes the test that `.record` writes; None if unsupported.
+        serve: serves the node (`.serve`); None if unsupported.
+        forking: reads live processes (`.fork`, `.compare`); None if unsupported.
 
     Attributes:
         texts: of the files that processes run.
-        served: the node over HTTP; None where it is not served.
+        served: the node over HTTP; None if it is not served.
         identities: the wallets that can sign, and the current one.
         naming: names for ids, and ids for names.
         ahead: the signature of the line that is being typed.
-        turn: lock of the line that runs; what runs behind the prompt waits for it.
-        behind: what runs behind the prompt (`.watch`).
+        turn: lock of the running line; what runs in the background waits for it.
+        behind: the task that runs in the background (`.watch`).
         visited: ids of the processes that lines and messages went to, in order.
         journal: what no log holds.
         attested: the last result of `.attest`; None before the first.
         attestation: of the attached node, for the toolbar: "attested 12:03", "FAIL", "".
-        sent: the receipt of the last line; None before it has one.
+        sent: the receipt of the last line; None until the node gave one.
         last_sent: the newest receipt of this session; None before the first.
-        sending: id of the message that the last line made, "" before that.
+        sending: id of the last line's message, "" until it is made.
         computing: the receipt of the last line, until its own slot is computed; else None.
-        suspended: the last line waits for another message.
+        suspended: whether the last line waits for another message.
         given: receipts of lines that were given up before their own slots were computed.
-        looked_back: the slot before which the last dry run read the state, as that slot was being
-            computed; None where it read the newest.
-        commanded: the last line was a dot command.
-        doing: what a dot command does that may take long, its name first; "" for nothing.
-        settling: given up while what the last line caused was waited for.
-        lacking: why no process is attached, where one should be.
-        try_again: attaches it, or sets `lacking` again; None where nothing is lacking.
+        looked_back: the last dry run read the state before this slot, because the slot was being
+            computed; None if it read the newest state.
+        commanded: whether the last line was a dot command.
+        doing: what a slow dot command does, its name first; "" for nothing.
+        settling: the wait for the consequences of the last line was given up.
+        lacking: why no process is attached, if one should be.
+        try_again: attaches it, or sets `lacking` again; None if `lacking` is not set.
         wallet_note: shown once while the wallet is made; "" shows nothing.
     """
 
@@ -136,7 +136,7 @@ class Session:
 
     @property
     def sources(self) -> dict[str, str]:
-        """The texts of the files that the attached process runs, as far as they are known."""
+        """The known texts of the files that the attached process runs."""
         return self.texts.of(self.process.id if self.process else "")
 
     @property
@@ -163,7 +163,7 @@ class Session:
         """The attached process.
 
         Raises:
-            AoError: stage "usage", when there is none.
+            AoError: stage "usage", if there is none.
         """
         if self.process is None:
             raise self.lacking or AoError(
@@ -194,7 +194,7 @@ class Session:
     async def refuse_uncompilable(
         self, code: str, sources: Mapping[str, str] | None, process: ProcessInfo | None = None
     ) -> None:
-        """Raise AoError for Lua that the process cannot compile, where that is known."""
+        """Raise AoError for Lua that is known not to compile in the process."""
         remote = self.node.remote
         if remote is None or not await remote.runs_luerl((process or self.attached).id):
             return
@@ -221,7 +221,7 @@ class Session:
         self.sending, self.suspended = item.id, False
         line, answered = self.feed.expect(item.id), False
         try:
-            # Awaited as it is: a task of its own would cost what a process takes to answer.
+            # Awaited here: an extra task would cost as much time as a process takes to answer.
             receipt = self.sent = self.computing = await self.node.send(process, item)
             self.last_sent = receipt
             self.visited.setdefault(process)
@@ -247,7 +247,7 @@ class Session:
                 self.unanswered |= {str(self.sent.place): item.id, item.id: item.id}
 
     async def _own(self, receipt: Receipt) -> Result:
-        """The result of the message of a line, which has arrived."""
+        """The result of a line's own message, which has arrived."""
         try:
             return await self.node.result(receipt.process, receipt.place)
         except AoError as error:
@@ -256,10 +256,10 @@ class Session:
             raise AoError(error.what, stage=error.stage, hint=hint) from error
 
     async def settle(self, *, anyway: bool = False) -> None:
-        """Wait until all that the last line caused is done and shown, with `Patience.SETTLED`.
+        """With `Patience.SETTLED`, wait until all that the last line caused is done and shown.
 
         Args:
-            anyway: with any patience.
+            anyway: wait with any patience.
         """
         if not self.sent or not (anyway or self.patience is Patience.SETTLED):
             return
@@ -286,10 +286,10 @@ class Session:
         )
 
     async def stop(self) -> bool:
-        """Stop computing the lines that were given up, else what runs behind the prompt.
+        """Stop computing the lines that were given up; if there are none, end the background task.
 
         Returns:
-            False where neither runs any more.
+            False if neither runs any more.
         """
         return await self.stop_lines() or await self.end_behind()
 
@@ -297,7 +297,7 @@ class Session:
         """Stop computing the last line and all that were given up.
 
         Returns:
-            False where all of them have ended, or none can be stopped.
+            False if all of them have ended, or none can be stopped.
         """
         lines, node, stopped = [*self.given, self.sent], self.node.local, False
         self.given = []
@@ -308,7 +308,7 @@ class Session:
         return stopped
 
     async def end_behind(self) -> bool:
-        """End what runs behind the prompt; False where nothing does."""
+        """End the background task; False if there is none."""
         task, self.behind = self.behind, None
         if task is None or task.done():
             return False
@@ -340,7 +340,7 @@ class Session:
 
     async def sign(self, target: str, tags: tuple[Tag, ...], data: bytes) -> Sent:
         """A message, or the definition of a process, signed by the current wallet (`Node.sign`)."""
-        # Not in a thread: handing it over and back costs more than the screen would gain.
+        # Not in a thread: the switch there and back costs more than the screen would gain.
         return await self.node.sign(await self.wallet(), target, tags, data)
 
     async def _name_of(self, id: str) -> str:
@@ -362,7 +362,7 @@ class Session:
             await self._following
 
     async def sign_ahead(self, code: str) -> None:
-        """Begin to sign Lua that `evaluate` may be given next; not for a remote node.
+        """Begin to sign Lua that `evaluate` may get next; not for a remote node.
 
         Raises:
             AoError: it could not be sent.
@@ -373,7 +373,8 @@ class Session:
 
     async def _signed(self, code: str) -> Sent:
         process, wallet = self.attached, await self.wallet()
-        # The user chose another identity on purpose, so its line is sent whatever the process does.
+        # The user chose another identity on purpose, so the line is sent even if the process
+        # refuses it.
         if process.owner not in (wallet.address, UNKNOWN) and not self.identity:
             raise await not_owner(self.node, self.identities, process)
         return await self._signed_by(process.id, code, await self.ahead.prepared(wallet))
@@ -384,7 +385,7 @@ class Session:
         return await self.node.sign(wallet, process, tags, raw(code))
 
     async def _end_of(self, line: Line, receipt: Receipt) -> Result | None:
-        """The result that ends a suspended handling; None when nothing is left to end it."""
+        """The result that ends a suspended handling; None if nothing is left that could end it."""
         if self.patience is Patience.SETTLED:
             settled: asyncio.Future[None] = asyncio.ensure_future(self.node.settled(receipt.id))
             either: set[asyncio.Future[Any]] = {line.resumed, settled}

@@ -1,8 +1,7 @@
-"""The texts of the files that a process runs, for the lines that its errors name.
+"""The texts of the files that a process runs: its errors name their lines.
 
-Those that this session has loaded are known. Of a process of the built-in node, what another
-session loaded, or what it was made of, is read from its log and its module when an error names a
-file.
+A session knows the files that it has loaded itself. For a process of the built-in node, other files
+are read from its log and its module once an error names a file.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ LOOKED_BACK = 500  # newest messages of a log in which files are looked for
 
 
 class Sources:
-    """Texts by the name that error messages use, of each process."""
+    """The texts of each process, by the name that error messages use."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -28,11 +27,11 @@ class Sources:
         self._read: dict[str, int] = {}
 
     def of(self, process: str) -> dict[str, str]:
-        """What is known of a process."""
+        """The known texts of a process."""
         return self._known.setdefault(process, {})
 
     async def wanted(self, process: str, error: str) -> Mapping[str, str]:
-        """What is known of a process, for an error of it: its log is read as far as it is new."""
+        """The texts for an error of a process; reads the new part of its log first."""
         if error and self._node.local and names_a_file(error):
             with suppress(AoError):  # then the error is shown without its line
                 await self._look(process)

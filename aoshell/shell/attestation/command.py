@@ -173,7 +173,7 @@ def _explained(name: str) -> str:
 
 
 def _nothing(why: AoError, given: argparse.Namespace) -> str:
-    """The output if a node gave no evidence, or a file has none of the kind asked for."""
+    """The output if a node gave no evidence, or a file has no evidence of the kind asked for."""
     from aoshell.attest.explaining import EVIDENCE, NO_EVIDENCE
 
     if not given.json:

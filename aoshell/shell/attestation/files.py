@@ -50,7 +50,7 @@ def read_collateral(names: Mapping[str, str]) -> Collateral:
         names: of files or folders, by part of `Collateral`.
 
     Raises:
-        UsageError: one cannot be read, or lacks what it was named for.
+        UsageError: a file cannot be read, or lacks what it was given for.
     """
     contents = {part: _content(name) for part, name in names.items()}
     found = {part: _read(part, names[part], content) for part, content in contents.items()}
@@ -88,7 +88,7 @@ def _content(name: str) -> bytes:
 
 
 def _together(name: str, inside: list[Path]) -> bytes:
-    """All certificates and CRLs in a folder, such as snpguest makes. Other files are skipped."""
+    """All certificates and CRLs in a folder, such as snpguest makes; skips other files."""
     if len(inside) > MOST_FILES:
         raise UsageError(f"{name} has more than {MOST_FILES} files", hint="name one of them")
     found: list[bytes] = []

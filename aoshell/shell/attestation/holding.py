@@ -1,4 +1,4 @@
-"""Makes the attached node's answers count only if the attested key signed them."""
+"""Accepts answers of the attached node only if the attested key signed them."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def use_pin(session: Holder, node: RemoteVerbs) -> None:
 
 
 def follow_pin(session: Holder, node: RemoteVerbs) -> str:
-    """Takes over what another shell of this home has found of the attached node: it may have
-    attested it again, with success or without. Returns what is to be told of that. Raises nothing.
+    """Takes over the result if another shell of this home has attested the attached node again.
+    Returns a text for the user, "" for none. Raises nothing.
     """
     from aoshell.home.folders import Settings
 

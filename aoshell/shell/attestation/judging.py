@@ -1,4 +1,4 @@
-"""From evidence, and files that a user names, to a verdict; for `.attest` and `aoshell attest`."""
+"""Makes a verdict from evidence and the user's files, for `.attest` and `aoshell attest`."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class Wishes:
     """The options of an attestation.
 
     Attributes:
-        have: the user's own collateral, which comes before any other.
+        have: the user's own collateral, which is preferred to any other.
         files: the names of its files, by part of `Collateral`.
         at: time of evaluation, seconds since the Unix epoch; None for now.
         policy: a file; "" for the one of the config folder and what `.trust` named.
         report_data, measurement: what the report must hold, b"" for anything.
         offline: ask AMD's service for nothing.
-        nonce: that a node is asked with, or that an envelope in a file must have; b"" for a random
-            one, or the one that the file names.
-        kind: of evidence, the only one that is taken, as `Kind` has it; "" for any.
+        nonce: sent to a node, or expected in a file's envelope; b"" for a random one, or the one
+            that the file names.
+        kind: the only kind of evidence to accept, a value of `Kind`; "" for any.
     """
 
     have: Collateral = field(default_factory=Collateral)
@@ -88,7 +88,7 @@ async def judge_evidence(
     """Gathers what is missing and checks evidence.
 
     Args:
-        settings: None without a home: then nothing is kept, and the default policy counts.
+        settings: None without a home: then nothing is stored, and the default policy applies.
         test_roots, test_ek_roots: as in `verify_evidence()`, for tests only.
         asking: how AMD's service is asked.
 
@@ -176,7 +176,7 @@ def file_exists(path: Path) -> bool:
     """Whether there is such a file.
 
     Raises:
-        UsageError: this cannot be found out, as for lack of permission.
+        UsageError: this cannot be found out, for example without permission.
     """
     try:
         path.stat()
@@ -194,13 +194,13 @@ def is_url(target: str) -> bool:
 
 def new_nonce() -> bytes:
     """32 random bytes, for evidence to be made for."""
-    import secrets  # it takes 1 ms, and evidence in a file is made already
+    import secrets  # takes 1 ms, and evidence from a file needs no nonce
 
     return secrets.token_bytes(32)
 
 
 def check_target(target: str, save: str, kind: str) -> None:
-    """Refuses, before anybody is asked, what cannot be done.
+    """Refuses what cannot be done, before a node is asked.
 
     Args:
         target: a URL or a file; "" for the attached node.
@@ -208,8 +208,8 @@ def check_target(target: str, save: str, kind: str) -> None:
         kind: the only one to take, "" for any.
 
     Raises:
-        UsageError: a node was asked for a report alone, or the file to save to is there, or its
-            folder is not.
+        UsageError: a node was asked for a report alone; or the file to save to exists, or its
+            folder does not.
     """
     is_node = not target or is_url(target)
     if is_node and kind == Kind.REPORT.value:

@@ -86,7 +86,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _policy(given: argparse.Namespace) -> PolicyFile:
-    """The file that --trust writes to. A name that is taken is refused before anything is read."""
+    """The file that --trust writes to. Refuses a name that is taken before anything is read."""
     if any("\ud800" <= character <= "\udfff" for character in given.trust):
         raise UsageError("the name of an image must be UTF-8 text")
     if given.policy:
@@ -121,7 +121,7 @@ def _measured(given: argparse.Namespace, progress: Progress) -> Measured:
 
 
 def _refuse_without_count(given: argparse.Namespace, firmware: Firmware) -> None:
-    """An entry for any number of processors is one that reports can be checked by."""
+    """Refuse --trust without --vcpus, unless any number of processors can be checked."""
     known = LAYOUTS.get(firmware.digest.hex()) == firmware.layout
     if given.kernel is None or not known:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""What is remembered of attestations, in files below the state folder. Each is written as a whole.
+"""Remembers attestations, in files below the state folder. Each file is written as a whole.
 
 attested/<digest of the URL>.json    the key and software of a node's last attestation that
 passed trusted.toml                         the software that `.trust` named, as in the policy
@@ -49,7 +49,7 @@ class Passed:
     until: int
 
     def changes(self, address: str, measurement: str) -> tuple[str, ...]:
-        """What has changed since, for people."""
+        """What differs now, for people."""
         values = {"key": (self.address, address), "measurement": (self.measurement, measurement)}
         return tuple(
             f"the {name} was {before} and is {now}"
@@ -75,7 +75,7 @@ class AttestationPins:
         self._folder = settings.state / "attested"
 
     def get(self, origin: str) -> Passed | None:
-        """The last one of a node, ended or not; None if there is none.
+        """The last attestation of a node, ended or not; None if there is none.
 
         Raises:
             AoError: stage "attest": the file cannot be read.
@@ -102,7 +102,7 @@ class AttestationPins:
             ) from error
 
     def put(self, passed: Passed) -> None:
-        """Keeps one, in place of the node's last one. Raises AoError, stage "attest"."""
+        """Keeps one; it replaces the node's last one. Raises AoError, stage "attest"."""
         write_file(self._path(passed.origin), json.dumps(asdict(passed), indent=1).encode())
 
     def end(self, known: Passed | None) -> None:
@@ -138,7 +138,7 @@ class Trusted:
             raise AoError(f"{self.path} cannot be read: {why}", stage="policy") from error
 
     def put(self, image: Image) -> None:
-        """Keeps an image, in place of one of the same name. Raises AoError."""
+        """Keeps an image; it replaces one of the same name. Raises AoError."""
         from aoshell.attest.policy import load_policy
 
         others = [one for one in self.images() if one.name != image.name]

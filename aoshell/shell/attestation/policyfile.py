@@ -15,10 +15,10 @@ class PolicyFile:
     """A policy file, which need not exist yet.
 
     Args:
-        path: of the file. A link is followed, so that it stays one.
+        path: of the file. A link is followed, not replaced.
 
     Raises:
-        UsageError: that is no path of a file.
+        UsageError: the path is not one of a file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -29,15 +29,15 @@ class PolicyFile:
 
     def refuse_taken(self, name: str) -> None:
         """Raises UsageError: the file has the name already, or cannot be read; or AoError, stage
-        "policy": it is no policy."""
+        "policy": it is not a policy."""
         _refuse_taken(self.path, load_policy(self._content(), str(self.path)), name)
 
     def add(self, image: Image) -> None:
         """Adds an image at the end of the file.
 
         Raises:
-            UsageError: as `refuse_taken`; or the file takes no entry, or cannot be written.
-            AoError: stage "policy": the file is no policy, or the image none that one can hold.
+            UsageError: as `refuse_taken`; or an entry cannot be added or written.
+            AoError: stage "policy": the file is not a policy, or no policy can hold the image.
         """
         before = self._content()
         policy = load_policy(before, str(self.path))
@@ -76,7 +76,7 @@ def _refuse_taken(path: Path, policy: Policy, name: str) -> None:
 
 
 def _addition(before: bytes, entry: str) -> bytes:
-    """What to append: the entry, after a blank line, with the line ends that are there."""
+    """What to append: a blank line and the entry, with the line ends of the file."""
     gap = "" if not before else "\n" if before.endswith(b"\n") else "\n\n"
     text = gap + entry
     return text.replace("\n", "\r\n" if b"\r\n" in before else "\n").encode()

@@ -1,5 +1,5 @@
 """Code from files: programs of several files, as one chunk of Lua.
 
-`program` finds the files, `bundle` joins them, `loading` evaluates them, `reloading` does it again
-on each save.
+`program` finds the files, `bundle` joins them, `loading` evaluates them, `reloading` loads them
+again on each save.
 """

@@ -7,11 +7,11 @@ its line numbers in error messages, because it is compiled on its own from a lon
     file({"x.y", ".x.y"}, [[@x/y.lua]], [[@main.lua]], 1, [[…]])
     return main({}, [[@main.lua]], false, [[…]])
 
-The first line has bundle.lua. Before its text, `file` has the names of a module, its file, and the
-file and line that require it first; `main` whether files require each other in a circle.
+The first line holds bundle.lua. `file` gets the names of a module, its file, the file and line that
+require it first, and its text. `main` also gets whether files require each other in a circle.
 
-A program of one file has the loader of earlier versions, before bundle.lua, so that the hashes that
-are kept of such programs (blueprints) stay the same.
+A program of one file has the loader of versions before bundle.lua, so stored hashes of such
+programs (blueprints) stay the same.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def unbind_module(code: bytes) -> tuple[str, bytes] | None:
 def refuse_unloadable(bundled: ProgramBundle) -> None:
     """Raises AoError, stage "load", if no process can load a program; it names file and line.
 
-    Either a file is not Lua, or files require each other in a circle that always happens.
+    Either a file is not Lua, or files are sure to require each other in a circle.
     """
     for file in bundled.program.files:
         problem = find_syntax_error(text(file.source))

@@ -1,13 +1,12 @@
-"""The files of a Lua program: the main one, and the local ones that it requires, however deep.
+"""The files of a Lua program: the main one, and the local ones that it requires at any depth.
 
 The name of a module is a path from the main file's folder, as for the loader of aos: each dot or
 slash leads one folder down, so `a.b`, `.a.b` and `a/b` are one file, a/b.lua; without that file it
 is a/b/init.lua, as for Lua itself. No name leads out of the folder, except through a link.
 
-Files stand in the order in which aos runs them: depth first, what is required before what requires
-it, by the order of the text. Those of a circle, which aos cannot load, stand in the order in which
-they are met, as Lua would start them. Only names that stand literally in the text count. A module
-that is no file is taken as already there, in the process.
+Files have the order in which aos runs them: depth first, a required file before the one that
+requires it. Files of a circle, which aos cannot load, have the order in which Lua would start them.
+Only literal names count. A module without a file is assumed to be in the process already.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ MOST_FILES = 1_000  # files of one program
 MOST_BYTES = 64 << 20  # bytes of all its files together
 MOST_NAMES = 10_000  # names that its files require, counted once a file; calls of one file
 DRAWN_LEVELS = 24  # levels of the tree that are shown
-_SIMILAR = 20  # names with other capitals that notes mention
+_SIMILAR = 20  # names with different capitals that notes mention
 _LISTED = 10_000  # names in one folder among which a misspelt one is looked for
 
 _STEP = re.compile(r"[./]+")
@@ -97,7 +96,7 @@ class Program:
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """Notes on what the user may not expect, one sentence each."""
+        """Notes on what may surprise the user, one sentence each."""
         from aoshell.check.known import AOS_MODULES
 
         notes = [
@@ -121,7 +120,7 @@ def read_program(main: Path) -> Program:
     """The program whose main file is `main`.
 
     Raises:
-        AoError: stage "load", when a file cannot be read or there is too much of them.
+        AoError: stage "load": a file cannot be read, or the program is too large.
     """
     return _Walk(main.parent).run(main.name)
 
@@ -135,10 +134,10 @@ def find(root: Path, name: str) -> str | None:
 
 
 def tree_lines(program: Program) -> Iterator[str]:
-    """The tree of files, drawn, one line each; a file that was drawn has no branches again."""
+    """The tree of files, one line each; a file's branches are drawn only once."""
     yield program.main.path
     drawn = {program.main.path}
-    open_: list[tuple[str, Iterator[Need], Need]] = []  # indent, what comes behind, the last of it
+    open_: list[tuple[str, Iterator[Need], Need]] = []  # indent, what follows, the last of it
 
     def branch(file: File, indent: str) -> None:
         if file.needs:
@@ -180,7 +179,7 @@ class _Walk:
         self._bytes = self._names = 0
 
     def run(self, main: str) -> Program:
-        open_ = [self._open(main)]  # from the main file down to the one that is looked at
+        open_ = [self._open(main)]  # from the main file down to the current one
         while open_:
             file, rest = open_[-1]
             wanted = next(rest, None)
@@ -204,13 +203,13 @@ class _Walk:
             if found is not None and name not in found.names:
                 found.names.append(name)
             file.needs.append(Need(name, found))
-        # The main file is the last of its circle, too: the others are there when it runs.
+        # The main file comes last, also in a circle: it needs the others when it runs.
         main_file = self._files[main]
         files = [file for file in self._order if file is not main_file]
         return Program(self._root, (*files, main_file), self._circular)
 
     def _leave(self, file: File, above: File | None) -> None:
-        """All that a file requires is known. The files of a circle are met at its first one."""
+        """Called once all that a file requires is known. A circle is complete at its first file."""
         lowest = self._lowest[file.path]
         if above is not None:
             self._lower(above, lowest)
@@ -267,7 +266,7 @@ def _candidates(name: str) -> Iterator[str]:
 
 
 def _similar(root: Path, name: str, folders: dict[Path, dict[str, str]]) -> str:
-    """The file of a module but for upper and lower case, "" where there is none."""
+    """A file whose name differs from the module's in case only, "" for none."""
     parts = _parts(name)
     path = root
     for part in (*parts[:-1], f"{parts[-1]}.lua") if parts else ():
@@ -279,7 +278,7 @@ def _similar(root: Path, name: str, folders: dict[Path, dict[str, str]]) -> str:
 
 
 def _listed(folder: Path, folders: dict[Path, dict[str, str]]) -> dict[str, str]:
-    """The names in a folder by themselves in lower case."""
+    """The names in a folder, by their lower-case forms."""
     if folder not in folders:
         try:
             with os.scandir(folder) as entries:

@@ -1,4 +1,4 @@
-"""Code made public on a remote node: shown first, and asked for."""
+"""Publishes code on a remote node, after it showed what becomes public and asked."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ async def publish_code(session: Session, data: bytes, name: str, sure: bool) -> 
     """Publish code on the node.
 
     Args:
-        sure: nobody needs to be asked.
+        sure: publish without asking.
 
     Raises:
-        AoError: stage "publish", nobody agreed; else as the node has it.
+        AoError: stage "publish": nobody agreed; or another stage, from the node.
     """
     node = session.node.remote
-    assert node is not None  # who calls has looked
+    assert node is not None  # the caller has checked
     publication = await node.publication(await session.wallet(), data, name)
     lasts = "and permanent" if publication.permanent else "for as long as the node keeps it"
     session.front.note(
@@ -40,15 +40,15 @@ async def publish_code(session: Session, data: bytes, name: str, sure: bool) -> 
 
 
 def takes_environment(node: Node) -> bool:
-    """Whether it is a HyperBEAM node of this machine: only such a one is given our environment."""
+    """Whether it is a HyperBEAM node of this machine: only such a node gets our environment."""
     return node.remote is not None and node.state is not None and is_loopback(node.remote.endpoint)
 
 
 async def publish_environment(session: Session, sure: bool) -> Module:
-    """Give a HyperBEAM node of this machine the environment that new processes are made of.
+    """Publish the environment for new processes to a HyperBEAM node of this machine.
 
     Raises:
-        UnsupportedError: the node is another one.
+        UnsupportedError: it is another node.
         AoError: as `publish_code()`.
     """
     if not takes_environment(session.node):

@@ -19,10 +19,10 @@ from aoshell.shell.code.loading import load_bundle
 from aoshell.shell.code.program import read_program
 from aoshell.shell.view.errors_view import failure_text
 
-_EVERY = 0.25  # seconds between two looks
+_EVERY = 0.25  # seconds between two checks
 
-# The handlers as they stand in the list: name, pattern and handle. A function is the place where
-# it was written. Read raw; those of the environment itself begin with "_".
+# The handlers in their order: name, pattern and handle. A function is shown as the place where it
+# was written. Read raw; handlers of the environment itself begin with "_".
 _HANDLERS = """
 local getinfo = type(debug) == "table" and debug.getinfo
 local function said(value, depth)
@@ -61,7 +61,7 @@ class Changes:
     """Names of handlers that a reload changed.
 
     Attributes:
-        left: still there, though the files no longer name them.
+        left: still in the process, though the files no longer name them.
     """
 
     added: tuple[str, ...] = ()
@@ -102,9 +102,9 @@ def _names(source: str, name: str) -> bool:
 
 
 class Reloader:
-    """Loads files into the attached process, whichever that is then; each by itself.
+    """Loads files, one by one, into the process that is attached at that time.
 
-    What was loaded once is followed.
+    Follows each file that was loaded once.
     """
 
     def __init__(self, session: Session) -> None:
@@ -113,7 +113,7 @@ class Reloader:
 
     async def load(self, file: Path) -> str:
         """Load a file; returns what happened, for a person."""
-        # Stamps are taken before reading, so that a save in between loads the file once more.
+        # Stamps are taken before reading, so a save in between loads the file once more.
         self._seen[file] = {path: _stamp(path) for path in _parts(file)}
         session = self._session
         old = dict(session.sources)
@@ -139,7 +139,7 @@ class Reloader:
         )
 
     def saved(self) -> list[Path]:
-        """The files that changed, they or what they require, since they were loaded."""
+        """The files that were saved since they were loaded, or whose required files were."""
         return [
             file
             for file, stamps in self._seen.items()
@@ -147,7 +147,7 @@ class Reloader:
         ]
 
     async def follow(self, turn: AbstractAsyncContextManager[object]) -> None:
-        """Load what is saved, until cancelled; holds `turn` while it loads."""
+        """Load saved files until cancelled; hold `turn` while loading."""
         while True:
             await asyncio.sleep(_EVERY)
             for file in self.saved():

@@ -75,7 +75,7 @@ async def _spawn_there(session: Session, wanted: SpawnRequest) -> ProcessInfo:
             )
     item = await session.sign("", tags, wanted.data)
     receipt = await node.spawn(item, wanted.name)
-    # Not awaited: its first message may be computed much later, and the first line waits for that.
+    # Not awaited: its first message may take long, and the first line waits for it anyway.
     owner = (await session.wallet()).address
     now = time.time_ns() // 1_000_000
     return ProcessInfo(
@@ -84,7 +84,7 @@ async def _spawn_there(session: Session, wanted: SpawnRequest) -> ProcessInfo:
 
 
 def _announcement(info: NodeInfo, name: str, module: str, tags: tuple[Tag, ...]) -> str:
-    """The announcement: what is about to be made public."""
+    """What is about to become public, for people."""
     given = by_lower_name(tags)
     own = info.details.get("scheduler", info.address)
     scheduler = given.get("scheduler") or own
@@ -122,7 +122,7 @@ async def _module(session: Session, reference: str) -> str:
 
 
 async def _default_module_there(session: Session) -> str:
-    """What a new process there is made of where nobody says. It may be published for that.
+    """The default module of a remote node. A node of this machine may get one published first.
 
     Raises:
         UsageError: there is none.

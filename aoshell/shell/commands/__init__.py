@@ -1,7 +1,8 @@
-"""Dot commands: a registry, which the files beside this one fill.
+"""Dot commands: a registry, which the files of this folder fill.
 
 A command takes the session and its arguments, and returns a `CommandOutput`. It never prints.
-`table` says which arguments each takes, `grammar` reads them. To add one: docs/architecture.md.
+`table` says which arguments each command takes, `grammar` reads them. How to add a command:
+docs/architecture.md.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def registry() -> dict[str, Command]:
 
 
 async def run_command(session: Session, line: str) -> CommandOutput:
-    """Carry out a dot command. With `--help` alone it is described.
+    """Run a dot command. With `--help` alone it is described.
 
     Raises:
         UsageError: there is no such command, and the hint names the nearest; or its arguments are
@@ -109,7 +110,7 @@ def usage_error(name: str, what: str) -> UsageError:
     """The error for wrong arguments.
 
     Args:
-        what: is wrong with them.
+        what: what is wrong with them.
     """
     known = registry()[name]
     like = f", as in {known.row.example}" if known.row.usage else ""

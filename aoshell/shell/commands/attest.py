@@ -35,10 +35,10 @@ _TRUST = "once you know what that is: .trust NAME, then .attest"
 async def attest(session: Session, given: Given) -> CommandOutput:
     """Say whether a node is what it says it is: genuine hardware, software that you trust, its key.
 
-    Without NODE it is the attached one. FILE is evidence that was kept, or a report. --save keeps
-    the node's answer and what it was checked against, so that others can check it later. --kind
-    takes evidence of this kind only (snp, tpm, generate, report). --offline asks AMD for nothing.
-    aoshell attest has more flags; docs/attest.md explains the verdict.
+    Without NODE it is the attached one. FILE is kept evidence, or a report. --save keeps the node's
+    answer and what it was checked against, so that others can check it later. --kind takes evidence
+    of this kind only (snp, tpm, generate, report). --offline asks AMD for nothing. aoshell attest
+    has more flags; docs/attest.md explains the verdict.
     """
     return await run_attest(session, given.text)
 
@@ -136,7 +136,7 @@ def _remember(session: Session, trial: Trial, pins: AttestationPins) -> tuple[st
         pin = passed.pin()
         shown = f"attested {format_time(now)}"
     elif known and verdict.verdict == "INCONCLUSIVE" and not changes:
-        # Something is missing now, but nothing speaks against the attestation that passed.
+        # Something is missing now, but nothing contradicts the attestation that passed.
         pin = known.pin()
         shown = f"attested {format_time(known.at)}" if pin else ""
     else:
@@ -149,9 +149,9 @@ def _remember(session: Session, trial: Trial, pins: AttestationPins) -> tuple[st
 
 @command("trust")
 async def trust(session: Session, given: Given) -> CommandOutput:
-    """Name the software of the node that was attested last, as one that you trust; list the names.
+    """Trust the software of the node that was attested last, under a name; or list the names.
 
-    Name it only if you have built it yourself, or trust who reviewed it: genuine hardware runs any
+    Trust it only if you built it yourself, or trust whoever reviewed it: genuine hardware runs any
     software. MEASUREMENT, 96 hexadecimal digits, names software without a node that runs it.
     --covers-os says that a review found the measurement to cover the operating system as well: an
     envelope of ~measurement@1.0 usually measures the firmware only.
@@ -189,12 +189,12 @@ def _list_trusted(trusted: Sequence[Image]) -> CommandOutput:
 
 
 def _whole(columns: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> str:
-    """A table as text: as a table its measurements, there to be compared, would be cut."""
+    """A table as text: a table on the screen would cut the measurements, which users compare."""
     return "\n".join(table_lines(Table(columns, rows)))
 
 
 def _named(rest: str) -> tuple[str, bytes]:
-    """A name, which may have blanks in it, and a measurement, b"" for none."""
+    """A name, which may contain blanks, and a measurement, b"" for none."""
     name, _, last = rest.rpartition(" ")
     try:
         measurement = bytes.fromhex(last) if name and len(last) == 96 else b""
@@ -222,7 +222,7 @@ def _attested(session: Session) -> Image:
 
 @command("nodes")
 async def nodes(session: Session, given: Given) -> CommandOutput:
-    """Ask nodes which of them offer evidence of what they run on.
+    """Ask nodes whether they offer evidence of what they run on.
 
     The evidence is not checked: .attest URL does that.
     """

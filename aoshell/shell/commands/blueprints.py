@@ -32,7 +32,7 @@ return JSON.encode({ environment = known and tostring(environment) or "" })
 
 
 def _folders() -> tuple[Path, BlueprintPins]:
-    """The user's own blueprints, and what was loaded before."""
+    """The folder of the user's blueprints, and what was loaded before."""
     from aoshell.home.folders import Settings
 
     settings = Settings.find()
@@ -44,8 +44,8 @@ async def load_blueprint(session: Session, given: Given) -> CommandOutput:
     """Load ready-made handlers into the attached process; without a name, list all blueprints.
 
     A NAME is a file in blueprints/ of the config folder, or token, chatroom, voting or staking. The
-    handlers are shown first; --show shows the whole text and loads nothing. If a name stands for
-    another program than when it was loaded last, it asks first; a script says --yes.
+    handlers are shown first; --show shows the whole text and loads nothing. If the program under a
+    name has changed since it was loaded last, it asks first; a script says --yes.
     """
     reference = given["BLUEPRINT|FILE"]
     shows, sure = given.has("--show"), given.has("--yes")
@@ -72,7 +72,7 @@ async def load_blueprint(session: Session, given: Given) -> CommandOutput:
 
 
 def _found(reference: str, folder: Path) -> tuple[str, Path]:
-    """What it is remembered by, and its file."""
+    """The name under which it is remembered, and its file."""
     if "/" in reference or reference.endswith(".lua"):
         path = Path(reference).expanduser().absolute()
         return str(path), path
@@ -90,7 +90,7 @@ def _summary(name: str, origin: str, facts: BlueprintFacts) -> str:
 async def _agree(
     session: Session, name: str, before: BlueprintFacts | None, now: BlueprintFacts, sure: bool
 ) -> None:
-    """Asks where a name stands for another program than before. Raises AoError: nobody agreed."""
+    """Ask if the program under a name has changed. Raises AoError: nobody agreed."""
     if before is None or before.hash == now.hash:
         return
     changed = [f"{name} is not what was loaded before:", *describe_changes(before, now)]

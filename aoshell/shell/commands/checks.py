@@ -83,21 +83,21 @@ async def _lines(session: Session, process: ProcessInfo) -> _Sources:
         if entry.message.tag("Action") != "Eval" or not result or not result.ok:
             continue
         for names, name, source in unbundle(code) or [([], f"slot {result.slot}", _chunk(code))]:
-            found.pop(name, None)  # a file that was loaded again counts as it was last
+            found.pop(name, None)  # of a file that was loaded again, the last text counts
             found[name] = source
             modules |= dict.fromkeys(names, name)
     return found, modules, ()
 
 
 def _chunk(code: bytes) -> bytes:
-    """A line as a chunk: an expression is one behind `return`."""
+    """A line as a chunk: an expression gets `return` before it."""
     return b"return " + code if find_syntax_error(text(code)) else code
 
 
 def _finding_lines(
     one: Finding, where: list[str], sources: Mapping[str, bytes], targets: tuple[str, ...]
 ) -> Iterator[str]:
-    """A finding, the line it is in, and what to do."""
+    """A finding, its source line, and what to do."""
     only = f" ({where[0]} only)" if len(where) < len(targets) else ""
     yield f"{one}{only}"
     lines = BREAK.split(text(sources.get(one.file, b"")))

@@ -25,8 +25,8 @@ from aoshell.shell.ports.forking import state_note
 async def load(session: Session, given: Given) -> CommandOutput:
     """Evaluate a Lua file and the local files it requires.
 
-    On a node that keeps modules it is stored as one, too, and MyModule names it:
-    spawn(MyModule) makes a process of it.
+    A node that keeps modules also stores it as one, and MyModule is its id: spawn(MyModule) makes a
+    process of it.
     """
     return await load_file(session, path_of_argument(given["FILE"]))
 
@@ -78,7 +78,7 @@ async def dryrun(session: Session, given: Given) -> CommandOutput:
 
 
 async def read_only(session: Session, given: Given) -> CommandOutput:
-    """The answer to CODE in the state that is given, the attached process where none is."""
+    """The answer to CODE in the given state, by default that of the attached process."""
     state, code = await find_state(session, given[STATE]), given["CODE"]
     asked = await session.naming.in_lua(code)
     answer = await questions.dryrun(session, asked, state.process, state.slot, shown=code)

@@ -23,8 +23,8 @@ from aoshell.shell.view.tables import table_lines
 async def doctor(session: Session, _: Given) -> CommandOutput:
     """Say what is wrong with this node and what to do about it.
 
-    Of the built-in node: its folder, its disk, its database, whether the attached process answers,
-    and what waits or was not delivered. Of a remote one: each endpoint. Nothing changes.
+    For the built-in node: its folder, disk and database, whether the attached process answers, and
+    what waits or was not delivered. For a remote node: each endpoint. Nothing changes.
     """
     local = session.node.local
     if local:
@@ -32,7 +32,7 @@ async def doctor(session: Session, _: Given) -> CommandOutput:
     else:
         found = list(await _remote(session))
     rows = [(one.name, one.endpoint, "ok" if one.ok else "bad", one.detail) for one in found]
-    # Text and not a table: a screen that is too narrow would cut the reasons off.
+    # Text and not a table: a narrow screen would cut the reasons off.
     columns = ("WHAT", "WHERE" if local else "ENDPOINT", "", "FOUND")
     heading, *lines = table_lines(Table(columns, tuple(rows)))
     shown = [heading]

@@ -17,7 +17,7 @@ def _screen(session: Session) -> TerminalFront:
 
 @command("editor")
 async def editor(session: Session, _: Given) -> CommandOutput:
-    """Write code of several lines, evaluated when it is done.
+    """Write code of several lines, and evaluate it when it is done.
 
     Enter always begins the next line. .done evaluates, .cancel discards, .delete takes back the
     line above, .print shows all lines so far.
@@ -46,8 +46,8 @@ async def _evaluated(session: Session, code: str) -> CommandOutput:
 async def more(session: Session, _: Given) -> CommandOutput:
     """Show the whole of the last answer that was cut, in $PAGER or less.
 
-    An answer of more than two screens stops after one. `pager = true` in the config file shows all
-    that is longer than the screen in the pager.
+    An answer of more than two screens stops after one. `pager = true` in the config file shows
+    every answer longer than the screen in the pager.
     """
     found = await _screen(session).more()
     return CommandOutput({"shown": found}, note="" if found else "no answer was cut")

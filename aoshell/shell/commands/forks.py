@@ -1,4 +1,4 @@
-"""Other lives of a process: .fork and .compare."""
+"""Copies of processes: .fork and .compare."""
 
 from __future__ import annotations
 
@@ -30,17 +30,19 @@ from aoshell.shell.view.values import process_value
 
 @command("fork")
 async def fork(session: Session, given: Given) -> CommandOutput:
-    """Make a process with the state that another has now, or had after a slot.
+    """Copy a process of this node or bring a live process home.
 
-    A process of this home is copied: the copy has an id of its own and goes on by itself.
+    A process of this home is copied in its newest state, or that after a slot: the copy has its own
+    id and goes on independently.
 
     With a URL or a profile, or legacy for the public network, a live process is brought home: its
     log is read, checked and computed here. It keeps its id, so nothing that is sent to it here is
     signed: lines and .send state their owner only. What its past slots sent is not sent again, and
     what later ones send reaches processes of this home only. A WASM process begins with the newest
-    memory that its compute unit or a trusted checkpoint has; with --replay all is computed here.
-    --with brings others home, too, by names or ids, each with @SLOT or without: then what one sends
-    from here on reaches the others. Those that cannot be had are named, and the others stay.
+    memory that its compute unit or a trusted checkpoint has; with --replay all slots are computed
+    here. --with brings more processes home, by names or ids, each with @SLOT or without: what one
+    sends from then on reaches the others. A process that cannot be forked is named, and the others
+    stay.
     """
     source, place, name = given["SOURCE"], given[STATE], given["NAME"]
     if source and place:
@@ -74,14 +76,14 @@ async def _fork_live(
 
 
 def read_places(place: str, others: str | None) -> tuple[str, ...]:
-    """The processes that a fork is of: the first, and those of --with. Raises UsageError."""
+    """The processes to fork: the first one, and those of --with. Raises UsageError."""
     if others is None:
         return (place,)
     return (place, *(one.strip() for one in others.split(",")))
 
 
 def network_value(network: ForkedNetwork, places: Sequence[str]) -> object:
-    """Forks for `--json`: of one process asked for it alone, of more what became of them."""
+    """Forks for `--json`: one process alone, or what became of each of several."""
     found = [process_value(one.process) for one in network.taken]
     if len(places) == 1:
         return found[0]
@@ -93,7 +95,7 @@ def network_value(network: ForkedNetwork, places: Sequence[str]) -> object:
 
 
 def forking_of(session: Session) -> Forking:
-    """What reads live processes. Raises UnsupportedError where the session has none."""
+    """What reads live processes. Raises UnsupportedError: the session cannot."""
     if session.forking is None:
         raise UnsupportedError("this session reads no live processes", hint="start it with aoshell")
     return session.forking
@@ -101,12 +103,12 @@ def forking_of(session: Session) -> Forking:
 
 @command("compare")
 async def compare(session: Session, given: Given) -> CommandOutput:
-    """Compare what a fork came to with what the network says, slot by slot.
+    """Compare the results of a fork with those of its network, slot by slot.
 
     --module FILE runs the same log with another module, --load FILE has the owner evaluate Lua
-    behind slot 0, --load FILE@SLOT behind another: what would have come of it? That is computed in
-    a home that is gone afterwards, and nothing here changes. Without these, the results that are
-    here are compared. `at` names the network, where the URL of the fork has no results.
+    after slot 0, --load FILE@SLOT after another: what would it have changed? That is computed in a
+    temporary home, and nothing here changes. Without these, the stored results are compared. `at`
+    names the network if the URL of the fork has no results.
     """
     local_verbs(session)
     first, _, last = given["RANGE"].partition("..")
@@ -158,7 +160,7 @@ def comparison_value(told: Comparison) -> dict[str, object]:
 
 
 def comparison_table(told: Comparison) -> Table | None:
-    """Differences by kind; None where there are none."""
+    """Differences by kind; None if there are none."""
     kinds = dict.fromkeys(one.kind for one in told.different)
     rows = []
     for kind in kinds:
@@ -169,7 +171,7 @@ def comparison_table(told: Comparison) -> Table | None:
 
 
 def comparison_text(told: Comparison) -> str:
-    """What a comparison came to, with the first difference."""
+    """A comparison for people, with the first difference."""
     slots = told.last - told.first + 1
     many = "slot is" if told.equal == 1 else "slots are"
     lines = [f"{told.equal:,} of {slots:,} {many} as {told.source} has them"]

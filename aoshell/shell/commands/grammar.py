@@ -1,6 +1,6 @@
-"""The grammar of arguments: a usage, as help writes it, reads what is typed.
+"""The grammar of arguments: reads typed arguments by a usage, as help writes it.
 
-It also says what may follow, for completion, and what is wrong.
+It also says what may follow (for completion), and what is wrong.
 
 usage   one part after another
 part    [part …]       may be left out
@@ -30,7 +30,7 @@ _TOKEN = re.compile(r"\[@SLOT\]|\[|\]|[^\s\[\]]+(?:\[@SLOT\])?")
 _WORD = re.compile(r"""(?:"[^"]*+"|'[^']*+'|\S)++""")  # quotes keep blanks together
 _DIGITS = re.compile(r"[0-9]+\Z")
 _PLACE = re.compile(r"\S+(?:@[0-9]+|…)\Z|[\w-]{43}\Z", re.ASCII)  # can be no Lua before Lua
-# How flags look, rightly typed or not; ids may begin with two hyphens, too.
+# How flags look, even mistyped ones; ids may begin with two hyphens, too.
 _FLAG = re.compile(r"--([A-Za-z][a-z]*(-[a-z]+)*)?\Z")
 _COMMENTED = re.compile(r"(?=.*--)-?\w[\w-]{2,41}\Z", re.ASCII)  # of an id; or a comment
 _TAG = re.compile(r"""["']?[A-Za-z][\w.-]*=""", re.ASCII)
@@ -45,7 +45,7 @@ class Kind:
         long: it may have blanks in it.
         form: what one word of it looks like; None for any word.
         lua: it is Lua.
-        words: that it can be, where these are always the same.
+        words: all that it can be, if these are always the same.
     """
 
     noun: str
@@ -114,11 +114,11 @@ class Given(Mapping[str, str]):
         return len(self._values)
 
     def has(self, part: str) -> bool:
-        """Whether it was given; of a flag, and of a word that stands as it is."""
+        """Whether a flag, or a word of the usage, was given."""
         return part in self._values
 
     def number(self, part: str, otherwise: int) -> int:
-        """A kind that is made of digits."""
+        """The number of a part that is made of digits; `otherwise` if it was left out."""
         return int(self[part]) if self[part] else otherwise
 
 
@@ -127,10 +127,10 @@ class MisfitError(Exception):
 
 
 class Expected(NamedTuple):
-    """Something that may stand where a text ends.
+    """Something that may stand at the end of a text.
 
     Attributes:
-        what: a kind, a flag, or a word as it stands.
+        what: a kind, a flag, or a literal word.
         start: offset at which it begins.
     """
 
@@ -149,7 +149,7 @@ class _Part:
 
     @property
     def kind(self) -> Kind:
-        """Of the first alternative that is one."""
+        """The first alternative that is a kind."""
         return next((KINDS[one] for one in self.options if one in KINDS), Kind(""))
 
     @property
@@ -157,7 +157,7 @@ class _Part:
         return self.many or any(one in KINDS and KINDS[one].long for one in self.options)
 
     def accepts(self, word: str) -> bool:
-        """Whether a word can be this, or begin it."""
+        """Whether a word can be this part, or begin it."""
         return any(_accepts(one, word) for one in self.options)
 
     @property
@@ -166,7 +166,7 @@ class _Part:
 
     @property
     def special(self) -> bool:
-        """Whether only some words can be this."""
+        """Whether only certain words fit this part."""
         return all(one not in KINDS or KINDS[one].form for one in self.options)
 
 
@@ -188,7 +188,7 @@ class Grammar:
         self.usage = usage
         self._flags: dict[str, tuple[str, ...]] = {}
         self._parts = self._read(_TOKEN.findall(usage))
-        # Behind Lua begins, what looks like a flag is a comment.
+        # After the beginning of Lua, what looks like a flag is a comment.
         self._leads = any(part.kind.lua for part in self._parts)
 
     def _read(self, tokens: list[str]) -> tuple[_Part, ...]:
@@ -223,7 +223,7 @@ class Grammar:
         return Given({**flags, **values}, text, plain)
 
     def expected(self, text: str) -> list[Expected]:
-        """What may stand at the end of a text, where the next word begins or one is begun."""
+        """What may stand at the end of a text, as the next word or the rest of a begun one."""
         begun = len(text) if not text or text[-1].isspace() else _last_word(text)
         words, flags = self._split(text[:begun], whole=False)
         for name, values in self._flags.items():
@@ -235,7 +235,7 @@ class Grammar:
         return found + [Expected(name, begun) for name in self._flags if name not in flags]
 
     def _split(self, text: str, *, whole: bool) -> tuple[list[re.Match[str]], dict[str, str]]:
-        """The words that are no flags, and the flags by name; "" is a value that is to come.
+        """The words that are not flags, and the flags by name; "" is a value not typed yet.
 
         Raises:
             MisfitError: there is no such flag, or it lacks its value.
@@ -258,7 +258,7 @@ class Grammar:
                 if self._leads:
                     return left + words, flags
             elif whole and name in flags:
-                raise MisfitError(f"{name} stands there twice")
+                raise MisfitError(f"{name} is given twice")
             elif not values:
                 flags[name] = name
             elif equals or words:
@@ -272,7 +272,7 @@ class Grammar:
         return left, flags
 
     def _is_word(self, word: str) -> bool:
-        """Whether a word with dashes is no flag: an id, or a word of the usage."""
+        """Whether a word with dashes is not a flag, but an id or a word of the usage."""
         return has_id_form(word) or word in re.split(r"[\s|\[\]]+", self.usage)
 
 
@@ -289,7 +289,7 @@ class _Reading:
     def match(
         self, parts: tuple[_Part, ...], at: int, found: Mapping[str, str]
     ) -> dict[str, str] | None:
-        """The values of the parts from a word on, None where they do not fit."""
+        """The values of the parts from a word on, None if they do not fit."""
         if not parts:
             if at < len(self.words):
                 self._note(at, ())
@@ -309,7 +309,7 @@ class _Reading:
         return None
 
     def _ends(self, part: _Part, at: int, rest: tuple[_Part, ...]) -> Iterator[int]:
-        """The words behind a part that begins at a word."""
+        """The places where a part that begins at a word may end."""
         if at == len(self.words) or not part.accepts(self.words[at][0]):
             self._note(at, part.options)
             return
@@ -334,7 +334,7 @@ class _Reading:
             self._note(len(self.words), rest[0].inner[1].options)
 
     def _like(self, part: _Part, at: int) -> Iterator[int]:
-        """The words behind some that all look like a part; all of them first."""
+        """The places after one or more words that all look like a part; the longest run first."""
         end = at
         while end < len(self.words) and part.accepts(self.words[end][0]):
             end += 1
@@ -342,19 +342,19 @@ class _Reading:
         yield from range(end, at, -1)
 
     def _is_for_next(self, rest: tuple[_Part, ...], at: int) -> bool:
-        """Whether a word fits what follows in particular, and not any word would."""
+        """Whether a word fits the next part, and not every word would."""
         follows = rest[0].first if rest else None
         here = self.words[at][0] if at < len(self.words) else ""
         return bool(follows and here and follows.special and follows.accepts(here))
 
     def _is_lua(self, first: _Part, rest: tuple[_Part, ...], at: int) -> bool:
-        """Whether what stands here is all Lua, and no process before it."""
+        """Whether all text from here on is Lua, without a process before it."""
         if not rest or not rest[0].kind.lua or at >= len(self.words) or first.first.kind.lua:
             return False
         return not leads_lua(self.text[self.words[at].start() :])
 
     def _note(self, at: int, options: tuple[str, ...], start: int = -1) -> None:
-        """Remember what was due at the furthest place that was reached."""
+        """Remember what was expected at the furthest place that was reached."""
         if at > self.furthest:
             self.furthest, self.due = at, []
         if at == self.furthest:
@@ -366,25 +366,25 @@ class _Reading:
             return f"{_listed(options)} is missing"
         word = brief(self.words[self.furthest][0])
         if not options:
-            return f"{word} is too much"
-        # A word that leads what was typed, where that is all that follows.
+            return f"{word} is not expected here"
+        # A word of the usage that is missing before what was typed.
         if len(options) == 1 and options[0] not in KINDS and self.furthest == len(self.words) - 1:
             return f"`{options[0]}` is expected before {word}"
-        return f"{word} stands where {_listed(options)} is due"
+        return f"{_listed(options)} is expected, not {word}"
 
 
 def leads_lua(text: str) -> bool:
     """Whether the first word of a text is a process or slot, and Lua follows it.
 
-    It is where it stands before Lua and is none of it: `token Balances`, `7 Balances`. What
-    compiles as it is is Lua, but for `ab--cd Balances`: the beginning of an id, and no comment.
+    It is a process or slot if Lua follows and the whole is not Lua: `token Balances`, `7 Balances`.
+    A text that compiles is Lua, except `ab--cd Balances`: the beginning of an id, not a comment.
     """
     head, _, rest = text.partition(" ")
     if not rest.strip() or head in KEYWORDS:
         return False
     if _PLACE.match(head):
         return True
-    # Nobody writes a comment without a blank before it and Lua in it.
+    # Nobody writes a comment that has no blank before it and Lua in it.
     if _COMMENTED.match(head) and head.partition("--")[0] not in KEYWORDS:
         return not check_line(masked(rest)).error
     if not check_line(masked(text)).error:
@@ -408,5 +408,5 @@ def _listed(options: tuple[str, ...]) -> str:
 
 @cache
 def grammar(usage: str) -> Grammar:
-    """The grammar of a usage; made when it is needed."""
+    """The grammar of a usage; made on first use."""
     return Grammar(usage)

@@ -1,4 +1,4 @@
-"""Who signs, and messages to any process: .as and .send."""
+"""Identities that sign, and messages to any process: .as and .send."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TAG = re.compile(
     (?=\s|\Z)""",
     re.ASCII | re.VERBOSE,
 )
-# What says who sent a message and how, not what it is about.
+# Tags about who sent a message and how, not about its content.
 _ENVELOPE = frozenset(
     ["Data-Protocol", "Variant", "Type", "Reference", "From-Process", "From-Module", "Pushed-For"]
 )
@@ -33,10 +33,10 @@ _ENVELOPE = frozenset(
 async def as_(session: Session, given: Given) -> CommandOutput:
     """Sign the lines and messages that follow as another identity, or list all.
 
-    A new NAME makes a wallet, which is kept in this home; `me` is the wallet that the shell was
-    started with. The prompt shows who signs. A process evaluates lines of its owner only: .send
-    sends other messages, .spawn makes a process that NAME owns. An address of 43 characters is the
-    owner of a fork or a stand-in: these take unsigned messages with any owner.
+    A new NAME makes a wallet, kept in this home; `me` is the wallet that the shell was started
+    with. The prompt shows who signs. A process evaluates lines of its owner only: .send sends other
+    messages, .spawn makes a process that NAME owns. An address of 43 characters is the owner of a
+    fork or a stand-in: these take unsigned messages with any owner.
     """
     who, wanted = session.identities, given["IDENTITY"]
     if not wanted:
@@ -66,11 +66,11 @@ async def send(session: Session, given: Given) -> CommandOutput:
 
     Words like Action=Transfer or Note="two words" become tags; the first other word begins the
     data. A value @NAME stands for the id of a process or the address of an identity; in quotes it
-    stands for itself.
+    is plain text.
     """
     target = given["PROCESS"]
     if "=" in target:
-        raise usage_error("send", f"{target} stands where PROCESS is due")
+        raise usage_error("send", f"PROCESS is expected, not {target}")
     process = await find_process(session, target)
     pairs, data = split_message(given.text.removeprefix(target))
     tags = [Tag(name, await _value(session, typed)) for name, typed in pairs]
@@ -89,17 +89,17 @@ async def send(session: Session, given: Given) -> CommandOutput:
 
 
 def _introduce(session: Session, addresses: Iterable[str]) -> None:
-    """Tell the node of identities: else it reports messages to them as undelivered."""
+    """Tell the node about identities; otherwise it reports messages to them as undelivered."""
     session.node.knows(addresses)
 
 
 def _taken(answer: LineAnswer) -> bool:
-    """Whether it succeeded; a message that no handler took, and is in the Inbox, counts as well."""
+    """Whether it succeeded, or no handler took it and it is in the Inbox."""
     return answer.last.ok and not answer.waiting
 
 
 def split_message(given: str) -> tuple[list[tuple[str, str]], str]:
-    """The tags, with their values as they were typed, and the data of a message for `.send`.
+    """The tags, with their values as typed, and the data of a message for `.send`.
 
     Raises:
         UsageError: a quote is left open.
@@ -115,14 +115,14 @@ def split_message(given: str) -> tuple[list[tuple[str, str]], str]:
 
 
 async def _value(session: Session, typed: str) -> str:
-    """The value of a tag: in quotes as it is, else with the id that its @NAME stands for."""
+    """The value of a tag: text in quotes as it is, otherwise with ids for @NAME."""
     if typed[:1] in ('"', "'"):
         return re.sub(r"\\(.)", r"\1", typed[1:-1], flags=re.DOTALL)
     return await session.naming.in_word(typed)
 
 
 def _ids_in(sent: Outgoing) -> Iterator[str]:
-    """The ids that a message that a process sent names."""
+    """The ids in a message that a process sent."""
     yield sent.target
     yield from (tag.value for tag in sent.tags if has_id_form(tag.value))
 

@@ -39,7 +39,7 @@ async def inspect(session: Session, given: Given) -> CommandOutput:
 
 
 def _named(drawn: str, names: Mapping[str, str]) -> str:
-    """A tree with the names that are known of the ids in it, behind them."""
+    """A tree with the known names after the ids in it."""
     return _IDS.sub(lambda found: found[0] + _behind(names.get(found["id"], "")), drawn)
 
 
@@ -51,14 +51,14 @@ def _behind(name: str) -> str:
 async def json_(session: Session, given: Given) -> CommandOutput:
     """Show the value of a Lua expression as JSON, whole.
 
-    What JSON lacks (functions, circles, infinite numbers) is null, and a note says so. It only
-    reads: no metamethod runs, and nothing changes.
+    What JSON cannot express (functions, circles, infinite numbers) becomes null, and a note says
+    so. It only reads: no metamethod runs, and nothing changes.
     """
     lost: list[str] = []
     value, state = given["VALUE"], await find_state(session, given[STATE])
     found = json_value(await read_tree(session, state, value, whole=True), value, lost)
     shown = json.dumps(found, indent=2, ensure_ascii=False)
-    if clean(shown, colour=False) != shown:  # what the screen escapes would not be JSON any more
+    if clean(shown, colour=False) != shown:  # escaped, it would not be JSON
         shown = json.dumps(found, indent=2)
     more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
     note = f"null instead: {'; '.join(lost[:5])}{more}" if lost else ""

@@ -24,7 +24,7 @@ _SHOWN = 10
 _LAST = 20
 _PREVIEW = 60
 
-# Read raw: a metatable's __index must not run because somebody looks.
+# Read raw: reading must not run a metatable's __index.
 _INBOX = """local rows, inbox = {}, rawget(_G, "Inbox") or {}
 local function get(value, key)
   if type(value) ~= "table" then return "" end
@@ -93,12 +93,12 @@ async def inbox(session: Session, given: Given) -> CommandOutput:
 
 @command("messages")
 async def messages(session: Session, given: Given) -> CommandOutput:
-    """Show the last messages of a process (20 by default), and what each cost.
+    """Show the last messages of a process (20 by default), and the cost of each.
 
     MS is compute time, MEMORY the heap afterwards, GAS the fuel of WASM. Messages that could not be
-    delivered follow, with the reason. A HyperBEAM node does not tell its compute time: REQUEST MS
-    is how long this request for the result took. CLIENT is the shell that sent it, by its terminal
-    and process id, where the node is on this computer."""
+        delivered follow, with the reason. A HyperBEAM node does not report its compute time:
+        REQUEST MS is how long this request for the result took. CLIENT is the shell that sent it,
+        by its terminal and process id, if the node is on this computer."""
     last = _number(given, "--last", _LAST, "messages")
     state = await find_state(session, given[STATE])
     process = state.process
@@ -117,7 +117,7 @@ async def messages(session: Session, given: Given) -> CommandOutput:
         frozenset({"SLOT", time, "MEMORY", "GAS"}),
     )
     costs = [("MEMORY", "memory"), ("GAS", "gas")]
-    costs += [(time, "milliseconds")] if session.remote else []  # the legacy network tells none
+    costs += [(time, "milliseconds")] if session.remote else []  # the legacy network reports none
     for column, used in costs:
         if not any(getattr(result, used) for _, result in entries if result):
             table = table.without(column)
@@ -131,7 +131,7 @@ async def messages(session: Session, given: Given) -> CommandOutput:
 async def result(session: Session, given: Given) -> CommandOutput:
     """Show the result of a message; waits until it is computed.
 
-    Without an argument it is that of the last line."""
+    By default it is the result of the last line."""
     receipt = await _receipt(session, given[PLACE])
     with session.feed.shown_by(session.unanswered.get(str(receipt.place), "")):
         found = await session.node.result(receipt.process, receipt.place)
@@ -142,7 +142,7 @@ async def result(session: Session, given: Given) -> CommandOutput:
 
 
 async def _receipt(session: Session, reference: str) -> Receipt:
-    """The message of a place; a remote node is asked for an id as it is."""
+    """The message at a place; a remote node is asked for an id directly."""
     if not reference and session.last_sent:
         return session.last_sent
     if session.remote and has_id_form(reference):
@@ -155,7 +155,7 @@ async def _receipt(session: Session, reference: str) -> Receipt:
 async def waits(session: Session, given: Given) -> CommandOutput:
     """List what waits for a message (receive, spawn).
 
-    `.waits drop ID` gives one up; the beginning of an id is enough."""
+    `.waits drop ID` ends one; the beginning of an id is enough."""
     process = await process_or_attached(session, given["PROCESS"])
     if given["ID"]:
         if process.id != session.attached.id:
@@ -184,7 +184,7 @@ async def _waiting(session: Session, process: ProcessInfo) -> list[dict[str, obj
 
 
 def _resolved(begin: str, rows: list[dict[str, object]]) -> str:
-    """The one id that begins like this.
+    """The only id with this beginning.
 
     Raises:
         AoError: stage "waits".
@@ -219,7 +219,7 @@ def _place(message: Message) -> tuple[int, int]:
 
 
 def _client(message: Message) -> str:
-    """Who handed it in, "" where that is not known."""
+    """The client that sent it, "" if unknown."""
     return message.assignment.client if message.assignment else ""
 
 
@@ -294,7 +294,7 @@ def _kept_value(kept: Undelivered) -> dict[str, object]:
 
 
 def _printed(result: Result) -> str:
-    """All that a message printed; of one that failed it stands above the reason."""
+    """All that a message printed; if it failed, the text above the reason."""
     return without_colours(result.output) or split_error(result.error)[0]
 
 

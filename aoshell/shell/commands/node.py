@@ -46,8 +46,8 @@ async def limits(session: Session, given: Given) -> CommandOutput:
 
     seconds: compute time of a message. memory: megabytes of heap of a process.
     pushes: messages that one line may cause; more are held, and freed when this is raised.
-    gas: fuel that a message may use in WASM processes, counted exactly; 0 counts none.
-    workers: processes that compute or keep their state at a time; 0 leaves that to the machine.
+    gas: fuel that a message may use in WASM processes, counted exactly; 0: not counted.
+    workers: processes with a worker at the same time; 0: what the machine allows.
     network: on or off, whether the network's limits on tags hold.
     """
     node = local_verbs(session)
@@ -71,7 +71,7 @@ async def limits(session: Session, given: Given) -> CommandOutput:
 async def verify_log(session: Session, given: Given) -> CommandOutput:
     """Compute a log again in a fresh worker, and compare.
 
-    Each difference from the recorded results is a line. --all takes all processes, as many at a
+    Each difference from the recorded results is a line. --all verifies all processes, as many at a
     time as this computer has processors.
     """
     node = local_verbs(session)
@@ -90,7 +90,7 @@ def _verified_text(process: ProcessInfo, differences: list[str]) -> str:
 
 
 async def _verify_all(node: LocalVerbs, processes: Sequence[ProcessInfo]) -> CommandOutput:
-    """The logs of many processes; what is said of each comes in their order."""
+    """Verify the logs of many processes; the reports come in their order."""
     room = asyncio.Semaphore(os.cpu_count() or 1)
 
     async def verify(process: ProcessInfo) -> list[str]:
@@ -100,7 +100,7 @@ async def _verify_all(node: LocalVerbs, processes: Sequence[ProcessInfo]) -> Com
             except AoError as error:
                 return [f"it was not computed again: {error}"]
 
-    async with asyncio.TaskGroup() as group:  # where one is cancelled, all are, and end
+    async with asyncio.TaskGroup() as group:  # if one is cancelled, all are
         tasks = [group.create_task(verify(process)) for process in processes]
     found = [task.result() for task in tasks]
     texts = []
@@ -118,7 +118,7 @@ def with_limit(limits: Limits, name: str, value: str) -> Limits:
     """The limits with one of them changed.
 
     Raises:
-        UsageError: no such limit, or no such value of it.
+        UsageError: there is no such limit, or it cannot have this value.
     """
     if name == "network":
         if value not in ("on", "off"):

@@ -1,4 +1,4 @@
-"""Processes, states and messages, as the words of dot commands name them."""
+"""Finds the processes, states and messages that words of dot commands name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LOOKED_AT = 200  # newest slots of a remote process in which a message is looke
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A process, and the slot after which it is meant; None for its newest state."""
+    """A process, and the slot whose state is meant; None for its newest state."""
 
     process: ProcessInfo
     slot: int | None = None
@@ -46,7 +46,7 @@ async def find_process(session: Session, reference: str) -> ProcessInfo:
 
     Raises:
         UsageError: the word looks like a flag, or is the name of an identity.
-        NotFoundError: there is none; the hint names the nearest.
+        NotFoundError: there is none; the hint names the most similar one.
         AoError: that is not known.
     """
     name = plain_reference(reference)
@@ -105,7 +105,7 @@ async def _check_slot(session: Session, state: State) -> None:
 async def find_place(session: Session, reference: str) -> Place:
     """A message: SLOT, PROCESS@SLOT, PROCESS (its newest), or the beginning of an id.
 
-    Without a reference it is the last thing that happened (`_last`).
+    Without a reference it is the last event (`_last`).
 
     Raises:
         UsageError: there is no such slot; or nothing has that name or id.
@@ -127,13 +127,13 @@ async def find_place(session: Session, reference: str) -> Place:
 
 
 async def _message(session: Session, begin: str) -> Place | None:
-    """The message whose id begins so; None where there is none, or a process is meant."""
+    """The message whose id begins so; None if there is none, or a process is meant."""
     if len(begin) < SHORTEST:
         return None
     if session.node.local is None:
         return await _remote_message(session, begin)
     found = await session.node.local.workbench.find_messages(begin)
-    found = [one for one in found if one.slot]  # a process has the id of its slot 0
+    found = [one for one in found if one.slot]  # slot 0 has the id of the process
     if not found:
         return None
     ids = dict.fromkeys(one.id for one in found)
@@ -148,7 +148,7 @@ async def _message(session: Session, begin: str) -> Place | None:
 
 
 async def _remote_message(session: Session, begin: str) -> Place | None:
-    """Among the newest slots of the attached process."""
+    """The same, among the newest slots of the attached process on a remote node."""
     process, known = session.attached, await session.node.processes()
     if any(info.name == begin or info.id.startswith(begin) for info in known):
         return None
@@ -160,8 +160,8 @@ async def _remote_message(session: Session, begin: str) -> Place | None:
 
 
 async def _last(session: Session) -> Place:
-    """The last thing that happened: what arrived since the last line; else, of all that this line
-    caused, the newest that failed, else the newest; else the newest slot of the attached process.
+    """The last event: what arrived since the last line; else, of all that this line caused, the
+    newest failure or the newest message; else the newest slot of the attached process.
     """
     if arrived := session.feed.arrived:
         return Place(await session.node.find(arrived[0]), arrived[1])

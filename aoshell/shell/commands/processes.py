@@ -65,7 +65,7 @@ async def ps(session: Session, _: Given) -> CommandOutput:
 async def attach(session: Session, given: Given) -> CommandOutput:
     """Send the lines that follow to another process.
 
-    Six characters of an id are enough."""
+    The first six characters of an id are enough."""
     info = await find_process(session, given["PROCESS"])
     await session.attach(info)
     wallet = await session.wallet()
@@ -86,10 +86,10 @@ async def attach(session: Session, given: Given) -> CommandOutput:
 async def spawn(session: Session, given: Given) -> CommandOutput:
     """Make a process of a module, and show its id; .attach sends lines to it.
 
-    MODULE is an id, or a name that a module was published under; on the built-in node it may be a
-    file, too. aos@2.0.1, aos@2.0.3 and aos@2.0.6 are modules of aos: they are fetched once. With
-    --tags as-sent its handlers get tags by the names that they came with, too, as in aos 2.0.1. On
-    a remote node a process is public and permanent, so it asks first.
+    MODULE is an id, or the name of a published module; on the built-in node also a file. aos@2.0.1,
+    aos@2.0.3 and aos@2.0.6 are modules of aos, which are fetched once. With --tags as-sent its
+    handlers also get tags under their original names, like aos 2.0.1. On a remote node a process is
+    public and permanent, so it asks first.
     """
     name, module = given["NAME"], given["MODULE"]
     if name and await _taken(session, name):
@@ -118,9 +118,9 @@ async def _taken(session: Session, name: str) -> bool:
 
 @command("rename")
 async def rename(session: Session, given: Given) -> CommandOutput:
-    """Give a process another name on this node, the attached one or another.
+    """Rename the attached process, or another one, on this node.
 
-    What it calls itself, in its prompt and to others, does not change: that is its own `Name`.
+    The name that it uses itself, in its prompt and messages, does not change: that is its `Name`.
     """
     process = await process_or_attached(session, given["PROCESS"])
     info = await local_verbs(session).rename(process.id, given["NAME"])
@@ -151,9 +151,9 @@ async def export(session: Session, given: Given) -> CommandOutput:
 
 @command("import")
 async def import_(session: Session, given: Given) -> CommandOutput:
-    """Take in a process that .export wrote.
+    """Import a process from a file that .export wrote.
 
-    It keeps its name, unless `as NAME` gives it another. A name that is taken is refused."""
+    It keeps its name unless `as NAME` gives another one. A name that is taken is refused."""
     file, name = Path(given["FILE"]).expanduser(), given["NAME"]
     info = await local_verbs(session).restore(read_file(file, _LARGEST), name, unique=True)
     record_deed(session, "import", process=info.id, file=file.absolute())
@@ -162,7 +162,7 @@ async def import_(session: Session, given: Given) -> CommandOutput:
 
 @command("delete")
 async def delete(session: Session, given: Given) -> CommandOutput:
-    """Delete a process and its log, for good.
+    """Delete a process and its log permanently.
 
     It asks first; a script says --yes."""
     info = await find_process(session, given["PROCESS"])

@@ -1,4 +1,4 @@
-"""Which dot commands only read, and can run beside a line; and which send nothing."""
+"""Which dot commands only read, so they can run while a line runs; and which send nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aoshell.shell.commands.table import TABLE, Row
 
 
 def only_reads(line: str) -> bool:
-    """Whether a line is a dot command that changes nothing, neither here nor in a process."""
+    """Whether a line is a dot command that changes nothing, here or in a process."""
     return _fits(line, lambda row: row.reads)
 
 

@@ -25,11 +25,10 @@ MOST = 10_000  # messages of all processes that a record may have
 async def record(session: Session, given: Given) -> CommandOutput:
     """Write what you did in this session as a Lua test, for aoshell test.
 
-    The test makes anew the processes that your lines and messages went to, and those that sent them
-    something. It sends what came to them from outside since they were made, and expects the same
-    answers. Code stays in its files, if these are below the current folder or FILE's and have not
-    changed since. What a test cannot repeat is listed. FILE must be new; aoshell test finds names
-    like my_test.lua.
+    The test makes the processes that your lines and messages went to, and those that sent them
+    something. It sends all that they got from outside, and expects the same answers. Code stays in
+    its files if these are below the current folder or FILE's, and have not changed. What a test
+    cannot repeat is listed. FILE must not exist; aoshell test finds names like my_test.lua.
     """
     local_verbs(session)
     if session.record is None:
@@ -48,7 +47,7 @@ async def record(session: Session, given: Given) -> CommandOutput:
     write_new_file(path, raw(made.test), "record")
     for name, data in made.beside.items():
         beside = path.with_name(name)
-        if not beside.exists():  # named by its content
+        if not beside.exists():  # its name comes from its content
             write_new_file(beside, data, "record")
     value = {
         "file": str(path),
@@ -69,7 +68,7 @@ async def _gathered(session: Session) -> dict[str, list[LogEntry]]:
     """The logs of the processes of this session, and of those that exchanged messages with them.
 
     Raises:
-        AoError: that is more than `MOST` messages.
+        AoError: they have more than `MOST` messages.
     """
     known, found = await _processes(session), dict[str, list[LogEntry]]()
     forked = {deed.process: deed.source for deed in session.journal.deeds if deed.verb == "fork"}
@@ -92,10 +91,10 @@ async def _gathered(session: Session) -> dict[str, list[LogEntry]]:
 
 
 def _named(entry: LogEntry) -> set[str]:
-    """The processes that a message is from or names."""
+    """The processes that sent a message or are named in it."""
     message = entry.message
     texts = [text(message.data), *(tag.value for tag in message.tags)]
-    if message.from_ != message.owner:  # what a process sent follows from what was sent to it
+    if message.from_ != message.owner:  # sent by a process: a result of what it received
         return {message.from_}
     return {id for one in texts for id in ID.findall(one)}
 
@@ -105,7 +104,7 @@ async def _processes(session: Session) -> dict[str, ProcessInfo]:
 
 
 async def _modules(session: Session, gathered: dict[str, list[LogEntry]]) -> dict[str, Module]:
-    """The modules that processes were made of, by the reference that says so."""
+    """The modules that processes were made of, by the references in their definitions."""
     wanted = {deed.source: None for deed in session.journal.deeds if deed.verb == "publish"}
     for entries in gathered.values():
         for entry in entries:
@@ -118,7 +117,7 @@ async def _modules(session: Session, gathered: dict[str, list[LogEntry]]) -> dic
         try:
             found[reference] = await session.node.fetch(reference)
         except AoError:
-            continue  # a spawn of it has failed, and will again
+            continue  # its spawn failed, and will fail again
     return found
 
 

@@ -44,7 +44,7 @@ async def verify(session: Session, given: Given) -> CommandOutput:
 
     A bad signature is always refused. With on, each answer must be signed by the node's own key;
     with attested, by the key that .attest found in a report. What the signature does not cover is
-    not shown then. The node's key is remembered; another one is refused until --new-key.
+    not shown then. The node's key is remembered; another key is refused until --new-key.
     """
     node = remote_verbs(session, ".verify-log checks a log of this one")
     level, renew = given["on|off|attested"], given.has(NEW_KEY)
@@ -53,7 +53,7 @@ async def verify(session: Session, given: Given) -> CommandOutput:
         use_pin(session, node)
     if level:
         node.verify = Verify(level)
-    # What was refused when the shell opened may be taken now.
+    # An answer that was refused when the shell opened may be accepted now.
     lacks = session.process is None and session.lacking and session.lacking.stage == "verify"
     if (level or renew) and lacks and session.try_again:
         await session.try_again()
@@ -62,20 +62,20 @@ async def verify(session: Session, given: Given) -> CommandOutput:
 
 @command("signature")
 async def signature(session: Session, _: Given) -> CommandOutput:
-    """Show what the last answer with a bad signature should have signed, as it was rebuilt."""
+    """Show what the last bad signature should have covered, as rebuilt here."""
     base = remote_verbs(session).last_failure
     return CommandOutput({"base": base}, text=base or "no answer had a bad signature so far")
 
 
 @command("monitor")
 async def monitor(session: Session, given: Given) -> CommandOutput:
-    """Have the network run the cron messages of a process."""
+    """Let the network run the cron messages of a process."""
     return await _monitor(session, given["PROCESS"], True)
 
 
 @command("unmonitor")
 async def unmonitor(session: Session, given: Given) -> CommandOutput:
-    """Have the network stop the cron messages of a process."""
+    """Let the network stop the cron messages of a process."""
     return await _monitor(session, given["PROCESS"], False)
 
 
@@ -95,9 +95,9 @@ async def _monitor(session: Session, reference: str, on: bool) -> CommandOutput:
 
 @command("deliver")
 async def deliver(session: Session, given: Given) -> CommandOutput:
-    """Have a HyperBEAM node deliver what a slot sends, whose delivery was broken off.
+    """Let a HyperBEAM node finish delivering what a slot sends.
 
-    What has arrived already, or may have, is not sent twice, unless --again says so."""
+    A message that has arrived, or may have, is not sent twice, except with --again."""
     node = remote_verbs(session, "this node delivers by itself")
     process, slot, again = session.attached.id, int(given["SLOT"]), given.has("--again")
     for message in await session.node.schedule(process, slot, slot):
@@ -114,7 +114,7 @@ async def deliver(session: Session, given: Given) -> CommandOutput:
 async def now(session: Session, given: Given) -> CommandOutput:
     """Read the state of the attached process, or one key of it; nothing changes.
 
-    KEY may lead further down: balances/ADDRESS, balances/@alice."""
+    KEY may be a path: balances/ADDRESS, balances/@alice."""
     state = session.node.state
     if state is None:
         raise UnsupportedError(

@@ -16,10 +16,10 @@ _NOT_SERVED = "this node is not served"
 
 @command("serve")
 async def serve(session: Session, given: Given) -> CommandOutput:
-    """Serve this node over HTTP: to aos, aoconnect, browsers, curl.
+    """Serve this node over HTTP, for aos, aoconnect, browsers and curl.
 
     On this machine only, until the shell ends or .serve off. It shows what to paste, as .serve show
-    does later. Without PORT it is 4000. aoshell serve does the same without a prompt, with flags.
+    does later. PORT is 4000 by default. aoshell serve does the same without a prompt, with flags.
     """
     port = given["PORT|show|off"]
     if port == "off":

@@ -1,4 +1,4 @@
-"""Habits of the prompt: .set, .history, .source."""
+"""Settings and lines of the prompt: .set, .history, .source."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _prompt(session: Session) -> TerminalFront:
 async def set_(session: Session, given: Given) -> CommandOutput:
     """Show the settings of the prompt, or change one for this session.
 
-    config.toml changes it for all that follow: [shell] has these names.
+    For all later sessions, set it in config.toml: [shell] has these names.
     """
     front = _prompt(session)
     note, name = "", given["SETTING"]
@@ -37,9 +37,9 @@ async def set_(session: Session, given: Given) -> CommandOutput:
 
 @command("history")
 async def history(session: Session, given: Given) -> CommandOutput:
-    """Show the newest lines that were typed, in all sessions; with words, those that have them.
+    """Show the newest lines that were typed in all sessions; with words, those that contain them.
 
-    Ctrl-R searches in the same lines, and puts one back.
+    Ctrl-R searches the same lines, and brings one back.
     """
     rest = given["WORD…"]
     found = _prompt(session).past(rest, MOST * 5 if rest else MOST)
@@ -53,8 +53,8 @@ async def history(session: Session, given: Given) -> CommandOutput:
 async def source(session: Session, given: Given) -> CommandOutput:
     """Run the lines of a file, Lua and dot commands, as if they were typed here.
 
-    In the file, .source takes in another one, from the folder of the file. .load evaluates a
-    file of Lua as one program, which is what scripts want.
+    In the file, .source includes another one, from the folder of the file. To evaluate a file of
+    Lua as one program, use .load.
     """
     del session
     return CommandOutput(source=path_of_argument(given["FILE"]))

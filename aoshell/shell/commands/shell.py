@@ -44,7 +44,7 @@ def _lines_of(group: str) -> Iterator[str]:
 
 
 def _brief(summary: str) -> str:
-    """A summary that fits its line; a longer one without what follows a comma or the like."""
+    """A summary that fits its line; a longer one is cut at a comma or the like."""
     if len(summary) <= _ROOM:
         return summary.removesuffix(".")
     pause = _PAUSE.search(summary)
@@ -52,7 +52,7 @@ def _brief(summary: str) -> str:
 
 
 def _help_on(name: str) -> CommandOutput:
-    """Help on all that has this name: a command may be called like a function."""
+    """Help on everything with this name: a command and a function may have the same."""
     known = registry().get(name.removeprefix("."))
     entry = None if name.startswith(".") else reference.find(name)
     inside = [f"{name}.{one}" for one in sorted(reference.below(name))]
@@ -84,7 +84,7 @@ def _unknown(name: str) -> UsageError:
 
 @command("exit")
 async def exit_(_: Session, __: Given) -> CommandOutput:
-    """Leave; the processes stay where they are."""
+    """Leave the shell; the processes stay."""
     return CommandOutput(leave=True)
 
 

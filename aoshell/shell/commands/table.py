@@ -1,7 +1,7 @@
 """The table of all dot commands: their groups, arguments and examples.
 
-Help, completion and the errors of wrong arguments come from here. What a command does is said by
-the docstring of the coroutine that runs it.
+Help, completion and the errors of wrong arguments come from here. The docstring of the coroutine
+that runs a command is its help.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ STATE = "PROCESS[@SLOT]"
 GROUPS = ("Processes", "Messages", "Code", "Trying", "Network", "Trust", "Shell")
 
 
-ANY, NONE = ".*", ""  # of `Row.reads`: whatever stands behind it; without an argument only
+ANY, NONE = ".*", ""  # of `Row.reads`: with any arguments; without an argument only
 _NO_DROP = r"(?!(.* )?drop\b).*"
 
 
@@ -28,11 +28,11 @@ class Row:
     Attributes:
         group: one of `GROUPS`.
         usage: its arguments (`shell.commands.grammar`).
-        example: a line that somebody could type.
-        reads: the arguments with which it only reads, as a regular expression: then it is answered
-            beside a line that runs. None where it may always change something.
-        quiet: the same for those with which it sends no message: start-up files may have it on any
-            node.
+        example: a line to type.
+        reads: the arguments with which it only reads, as a regular expression: then it runs at once
+            while a line runs. None if it may always change something.
+        quiet: the same for arguments with which it sends no message: start-up files may use it on
+            any node.
     """
 
     group: str

@@ -1,4 +1,4 @@
-"""What a front at a terminal can do beyond `Front`, for the commands that need one."""
+"""What a front at a terminal can do besides `Front`, for commands that need a terminal."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ class TerminalFront(Protocol):
     """A front at a terminal."""
 
     async def compose(self) -> str:
-        """Lines until `.done`; "" where they were given up."""
+        """Lines until `.done`; "" if they were given up."""
 
     async def pad(self) -> str:
-        """What the user wrote in an editor; "" where that is nothing new."""
+        """What the user wrote in an editor; "" if it is nothing new."""
 
     async def more(self) -> bool:
-        """Show the last answer that was cut; False where none was."""
+        """Show the last answer that was cut; False if none was."""
 
     async def learn_names(self) -> int:
-        """Read the names of the attached process; how many it has."""
+        """Read the names of the attached process; returns how many globals it has."""
 
     def past(self, words: str, most: int) -> list[str]:
         """The newest lines that were typed and have all of the words, the newest first."""
@@ -42,7 +42,7 @@ def terminal_front(session: Session, lacking: str, hint: str) -> TerminalFront:
     """The front of a session at a terminal.
 
     Raises:
-        UnsupportedError: there is no terminal; with these words.
+        UnsupportedError: there is no terminal; `lacking` and `hint` are its texts.
     """
     if not hasattr(session.front, "compose"):
         raise UnsupportedError(lacking, hint=hint)

@@ -20,7 +20,7 @@ from aoshell.shell.outcome import CommandOutput, LineAnswer
 from aoshell.shell.table import Table
 
 KEEP = "--keep"
-RUNS, MOST_RUNS = 100, 10_000  # of .bench
+RUNS, MOST_RUNS = 100, 10_000  # runs of .bench: default and limit
 _WARM = 1  # runs before those that count: the first one may start a worker
 
 
@@ -43,9 +43,9 @@ class Run:
 
 @command("time")
 async def time_(session: Session, given: Given) -> CommandOutput:
-    """Evaluate Lua and say how long that took, read-only.
+    """Evaluate Lua read-only, and show how long that took.
 
-    With --keep it is a line like any other: what it does stays.
+    With --keep it is a normal line: its effects stay.
     """
     keep = given.has(KEEP)
     run = await _run(session, given["CODE"], keep)
@@ -69,10 +69,10 @@ def _told(session: Session, run: Run) -> str:
 
 @command("bench")
 async def bench(session: Session, given: Given) -> CommandOutput:
-    """Evaluate Lua N times (100), read-only, and say how long it takes and how that varies.
+    """Evaluate Lua N times (100) read-only, and show how long it takes and how that varies.
 
-    With --keep each run is a message that stays in the log, and begins where the one before ended.
-    The first run is not counted. Where the text as a whole is Lua, the last number belongs to it.
+    With --keep each run is a message that stays in the log, and begins in the state after the one
+    before. The first run is not counted. If the whole text is Lua, the last number belongs to it.
     """
     keep = given.has(KEEP)
     code, count = split_count(given.plain)
@@ -91,7 +91,7 @@ async def bench(session: Session, given: Given) -> CommandOutput:
 
 
 def split_count(text: str) -> tuple[str, int]:
-    """Code, and how often it is to run.
+    """Code, and how often to run it.
 
     Raises:
         UsageError: the number is not one that `.bench` takes.
@@ -120,7 +120,7 @@ def _report(session: Session, runs: Sequence[Run], keep: bool) -> CommandOutput:
         "gas": [float(run.answer.gas) for run in runs],
         "memory MB": [run.memory / MEGABYTE for run in runs],
     }
-    if not session.remote:  # other nodes do not tell how long they computed
+    if not session.remote:  # other nodes do not report how long they computed
         measured = {"computing ms": [run.answer.milliseconds for run in runs], **measured}
     spreads = {name: spread(numbers) for name, numbers in measured.items() if any(numbers)}
     rows = tuple((name, *map(_shown, numbers.values())) for name, numbers in spreads.items())

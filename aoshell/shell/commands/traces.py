@@ -28,9 +28,9 @@ _LOOKED_AT = 4096  # characters of it that are put into one line
 
 @command("trace")
 async def trace(session: Session, given: Given) -> CommandOutput:
-    """Show all that a message caused, as a tree across processes.
+    """Show everything that a message caused, as a tree across processes.
 
-    Without an argument it is the last line, or what arrived since then. What a fork has copied is
+    By default it is the last line, or what arrived since then. Messages that a fork has copied are
     shown in the log of the fork.
     """
     hops = await workbench_of(session).trace(*await _message(session, given[PLACE]))
@@ -46,7 +46,7 @@ async def trace(session: Session, given: Given) -> CommandOutput:
 
 
 async def _elsewhere(session: Session, hops: Sequence[Hop]) -> str:
-    """A note where the first message was scheduled elsewhere: its consequences are there."""
+    """A note if the first message was scheduled elsewhere: its consequences are there."""
     first = hops[0].entry.message.assignment if hops and hops[0].entry else None
     if first is None:
         return ""
@@ -54,7 +54,7 @@ async def _elsewhere(session: Session, hops: Sequence[Hop]) -> str:
 
 
 async def _message(session: Session, reference: str) -> tuple[str, str]:
-    """The message that is meant, and the process in whose log."""
+    """The process and the id of the message that is meant."""
     if not reference and session.last_sent and not session.feed.arrived:
         return session.last_sent.id, session.last_sent.process
     place = await find_place(session, reference)
@@ -97,7 +97,7 @@ def _line(hop: Hop, names: dict[str, str]) -> str:
         return f"{step} · not computed yet"
     mark = "" if result.ok else "✗ "
     words = [f"{mark}{step}", f"{result.milliseconds:.1f} ms"]
-    # All in one line: of a table, the first line alone is `{`.
+    # All in one line: the first line of a table alone would be `{`.
     shown = without_colours(result.output) if result.ok else split_error(result.error)[1]
     if line := _in_one_line(shown):
         words.append(line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…")
@@ -121,9 +121,9 @@ def _value(hop: Hop) -> dict[str, object]:
 
 @command("log")
 async def log(session: Session, given: Given) -> CommandOutput:
-    """Show all of a slot: the message, its result, and what that cost.
+    """Show everything about a slot: the message, its result, and its cost.
 
-    Without an argument it is the last thing that happened, as for .why.
+    By default it is the last event, as for .why.
     """
     place = await find_place(session, given[PLACE])
     process, slot = place.process.id, place.slot
@@ -138,7 +138,7 @@ async def log(session: Session, given: Given) -> CommandOutput:
 
 
 def _ids(message: Message, result: Result) -> Iterator[str]:
-    """The ids that a slot names."""
+    """The ids in a slot."""
     yield from (message.from_, message.owner)
     tags = [*message.tags, *(tag for sent in result.messages for tag in sent.tags)]
     yield from (tag.value for tag in tags if has_id_form(tag.value))
@@ -151,8 +151,8 @@ class _Slot:
     """Shows a slot in lines.
 
     Attributes:
-        names: of ids.
-        remote: what is measured is the time for the request.
+        names: by id.
+        remote: the time shown is that of the request.
     """
 
     names: Mapping[str, str]
@@ -195,7 +195,7 @@ class _Slot:
         return [f"  {tag.name:{width}}  {self._id(tag.value)}" for tag in tags]
 
     def _id(self, id: str) -> str:
-        """A whole id with its name, where one is known; other text as it is."""
+        """A whole id with its name, if one is known; other text unchanged."""
         name = self.names.get(id, "")
         return f"{id} ({name})" if name else id
 

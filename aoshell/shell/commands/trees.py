@@ -20,8 +20,8 @@ from aoshell.shell.code.bundle import short_string
 from aoshell.shell.commands.places import State
 from aoshell.shell.view.errors_view import split_error
 
-DEEPEST = 60  # levels: what is deeper is hardly data
-_BRACKETS = 4 * DEEPEST + 8  # that stand around the value at the deepest level
+DEEPEST = 60  # levels of tables; deeper values are hardly data
+_BRACKETS = 4 * DEEPEST + 8  # brackets around the value at the deepest level
 _WALKER = Path(__file__).with_name("tree.lua")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _ESCAPED = re.compile(r'[\x00-\x1f\x7f"\\]')  # a colour in a value is a value here
@@ -35,13 +35,13 @@ class Tree:
     """A value.
 
     Attributes:
-        kind: Lua's type, "list" for a table 1…n, "seen" for a table that stands elsewhere as well.
+        kind: Lua's type, "list" for a table 1…n, "seen" for a table that was shown already.
         said: a string, or its beginning; a number's digits, "true" or "false"; file and line of a
-            function, "" for the environment's own; of one that is seen, the way to it.
+            function, "" for the environment's own; for "seen", the path to it.
         size: bytes of a string that is cut, entries of a table.
-        entries: keys and values, in order; None where the table is folded. There may be fewer
-            than `size`.
-        meta: the metatable, where it has one.
+        entries: keys and values, in order; None if the table is folded. There may be fewer than
+            `size`.
+        meta: the metatable, if it has one.
     """
 
     kind: str
@@ -154,7 +154,7 @@ def _quoted(tree: Tree) -> str:
 
 
 def _escape(found: re.Match[str]) -> str:
-    """As Lua writes it."""
+    """A character as Lua escapes it."""
     return _NAMED.get(found[0]) or f"\\{ord(found[0])}"
 
 
@@ -162,7 +162,7 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def json_value(tree: Tree, place: str, lost: list[str]) -> object:
-    """A value as JSON. What JSON lacks becomes null, and a sentence in `lost` says where and what.
+    """A value as JSON. What JSON cannot express becomes null, with a sentence in `lost`.
 
     Args:
         place: the path to it, for these sentences.

@@ -1,4 +1,4 @@
-"""What goes on while you type: .live, .pause and .watch."""
+"""What runs while you type: .live, .pause and .watch."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from aoshell.shell.outcome import CommandOutput
 
 @command("live")
 async def live(session: Session, given: Given) -> CommandOutput:
-    """Show what arrives at the attached process, and what your lines cause elsewhere, as it comes.
+    """Show what arrives at the attached process, and what your lines cause in others.
 
-    A session begins like this. After .pause, what came meanwhile is shown first. --where shows only
-    the messages that have all of these tags, also those that print nothing; * in a VALUE stands for
+    This is on at the start. After .pause, what came during the pause is shown first. --where shows
+    only messages that have all of these tags, even if they print nothing; * in a VALUE stands for
     anything, @NAME for an id: .live --where Action=*-Notice From=@token. Without --where all are
     shown again.
     """
@@ -35,7 +35,7 @@ async def live(session: Session, given: Given) -> CommandOutput:
 
 @command("pause")
 async def pause(session: Session, _: Given) -> CommandOutput:
-    """Show only answers; .live shows what came meanwhile, the newest 1,000 of it."""
+    """Show only answers; .live then shows what came, the newest 1,000 notes."""
     session.feed.pause()
     return CommandOutput({"paused": True}, note="what arrives is kept for .live")
 
@@ -50,10 +50,10 @@ async def _where(session: Session, tags: str) -> Where | None:
 
 @command("watch")
 async def watch(session: Session, given: Given) -> CommandOutput:
-    """Load files as .load does, now and whenever they, or files that they require, are saved.
+    """Load files like .load, now and whenever they or the files they require are saved.
 
-    It lists the handlers that this changes. At a terminal it goes on behind the prompt until .watch
-    off, or Ctrl-C on an empty line; in a script until Ctrl-C.
+    It lists the handlers that change. At a terminal it goes on in the background until .watch off,
+    or Ctrl-C on an empty line; in a script until Ctrl-C.
     """
     named = given["FILE…|off"]
     if named == "off":
@@ -68,13 +68,13 @@ async def watch(session: Session, given: Given) -> CommandOutput:
         session.front.feed(await reloader.load(file))
     await session.end_behind()
     if not session.front.asks:
-        await reloader.follow(nullcontext())  # the turn is this line's already
+        await reloader.follow(nullcontext())  # this line has the turn already
     session.behind = asyncio.create_task(reloader.follow(session.turn))
     return CommandOutput(value, note=f"watching {', '.join(map(str, files))}; .watch off ends it")
 
 
 def _files(rest: str) -> list[Path]:
-    """The files that are named; names with spaces stand in quotes."""
+    """The files of an argument; names with spaces are in quotes."""
     if path_of_argument(rest).is_file():
         return [path_of_argument(rest)]
     return [path_of_argument(word) for word in quoted_words("watch", rest)]

@@ -22,7 +22,7 @@ from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.ports.forking import foreign_note, state_note
 from aoshell.shell.table import Table
 
-# Only what every aos has; who ran how often is known where `.why` is.
+# Uses what every aos has; only an environment with `.why` knows how often handlers ran.
 _HANDLERS = """
 local known, why = pcall(require, ".why")
 known = known and type(why) == "table" and why.hits
@@ -57,8 +57,8 @@ return JSON.encode(list)
 async def handlers(session: Session, given: Given) -> CommandOutput:
     """List the handlers of a process, in the order in which they are asked.
 
-    HITS is how often each ran since it was put up; a run whose message failed is undone and does
-    not count. LEFT is how many runs it still has, where it has not got all.
+    HITS is how often each ran since it was added; a run whose message failed is undone and does not
+    count. LEFT is how many runs it has left, if these are limited.
     """
     state = await find_state(session, given[STATE])
     found = await query(session, _HANDLERS, state.process, state.slot)
@@ -83,11 +83,11 @@ async def handlers(session: Session, given: Given) -> CommandOutput:
 async def why(session: Session, given: Given) -> CommandOutput:
     """Show which handlers a message was offered to, and what they answered.
 
-    Without an argument it is the last thing that happened: what arrived since your last line; else,
-    of all that this line caused, the newest message that failed, else the newest.
-    The message is handled once more in the state before it; the result is discarded. It shows why
-    a sender was not trusted, where a pattern did not fit, and what went into the Inbox. A message
-    that was stopped, by a limit or by the user, is not handled once more.
+    By default it is the last event: what arrived since your last line; else, of all that this line
+    caused, the newest failure or the newest message. The message is handled once more in the state
+    before it; the result is discarded. It shows why a sender was not trusted, where a pattern did
+    not fit, and what went into the Inbox. A message that a limit or the user stopped is not handled
+    again.
     """
     place = await find_place(session, given[PLACE])
     process = place.process.id

@@ -29,7 +29,7 @@ _EMPTY = {
     "on": "what other processes send to it now waits; .step delivers it",
     "off": "what other processes send to it is delivered as it comes",
 }
-_NAMED = 100  # messages that .undo takes back and looks who sent them
+_NAMED = 100  # messages that .undo takes back and whose senders it looks up
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 
 
@@ -42,7 +42,7 @@ def workbench_of(session: Session) -> Workbench:
 async def undo(session: Session, given: Given) -> CommandOutput:
     """Take back the last slot of the attached process, or SLOT and all after it.
 
-    What these messages sent to other processes stays there. A copy of the process before is kept.
+    What these messages sent to other processes stays there. A copy of the old state is kept.
     """
     process = session.attached
     slot = given.number("SLOT", await session.node.slots(process.id) - 1)
@@ -73,7 +73,7 @@ async def _senders(session: Session, process: str, slot: int) -> list[str]:
 
 
 def _is_other(client: str) -> bool:
-    """Whether a client, as "pts/3:4711", is another process than this one; "" is nobody."""
+    """Whether a client, such as "pts/3:4711", is another process than this one; "" is nobody."""
     return bool(client) and client.rpartition(":")[2] != str(os.getpid())
 
 
@@ -85,7 +85,7 @@ async def at(session: Session, given: Given) -> CommandOutput:
 
 @command("snapshot")
 async def snapshot(session: Session, given: Given) -> CommandOutput:
-    """Remember the state of the attached process under a name, or list these names."""
+    """Name the present state of the attached process, or list these names."""
     process, on = session.attached, workbench_of(session)
     if name := given["NAME"]:
         slot = await on.mark(process.id, name)
@@ -121,7 +121,7 @@ async def restore(session: Session, given: Given) -> CommandOutput:
 async def warp(session: Session, given: Given) -> CommandOutput:
     """Set the clock of this node forward: .warp 1h30m. Cron messages that become due are sent.
 
-    The clock stays ahead, also after a restart: time never goes back.
+    The clock stays ahead, even after a restart: time never goes back.
     """
     span = parse_duration(given["DURATION"])
     ahead = await workbench_of(session).warp(span)
@@ -181,7 +181,7 @@ async def step(session: Session, given: Given) -> CommandOutput:
 
 @command("mock")
 async def mock(session: Session, given: Given) -> CommandOutput:
-    """Put a stand-in at an address that is not on this node: a process that FILE scripts."""
+    """Make a stand-in for an address that is not on this node: a process from FILE."""
     id, name = given["ID"], given["NAME"]
     file = Path(given["FILE"]).expanduser()
     program = bundle(file)

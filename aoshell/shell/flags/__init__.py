@@ -1,4 +1,4 @@
 """The command line: flags, and what their values may be.
 
-`arguments` is imported only where there are flags, because argparse takes ten milliseconds.
+`arguments` is imported only if there are flags, because argparse takes ten milliseconds.
 """

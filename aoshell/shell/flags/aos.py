@@ -1,4 +1,4 @@
-"""The flags that aos has and this shell does not: taken where they have a meaning here.
+"""The flags that aos has and this shell does not: accepted if they have a meaning here.
 
 Of aos 2.0.16, from its source. Those of the same name and meaning are in `arguments`.
 """
@@ -15,7 +15,7 @@ from aoshell.shell.flags.parser import Hidden
 
 _PAGE = "docs/from-aos.md has all of them"
 
-# What has no meaning here: why, and what to use instead.
+# Flags without a meaning here: why, and what to use instead.
 ANSWERED = {
     "--topup": (
         "nothing here pays a node",
@@ -31,7 +31,7 @@ ANSWERED = {
     ),
     "--address": (
         "a process is found by its id, or by the name that it has here",
-        "give the id in place of NAME",
+        "give the id instead of NAME",
     ),
     "--dev": (
         "there is no network for developers here",
@@ -41,7 +41,7 @@ ANSWERED = {
 
 
 class _Answer(argparse.Action):
-    """A flag that is answered with what to use instead."""
+    """A flag that only tells the user what to use instead."""
 
     def __call__(
         self,
@@ -57,7 +57,7 @@ class _Answer(argparse.Action):
 
 
 def add_flags(flag: Callable[..., object], named: Callable[[str], str]) -> None:
-    """Add them; what is taken has the destination of our own flag."""
+    """Add them; those that are accepted set the destination of our own flag."""
     url = Hidden("as --node URL")
     flag("--url", "--mainnet", type=named, dest="node", metavar="URL", help=url)
     only = Hidden("run CODE of --run read-only, as .dryrun")

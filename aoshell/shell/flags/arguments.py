@@ -1,4 +1,4 @@
-"""The flags. Imported only where there are any: argparse costs ten milliseconds."""
+"""The flags. Imported only if there are any: argparse costs ten milliseconds."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LIKE_A_FLAG = re.compile(r"unrecognized arguments: (-[^- ][^ ]*)$")
 
 
 class _Parser(CommandParser):
-    """Says how a NAME is given that begins as a flag does."""
+    """A parser whose errors say how to give a NAME that begins like a flag."""
 
     def error(self, message: str) -> NoReturn:
         found = _LIKE_A_FLAG.search(message)
@@ -43,7 +43,7 @@ class _Parser(CommandParser):
 
 
 class _Script(argparse.Action):
-    """--run and --load, in the order in which they are given."""
+    """Collects --run and --load in their order."""
 
     def __call__(
         self,
@@ -165,7 +165,7 @@ def _what_to_do(flag: Callable[..., object]) -> None:
         help="only show what a process does; Ctrl-C leaves",
     )
     flag("--list", action="store_true", help="list the processes and leave")
-    state = "begin with what aoshell dump wrote, in a home that is gone afterwards"
+    state = "begin with what aoshell dump wrote, in a temporary home"
     flag("--state", type=state_file, metavar="FILE", help=state)
     flag("--json", action="store_true", help="one object a line (docs/json.md)")
     flag("--no-wait", action="store_true", help="wait for a line's own result only")
@@ -186,7 +186,7 @@ def _new_process(flag: Callable[..., object]) -> None:
     flag("--data", type=file, metavar="FILE", help="its data")
     flag("--tag-name", action="append", metavar="NAME", help="a tag…")
     flag("--tag-value", action="append", metavar="VALUE", help="…and its value")
-    tags = "as-sent: handlers get tags by the names that they came with, too"
+    tags = "as-sent: handlers also get tags under their original names"
     flag("--tags", choices=("as-sent",), help=tags)
     flag("--cron", metavar="N-UNIT", help="send it cron messages, e.g. 5-minutes")
 

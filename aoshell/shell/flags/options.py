@@ -12,17 +12,17 @@ class Options(NamedTuple):
 
     Attributes:
         reference: the process's name or id, "" for the default one.
-        sure: it stands behind `--`, so it is a name, whatever it looks like.
+        sure: it follows `--`, so it is a name, even if it looks like a command or a flag.
         script: what --run and --load ask for, in order, as lines of the shell.
-        runs: whether --run was among them: then nothing is read from standard input.
+        runs: whether --run is among them: then nothing is read from standard input.
         pairs: the names and values of --tag-name and --tag-value.
-        tags_as_sent: whether handlers get tags by the names that they came with, too.
+        tags_as_sent: whether handlers also get tags under their original names.
         seconds, megabytes: limits, None for the node's own.
         network: which node, by the keys that `endpoints.resolve_endpoints` takes.
         verify: which answers are accepted, a value of `nodes.values.Verify`; "" for the default.
-        state: a dump to begin with, in a home that is gone afterwards; "" for the user's home.
-        time_profile: a file for speedscope that says where the time went, "" for none.
-        watch: the process to follow only, "" for none.
+        state: a dump to begin with, in a temporary home; "" for the user's home.
+        time_profile: a file for speedscope with a profile of the time, "" for none.
+        watch: a process to follow without evaluating anything, "" for none.
     """
 
     reference: str = ""

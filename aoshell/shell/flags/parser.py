@@ -1,4 +1,4 @@
-"""The parser of command lines: argparse, but for ids that begin as flags do."""
+"""The parser of command lines: argparse that also accepts ids that begin like flags."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ _MARK = "\0"  # before ids that argparse would take for flags; no argument can h
 
 
 class Hidden(str):
-    """Help that --help leaves out, to stay short; the manual page and completion have it."""
+    """Help that only the manual page and completion show, so that --help stays short."""
 
     __slots__ = ()
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Takes ids for what they are, also those that begin with `-`, as every 64th one does.
+    """Accepts ids that begin with `-`, as every 64th one does.
 
-    Says what is wrong with arguments as they were given.
+    Its errors show arguments as they were given.
     """
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
-        """As `parse_args`, which leaves with code 2 where they cannot be understood."""
+        """As `parse_args`: exits with code 2 if the arguments cannot be understood."""
         return self.parse_args([_MARK + one if _is_id(one) else one for one in arguments])
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
@@ -35,5 +35,5 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def _is_id(argument: str) -> bool:
-    # Of a live process a slot may follow: ID@SLOT.
+    # A slot may follow the id of a live process: ID@SLOT.
     return argument.startswith("-") and has_id_form(argument.partition("@")[0])

@@ -1,4 +1,4 @@
-"""The commands behind `aoshell`, and names of processes that look like one of them."""
+"""The subcommands of `aoshell`, and names of processes that look like one of them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ SUBCOMMANDS = (
     *("attest", "compare", "completion", "dump", "fork", "help", "load", "serve", "test"),
     "version",
 )
-_NEAR = 0.82  # how alike a name and a command must be, from 0 to 1
-# What other programs call what this one does without a word, or by another one.
+_NEAR = 0.82  # how similar a name and a command must be, from 0 to 1
+# Subcommands of other programs for what this one does without or with another word.
 _OF_OTHERS = {
     **dict.fromkeys(("console", "repl", "shell", "start"), "aoshell alone is the prompt"),
     **dict.fromkeys(("run", "exec", "eval"), "aoshell --run CODE runs a line"),
@@ -17,7 +17,7 @@ _OF_OTHERS = {
 
 
 def command_like(name: str) -> str:
-    """What to type instead of a name that looks like a command; "" where it does not."""
+    """What to type instead of a name that looks like a command; "" if it does not."""
     from difflib import get_close_matches
 
     if name in _OF_OTHERS:

@@ -1,4 +1,4 @@
-"""Values of flags: what argparse calls with the text of one. Each raises ArgumentTypeError."""
+"""Converters that argparse calls with the text of a flag. Each raises ArgumentTypeError."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def file(text: str) -> str:
-    """The name of a file, not empty. A pipe, as of `<(…)`, is read now."""
+    """The name of a file, not empty. A pipe, such as `<(…)`, is read now."""
     from pathlib import Path
 
     from aoshell.bounded import files
@@ -32,7 +32,7 @@ def state_file(text: str) -> str:
 
 
 def named(text: str) -> str:
-    """A name of something, not empty."""
+    """A name, not empty."""
     if not text:
         raise argparse.ArgumentTypeError("it is empty")
     return text

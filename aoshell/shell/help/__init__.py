@@ -1,1 +1,1 @@
-"""Helps a user on: hints, functions of a process, what a mistake meant, why a message failed."""
+"""Help: hints, functions of a process, explanations of mistakes and of failed messages."""

@@ -1,4 +1,4 @@
-"""Why a message became what it did: what the environment tells of it, put into words (`.why`)."""
+"""Explains the outcome of a message from what the environment reports (`.why`)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from aoshell.shell.view.errors_view import NAMED_FIELD, failure_text, split_erro
 from aoshell.shell.view.tables import table_lines
 
 ASKED = "Asked-Why"  # see aos/why.lua
-_STOPPED = ("time", "memory", "gas")  # outcomes of messages that went over a limit
+_STOPPED = ("time", "memory", "gas")  # outcomes of messages that exceeded a limit
 
 
 def ask_why(message: Message) -> Message:
-    """The message, as one that asks why; for a dry run in the state before it."""
+    """The message with the tag that asks why; for a dry run in the state before it."""
     placed = message.assignment
     assert placed is not None
     at = Tag(ASKED, f"{placed.timestamp} {placed.block_height} {placed.slot}")
@@ -28,7 +28,7 @@ def ask_why(message: Message) -> Message:
 
 
 def refuse_stopped(recorded: Result, place: str) -> None:
-    """Raise AoError for a message that was stopped: asked again, it may compute as long.
+    """Raise AoError for a message that was stopped: handled again, it may take as long.
 
     Args:
         place: of the message, as `.log` takes it.
@@ -74,7 +74,7 @@ def _unknown(what: str, place: str) -> AoError:
 
 
 def explanation(facts: Mapping[str, Any], recorded: Result) -> list[str]:
-    """What became of a message, as lines; `recorded`: its result in the log."""
+    """What happened to a message, as lines; `recorded`: its result in the log."""
     lines: list[str] = []
     if facts.get("refused"):
         return lines + _refusal(facts)
@@ -107,7 +107,7 @@ def _refusal(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _answer(one: Mapping[str, Any]) -> str:
-    """What a pattern answered, and what followed from it."""
+    """What a pattern answered, and the consequence."""
     verdict, answer = one.get("verdict"), str(one.get("answer", ""))
     if verdict is None:
         return f"{answer}: a pattern may not answer that" if answer else "it raised an error"
@@ -123,7 +123,7 @@ def _answer(one: Mapping[str, Any]) -> str:
 
 
 def other_names(facts: Mapping[str, Any], message: Message) -> Iterator[str]:
-    """Tags of the message that were looked for by a name which aos has changed."""
+    """Tags that handlers looked for under a name that aos has changed."""
     misfits = [one.get("misfit") or {} for one in facts.get("asked") or []]
     missing = {misfit.get("key") for misfit in misfits if misfit.get("found") is None}
     missing.update(NAMED_FIELD.findall(facts.get("error") or ""))

@@ -1,7 +1,7 @@
-"""What to type next: five lines at the very first start, and a hint at each of the next ones.
+"""What to type next: five lines at the very first start, one hint at each later start.
 
-A hint whose command stands in the history is never shown. The words of those shown are kept in a
-file of the home; without that file, all are shown again.
+A hint is not shown if its command is in the history. A file of the home has the hints that were
+shown; without it, all are shown again.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ What you type is Lua; it runs in the process that the prompt names.
   .load FILE            a Lua file; .watch FILE loads it again on every save
   .spawn aos as bob     a second process; .send bob Action=Hi writes to it
   .help                 all commands; Tab completes, Ctrl-D leaves"""
-_MOST = 1 << 20  # bytes of a file that are looked at
+_MOST = 1 << 20  # bytes of a file that are read
 
 
 def next_hint(settings: Settings, *, local: bool) -> str:
-    """The hint of this start, "" where all were given.
+    """The hint of this start, "" if all were given.
 
     Args:
-        local: whether the node is the built-in one: there the first start shows `WELCOME`.
+        local: whether the node is the built-in one: its first start shows `WELCOME`.
     """
     if local and not settings.hints.exists() and not _text(settings.history):
         _keep(settings, {"help"})
@@ -49,13 +49,13 @@ def next_hint(settings: Settings, *, local: bool) -> str:
 
 
 def _text(file: Path) -> str:
-    """The end of a file, "" where there is none to be read."""
+    """The end of a file, "" if it cannot be read."""
     with suppress(OSError):
         return read_tail(file, _MOST).decode("utf-8", "replace")
     return ""
 
 
 def _keep(settings: Settings, words: set[str]) -> None:
-    # Not fsynced, and errors are ignored: a hint is no reason to fail.
+    # Not fsynced, and errors are ignored: a start must not fail because of a hint.
     with suppress(OSError):
         settings.hints.write_text("\n".join(sorted(words)) + "\n", encoding="utf-8")

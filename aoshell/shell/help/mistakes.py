@@ -1,7 +1,7 @@
-"""What somebody meant whose line of Lua failed, or was nil: the nearest name, or how Lua says it.
+"""Guesses what a line meant that failed or was nil: a similar name, or the syntax of Lua.
 
-Names are those that the process has: a dry run reads them, and calls no metamethod. A process of
-another node is not asked, as each question takes a request; there the known functions count.
+A dry run reads the names that the process has, and calls no metamethod. A process of another node
+is not asked, as each question takes a request; only known functions are compared there.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from aoshell.shell.attached.session import Session
 
 MOST = 5_000  # names of a table that are compared
-PATIENCE = 0.5  # seconds that the process has to tell its names
-_NEAR = 0.7  # how alike two names must be, from 0 to 1
-_LONGEST = 10_000  # characters of a line that is looked at
+PATIENCE = 0.5  # seconds that the process has to list its names
+_NEAR = 0.7  # how similar two names must be, from 0 to 1
+_LONGEST = 10_000  # characters of a line; longer ones get no advice
 
-# What other languages write, and how Lua says it.
+# Syntax of other languages, and that of Lua.
 _OTHERS = tuple(
     (re.compile(pattern), hint)
     for pattern, hint in (
@@ -67,7 +67,7 @@ _PATH = re.compile(r"\s*((?:[A-Za-z_]\w*\.)*)([A-Za-z_]\w*)\s*\Z")
 
 
 async def advise(session: Session, answer: LineAnswer) -> str:
-    """What the line of an answer meant, perhaps; "" where nothing is to be said."""
+    """What the line of an answer may have meant; "" if there is no advice."""
     line = answer.sources.get(TYPED, "")[:_LONGEST]
     result = answer.last
     if result.ok:
@@ -118,7 +118,8 @@ def _did_you_mean(name: str, names: Iterable[str]) -> str:
 
 
 def _on_syntax(source: str, reason: str) -> str:
-    """How Lua says what the parser stopped at, "" where no other language is known to write it."""
+    """The syntax of Lua for where the parser stopped, "" if that is not known from another
+    language."""
     if not reason.startswith(TYPED):
         return ""
     opaque = ("string", "comment")
@@ -126,7 +127,7 @@ def _on_syntax(source: str, reason: str) -> str:
         re.sub(r"[^\n]", " ", piece.text) if piece.kind in opaque else piece.text
         for piece in pieces(source)
     ).split("\n")
-    # A process tells where the text stops being a statement; as an expression it may go on longer.
+    # A process says where the text stops being a statement; as an expression it may go on.
     for error in (reason, compiling.find_syntax_error(f"return {masked(source)}")):
         stop = _STOPPED.search(error)
         line = code[int(stop["line"]) - 1] if stop and int(stop["line"]) <= len(code) else ""
@@ -137,7 +138,7 @@ def _on_syntax(source: str, reason: str) -> str:
 
 
 async def _names(session: Session, path: str) -> list[str] | None:
-    """The names in a table of the attached process; None where it is not asked, or cannot say."""
+    """The names in a table of the attached process; None if it is not asked, or cannot say."""
     if session.remote:
         return None
     keys = "".join(f'"{key}",' for key in path.split(".") if key)

@@ -1,7 +1,7 @@
-"""The functions that a process has: how each is called, and what it does.
+"""The functions of a process: how each is called, and what it does.
 
-One table for `.help NAME`, for signatures below the prompt, and for completion. Optional arguments
-stand in brackets, the result behind `→`.
+One table for `.help NAME`, signatures below the prompt, and completion. Optional arguments are in
+brackets, the result after `→`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from functools import cache
 
 @dataclass(frozen=True, slots=True)
 class ReferenceEntry:
-    """A function, or a table where `call` is "".
+    """A function, or a table if `call` is "".
 
     Attributes:
-        name: as it is written: `ao.send`, `string.format`.
+        name: its full name: `ao.send`, `string.format`.
         call: its arguments and what it returns.
         help: the first sentence is the summary.
     """
@@ -40,7 +40,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     # Messages
     "Send": (
         f"({_MESSAGE}) → sent",
-        "Put a message into the outbox. It leaves when the message being handled has gone well."
+        "Put a message into the outbox. It is sent if the message being handled succeeds."
         " Fields other than Target, Data, Tags become tags. `.receive()` of what it returns waits"
         " for the answer; `.onReply(function(msg))` handles it.",
     ),
@@ -89,11 +89,11 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "ao.clearOutbox": ("()", "Forget all that was put into the outbox."),
     "ao.addAssignable": (
         "([name], pattern)",
-        "Take messages that fit when they are assigned here, though they are for others.",
+        "Accept assigned messages that fit, although they are for others.",
     ),
     "ao.removeAssignable": ("(name | index)", "Remove a pattern of ao.addAssignable."),
     "ao.isAssignment": ("(msg) → boolean", "Whether a message was for another process."),
-    "ao.isAssignable": ("(msg) → boolean", "Whether an assigned message would be taken."),
+    "ao.isAssignable": ("(msg) → boolean", "Whether an assigned message would be accepted."),
     "ao.id": ("", "The id of this process."),
     "ao.env": ("", "The definition of this process and its module."),
     "ao.authorities": ("", "The addresses whose pushed messages this process trusts."),
@@ -102,22 +102,22 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "Handlers": ("", "The handlers of this process. `.list` holds them in order."),
     "Handlers.add": (
         _HANDLER,
-        "Add a handler behind the others, or replace the one of this name. A pattern is an Action,"
+        "Add a handler after the others, or replace the one of this name. A pattern is an Action,"
         ' a table of tags ({Action = "Buy", Quantity = "%d+"}, "_" for any value), or a function'
         " of the message. With two arguments the name is the Action. A handler whose pattern fits"
         ' ends the search; a pattern function returning "continue" does not.',
     ),
-    "Handlers.append": (_HANDLER, "Add a handler behind the others, as Handlers.add does."),
+    "Handlers.append": (_HANDLER, "Add a handler after the others, as Handlers.add does."),
     "Handlers.prepend": (_HANDLER, "Add a handler before the others."),
     "Handlers.once": (
         "([name], pattern, function(msg))",
         "Add a handler before the others that runs once.",
     ),
     "Handlers.before": ("(name).add" + _HANDLER, "Add a handler before another."),
-    "Handlers.after": ("(name).add" + _HANDLER, "Add a handler behind another."),
+    "Handlers.after": ("(name).add" + _HANDLER, "Add a handler after another."),
     "Handlers.remove": ("(name)", "Remove a handler."),
     "Handlers.receive": ("(pattern) → msg", "Wait for a message that fits, as Receive does."),
-    "Handlers.evaluate": ("(msg, env)", "Run the handlers that a message goes to."),
+    "Handlers.evaluate": ("(msg, env)", "Run the handlers that a message matches."),
     "Handlers.list": ("", "The handlers, in the order in which they are asked."),
     "Handlers.utils": ("", "Patterns and answers that are often needed."),
     "Handlers.utils.hasMatchingTag": (
@@ -132,26 +132,26 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "(data) → pattern",
         "A pattern for messages with this Data.",
     ),
-    "Handlers.utils.reply": ("(data | fields) → function", "A handler that answers so."),
+    "Handlers.utils.reply": ("(data | fields) → function", "A handler that replies with this."),
     "Handlers.utils.continue": (
         "(pattern) → pattern",
-        "A pattern behind which the next handlers are asked, too.",
+        "A pattern after which the next handlers are asked, too.",
     ),
     # A message in a handler
     "msg.reply": (
         "({Data, Action, Tags, …}) → message",
-        "Answer a message: to its sender, or whom its Reply-To names.",
+        "Reply to the sender of a message, or to the address in its Reply-To.",
     ),
     "msg.forward": (
         "(target, [changes]) → nothing",
-        "Send a message on; its answer goes to who sent it first.",
+        "Forward a message; the reply goes to its first sender.",
     ),
-    # What came
+    # What a process has
     "Inbox": ("", "The messages that no handler took, the newest last. .inbox lists them."),
     "Owner": ("", "The address whose lines are evaluated here."),
     "Name": ("", "The name of this process."),
     "Errors": ("", "Why messages failed."),
-    "Prompt": ("() → text", "The text of the prompt; define it anew to change it."),
+    "Prompt": ("() → text", "The text of the prompt; define it again to change it."),
     "print": ("(…)", "Print values into the output of the message being handled."),
     "require": ("(name) → module", 'Load a module of this process, like require("json").'),
     "Dump": ("(value) → text", "A value as Lua text."),
@@ -162,17 +162,17 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "Utils.filter": ("(function(value), list) → list", "The values for which it returns true."),
     "Utils.reduce": (
         "(function(sum, value, key), start, list) → value",
-        "All values of a list put together.",
+        "Combine all values of a list into one.",
     ),
     "Utils.find": ("(function(value), list) → value", "The first value for which it is true."),
     "Utils.includes": ("(value, list) → boolean", "Whether a list holds a value."),
-    "Utils.concat": ("(list, list) → list", "Two lists, one behind the other."),
-    "Utils.reverse": ("(list) → list", "A list from its end."),
+    "Utils.concat": ("(list, list) → list", "Two lists as one."),
+    "Utils.reverse": ("(list) → list", "A list in reverse order."),
     "Utils.keys": ("(table) → list", "The keys of a table."),
     "Utils.values": ("(table) → list", "The values of a table."),
     "Utils.prop": ("(name, table) → value", "A field of a table."),
     "Utils.propEq": ("(name, value, table) → boolean", "Whether a field has a value."),
-    "Utils.compose": ("(function, …) → function", "Functions behind each other, the last first."),
+    "Utils.compose": ("(function, …) → function", "A function that calls these, the last first."),
     "Utils.curry": (
         "(function, [count]) → function",
         "A function that takes arguments one by one.",
@@ -191,7 +191,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "error": ("(message, [level])", "Fail; the message being handled is undone."),
     "ipairs": ("(list)", "Index and value of each element, in a for."),
     "pairs": ("(table)", "Key and value of each entry, in a for."),
-    "next": ("(table, [key]) → key, value", "The entry behind a key."),
+    "next": ("(table, [key]) → key, value", "The entry after a key."),
     "pcall": ("(function, …) → ok, …", "Call a function; an error is returned."),
     "select": ("(n | '#', …)", "The arguments from the n-th on, or how many."),
     "setmetatable": ("(table, metatable) → table", "Set the metatable of a table."),
@@ -212,7 +212,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "string.lower": ("(s) → text", "A text in lower case."),
     "string.match": ("(s, pattern, [start]) → …", "The captures of a pattern."),
     "string.rep": ("(s, n, [separator]) → text", "A text n times."),
-    "string.reverse": ("(s) → text", "A text from its end."),
+    "string.reverse": ("(s) → text", "A text in reverse order."),
     "string.sub": ("(s, i, [j]) → text", "A text from byte i to j; -1 is the last one."),
     "string.upper": ("(s) → text", "A text in upper case."),
     "string.pack": ("(form, …) → text", "Values as bytes, as the form says."),
@@ -222,7 +222,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "table.move": ("(from, first, last, at, [to]) → to", "Copy elements."),
     "table.pack": ("(…) → list", "Arguments as a list, `.n` of them."),
     "table.remove": ("(list, [place]) → value", "Take a value out of a list."),
-    "table.sort": ("(list, [less])", "Put a list into order."),
+    "table.sort": ("(list, [less])", "Sort a list."),
     "table.unpack": ("(list, [i], [j]) → …", "The elements of a list."),
     "math.abs": ("(x) → number", "A number without its sign."),
     "math.ceil": ("(x) → integer", "A number rounded up."),
@@ -243,9 +243,9 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "utf8.len": ("(s, [i], [j]) → number", "The characters of a text."),
     "utf8.codes": ("(s)", "Place and code point of each character, in a for."),
     "coroutine.create": ("(function) → thread", "A coroutine."),
-    "coroutine.resume": ("(thread, …) → ok, …", "Go on in a coroutine."),
+    "coroutine.resume": ("(thread, …) → ok, …", "Resume a coroutine."),
     "coroutine.wrap": ("(function) → function", "A coroutine as a function."),
-    "coroutine.yield": ("(…) → …", "Leave a coroutine until it is resumed."),
+    "coroutine.yield": ("(…) → …", "Suspend a coroutine until it is resumed."),
 }
 
 
@@ -256,7 +256,7 @@ def entries() -> dict[str, ReferenceEntry]:
 
 
 def find(name: str) -> ReferenceEntry | None:
-    """The entry of a name, also where it has `:` or `()`; None where there is none."""
+    """The entry of a name, which may have `:` or `()`; None if there is none."""
     return entries().get(name.strip().removesuffix("()").replace(":", "."))
 
 

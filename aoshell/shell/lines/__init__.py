@@ -1,6 +1,6 @@
-"""Lines in, from a pipe or a file, and what runs each of them.
+"""Reads lines from a pipe or a file, and runs them.
 
-`multiline` puts lines together until they are complete, `run` carries a complete one out, `batch`
-does both for a whole input, and `tty` reads long lines from a terminal. The prompt has its own way
-of reading them (`shell.prompt`).
+`multiline` joins lines until they are complete, `run` runs a complete one, `batch` does both for a
+whole input, and `tty` reads long lines from a terminal. The prompt reads lines itself
+(`shell.prompt`).
 """

@@ -1,6 +1,7 @@
 """A prompt for terminals that only print, such as the shell mode of Emacs (TERM=dumb).
 
-A line is asked for when the one before is done. What arrives meanwhile stands on lines of its own.
+It asks for a line when the previous one is done. What arrives in between is shown on separate
+lines.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from aoshell.shell.attached.session import Session
 from aoshell.shell.view.streams import Write
 from aoshell.shell.view.text import clean_prompt
 
-MORE = "... "  # where a line is not complete; it ends as no prompt does that Emacs looks for
+MORE = "... "  # for incomplete lines; Emacs takes no text with this end for a prompt
 
 
 class Asking:
@@ -55,7 +56,7 @@ class Asking:
         self._asked = ""
 
     def beside(self, show: Callable[[str], None]) -> Callable[[str], None]:
-        """Shows text on lines of its own, and asks again below them."""
+        """Show text on separate lines, and ask again below them."""
 
         def shown(text: str) -> None:
             asked = self._asked

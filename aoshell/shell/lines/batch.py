@@ -95,7 +95,7 @@ async def run_batch(
     """Run the script, then standard input if `reading` is given. Returns the exit code.
 
     Args:
-        asking: asks for each line of standard input; None where nobody sits there.
+        asking: asks for each line of standard input; None without a person.
 
     Raises:
         AoError: the session could not be opened.
@@ -132,7 +132,7 @@ async def run_batch(
 
 @contextmanager
 def _told(renderer: Renderer) -> Iterator[None]:
-    """Have Ctrl-C answered at once, whatever it ends."""
+    """Answer Ctrl-C at once, whatever is running."""
     try:
         yield
     except asyncio.CancelledError:
@@ -169,10 +169,10 @@ async def run_lines(
     renderer: Renderer,
     sourced: deque[str] | None = None,
 ) -> int:
-    """Run chunks until they end or one says `.exit`. The exit code: 1 if any failed.
+    """Run chunks until they end or one is `.exit`. Returns the exit code: 1 if any failed.
 
     Args:
-        sourced: takes the lines of files that are to run before the next chunk.
+        sourced: collects the lines of files to run before the next chunk.
     """
     code, then = 0, deque[str]() if sourced is None else sourced
     async for line in with_sourced(lines, then):
@@ -218,7 +218,7 @@ def _is_last(error: AoError, session: Session) -> bool:
 
 
 async def _give_up(session: Session, renderer: Renderer) -> None:
-    """After Ctrl-C: stops the line, or the next start would compute it again; remote ones go on."""
+    """After Ctrl-C: stop the line, or the next start would compute it again; remote ones go on."""
     if session.node.local:
         with suppress(AoError, TimeoutError):  # then the next start computes it again
             await asyncio.wait_for(_stopped(session), _STOPPING)
@@ -227,16 +227,16 @@ async def _give_up(session: Session, renderer: Renderer) -> None:
 
 
 async def _stopped(session: Session) -> None:
-    """Stop the line that was waited for, and wait until that is its recorded result."""
+    """Stop the line that was waited for, and wait until the log records that as its result."""
     if session.sent and await session.stop():
         await session.node.result(session.sent.process, session.sent.place)
 
 
 class Lines:
-    """Chunks to run: the script, then those of standard input, complete ones and what is left.
+    """Chunks to run: the script, then standard input, with an incomplete rest at its end.
 
     Attributes:
-        ahead: lines that are here and have not run: of the script, and typed ahead.
+        ahead: lines that were read and have not run: of the script, or typed ahead.
         sourced: lines of files (`.source`) that have not run.
     """
 
@@ -278,7 +278,7 @@ class Lines:
                 rest = bytearray(more[-1])
             if len(rest) + assembler.size > LONGEST:
                 what = f"standard input has a line, or an open block, of more than {size(LONGEST)}"
-                raise AoError(what, stage="input", hint="nothing of it was sent; is it Lua at all?")
+                raise AoError(what, stage="input", hint="nothing of it was sent; is it Lua?")
             if self._asking:
                 self._asking.ask(more=bool(assembler.size))
         if self._asking:
@@ -292,8 +292,8 @@ class Lines:
 async def _blocks(reading: Reading) -> AsyncIterator[bytes]:
     """Blocks of input as they come, while the node goes on working.
 
-    A thread reads them that nobody waits for: the loop's executor would keep the shell from ending
-    while a read blocks, and asyncio's pipes make the descriptor non-blocking for its other owners.
+    A separate thread reads them. The loop's executor would keep the shell from ending while a read
+    blocks, and asyncio's pipes make the descriptor non-blocking for its other owners.
     """
     loop, blocks = asyncio.get_running_loop(), asyncio.Queue[bytes](1)
 

@@ -1,4 +1,4 @@
-"""What a line means that is no Lua, or does nothing as such: `exit`, `help`, `? Send`, `=expr`."""
+"""The meaning of lines that are not useful as Lua: `exit`, `help`, `? Send`, `=expr`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from aoshell.shell.attached.questions import query
 if TYPE_CHECKING:
     from aoshell.shell.attached.session import Session
 
-PATIENCE = 1.0  # seconds that a process has to say whether it defines a word
+PATIENCE = 1.0  # seconds for a process to say whether it defines a word
 _WORD = re.compile(r"\s*(?:(?P<leave>exit|quit)|(?P<help>help))\s*(?:\(\s*\)\s*)?;?\s*\Z")
-# Neither is Lua, whatever the process defines.
+# Neither is Lua in any process.
 _HELP_ON = re.compile(r"\s*(?:\?|help(?=\s))\s*(?P<name>\.?[\w.-]*)\s*\Z")
 _EXPRESSION = re.compile(r"\s*=(?!=)(?=\s*\S)")
 
@@ -32,10 +32,10 @@ def asks_for_help(line: str) -> bool:
 
 
 async def read_word(session: Session, line: str) -> str:
-    """The dot command that a bare word means; the line itself where it means none.
+    """The dot command that a bare word means; the line itself if it means none.
 
-    The process is asked first: a global of that name is what the line means then. A process that
-    cannot be asked defines none.
+    If the process has a global of that name, the line is Lua. A process that cannot be asked counts
+    as having none.
     """
     if helped := _HELP_ON.match(line):
         return f".help {helped['name']}".rstrip()

@@ -1,4 +1,4 @@
-"""Puts lines together into chunks that can be sent: complete Lua, or one dot command."""
+"""Joins lines into chunks that can be sent: complete Lua, or one dot command."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aoshell.shell.view.text import without_colours
 
 # Prompts that stand at line starts of transcripts: `aos> `, `[aos]> `, `me@aos-2.0.4[Inbox:1]> `.
 _PROMPT = re.compile(r"\s*(?:aos|\[aos\]|[^\s@]*@aos-[\w.-]+(?:\[Inbox:\d+\])?)> ?")
-_CHECKED = 64  # lines; in longer chunks Lua's parser runs only if `Depth` sees no open block
+_CHECKED = 64  # lines; for longer chunks Lua's parser runs only if `Depth` sees no open block
 _OPENS = {
     **dict.fromkeys(("(", "{", "[", "function", "if", "do", "repeat"), 1),
     **dict.fromkeys((")", "}", "]", "end", "until"), -1),
@@ -61,7 +61,7 @@ class Depth:
     def __init__(self) -> None:
         self._depth = 0
         self._closer = ""  # of the long string or comment that is open
-        self._begun = ""  # how the string in quotes begins that goes on in the next line
+        self._begun = ""  # the beginning of a quoted string that goes on in the next line
         self._last = ""
 
     @property
@@ -89,9 +89,9 @@ class Depth:
 
 
 class Assembler:
-    """Puts lines together until they are complete, as a person at the prompt would.
+    """Joins lines until they are complete, like the prompt.
 
-    Prompts are stripped where a chunk begins only: further down they may stand in a long string.
+    Prompts are stripped from the first line of a chunk only: later lines may be in a long string.
     """
 
     def __init__(self) -> None:

@@ -1,9 +1,9 @@
-"""What is pasted: a Lua program, lines, or the transcript of a session without its answers.
+"""Reads what is pasted: a Lua program, lines, or a transcript of a session.
 
-In a transcript, a line with a prompt begins an input. Lines below it belong to the input while that
-is incomplete, or where they stand as the prompt shows the later lines of an input: as far to the
-right as the first. All others are answers. Above the first prompt only a first line that can be run
-counts as typed: who copies from a screen may begin behind a prompt.
+In a transcript, a line with a prompt begins an input. Later lines belong to it while it is
+incomplete, or if they are indented as far as the first, as the prompt shows them. All others are
+answers and are left out. Above the first prompt only a first line that can run counts as typed: a
+copy may begin after the prompt.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _COMPOSED = (".done", ".cancel")
 
 
 class Following(str):
-    """A line of a paste behind another one, which waits until what that one caused is done."""
+    """A later line of a paste: it waits until all that the line before it caused is done."""
 
     __slots__ = ()
 
@@ -40,8 +40,8 @@ class Typed:
     """One input of a transcript.
 
     Attributes:
-        shown: its lines as they stand in the transcript, with the prompt.
-        chunks: what to run; more than one for `.editor` with what it was given.
+        shown: its lines as in the transcript, with the prompt.
+        chunks: what to run; more than one for `.editor` and its lines.
         is_open: the transcript ends before the input is complete.
     """
 
@@ -53,8 +53,8 @@ class Typed:
 def split_chunks(text: str) -> tuple[list[str], bool]:
     """The chunks of a text of several lines, and whether the last one is incomplete.
 
-    A text that is one Lua program is one chunk, so that its `local`s hold to its end. Of a
-    transcript, what was typed counts.
+    A text that is one Lua program is one chunk, so that its `local`s are visible to its end. Of a
+    transcript, only what was typed counts.
     """
     lines = _lines(text)
     if len(lines) > 1:
@@ -71,7 +71,7 @@ def split_chunks(text: str) -> tuple[list[str], bool]:
 
 
 def read_transcript(text: str) -> list[Typed] | None:
-    """The inputs of a transcript, None where the text is none: no line begins with a prompt."""
+    """The inputs of a transcript, None if no line begins with a prompt."""
     lines = _lines(text)
     prompts = [at for at, line in enumerate(lines) if prompt_of(line)]
     if not prompts:
@@ -91,7 +91,7 @@ def is_transcript(text: str) -> bool:
 
 
 def without_answers(text: str) -> tuple[str, int]:
-    """A text without its answers, where it is a transcript, and how many lines were left out."""
+    """A text without its answers if it is a transcript, and how many lines were left out."""
     found = read_transcript(text)
     if found is None:
         return text, 0
@@ -101,7 +101,7 @@ def without_answers(text: str) -> tuple[str, int]:
 
 
 def _next_prompt(lines: Sequence[str], at: int) -> int:
-    """Where the next input begins: a prompt that stands further right is part of this one."""
+    """Where the next input begins; a prompt further to the right is part of this one."""
     width = width_of(prompt_of(lines[at]))
     for later in range(at + 1, len(lines)):
         prompt = prompt_of(lines[later])
@@ -119,7 +119,7 @@ def _above(lines: Sequence[str]) -> list[Typed]:
 
 
 def _typed(lines: Sequence[str], *, last: bool) -> list[Typed]:
-    """The input that begins with the first of these lines; none where only a prompt is there."""
+    """The input that begins with the first of these lines; none if that is a prompt alone."""
     prompt = prompt_of(lines[0])
     indent = " " * width_of(prompt)
     first = without_prompt(lines[0])
@@ -152,7 +152,7 @@ def _command(first: str, lines: Sequence[str]) -> Typed:
 
 
 def _complete(lines: Sequence[str]) -> tuple[str | None, int]:
-    """The first complete chunk, None where there is none, and of how many lines it is."""
+    """The first complete chunk, None if there is none, and its number of lines."""
     assembler = Assembler()
     for used, line in enumerate(lines, 1):
         chunk = assembler.add(line)
@@ -168,7 +168,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _is_program(lines: list[str]) -> bool:
-    """Whether lines are one valid Lua program, and no transcript of a session."""
+    """Whether lines are one valid Lua program and not a transcript."""
     if any(map(_is_known, lines)) or prompt_of(lines[0]):
         return False
     text = "\n".join(lines)

@@ -40,7 +40,7 @@ async def run_line(session: Session, line: str) -> Outcome:
             outcome = LineFailure(error)
         except Exception as error:
             outcome = LineFailure(to_ao_error(error))
-        session.sending = ""  # kept when cancelled: `given_up` needs it
+        session.sending = ""  # not after a cancel: `given_up` needs it
         return outcome
 
 
@@ -50,7 +50,7 @@ async def read_code(session: Session, line: str) -> str:
 
 
 def _with_lines(output: CommandOutput) -> CommandOutput:
-    """With the lines of the file that it asks to run."""
+    """The output with the lines of the file that it asks to run."""
     if output.source is None:
         return output
     from aoshell.shell.lines.sourcing import read_lines
@@ -61,7 +61,7 @@ def _with_lines(output: CommandOutput) -> CommandOutput:
 
 
 def _dated(session: Session, output: CommandOutput) -> CommandOutput:
-    """With a note where it read an earlier state, as the process was computing."""
+    """The output with a note if it read an earlier state because the process was computing."""
     if session.looked_back is None:
         return output
     note = f"as it was before slot {session.looked_back}, which is being computed:"
@@ -69,7 +69,7 @@ def _dated(session: Session, output: CommandOutput) -> CommandOutput:
 
 
 async def run_beside(session: Session, command: str) -> Outcome:
-    """Run a command that only reads while another line is waited for, which it leaves as it is."""
+    """Run a command that only reads, while another line is waited for, without affecting it."""
     from aoshell.shell.commands import run_command
 
     try:
@@ -82,7 +82,7 @@ async def run_beside(session: Session, command: str) -> Outcome:
 
 
 async def _advised(session: Session, outcome: Outcome) -> Outcome:
-    """The outcome with a hint, where the line seems to have meant something else."""
+    """The outcome with a hint if the line seems to have meant something else."""
     answer = outcome.answer if isinstance(outcome, CommandOutput) else outcome
     if not isinstance(answer, LineAnswer) or (answer.last.ok and answer.last.returned != "nil"):
         return outcome

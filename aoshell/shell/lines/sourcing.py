@@ -15,13 +15,13 @@ _SOURCE = ".source"
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a file, complete ones, with those of the files that it names by `.source`.
+    """The complete lines of a file, with those of the files that it includes by `.source`.
 
     Names in a file start from its folder.
 
     Raises:
-        AoError: a file cannot be read, its last line is not complete, or files name each other in
-            a circle.
+        AoError: a file cannot be read, its last line is not complete, or files include each other
+            in a circle.
     """
     return _lines(path.absolute(), ())
 

@@ -18,7 +18,7 @@ from aoshell.errors import AoError
 from aoshell.protocol.message import text
 
 BLOCK = 65536  # bytes that are read at once
-LONGEST = 1 << 20  # bytes of a line that can be erased; of a longer one, what comes behind them
+LONGEST = 1 << 20  # bytes of a line that can be erased; in a longer line only those after them
 KEPT = 4095  # characters of a line that a terminal's line mode keeps, on Linux
 
 _LFLAG, _CC = 3, 6
@@ -28,14 +28,14 @@ _CHARACTER = re.compile(rb"(?:[\x00-\x7f]|[\xc0-\xff][\x80-\xbf]*|[\x80-\xbf])\Z
 
 
 class Keys:
-    """Keys that erase and end, and the line that is typed.
+    """The line that is typed, and the keys that erase parts of it or end the input.
 
     Args:
         control: characters of the terminal: `termios.tcgetattr(fd)[6]`.
 
     Attributes:
-        ended: the key that ends the input was pressed at the beginning of a line. Within a line it
-            is ignored: some programs send it after every few hundred characters.
+        ended: whether the key that ends the input was pressed at the beginning of a line. Within a
+            line it is ignored: some programs send it after every few hundred characters.
     """
 
     def __init__(self, control: list[bytes]) -> None:
@@ -45,7 +45,7 @@ class Keys:
         self._kill, self._word = control[termios.VKILL], control[termios.VWERASE]
         self._end = control[termios.VEOF]
         special = self._erase | {self._kill, self._word, self._end, b"\n"}
-        # A key that is switched off is a zero byte.
+        # A key that is off has the value zero.
         self._special = re.compile(b"([" + re.escape(b"".join(special - {b"\0"})) + b"])")
 
     def take(self, block: bytes) -> tuple[bytes, bytes]:
@@ -53,7 +53,7 @@ class Keys:
         lines, undo = b"", b""
         for piece in filter(None, self._special.split(block)):
             if piece == b"\n":
-                # What was sent faster than it is read stands on a line above by now.
+                # Input that came faster than it was read is on a line above by now.
                 lines, self._line, undo = lines + self._line + b"\n", b"", b""
             elif piece == self._end:
                 self.ended = not self._line
@@ -83,7 +83,7 @@ class Keys:
 
 
 def _waiting(fd: int) -> int:
-    """How many characters wait in the terminal."""
+    """The number of characters that wait in the terminal."""
     found = array("i", [0])
     fcntl.ioctl(fd, termios.FIONREAD, found)
     return found[0]

@@ -1,8 +1,8 @@
-"""Who signs: the wallet that the shell was started with, and identities to try things with.
+"""Identities that sign: the wallet that the shell was started with, and others for experiments.
 
 Identities are wallets in a folder of the home, so each has the same address in every session. An
-address of 43 characters is claimed, without a key: forks of live processes and stand-ins take
-unsigned messages with any owner, and nobody else does.
+address of 43 characters is claimed without a key: only forks of live processes and stand-ins accept
+unsigned messages with any owner.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OWN = "me"
 
 @dataclass(frozen=True, eq=False)
 class ClaimedWallet(Wallet):
-    """An address without its key: it can be named as an owner, and signs nothing."""
+    """An address without its key: it can be named as an owner, but signs nothing."""
 
     claimed: str = ""
 
@@ -55,11 +55,11 @@ class Identities:
     """The identities of a home.
 
     Args:
-        own: becomes the wallet that the shell was started with; its name is `OWN`.
-        folder: has a file for each of the others; None for none.
+        own: returns the wallet that the shell was started with, named `OWN`.
+        folder: has a file for each other identity; None for no others.
 
     Attributes:
-        current: the name of who signs.
+        current: the name of the identity that signs.
     """
 
     def __init__(self, own: asyncio.Future[Wallet], folder: Path | None) -> None:
@@ -91,7 +91,7 @@ class Identities:
         return name == OWN or has_id_form(name) or self._file(name).is_file()
 
     async def named(self, name: str) -> Wallet:
-        """The wallet of an identity; makes a new one, which takes a second.
+        """The wallet of an identity, made if it is new, which takes a second.
 
         An address is claimed: its wallet signs nothing.
 

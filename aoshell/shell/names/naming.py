@@ -1,4 +1,4 @@
-"""Names for ids: what `@name` stands for, and the names of the ids that are shown."""
+"""Names and ids: the ids that `@name` stands for, and names for the ids that are shown."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from aoshell.shell.names.identities import Identities
 
 ID = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])", re.ASCII)
 SHORTEST = 6  # characters of an id that are enough to find it
-_ELLIPSIS = "…"  # behind an id that is shown in short
+_ELLIPSIS = "…"  # after a shortened id
 
 
 def plain_reference(typed: str) -> str:
-    """A reference as it is looked up: without the `@`, quotes, or the dots of a shortened id."""
+    """A reference without the `@`, quotes, or the ellipsis of a shortened id."""
     name = typed.removeprefix("@")
     if len(name) > 1 and name[0] in "\"'" and name[-1] == name[0]:
         return name[1:-1]
@@ -38,7 +38,7 @@ class Naming:
         self._identities = identities
 
     async def in_lua(self, code: str) -> str:
-        """Lua as it is sent: with ids in place of `@name`.
+        """Lua to send, with ids instead of `@name`.
 
         Raises:
             AoError: stage "find", a name is not known, or stands for two things; or of the look-up.
@@ -50,7 +50,7 @@ class Naming:
         return replaced(code, found.__getitem__)
 
     async def in_word(self, word: str) -> str:
-        """A word of a dot command; one that begins with `@` as the id that it stands for.
+        """A word of a dot command; if it begins with `@`, the id that it stands for.
 
         Raises:
             AoError: as `in_lua`.
@@ -62,7 +62,7 @@ class Naming:
         """The id of a process, or the address of an identity.
 
         Args:
-            name: or the id itself, or its beginning (`SHORTEST`).
+            name: or an id, or its beginning (`SHORTEST`).
 
         Raises:
             AoError: stage "find", it is not known, or stands for two things; or of the look-up.
@@ -96,7 +96,7 @@ class Naming:
         return next((one for one in await who.addresses() if one.startswith(name)), "")
 
     async def _process_of(self, name: str) -> ProcessInfo | None:
-        """A process that this home knows by that name or id; nobody else is asked."""
+        """A process that this home knows by that name or id; other nodes are not asked."""
         if self._node.remote:
             known = await self._node.processes()
             named = [info for info in known if name in (info.name, info.id)]
@@ -104,18 +104,18 @@ class Naming:
                 named = [info for info in known if info.id.startswith(name)]
             if len(named) > 1:
                 ids = ", ".join(reference_to(info.id[:8]) for info in named[:4])
-                what = f"{len(named)} processes answer to {reference_to(name)}"
-                raise AoError(what, stage="find", hint=f"say which: {ids}")
+                what = f"{len(named)} processes are named {reference_to(name)}"
+                raise AoError(what, stage="find", hint=f"give the id: {ids}")
             return named[0] if named else None
         with suppress(NotFoundError):
             return await self._node.find(name)
         return None
 
     async def nearest(self, name: str, *, plain: bool = False) -> str:
-        """A hint that names what was probably meant, or "".
+        """A hint with the name that was probably meant, or "".
 
         Args:
-            plain: of processes only, and as dot commands take them, without `@`.
+            plain: only names of processes, without `@`, as dot commands take them.
         """
         from difflib import get_close_matches
 
@@ -128,7 +128,7 @@ class Naming:
         return f"did you mean {' or '.join(found)}?" if found else ""
 
     async def of(self, ids: Iterable[str]) -> dict[str, str]:
-        """The names that are known of ids: of identities, and of processes of this home."""
+        """The known names of ids: of identities, and of processes of this home."""
         names = await self._identities.addresses()
         wanted = {id for id in ids if id and id not in names}
         if self._node.remote:

@@ -1,4 +1,4 @@
-"""What the shell asks of others, as types: its user, forks of live processes, a server.
+"""Interfaces that the shell uses and others implement: its user, forks, a server.
 
-`cli` and `backends` hand in what does it, so the shell imports none of them.
+`cli` and `backends` pass the implementations in, so the shell does not import them.
 """

@@ -1,4 +1,4 @@
-"""What the shell needs of live processes elsewhere; the command line hands it in."""
+"""What the shell needs to fork live processes; the command line passes it in."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from aoshell.errors import AoError
 from aoshell.nodes.base import Node
 from aoshell.nodes.values import ForkPoint, ProcessInfo
 
-# Kinds of differences that are explained: by Lua's hash seed or an address; by the Lua of
-# HyperBEAM, which does not tell where an error was raised.
+# Kinds of differences that are explained: Lua's hash seed or an address; the Lua of HyperBEAM,
+# which does not report where an error was raised.
 ORDER, POSITION = "order", "position"
 EXPLAINED = frozenset({ORDER, POSITION})
 
 
 @dataclass(frozen=True, slots=True)
 class SlotDifference:
-    """A slot that came to something else here.
+    """A slot whose result is different here.
 
     Attributes:
-        kind: what differs first: "error", "output", "prompt", "messages", "spawns", "assignments";
-            "order" where the same came in another order, or with other addresses; "position" where
-            only here an error says where it was raised.
-        there, here: that part as text.
+        kind: the first field that differs: "error", "output", "prompt", "messages", "spawns",
+            "assignments"; "order" if only order or addresses differ; "position" if only the error
+            here says where it was raised.
+        there, here: that field as text.
     """
 
     slot: int
@@ -36,12 +36,12 @@ class SlotDifference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Results of a log beside those of the network.
+    """Results of a log compared with those of the network.
 
     Attributes:
-        source: URL of who gave the results.
-        first, last: the slots that were looked at.
-        equal: how many came to the same.
+        source: URL of the service that gave the results.
+        first, last: the slots that were compared.
+        equal: how many have the same result.
         different: the others, in order.
         uncompared: slots that could not be compared, each with the reason.
         notes: what a person should know.
@@ -58,7 +58,7 @@ class Comparison:
 
     @property
     def same(self) -> bool:
-        """Whether nothing differs that is not explained (`EXPLAINED`)."""
+        """Whether all differences are explained (`EXPLAINED`)."""
         return all(one.kind in EXPLAINED for one in self.different)
 
 
@@ -67,9 +67,9 @@ class Changed:
     """Other code for the same log.
 
     Attributes:
-        module: a file with the module to run in place of the process's own, None for its own.
+        module: a file with the module to run instead of the process's own, None for its own.
         load: a file with Lua that its owner evaluates, None for none.
-        behind: the slot behind which that is.
+        behind: the slot after which that Lua is evaluated.
     """
 
     module: Path | None = None
@@ -91,7 +91,7 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class NotTaken:
-    """A live process of which nothing is in the home, as it was asked for, and why."""
+    """A live process that was not forked, as it was asked for, and why."""
 
     place: str
     error: AoError
@@ -99,7 +99,7 @@ class NotTaken:
 
 @dataclass(frozen=True, slots=True)
 class ForkedNetwork:
-    """What became of processes that were to be forked, in their order. At least one is here."""
+    """The outcome for each process to fork, in their order. At least one was forked."""
 
     taken: tuple[Taken, ...]
     failed: tuple[NotTaken, ...]
@@ -125,7 +125,7 @@ class Forking(Protocol):
             places: PROCESS[@SLOT], each a name or an id.
             name: of the first one here.
             tell: shows how far it is.
-            replay: compute all slots here, though memories could be had.
+            replay: compute all slots here, even if a memory is available.
 
         Raises:
             AoError: none could be forked, and nothing of them is in the home.
@@ -141,7 +141,7 @@ class Forking(Protocol):
         changed: Changed,
         tell: Callable[[str], None],
     ) -> Comparison:
-        """Results of a fork beside those of its network. Nothing of the home is changed.
+        """Compare the results of a fork with those of its network. Nothing in the home changes.
 
         Args:
             source: URL or profile; "" for where it was forked from.
@@ -162,15 +162,15 @@ def origin_text(origin: ForkPoint) -> str:
     how = ", called exactly as compute units call it" if origin.exact else ""
     if origin.as_node:
         how = ", computed as a HyperBEAM node computes it"
-    text = f"forked behind slot {origin.slot} of {origin.source}{how}"
+    text = f"forked after slot {origin.slot} of {origin.source}{how}"
     if origin.memory >= 0:
-        text += f"; it begins with the memory behind slot {origin.memory}"
+        text += f"; it begins with the memory after slot {origin.memory}"
         text += f", for which {origin.vouched} alone vouches"
     return text
 
 
 def network_text(network: ForkedNetwork) -> str:
-    """What became of the forks of a network, for people: a line for each fact."""
+    """The outcome of forking a network, for people: a line for each fact."""
     lines = []
     for one in network.taken:
         name = f"{one.process.name}: " if len(network.taken) + len(network.failed) > 1 else ""
@@ -180,27 +180,27 @@ def network_text(network: ForkedNetwork) -> str:
 
 
 def state_note(process: ProcessInfo, slot: int | None) -> str:
-    """What is to be known of a state of a fork, behind a slot; None for the newest.
+    """What a person should know of a fork's state after a slot; None for the newest.
 
-    "" for a process that was made here, and for a state of a fork that is this home's own.
+    "" for a process that was made here, and for a state that a fork has only in this home.
     """
     origin = process.origin
     if origin is None:
         return ""
     said = []
     if slot is not None and slot <= origin.slot:
-        said.append(f"the state behind slot {slot}, from the log of {origin.source}")
+        said.append(f"the state after slot {slot}, from the log of {origin.source}")
     if origin.memory >= 0:
         said.append(
-            f"it comes of the memory behind slot {origin.memory}, for which {origin.vouched} alone"
+            f"it comes from the memory after slot {origin.memory}, for which {origin.vouched} alone"
             " vouches"
         )
     return "; ".join(said)
 
 
 def foreign_note(process: ProcessInfo, slot: int) -> str:
-    """What is to be known of a slot that was scheduled elsewhere; "" for one of this home."""
+    """A note on a slot that was scheduled elsewhere; "" for one of this home."""
     origin = process.origin
     if origin is None or slot > origin.slot:
         return ""
-    return f"slot {slot} is of {origin.source}: what it sent was delivered there, and not here"
+    return f"slot {slot} is from {origin.source}: what it sent was delivered there, not here"

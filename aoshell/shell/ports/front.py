@@ -1,4 +1,4 @@
-"""Who uses a session: what it shows and asks there, and how long a line is waited for."""
+"""The user of a session: how it shows text and asks there, and how long lines are waited for."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ class Patience(Enum):
 
 
 class Front(Protocol):
-    """What a session needs of the terminal or the pipe that it is used from.
+    """What a session needs from the terminal or pipe that it is used from.
 
     Attributes:
-        asks: whether somebody is there to answer `confirm`.
+        asks: whether somebody can answer `confirm`.
     """
 
     asks: bool
 
     def opened(self, node: Node) -> None:
-        """From now on the session waits for this node: show what it waits for."""
+        """Show what the session waits for at this node, from now on."""
 
     def partial(self, result: Result) -> None:
         """Show what a line printed before it began to wait for another message."""
 
     def feed(self, text: str) -> None:
-        """Show text that is no answer: what arrived."""
+        """Show what arrived, apart from answers."""
 
     def note(self, text: str) -> None:
         """Show sentences of the shell."""

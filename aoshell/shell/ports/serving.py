@@ -1,4 +1,4 @@
-"""What a session knows of serving its node over HTTP (`.serve`): others do it."""
+"""The interface for serving a session's node over HTTP (`.serve`)."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from aoshell.interrupts import in_background
 from aoshell.nodes.base import Node
 from aoshell.protocol.wallet import Wallet
 
-_NODE_KEY = "the key of this node"  # not the wallet: who restores the wallet mends nothing
+_NODE_KEY = "the key of this node"  # not the wallet: restoring the wallet does not help
 
 
 class ServedAs(Protocol):
-    """Where a node is served, and what clients need to know of it."""
+    """Where a node is served, and what clients need to know."""
 
     @property
     def url(self) -> str:
-        """Of all roles."""
+        """The URL of all roles."""
 
     def as_json(self) -> dict[str, Any]:
         """docs/json.md lists the fields."""
@@ -31,14 +31,14 @@ class ServedAs(Protocol):
 
 
 class Served(Protocol):
-    """A node that is served; it stays open when this is closed."""
+    """A node that is served; closing this leaves the node open."""
 
     @property
     def facts(self) -> ServedAs:
-        """Where."""
+        """Where it is served."""
 
     async def close(self) -> None:
-        """Take no more requests; end those under way."""
+        """Accept no more requests, and end those under way."""
 
 
 class ServeNode(Protocol):
@@ -65,10 +65,10 @@ class ServeNode(Protocol):
 
 
 async def node_key(settings: Settings, say: Callable[[str], None]) -> Wallet:
-    """The key with which a home's node signs HyperBEAM answers, made at its first use.
+    """The key with which a home's node signs HyperBEAM answers, made on first use.
 
     Args:
-        say: shows a person that it is made, which takes up to some seconds.
+        say: shows a person that it is being made, which takes up to a few seconds.
 
     Raises:
         AoError: it cannot be read or written.

@@ -13,16 +13,16 @@ from aoshell.shell.view.paging import first_screen, last_rows
 from aoshell.shell.view.render import Renderer
 from aoshell.shell.view.streams import Write
 
-_END = 10  # rows of a failed answer that are shown below what was cut
+_END = 10  # rows at the end of a failed answer that are shown below the cut
 _PATH = re.compile(r"\s*[A-Za-z_][\w.\[\]\"']{0,60}\s*\Z")  # a name, and perhaps fields
 
 
 class Answers:
-    """What was answered to lines.
+    """Shows the answers to lines.
 
     Args:
-        renderer: makes one that writes by a function.
-        paged: whether what is longer than the screen goes through the pager.
+        renderer: makes a renderer from a write function.
+        paged: whether answers longer than the screen go through the pager.
     """
 
     def __init__(
@@ -40,19 +40,19 @@ class Answers:
         if paged and text.count("\n") >= self._screen.rows and await self._page(text):
             return
         if text and (paged or (isinstance(outcome, CommandOutput) and outcome.prose)):
-            self._screen.write(text)  # prose of ours has an end
+            self._screen.write(text)  # our own texts are never long
         elif text:
             self._begin(text, line, failed=not outcome.ok)
 
     def partial(self, result: Result) -> None:
-        """Show what a line has printed that waits now."""
+        """Show what a line has printed before it began to wait."""
         parts: list[str] = []
         self._renderer(parts.append).partial(result)
         if parts:
             self._begin("".join(parts), "", failed=False)
 
     async def more(self) -> bool:
-        """Show the last long answer in the pager; False where none was cut."""
+        """Show the last long answer in the pager; False if none was cut."""
         if self._whole and not await self._page(self._whole):
             self._screen.write(self._whole)
         return bool(self._whole)
@@ -65,7 +65,7 @@ class Answers:
         self._whole = text
         folded = f", .inspect {line.strip()} folds them" if _is_path(line) else ""
         self._renderer(self._screen.write).note(f"… {left} more: .more shows them{folded}")
-        if failed:  # why stands at the end
+        if failed:  # the reason is at the end
             self._screen.write(last_rows(text, self._screen.columns, _END))
 
     async def _page(self, text: str) -> bool:

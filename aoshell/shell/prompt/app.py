@@ -1,9 +1,9 @@
 """The prompt: one prompt_toolkit application that lives as long as the shell.
 
-It is drawn below what was printed: to print, it is erased, the text is written, and it is drawn
-again. An entered line is drawn a last time and stays on the screen. While it runs there is no
-prompt, and keys already go into the next line. Lines entered meanwhile are queued, and shown with
-their prompts when their turn comes.
+To print, the prompt is erased, the text is written, and the prompt is drawn again below it. An
+entered line is drawn a last time and stays on the screen. While it runs there is no prompt, and
+keys already go into the next line. Lines entered meanwhile are queued, and shown with their prompts
+when their turn comes.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from aoshell.shell.prompt.helpers import Helpers
 
 LOWEST = 10  # rows that a screen needs for a line below the prompt
-_CAUSED = "· what the last line caused is waited for, as the paste goes on behind it"
+_CAUSED = "· waiting for all that the last line caused, before the rest of the paste"
 _ECHOED = 8_000  # characters of a queued line that are shown
 
 
@@ -63,12 +63,12 @@ class Prompt:
         prompt: shown until the process gives its own.
         history: file of the lines entered, None for none.
         first: lines to run before the first typed one (`--load`).
-        silent: lines to run before these, which are not shown themselves (start-up files).
+        silent: lines to run before these without showing them (start-up files).
 
     Attributes:
         stage: what the shell waits for a node to do, "" for nothing.
-        lexer: colours what is typed; None until it is loaded.
-        marks: marks in it what is wrong; None until it is loaded.
+        lexer: colours typed text; None until it is loaded.
+        marks: marks errors in typed text; None until it is loaded.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class Prompt:
     # --- what commands of a terminal need
 
     async def compose(self) -> str:
-        """The lines typed until `.done`; "" where the user gives up."""
+        """The lines typed until `.done`; "" if the user gives up."""
         pasted: list[str] = []
         # The lines of a pasted transcript are in the queue by now.
         while self._queue:
@@ -160,7 +160,7 @@ class Prompt:
         return self._remembered(await self._entry.compose("\n".join(pasted)))
 
     async def pad(self) -> str:
-        """What the user wrote in $EDITOR; "" where nothing changed."""
+        """What the user wrote in $EDITOR; "" if nothing changed."""
         from aoshell.shell.prompt.programs import edit_text
 
         with self._screen.lent():
@@ -211,11 +211,11 @@ class Prompt:
         work.add_done_callback(lambda _: self.leave())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
-            # Not on the main thread: whoever runs that takes signals.
+            # Not on the main thread: that would take over its signals.
             with suppress(ValueError, RuntimeError, NotImplementedError):
                 loop.add_signal_handler(number, self.leave)
         loop.set_exception_handler(self._defect)
-        # asyncio also logs, with a traceback, what it hands to that handler.
+        # asyncio also logs, with a traceback, what it passes to that handler.
         logging.getLogger("prompt_toolkit").addHandler(logging.NullHandler())
         background = asyncio.create_task(self._load_rest())
         self._screen.clear_line()
@@ -273,13 +273,14 @@ class Prompt:
             self._rest()
 
     async def _caused(self, session: Session) -> None:
-        """Within a paste, wait until all that a line caused is done: the next one may read it."""
+        """Within a paste, wait until all that a line caused is done: the next line may depend on
+        it."""
         if not isinstance(self._queue.first, Following) or session.node.local is None:
             return
         told = asyncio.get_running_loop().call_later(SHOWN_AFTER, self._show_stage, _CAUSED)
         self._running = asyncio.current_task()
         try:
-            with suppress(AoError):  # then the next line says what is wrong
+            with suppress(AoError):  # the next line reports the error
                 await session.settle(anyway=True)
         except asyncio.CancelledError:
             if not self._goes_on():
@@ -292,7 +293,7 @@ class Prompt:
             self._running, self._interrupted = None, False
 
     async def _watched(self, session: Session, line: str) -> Outcome:
-        """Run a line, and show meanwhile what is waited for."""
+        """Run a line, and show what the shell waits for."""
         self._busy_line.begin(session, line)
         try:
             return await self._outcome(session, line)
@@ -324,7 +325,7 @@ class Prompt:
             self._running, self._interrupted = None, False
 
     def _goes_on(self) -> bool:
-        """Let the task of the queue go on, where it was Ctrl-C that cancelled it."""
+        """Let the task of the queue go on, if Ctrl-C cancelled it."""
         if not self._interrupted or self._running is None:
             return False
         # Ctrl-C may have come more than once.
@@ -333,7 +334,7 @@ class Prompt:
         return True
 
     async def _load_rest(self) -> None:
-        """Import what the first line does not need, while it is typed."""
+        """While the first line is typed, import what it does not need."""
 
         def load() -> tuple[Lexer, type[Helpers], Marking, BaseStyle]:
             from aoshell.shell.prompt.helpers import Helpers
@@ -370,7 +371,7 @@ class Prompt:
             self._unlearned.append((session, line, outcome))
 
     def _rest(self) -> None:
-        """Nothing runs: let the helpers read what has changed."""
+        """When nothing runs: let the helpers read what has changed."""
         if self._session and self._helpers and not self._queue:
             self._helpers.look(self._session)
         if not self._queue:
@@ -378,7 +379,8 @@ class Prompt:
         self._app.invalidate()
 
     def _defect(self, _: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-        """Report an error that no caller waits for, as of a key's handler, without a traceback."""
+        """Report an error that no caller handles, such as one in a key handler, without a
+        traceback."""
         self.renderer.error(error_of_context(context))
 
     # --- what is entered
@@ -405,8 +407,8 @@ class Prompt:
         self._begin()
 
     def _read_early(self) -> None:
-        """Answer what stands first in the queue and only reads, as the line takes its time."""
-        # A line of a paste reads what those before it have done.
+        """Answer the first lines of the queue that only read, as the running line takes long."""
+        # A line of a paste may depend on the lines before it.
         while may_read(first := self._queue.first) and not isinstance(first, Following):
             self._beside.run(self._queue.take()[0])
 
@@ -419,8 +421,8 @@ class Prompt:
         self._wake.set()
 
     def interrupted(self) -> None:
-        """Ctrl-C: give up what runs, else what is typed, else drop the lines that are listed, else
-        stop what was given up before.
+        """Ctrl-C: give up the running line; else discard typed text; else drop the listed lines;
+        else stop what was given up before.
         """
         if self._busy:
             self._queue.hold()
@@ -448,13 +450,13 @@ class Prompt:
             self._app.create_background_task(self._stop())
 
     def _list_held(self) -> None:
-        """Show the lines that Ctrl-C has left waiting, once."""
+        """Show, once, the lines that still wait after Ctrl-C."""
         if not self._listed and (listing := self._queue.listing()):
             self.write(listing)
         self._listed = True
 
     def _drop(self) -> None:
-        """Drop the lines that were left waiting, and say how many they were."""
+        """Drop these lines, and say how many there were."""
         lines = self._queue.drop()
         self._history.keep(lines)
         self._begin()
@@ -464,7 +466,7 @@ class Prompt:
         self._rest()
 
     def _begin(self) -> None:
-        """Begin an empty line, with the history as it is now above it."""
+        """Begin an empty line, with the present history."""
         self._buffer.reset()
         # Loaded now: drawing would load it, and nothing is drawn while a line runs.
         self._buffer.load_history_if_not_yet_loaded()
@@ -475,7 +477,7 @@ class Prompt:
         self._begin()
 
     def _leave_behind(self) -> None:
-        """Save the lines that will not run to the history, and say how many they are."""
+        """Save the lines that will not run to the history, and say how many there are."""
         lines = self._queue.lines
         if typed := self._entry.take().strip():
             self._history.append_string(typed)
@@ -517,7 +519,7 @@ class Prompt:
         self._screen.write(text)
 
     def finish(self) -> None:
-        """Leave the line on the screen as it is, and go on below it."""
+        """Leave the line on the screen, and go on below it."""
         self.stage = ""
         self._screen.finish()
 

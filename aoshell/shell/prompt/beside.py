@@ -1,4 +1,4 @@
-"""Commands that only read, typed while a line runs: they are answered at once."""
+"""Answers commands that only read at once, while a line runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aoshell.shell.outcome import Outcome
 
 
 class Screenful(Protocol):
-    """Where answers go."""
+    """Where answers are shown."""
 
     async def answer(self, line: str, outcome: Outcome) -> None:
         """Show a line with its prompt, and the outcome."""
@@ -24,10 +24,10 @@ class Screenful(Protocol):
 
 
 class Beside:
-    """Runs them.
+    """Runs these commands.
 
     Args:
-        session: gives the session, which is there while a line runs.
+        session: returns the session, which exists while a line runs.
     """
 
     def __init__(self, screen: Screenful, session: Callable[[], Session | None]) -> None:
@@ -35,14 +35,14 @@ class Beside:
         self._running: set[asyncio.Task[None]] = set()
 
     def run(self, line: str) -> None:
-        """Answer a line that `may_read` has found."""
+        """Answer a line for which `may_read` is true."""
         if session := self._session():
             task = asyncio.create_task(self._run(session, line))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
     def stop(self) -> bool:
-        """Give up those that run. Returns whether any did."""
+        """Give up those that run. Returns whether any ran."""
         for task in self._running:
             task.cancel()
         return bool(self._running)
@@ -56,5 +56,5 @@ class Beside:
 
 
 def may_read(line: str) -> bool:
-    """Whether a line only reads, unless the process defines a global that it names."""
+    """Whether a line only reads, unless its word is a global of the process."""
     return only_reads(line) or asks_for_help(line)

@@ -1,4 +1,4 @@
-"""What the shell waits for while a line runs, for how long, and what waits behind it."""
+"""Says what the shell waits for while a line runs, for how long, and which lines wait."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.view.waiting import EVERY, SHOWN_AFTER, Watch
 from aoshell.shell.view.waiting import line as stage_line
 
-_LOOKS = 1.0  # seconds between two looks at what the process computes
-_WHOLE = 1.0  # seconds from which on no tenths are shown: each change draws the screen again
+_LOOKS = 1.0  # seconds between two checks of what the process computes
+_WHOLE = 1.0  # seconds after which no tenths are shown: each change draws the screen again
 
 
 class BusyLine:
@@ -22,8 +22,8 @@ class BusyLine:
 
     Args:
         show: gets the text whenever it may have changed; "" for nothing.
-        behind: what waits behind the line, "" for nothing.
-        begun: called once, when a line has run so long that it is shown.
+        behind: the lines that wait, "" for none.
+        begun: called once, when a line has run long enough to be shown.
 
     Attributes:
         shown: whether a line has run that long.
@@ -37,11 +37,11 @@ class BusyLine:
         self.shown = False
 
     def begin(self, session: Session, line: str) -> None:
-        """A line runs."""
+        """A line begins to run."""
         self._following = asyncio.create_task(self._follow(session, line))
 
     def end(self) -> None:
-        """It does not run any more."""
+        """The line has ended."""
         if self._following:
             self._following.cancel()
             self._following, self.shown = None, False
@@ -70,7 +70,7 @@ class BusyLine:
 
 
 async def slot_before(session: Session) -> int | None:
-    """The slot that the process computes before that of the line; None for none."""
+    """The slot that the process computes before the line's slot; None for none."""
     sent = session.computing
     if session.node.local is None or sent is None or sent.slot is None:
         return None
@@ -82,15 +82,15 @@ async def slot_before(session: Session) -> int | None:
 
 
 def activity(session: Session, line: str, before: int | None = None) -> str:
-    """What a line that runs waits for.
+    """What a running line waits for.
 
     Args:
-        before: as `slot_before` has found it.
+        before: from `slot_before`.
     """
     sent = session.sent
     if sent is None:
         if is_command(line):
-            name = line.split()[0]  # what `doing` says may be of another one, beside this line
+            name = line.split()[0]  # `doing` may be about a command beside this line
             return session.doing if session.doing.startswith(f"{name} ") else name
         return "sending" if session.identities.ready else "the wallet is being made"
     attached = session.process
@@ -100,7 +100,7 @@ def activity(session: Session, line: str, before: int | None = None) -> str:
     where = f"{message} of {name or short_id(sent.process)}"
     if session.suspended:
         return f"{where} waits for a message"
-    if session.remote:  # what becomes of it there is not known
+    if session.remote:  # what the node does with it is not known
         return f"waiting for {where}"
     return f"{where} is computed" if before is None else f"{where} waits for slot {before}"
 

@@ -1,7 +1,7 @@
 """Tab: dot commands and their arguments, files, Lua, and the names of the attached process.
 
-Only known words are offered; nothing here waits. `unknown_path` and `wanted_kinds` say what is
-worth reading.
+Only known words are offered; nothing here waits. `unknown_path` and `wanted_kinds` say what to read
+first.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from aoshell.shell.prompt.structure import LOOKED_AT, Context, is_name, read_con
 
 # Words that the node and the prompt know.
 ASKED = frozenset({"PROCESS", "TARGET", "SNAPSHOT", "IDENTITY"})
-_LISTS = {STATE: "PROCESS"}  # kinds that are written as another one begins
+_LISTS = {STATE: "PROCESS"}  # kinds that begin like another kind
 MOST = 300  # completions that are offered at once
 
 _KINDS = {
@@ -42,7 +42,7 @@ _KINDS = {
 _TARGETS = frozenset({"Target", "Process", "Recipient"})  # fields whose texts are ids
 _REFERENCE = re.compile(r"""@(?:\w+(?:-\w+)*-?)?\Z|@"[^"\r\n]*\Z|@'[^'\r\n]*\Z""", re.ASCII)
 _SENDING = frozenset({"send", "reply", "forward"})  # functions whose argument is a message
-_ENDING = frozenset(")}];=")  # behind these nothing is written that a menu could offer
+_ENDING = frozenset(")}];=")  # after these a menu has nothing to offer
 _FIELDS = ("Target", "Action", "Data", "Tags")
 # The fields that a message has in a handler, besides its tags.
 MESSAGE = {
@@ -63,7 +63,7 @@ class Named(NamedTuple):
 
     Attributes:
         name: "" for none.
-        about: for the menu.
+        about: text for the menu.
         id: of a process or identity.
     """
 
@@ -74,7 +74,7 @@ class Named(NamedTuple):
 
 @dataclass(slots=True)
 class Lists:
-    """What the node and the home know by name, as it was last read, by the kinds of arguments."""
+    """The known names of the node and the home, as last read, by kind of argument."""
 
     known: dict[str, list[Named]] = field(default_factory=dict)
 
@@ -129,7 +129,7 @@ class LineCompleter(Completer):
             if kind in ("FILE", "MODULE"):
                 yield from self._paths.get_completions(Document(rest[start:]), event)
             elif kind in ("CODE", "VALUE"):
-                # Lua may follow the name of a process, but then it begins nowhere earlier.
+                # Lua may follow the name of a process, but not begin before it.
                 if start == min(at for one, at in expected if one == kind):
                     yield from self._lua(rest[start:])
             elif kind == "COMMAND":
@@ -151,7 +151,7 @@ class LineCompleter(Completer):
             yield Completion(found, -len(word), found, offered[found])
 
     def _named(self, word: str, known: list[Named]) -> Iterator[Completion]:
-        """Names, also behind an `@`. What has none is offered by the beginning of its id."""
+        """Names, also after an `@`. Without a name, the beginning of the id is offered."""
         typed = word.removeprefix("@").lstrip("\"'")
         for one in match_named(typed, known):
             name = one.name or one.id[:12]
@@ -159,7 +159,7 @@ class LineCompleter(Completer):
             yield Completion(written, -len(word), name, one.about)
 
     def _tag(self, word: str) -> Iterator[Completion]:
-        """The tag of a message: its name, a known action, or `@` and a name."""
+        """A tag of a message: its name, a known action, or `@` and a name."""
         name, equals, value = word.partition("=")
         names = self._names()
         if not equals:
@@ -234,10 +234,10 @@ class LineCompleter(Completer):
             yield Completion(word + end, -len(where.word), word, offered[word])
 
     def _targets(self, word: str, end: str) -> Iterator[Completion]:
-        """The string of an id, by the name of who has it: `@name` takes the place of the string.
+        """Names instead of the string of an id: `@name` replaces the string.
 
         Args:
-            end: the quote that would close the string; "" where it is closed, so that it stays.
+            end: the quote that would close the string; "" if it is closed already.
         """
         known = self._lists.of("TARGET")
         count = Counter(one.name for one in known)
@@ -266,8 +266,8 @@ def known_fields(where: Context, names: ProcessNames) -> dict[str, str]:
 
 
 def opens_by_itself(before: str) -> bool:
-    """Whether the menu may open by itself here: behind the dot or colon of a name, and where the
-    fields of a message are written, or the process or action it goes to."""
+    """Whether the menu may open by itself here: after the dot or colon of a name, and at the
+    fields, Target and Action of a message."""
     if is_command(before) or before[-1:] in _ENDING:
         return False
     where = read_context(before[-LOOKED_AT:])
@@ -293,7 +293,7 @@ def is_message(path: tuple[str, ...], names: ProcessNames) -> bool:
 
 
 def begun_reference(before: str) -> str:
-    """The `@` and the beginning of a name at the end of Lua, "" where none is begun."""
+    """The `@` and the beginning of a name at the end of Lua, "" for none."""
     found = _REFERENCE.search(before[-LOOKED_AT:])
     if not found:
         return ""
@@ -302,7 +302,7 @@ def begun_reference(before: str) -> str:
 
 
 def unknown_path(before: str, names: ProcessNames) -> tuple[str, ...]:
-    """The path whose fields are needed and not known yet, () where there is none."""
+    """The path whose fields are needed and not known yet, () for none."""
     if is_command(before):
         return ()
     where = read_context(before[-LOOKED_AT:])
@@ -327,7 +327,8 @@ def wanted_kinds(before: str) -> list[str]:
 
 
 def match_words(word: str, offered: Iterable[str]) -> list[str]:
-    """The names that begin with a word; else in any case; else those with its letters in order."""
+    """The names that begin with a word; else, ignoring case; else those with its letters in
+    order."""
     offered = list(offered)
     found = [name for name in offered if name.startswith(word)]
     if not found:
@@ -338,9 +339,9 @@ def match_words(word: str, offered: Iterable[str]) -> list[str]:
 
 
 def match_named(word: str, known: Iterable[Named]) -> list[Named]:
-    """Those whose names a word fits, as `match_words`; then those whose ids begin with it.
+    """Those whose names match a word, as in `match_words`; then those whose ids begin with it.
 
-    No letter within an id counts: ids are random.
+    Letters within an id are not compared: ids are random.
     """
     by_name: dict[str, list[Named]] = {}
     for one in known:
@@ -356,7 +357,7 @@ def _in_order(letters: str, name: str) -> bool:
 
 
 def _order(name: str) -> tuple[bool, str, str]:
-    """Names that begin with an underscore are private, and stand last."""
+    """The key to sort by; private names, which begin with an underscore, come last."""
     return name.startswith("_"), name.lower(), name
 
 

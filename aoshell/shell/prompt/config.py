@@ -6,10 +6,10 @@
     toolbar = false
     menu = false            # the menu opens with Tab only
     marks = false           # wrong Lua is not marked while it is typed
-    pager = true            # what is longer than the screen goes through $PAGER
+    pager = true            # answers longer than the screen go through $PAGER
     colours = { keyword = "ansiblue bold" }
 
-A wrong entry is reported and the default holds: the prompt opens in any case.
+A wrong entry is reported and the default applies: the prompt opens in any case.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class Preferences:
 
     Attributes:
         colours: changes to the theme, by the names of `themes.COLOURS`.
-        problems: entries that do not count, and why, as sentences.
-        menu: it opens by itself, too.
-        marks: wrong Lua is marked while it is typed.
+        problems: sentences about entries that are ignored, and why.
+        menu: whether it also opens by itself.
+        marks: whether wrong Lua is marked while it is typed.
     """
 
     editing: str = "emacs"
@@ -58,7 +58,7 @@ class Preferences:
 
 
 def load_preferences(path: Path) -> Preferences:
-    """Read the preferences; where there are none, or wrong ones, the defaults hold."""
+    """Read the preferences; defaults apply to those that are missing or wrong."""
     try:
         table = read_config(path).get("shell", {})
     except AoError as error:
@@ -73,7 +73,7 @@ def load_preferences(path: Path) -> Preferences:
             found[key] = _colours(path, value, problems)
         elif allowed is None:
             known = ", ".join((*CHOICES, "colours"))
-            problems.append(_problem(path, "shell", key, "has no meaning there", known))
+            problems.append(_problem(path, "shell", key, "is not known there", known))
         elif not any(value is one or (isinstance(one, str) and value == one) for one in allowed):
             shown = " or ".join(_toml(one) for one in allowed)
             problems.append(_problem(path, "shell", key, f"it cannot be {_toml(value)}", shown))
@@ -91,7 +91,7 @@ def names() -> list[str]:
 
 
 def words(name: str) -> list[str]:
-    """What a setting may be, where that is a few words; [] for a colour."""
+    """The possible values of a setting; [] for a colour."""
     return list(map(_word, CHOICES.get(name, ())))
 
 
@@ -109,7 +109,7 @@ def shown(preferences: Preferences) -> list[tuple[str, str, str]]:
 
 
 def changed(preferences: Preferences, name: str, text: str) -> tuple[Preferences, str]:
-    """The preferences with one of them changed, and that as a line of the config file.
+    """The preferences with one of them changed, and the change as a line of the config file.
 
     Raises:
         UsageError: there is no such setting, or it cannot have this value.

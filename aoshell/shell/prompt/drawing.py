@@ -1,4 +1,4 @@
-"""Skips drawings between Enter and the answer that nobody would see.
+"""Skips drawings between Enter and the answer, which nobody would see.
 
 A full drawing takes about as long as a process takes to answer.
 """
@@ -20,10 +20,10 @@ from prompt_toolkit.styles import BaseStyle
 
 
 class LeanRenderer(Renderer):
-    """A renderer that draws only where there is something to see.
+    """A renderer that draws only if there is something to see.
 
     Args:
-        shown: a text that changes when the drawing has to; "" when nothing is shown.
+        shown: returns a text that changes when the screen must be drawn; "" if nothing is shown.
     """
 
     def __init__(self, style: BaseStyle, output: Output, shown: Callable[[], str]) -> None:
@@ -42,7 +42,7 @@ class LeanRenderer(Renderer):
         """Leave what the window shows on the screen, and go on in the line below it.
 
         Args:
-            again: draw once more first, for something is drawn there that must not stay.
+            again: draw once more first, to remove what must not stay on the screen.
         """
         screen, info = self.last_rendered_screen, window.render_info
         if again or screen is None or info is None or self._drawn != self._shown():
@@ -63,8 +63,8 @@ class LeanRenderer(Renderer):
 def terminal_output() -> Output:
     """The terminal at stdout.
 
-    No cursor position requests: nothing here needs them, and their answers would be read among the
-    keys of a user who types ahead.
+    No cursor position requests: nothing here needs them, and their answers would mix with the keys
+    of a user who types ahead.
     """
 
     def size() -> Size:

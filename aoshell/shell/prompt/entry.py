@@ -30,10 +30,10 @@ class Owner(Protocol):
         """Run lines in order. What is typed is still on the screen."""
 
     def interrupted(self) -> None:
-        """Ctrl-C where no question is open."""
+        """Ctrl-C while no question is open."""
 
     def keep(self, typed: str) -> None:
-        """Keep lines that were typed and not run, so that the user can bring them back."""
+        """Keep lines that were typed and not run, so the user can bring them back."""
 
     def leave(self) -> None:
         """The end of the input."""
@@ -63,17 +63,17 @@ class PromptInput(KeyTarget):
 
     @property
     def prefix(self) -> str | None:
-        """The question that is being answered, None where a line is typed."""
+        """The question that is being answered, None while a line is typed."""
         if self._waiting is None:
             return None
         return self._question or COMPOSING
 
     async def ask(self, question: str) -> str:
-        """Ask a question. Returns the next line; "" where the user gives up."""
+        """Ask a question. Returns the next line; "" if the user gives up."""
         return await self._next(question)
 
     async def compose(self, begun: str = "") -> str:
-        """The lines until `.done`; "" where the user gives up."""
+        """The lines until `.done`; "" if the user gives up."""
         self._buffer.document = Document(begun)
         return await self._next("")
 
@@ -91,14 +91,14 @@ class PromptInput(KeyTarget):
         self._pastes.clear()
         self._pasted = False
         self._buffer.reset()
-        self._buffer.on_text_changed.fire()  # `reset` tells nobody
+        self._buffer.on_text_changed.fire()  # `reset` does not fire it
         return typed
 
     @property
     def line(self) -> str:
-        """The line of Lua that Enter would send, "" where it would do anything else.
+        """The line of Lua that Enter would send, "" if Enter would do anything else.
 
-        What was pasted is none: it may be many lines, or be looked at first.
+        A paste does not count: it may be many lines, or be checked first.
         """
         if self._waiting or self._pasted:
             return ""
@@ -111,14 +111,14 @@ class PromptInput(KeyTarget):
         buffer = self._buffer
         state, buffer.complete_state = buffer.complete_state, None
         if state and state.current_completion and not ahead:
-            return  # it is taken, and looked at
+            return  # the paste is in the line, and the user checks it
         if self._waiting and self._question:
             self._answer(buffer.text)
         elif self._waiting:
             self._composed(ahead=bool(ahead))
         elif rest := ahead.take():
-            # A paste that the terminal has not marked. Where it ends with Enter, it is run.
-            # What was typed before the terminal was raw ends its lines with \n.
+            # A paste that the terminal has not marked. If it ends with Enter, it is run. Lines
+            # typed before the terminal was raw end with \n.
             ended = rest[-1] in "\r\n"
             self._buffer.insert_text(self._pastes.fold("\n" + (rest[:-1] if ended else rest)))
             if ended:
@@ -127,14 +127,14 @@ class PromptInput(KeyTarget):
             self._send(ahead=bool(ahead))
 
     def _send(self, *, ahead: bool) -> None:
-        """Send what is typed, or begin the next line where it is not complete."""
+        """Send what is typed, or begin the next line if it is not complete."""
         self._dedent(ahead=ahead)
         typed = self._pastes.unfold(self._buffer.text)
         lines, is_open = split_chunks(typed)
         if is_open or not self._buffer.document.on_last_line:
             self.newline(ahead=ahead)
         else:
-            # Lines that were typed ahead are no session, and each is on its own.
+            # Lines typed ahead are not a transcript; each runs separately.
             if self._pasted or is_transcript(typed):
                 lines = [*lines[:1], *map(Following, lines[1:])]
             self._pasted = False
@@ -208,7 +208,7 @@ class PromptInput(KeyTarget):
             self._buffer.document = Document(f"{code}\n")
 
     def _dedent(self, *, ahead: bool) -> None:
-        """Indent a line that closes a block or bracket like the line that opened it."""
+        """Give a line that closes a block or bracket the indentation of the line that opened it."""
         document = self._buffer.document
         indent = None if ahead else dedented(document.text_before_cursor)
         if indent is not None:

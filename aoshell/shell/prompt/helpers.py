@@ -1,4 +1,5 @@
-"""Helps while a line is typed: completion, signatures, toolbar. Loaded behind the prompt."""
+"""Helps while a line is typed: completion, signatures, toolbar. Loaded after the prompt is
+shown."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ class Helpers:
     """Learns about the session from its lines, and asks the node for the rest between them.
 
     Args:
-        invalidate: has the screen drawn again.
+        invalidate: causes the screen to be drawn again.
         idle: whether no line runs.
         opens: whether the menu opens by itself.
     """
@@ -61,13 +62,13 @@ class Helpers:
         self._offering.tab(session)
 
     def look(self, session: Session) -> None:
-        """Nothing runs: read what has changed."""
+        """When nothing runs: read what has changed."""
         self._names.later(session)
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask(session))
 
     def stop(self) -> None:
-        """A line runs, or the shell ends."""
+        """Called when a line begins to run, or the shell ends."""
         self._offering.close()
         self._names.stop()
         if self._asking:
@@ -118,11 +119,11 @@ class Helpers:
     async def _ask(self, session: Session) -> None:
         before = (self._facts.node, self._facts.wallet)
         facts = self._facts
-        # The wallet that is being made is waited for by lines, not by the toolbar.
+        # Lines wait for a wallet that is being made; the toolbar does not.
         if session.identities.ready:
             facts.wallet = await _or_empty(_address(session))
         if facts.node is None:
-            with suppress(AoError):  # then the toolbar goes without
+            with suppress(AoError):  # then the toolbar omits it
                 facts.node = await session.node.info()
         if before != (facts.node, facts.wallet):
             self._invalidate()

@@ -1,4 +1,4 @@
-"""Colours for what is typed: Lua, and dot commands. Loaded behind the first prompt."""
+"""Colours typed text: Lua, and dot commands. Loaded after the first prompt is shown."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _BUILTIN = "class:lua.builtin"
 _REFERENCE = "class:lua.reference"
 _NAME = re.compile(r"(?<![^\s=/])@[\w-]+", re.ASCII)  # in a dot command
 _BUILTINS = BASIC | {f"{library}.{name}" for library, names in LUA.items() for name in names}
-_OPEN_LIBRARIES = frozenset(("bit32", "debug", "io", "package"))  # of which any field counts
+_OPEN_LIBRARIES = frozenset(("bit32", "debug", "io", "package"))  # any field of these counts
 
 
 class LineLexer(Lexer):
     """Lua, unless the line is a dot command."""
 
     def lex_document(self, document: Document) -> Callable[[int], StyleAndTextTuples]:
-        """Colours line by line, as far down as they are asked for."""
+        """Colours line by line, only the lines that are asked for."""
         if is_command(document.text):
             return lambda number: _command_line(document.lines[number], first=not number)
         rest_of_lines, coloured = _lines(document.text), list[StyleAndTextTuples]()
@@ -65,9 +65,9 @@ def _lines(text: str) -> Iterator[StyleAndTextTuples]:
 
 
 def _style(piece: Token, line: StyleAndTextTuples) -> str:
-    """The class of a piece behind those of its line so far.
+    """The class of a piece, given the pieces of its line before it.
 
-    `string` gets its colour together with `format`: on its own it may be any variable.
+    `string` gets its colour together with `format`: alone it may be any variable.
     """
     kind, word = piece.kind, piece.text
     if kind == "keyword":

@@ -1,7 +1,7 @@
 """The lines entered in all sessions: kept in a file, suggested, and searched.
 
-The file is written in prompt_toolkit's format. Each entry is one write to its end, so that two
-shells on one home do not mix theirs.
+The file has prompt_toolkit's format. Each entry is one write to its end, so two shells on one home
+do not mix their entries.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from aoshell.bounded.files import read_tail
 from aoshell.protocol.message import raw, text
 
 KEPT = 10_000  # newest entries that a session knows
-_READ = 16 << 20  # bytes of the file's end that are looked at
-LONGEST = 1 << 16  # characters of an entry; what is longer was pasted, and is a file somewhere
+_READ = 16 << 20  # bytes at the file's end that are read
+LONGEST = 1 << 16  # characters of an entry; a longer one was pasted from a file
 _PRIVATE = 0o600
-_FUZZY = 3  # letters from which on their order alone may find an entry
+_FUZZY = 3  # letters at least, to find an entry by their order alone
 
 
 class LineHistory(History):
     """Entries, newest first.
 
     Args:
-        path: of the file, None for a session that leaves nothing behind.
+        path: of the file, None for a session that stores nothing.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -70,7 +70,7 @@ class LineHistory(History):
 
         lines = "".join(f"+{line}\n" for line in string.split("\n"))
         entry = f"\n# {time.strftime('%Y-%m-%d %H:%M:%S')}\n{lines}"
-        # Not fsynced: what the line does is in the log, and typing must not wait for a disk. On a
+        # Not fsynced: the log holds what the line does, and typing must not wait for a disk. On a
         # full disk, or with text that no file can hold, the line still runs.
         with suppress(OSError, UnicodeEncodeError):
             file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, _PRIVATE)
@@ -83,7 +83,7 @@ class LineHistory(History):
         """The rest of the newest entry that begins with what is typed."""
         if not typed.strip() or "\n" in typed:
             return None
-        # While a line that was suggested is typed on, it stays the newest that fits.
+        # While the user types a suggested line on, it stays the newest that fits.
         begun, fits = self._begun, self._suggested.startswith(typed)
         self._begun = typed
         if not (begun and typed.startswith(begun) and fits and len(self._suggested) > len(typed)):

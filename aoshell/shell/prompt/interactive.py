@@ -84,7 +84,7 @@ async def interact(
     front = _Later()
     opening = asyncio.create_task(open_session(start, settings, open_node, front, Patience.ANSWER))
     try:
-        # The node's workers start now, and get ready while the import goes on.
+        # The node's workers start now, during the import.
         await asyncio.sleep(0)
         app, preferences = await asyncio.to_thread(_prompt_class, settings.config / CONFIG)
         lines, notes = _startup(start, settings) if startup else ([], [])
@@ -112,7 +112,7 @@ def _prompt_class(file: Path) -> tuple[type[Prompt], Preferences]:
 
 
 def _startup(start: Start, settings: Settings) -> tuple[list[str], list[str]]:
-    """Lines of start-up files, and notes on them. Imports what reads them only where there are."""
+    """Lines of start-up files, and notes on them. Imports their reader only if there are any."""
     if (
         not (settings.config / "startup.aos").exists()
         and not (settings.config / "startup").exists()

@@ -23,12 +23,11 @@ from aoshell.shell.prompt.structure import INDENT
 
 
 class Ahead:
-    """The keys that are there already behind the one that is handled: typed ahead, or pasted by a
-    terminal that does not mark pastes.
+    """Keys that wait after the current one: typed ahead, or pasted without marks of the terminal.
 
     Args:
         queue: keys that were read.
-        more: reads those that wait.
+        more: reads the waiting keys.
     """
 
     def __init__(self, queue: deque[KeyPress], more: Callable[[], Sequence[KeyPress]]) -> None:
@@ -38,7 +37,7 @@ class Ahead:
         return bool(self._queue)
 
     def take(self) -> str:
-        """Take out the text at the front, "" where none ends a line: it is typed ahead."""
+        """Take out the text at the front; "" if no line ends in it: then it is typed ahead."""
         if all(map(_is_text, self._queue)):
             self._queue.extend(self._more())
         if not any(key.data in _ENDS for key in takewhile(_is_text, self._queue)):
@@ -49,7 +48,7 @@ class Ahead:
                 taken.append(self._queue.popleft().data)
             if self._queue or not taken:
                 return "".join(taken)
-            # A terminal is read in blocks: one paste may be in several.
+            # A terminal is read in blocks: a paste may span several.
             self._queue.extend(self._more())
             if not self._queue:
                 return "".join(taken)
@@ -67,14 +66,14 @@ class KeyTarget(ABC):
 
     @abstractmethod
     def enter(self, ahead: Ahead) -> None:
-        """Send the line, or begin the next one where it is not complete."""
+        """Send the line, or begin the next one if it is not complete."""
 
     @abstractmethod
     def newline(self, *, ahead: bool) -> None:
         """Begin the next line.
 
         Args:
-            ahead: more keys are there already: they were pasted, with their own indentation.
+            ahead: more keys follow already: they were pasted, with their own indentation.
         """
 
     @abstractmethod
@@ -87,7 +86,7 @@ class KeyTarget(ABC):
 
     @abstractmethod
     def interrupt(self) -> None:
-        """Give up a wait, else what is typed."""
+        """Give up a wait, else discard typed text."""
 
     @abstractmethod
     def end(self) -> None:
@@ -162,9 +161,9 @@ def _waiting() -> list[KeyPress]:
 
 
 def _marked(buffer: Buffer) -> KeyBindings:
-    """Keys after Ctrl-Space, which sets a mark: they drop the mark and then do as usual.
+    """Keys after Ctrl-Space, which sets a mark: they drop the mark and then work as usual.
 
-    Otherwise prompt_toolkit takes no text while there is a mark.
+    Without this, prompt_toolkit accepts no text while there is a mark.
     """
     keys = KeyBindings()
     here = has_focus(buffer) & has_selection & emacs_mode
@@ -179,7 +178,7 @@ def _marked(buffer: Buffer) -> KeyBindings:
 
 
 class ByItself(CompletionState):
-    """A menu that opened by itself: keys do as without it, until Tab goes into it."""
+    """A menu that opened by itself: keys ignore it until Tab enters it."""
 
 
 def _menu(buffer: Buffer) -> KeyBindings:
@@ -195,7 +194,7 @@ def _menu(buffer: Buffer) -> KeyBindings:
     def _close(_: KeyPressEvent) -> None:
         buffer.cancel_completion()
 
-    # Not eager: with other keys behind it, Escape means something else.
+    # Not eager: Escape followed by other keys means something else.
     @keys.add("escape", filter=has_focus(buffer) & opened & emacs_mode)
     def _leave(_: KeyPressEvent) -> None:
         buffer.complete_state = None

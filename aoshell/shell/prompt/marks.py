@@ -1,4 +1,4 @@
-"""Marks Lua that is typed: where it is wrong, by Lua's own compiler, and what is still open."""
+"""Marks typed Lua: errors that Lua's own compiler finds, and brackets or blocks still open."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from aoshell.shell.prompt.screen import Marking
 from aoshell.shell.prompt.structure import open_frames
 from aoshell.shell.view.errors_view import TYPED, place_of
 
-MARKED = 1_000  # characters; a longer text has no marks, for they are made anew with every key
+MARKED = 1_000  # characters; a longer text has no marks: each key makes them again
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,9 @@ class Mark:
 
 @lru_cache(maxsize=64)
 def find_mark(text: str, cursor: int) -> Mark | None:
-    """What to mark in a text of Lua, None for nothing: also in what is no Lua, or too long.
+    """What to mark in a text of Lua; None for nothing, for other text, or if it is too long.
 
-    A word that the cursor stands behind may become another one, and is never wrong.
+    A word right before the cursor may still change, so it is never wrong.
     """
     if len(text) > MARKED or not text.strip() or _is_no_lua(text):
         return None
@@ -65,7 +65,7 @@ def _is_no_lua(text: str) -> bool:
 
 
 def _wrong_chunk(text: str) -> tuple[int, str]:
-    """The first chunk of a text that is not valid, and where it begins; else the last one."""
+    """The first chunk of a text that is not valid, else the last one; and where it begins."""
     at, chunk = 0, text
     if "\n" in text and compiling.check_line(text).error:
         for chunk in split_chunks(text)[0]:
@@ -76,7 +76,7 @@ def _wrong_chunk(text: str) -> tuple[int, str]:
 
 
 def _open_in(chunk: str, at: int) -> Mark | None:
-    """The innermost bracket or block that is open; else the string or comment."""
+    """The innermost open bracket or block; else the open string or comment."""
     found = list(tokens(chunk))
     if found and found[-1].kind == "string" and found[-1].unfinished:
         return Mark(at + found[-1].start, at + found[-1].start + 1, "open")
@@ -91,7 +91,7 @@ class LuaMarks(Marking):
     """Draws the mark of what is typed.
 
     Args:
-        typing: whether marks are wanted, and a line is typed: no answer to a question, nor code for
+        typing: whether marks are on and a line is typed, not an answer to a question or code for
             `.editor`.
     """
 

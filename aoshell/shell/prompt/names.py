@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 MOST = 20_000  # names of one reading
 PAUSE = 0.15  # seconds without a line before the process is read
-_CALM = 20  # pause before the next reading, in durations of the last one
+_CALM = 20  # pause before the next reading, as a multiple of the last one's duration
 _PROCESSES = 50  # processes whose names are kept
 
-# Writes a type as its first letter.
+# Types are written as their first letters.
 _READ = r"""local from, most, out, left = {%s}, %d, {}, %d
 local find, sub, concat = string.find, string.sub, table.concat
 local function fine(key)
@@ -102,7 +102,7 @@ return '{"at":{' .. concat(out, ",") .. '},"tags":[' .. keys(tags) .. '],"action
 """
 
 _DOTS = (".", ":")
-_LONGEST = 65_536  # characters of a line in which definitions are looked for
+_LONGEST = 65_536  # characters of a line that is searched for definitions
 
 
 @dataclass(slots=True)
@@ -114,8 +114,8 @@ class ProcessNames:
         tags, actions: of messages seen.
         calls: arguments of functions defined in lines typed here, by name.
         read: whether the process was read.
-        deaf: reading it failed: it runs another environment, or broke its own. Only `.names` reads
-            it again.
+        deaf: whether reading it failed: it runs another environment, or broke its own.
+            Only `.names` reads it again.
     """
 
     fields: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -126,11 +126,11 @@ class ProcessNames:
     deaf: bool = False
 
     def at(self, path: Iterable[str]) -> dict[str, str]:
-        """The fields of a table, empty where none are known."""
+        """The known fields of a table, by name."""
         return self.fields.get(join_path(path), {})
 
     def learn(self, line: str) -> None:
-        """Add what a line of Lua defines, for processes that cannot be read."""
+        """Add what a line of Lua defines: some processes cannot be read."""
         for name, arguments in find_definitions(line[:_LONGEST]):
             if arguments is not None:
                 self.calls[name] = f"({arguments})"
@@ -153,7 +153,7 @@ class ProcessNames:
 
 
 def find_definitions(code: str) -> Iterator[tuple[str, str | None]]:
-    """Find the globals and fields that Lua code sets, and the arguments of functions among them."""
+    """The globals and fields that Lua code sets, each with its arguments if it is a function."""
     found = list(tokens(code))
     for at, token in enumerate(found):
         before = found[at - 1].text if at else ""
@@ -181,17 +181,17 @@ def _arguments(found: list[Token], at: int) -> str:
 
 
 def join_path(path: Iterable[str]) -> str:
-    """A path as the process writes it: `Handlers.list[]`."""
+    """A path as text: `Handlers.list[]`."""
     return ".".join(path).replace(".[]", "[]")
 
 
 def names_query(path: tuple[str, ...] = ()) -> str:
-    """Lua for `Session.query` that returns the names below a path."""
+    """Lua for `questions.query` that returns the names below a path."""
     return _READ % (", ".join(f'"{name}"' for name in path), MOST, MOST)
 
 
 class Keeper:
-    """Keeps the names of the processes that are attached.
+    """Keeps the names of attached processes.
 
     Args:
         idle: whether nothing runs; only then is a process read.
@@ -219,7 +219,7 @@ class Keeper:
             self._task = asyncio.create_task(self._soon(session))
 
     def stop(self) -> None:
-        """Cancel a reading that has not begun: a line is about to run."""
+        """Cancel a reading that has not begun, because a line is about to run."""
         if self._task:
             self._task.cancel()
             self._task = None

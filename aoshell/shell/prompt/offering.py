@@ -1,10 +1,10 @@
-"""What Tab does: complete as far as it is clear, then offer what there is in a menu.
+"""What Tab does: complete what is unambiguous, then offer the rest in a menu.
 
-Behind `.` and `:`, and for the fields of a message that is sent, the menu opens by itself where the
-user wants that. Until Tab goes into it, no key does anything else for it.
+After `.` and `:`, and for the fields of a message to send, the menu opens by itself if the user
+wants that. Until Tab enters it, keys work as without it.
 
-Known words are offered at once. Words that have to be read are waited for up to `PATIENCE`; what a
-slower node answers is there at the next Tab. Typing never waits.
+Known words are offered at once. Words that must be read are waited for up to `PATIENCE`; a slower
+answer is there at the next Tab. Typing never waits.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Offering:
         buffer.on_text_insert += lambda _: self._typed()
 
     def tab(self, session: Session | None) -> None:
-        """Complete, open the menu, or go on in it."""
+        """Complete, open the menu, or go to its next entry."""
         self._session = session
         buffer = self._buffer
         if buffer.complete_state and not self._go_in():
@@ -68,7 +68,7 @@ class Offering:
                 self._keep(asyncio.create_task(self._once(reading, buffer.document)))
 
     def _go_in(self) -> bool:
-        """Go on in the open menu; False where there is more to complete first."""
+        """Go to the next entry of the open menu; False if there is more to complete first."""
         buffer, state = self._buffer, self._buffer.complete_state
         if isinstance(state, ByItself):
             found = state.completions
@@ -85,12 +85,13 @@ class Offering:
         task.add_done_callback(self._reading.discard)
 
     def close(self) -> None:
-        """The line is over. What it makes, the next Tab is to know."""
+        """The line has ended. The next Tab must know what it defines."""
         self._follows = False
         self._lists.known.clear()
 
     def _offer(self) -> bool:
-        """Complete what is clear, and open a menu for the rest. Returns whether anything fits."""
+        """Complete what is unambiguous, and open a menu for the rest. Returns whether anything
+        fits."""
         buffer = self._buffer
         found = self._found()
         if len(found) == 1:
@@ -109,7 +110,7 @@ class Offering:
         return list(self._completer.get_completions(self._buffer.document, asked))
 
     def _typed(self) -> None:
-        """Keep the menu open while a word of it is typed on, or open it."""
+        """Keep the menu open while one of its words is typed, or open it."""
         if not self._follows:
             if self._opens():
                 self._open()
@@ -122,10 +123,10 @@ class Offering:
         )
 
     def _open(self) -> None:
-        """Open the menu where it does so by itself."""
+        """Open the menu if it opens by itself here."""
         buffer = self._buffer
         before = buffer.document.text_before_cursor
-        # With more keys behind it, this one is of a paste.
+        # If more keys follow already, this one is part of a paste.
         if get_app().key_processor.input_queue or not opens_by_itself(before):
             return
         found = self._found()
@@ -141,7 +142,7 @@ class Offering:
         return None
 
     async def _once(self, reading: asyncio.Task[None], document: Document) -> None:
-        """Offer what was read, if it came in time and nothing was typed meanwhile."""
+        """Offer what was read, if it came in time and nothing was typed since."""
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(reading), PATIENCE)
             if self._buffer.document == document and not self._buffer.complete_state:

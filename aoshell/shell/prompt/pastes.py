@@ -1,13 +1,13 @@
-"""Large pastes: a short mark stands for them in the prompt.
+"""Large pastes: the prompt shows a short mark instead.
 
-The whole prompt is drawn with every key, so a megabyte in it would make typing slow.
+Every key draws the whole prompt, so a megabyte in it would make typing slow.
 """
 
 from __future__ import annotations
 
 import re
 
-FOLDED = 8_000  # characters from which on a paste is folded
+FOLDED = 8_000  # characters; longer pastes are folded
 _LINES = 200
 _MARK = re.compile("⟦paste (\\d+): [^⟦⟧]*⟧")
 
@@ -29,11 +29,11 @@ class Pastes:
         return f"⟦paste {number}: {lines} lines, {len(text)} characters⟧"
 
     def unfold(self, typed: str) -> str:
-        """What is typed, with pastes in place of their marks."""
+        """Typed text with the pastes instead of their marks."""
         if not self._kept:
             return typed
         return _MARK.sub(lambda mark: self._kept.get(int(mark[1]), mark[0]), typed)
 
     def clear(self) -> None:
-        """Forget the pastes: the line is over."""
+        """Forget the pastes: the line has ended."""
         self._kept.clear()

@@ -30,7 +30,7 @@ class Picker:
 
     Args:
         history: what is searched.
-        target: takes the line that is chosen.
+        target: gets the chosen line.
         rows: of the screen.
     """
 
@@ -44,11 +44,11 @@ class Picker:
 
     @property
     def state(self) -> str:
-        """A text that changes when the list has to be drawn again."""
+        """A text that changes when the list must be drawn again."""
         return f"\n{self.words.text}\n{self.chosen}\n{len(self.found)}" if self.open else ""
 
     def container(self) -> Container:
-        """What is shown."""
+        """The container with the search line and the list."""
         found = Window(
             FormattedTextControl(self._lines, focusable=False),
             height=lambda: min(len(self.found), self._height) or 1,
@@ -58,7 +58,7 @@ class Picker:
         return ConditionalContainer(HSplit([typed, found]), Condition(lambda: self.open))
 
     def begin(self, layout: Layout) -> None:
-        """Open, and search for what is typed in the prompt."""
+        """Open, and search for the text in the prompt."""
         self.open = True
         self.words.set_document(self._target.document.__class__(self._target.text.split("\n")[0]))
         self._search()

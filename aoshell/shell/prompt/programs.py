@@ -23,13 +23,13 @@ from aoshell.texts import strip_mark
 
 
 async def edit_text(content: str) -> str:
-    """Edit a text in $VISUAL, $EDITOR or vi. Returns it as the user leaves it.
+    """Edit a text in $VISUAL, $EDITOR or vi. Returns the edited text.
 
     Raises:
-        AoError: stage "editor", when it cannot be run, or failed.
+        AoError: stage "editor": it cannot be run, or failed.
     """
     command = _words(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
-    # A file that the user alone can read: there may be keys in it.
+    # A file that only the user can read: it may contain keys.
     handle, name = tempfile.mkstemp(prefix="aoshell-", suffix=".lua")
     path = Path(name)
     try:
@@ -86,7 +86,8 @@ async def _run(command: list[str], fed: str | None = None) -> int:
 
 @contextmanager
 def _our_signals_off() -> Iterator[None]:
-    """Ctrl-C reaches all programs of a terminal. A handler, unlike SIG_IGN, is not inherited."""
+    """Ignore Ctrl-C, which reaches all programs of a terminal. Children do not inherit a handler,
+    but would inherit SIG_IGN."""
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
         yield

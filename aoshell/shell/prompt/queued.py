@@ -12,13 +12,13 @@ _WIDEST = 200  # characters of a line in it
 
 
 class Queued:
-    """Lines that run one after the other, and those that Ctrl-C has left waiting.
+    """Lines that run one after the other, and those that Ctrl-C holds back.
 
     Args:
-        silent, first: lines to begin with; the screen shows no line of the first kind.
+        silent, first: lines to begin with; silent ones are not shown on the screen.
 
     Attributes:
-        held: lines that wait until the user says whether they run.
+        held: lines that wait until the user decides whether they run.
     """
 
     def __init__(self, silent: Iterable[str], first: Iterable[str]) -> None:
@@ -30,7 +30,7 @@ class Queued:
         return bool(self._next)
 
     def __len__(self) -> int:
-        """How many lines run next; those that are held are not among them."""
+        """How many lines run next, without those that are held."""
         return len(self._next)
 
     @property
@@ -44,7 +44,7 @@ class Queued:
         return [*self.held, *(line for line, _ in self._next)]
 
     def add(self, lines: Iterable[str], *, drawn: bool) -> None:
-        """Add lines behind the others.
+        """Add lines after the others.
 
         Args:
             drawn: the screen shows them already.
@@ -56,12 +56,12 @@ class Queued:
         return self._next.popleft()
 
     def hold(self) -> None:
-        """Let no line run until `go_on`."""
+        """Hold all lines until `go_on`."""
         self.held += [line for line, _ in self._next]
         self._next.clear()
 
     def go_on(self) -> None:
-        """Let the lines run that are held, before all others."""
+        """Run the held lines, before all others."""
         self.put_first(self.held)
         self.held.clear()
 
@@ -70,13 +70,13 @@ class Queued:
         self._next.extendleft((line, False) for line in reversed(lines))
 
     def drop(self) -> list[str]:
-        """Take out the lines that are held."""
+        """Take out the held lines."""
         dropped, self.held = self.held, []
         return dropped
 
     @property
     def offer(self) -> str:
-        """What can be done with the lines that are held, "" where there are none."""
+        """What the user can do with the held lines, "" if there are none."""
         if not self.held:
             return ""
         many = len(self.held) > 1
@@ -86,13 +86,13 @@ class Queued:
         )
 
     def listing(self) -> str:
-        """The lines that are held, a line each."""
+        """The held lines, one per line."""
         shown = [f"  {clean_line(line[:_WIDEST])}\n" for line in self.held[:_LISTED]]
         more = len(self.held) - len(shown)
         return "".join(shown) + (f"  … {more} more\n" if more else "")
 
     def behind(self) -> str:
-        """What waits behind the line that runs, for one line of the screen; "" for nothing."""
+        """The lines that wait after the running one, on one line of the screen; "" for none."""
         parts = []
         if self._next:
             first = clean_line(self.first[:_WIDEST])

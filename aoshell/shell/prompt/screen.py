@@ -1,5 +1,5 @@
-"""The screen, from top to bottom: what the shell waits for, the prompt with what is typed, the list
-of Ctrl-R, and one line below. All but the prompt come and go.
+"""The screen, from top to bottom: what the shell waits for, the prompt with typed text, the list of
+Ctrl-R, and one line below. Only the prompt is always there.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from aoshell.shell.prompt.picker import Picker
 from aoshell.shell.view.text import HIDDEN
 
 _MENU = 8  # rows of the menu
-_ESCAPE = 0.1  # seconds after which Escape is a key of its own
+_ESCAPE = 0.1  # seconds after which Escape counts as a separate key
 
 
 class Marking(Processor):
@@ -63,8 +63,8 @@ class View(Protocol):
 
     Attributes:
         stage: what the shell waits for, "" for nothing.
-        lexer: colours what is typed.
-        marks: marks in it what is wrong.
+        lexer: colours typed text.
+        marks: marks errors in it.
     """
 
     stage: str
@@ -79,7 +79,7 @@ class View(Protocol):
 
 
 class Screen:
-    """The application of prompt_toolkit, and writing above what it has drawn."""
+    """The application of prompt_toolkit, with writing above it."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class Screen:
         self.app.renderer = self._renderer
 
     def edit_as(self, *, vi: bool) -> None:
-        """Take the keys of vi, or those of Emacs."""
+        """Use the keys of vi, or those of Emacs."""
         self.app.editing_mode = EditingMode.VI if vi else EditingMode.EMACS
 
     @property
@@ -124,7 +124,7 @@ class Screen:
 
     @property
     def whole(self) -> bool:
-        """Whether there is room for all that is typed."""
+        """Whether all typed text fits on the screen."""
         info = self._window.render_info
         return info is None or (info.top_visible and info.bottom_visible)
 
@@ -145,7 +145,7 @@ class Screen:
 
     @contextmanager
     def lent(self) -> Iterator[None]:
-        """Another program has the terminal; what is written meanwhile is shown afterwards."""
+        """Lend the terminal to another program; text written in the block is shown after it."""
         self._held = []
         try:
             yield
@@ -155,7 +155,7 @@ class Screen:
                 self.write(text)
 
     def clear_line(self) -> None:
-        """Clear the line, on which the early prompt may be."""
+        """Clear the line: the early prompt may be on it."""
         self.app.output.write_raw("\r")
         self.app.output.erase_down()
 
@@ -174,7 +174,7 @@ class Screen:
     # --- drawing
 
     def shown(self) -> str:
-        """A text that changes when the drawing has to; "" while nothing is shown."""
+        """A text that changes when the screen must be drawn; "" while nothing is shown."""
         text = self._view.stage + self._view.prefix() + self._buffer.text + self._picker.state
         if not text:
             return ""
@@ -232,7 +232,7 @@ class Screen:
         )
 
     def _height(self) -> Dimension:
-        """As high as its text, with room below the cursor while a menu is open."""
+        """The height of the text, with room below the cursor while a menu is open."""
         info = self._window.render_info
         if self._buffer.complete_state is None or self._finishing or info is None:
             return Dimension()

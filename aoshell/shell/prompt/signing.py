@@ -1,4 +1,4 @@
-"""Has the line signed that is being typed, where one pauses behind what can be sent."""
+"""Signs the typed line when the user pauses after text that can be sent."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from aoshell.shell.attached.session import Session
 from aoshell.shell.lines.run import read_code
 from aoshell.shell.prompt.entry import PromptInput
 
-PAUSE = 0.15  # seconds without a key, behind which a line is signed
+PAUSE = 0.15  # seconds without a key, after which a line is signed
 MOST_TYPED = 10_000  # characters of a line that is signed ahead
 MOST_SIGNED = 100  # texts that are signed before one is entered
 
 
 class SigningAhead:
-    """One signature at a time, and one for each text.
+    """Makes one signature at a time, and one for each text.
 
     Args:
         entry: what is typed.
@@ -34,22 +34,22 @@ class SigningAhead:
         self._entered = False
 
     def changed(self) -> None:
-        """The text is another one: what was signed will not be sent."""
+        """Called when the text changes: what was signed will not be sent."""
         if self._entered:
             return
         self._drop()
         if not self._entry.empty:
-            with suppress(RuntimeError):  # no loop runs: somebody else than a user fills the line
+            with suppress(RuntimeError):  # no loop runs: it is not a user who fills the line
                 self._due = asyncio.get_running_loop().call_later(PAUSE, self._begin)
 
     def entered(self) -> None:
-        """What is typed will be run: its signature stays until it has been."""
+        """Called when the typed line will run: its signature stays until then."""
         self._entered = True
         self._stop()
         self._signed.clear()
 
     def ended(self) -> None:
-        """A line has been run, or the shell ends."""
+        """Called when a line has run, or the shell ends."""
         self._entered = False
         self._drop()
 
@@ -76,5 +76,5 @@ class SigningAhead:
             self._making = asyncio.create_task(self._sign(session, line))
 
     async def _sign(self, session: Session, line: str) -> None:
-        with suppress(Exception):  # what is wrong or lacking is shown where the line is sent
+        with suppress(Exception):  # sending the line shows the error
             await session.sign_ahead(await read_code(session, line))

@@ -1,7 +1,7 @@
 """Start-up files of the prompt: lines that run at each start, in the config folder only.
 
-`startup.aos` is for every process, `startup/NAME.aos` for the one of that name, behind it. A file
-in the current folder is never run: it may be anybody's.
+`startup.aos` is for every process; `startup/NAME.aos` runs after it, for the process of that name.
+A file in the current folder is never run: anybody may have written it.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from aoshell.shell.commands.reading import sends_nothing
 from aoshell.shell.lines.sourcing import read_lines
 
 ENDING = ".aos"
-_PLAIN = re.compile(r"[\w-][\w.-]{0,63}\Z")  # names that are files of the folder, and no others
+_PLAIN = re.compile(r"[\w-][\w.-]{0,63}\Z")  # names that cannot lead out of the folder
 
 
 def startup_files(config: Path, name: str) -> list[Path]:
-    """The files for a process, of those that are there."""
+    """The existing files for a process."""
     files = [config / f"startup{ENDING}"]
     if _PLAIN.match(name):
         files.append(config / "startup" / f"{name}{ENDING}")
@@ -31,7 +31,7 @@ def startup_lines(config: Path, name: str, sends: bool) -> tuple[list[str], list
 
     Args:
         name: of the process.
-        sends: whether lines may send messages. On another node that is public, and costs.
+        sends: whether lines may send messages. On another node these are public, and may cost.
     """
     lines: list[str] = []
     notes: list[str] = []

@@ -1,7 +1,6 @@
-"""What surrounds the cursor in Lua that is being typed: an open call, a string, names and dots.
+"""Finds what surrounds the cursor in typed Lua: an open call, a string, names and dots.
 
-It is read from tokens, however unfinished the text is, and with every key: so only the end of a
-long text counts.
+It reads tokens of unfinished text at every key, so only the end of a long text is read.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ class Frame:
 
     Attributes:
         opener: a bracket, or the keyword.
-        start: where it stands.
-        name: the function, for `name(`, `name{` and for the braces right inside of such a call.
+        start: its offset.
+        name: the function, for `name(`, `name{` and for the braces directly inside such a call.
         argument: how many commas follow it.
         key: in braces, the key whose value is being written, or "".
     """
@@ -49,7 +48,7 @@ class Context:
     Attributes:
         word: the part of a name or string that is typed already.
         path: the names before it, `("Handlers", "list", "[]")` for `Handlers.list[1].`; the first
-            one is "" where the expression does not begin with a name.
+            is "" if the expression does not begin with a name.
         separator: "." or ":" before the word, else "".
         quote: what opened the string around the cursor, "" outside of strings.
         comment: whether it is in a comment or a number, where nothing is completed.
@@ -76,7 +75,7 @@ class Context:
 
 @lru_cache(maxsize=4)
 def read_context(before: str) -> Context:
-    """Read what surrounds the end of a text. All that helps with one key asks for the same text."""
+    """Read what surrounds the end of a text. Cached: all helpers ask for the same text at a key."""
     text = _end_of(before)
     found = list(pieces(text))
     quote, silent, word = "", False, ""
@@ -126,7 +125,7 @@ def next_indent(before: str) -> str:
 
 
 def dedented(before: str) -> str | None:
-    """The indentation of a last line that closes what is open above it; None where it is right."""
+    """The indentation for a last line that closes a block above it; None if it is right already."""
     head, newline, line = before.rpartition("\n")
     if not newline or not _DEDENTS.match(line):
         return None
@@ -181,18 +180,18 @@ def _opening(found: list[Token], at: int) -> int:
 
 
 def _called(found: list[Token], at: int, stack: list[Frame]) -> str:
-    """The name of the function that a bracket calls, "" where it calls none."""
+    """The name of the function that a bracket calls, "" for none."""
     bracket = found[at].text
     if bracket == "[" or not at:
         return ""
     before = found[at - 1]
     if bracket == "{" and before.text == "(" and stack:
-        return stack[-1].name  # `Send({` is written as `Send{` may be
+        return stack[-1].name  # `Send({` means the same as `Send{`
     if before.kind != "name":
         return ""
     path, separator = _path([*found[: at - 1]])
     if at > 1 and not separator and found[at - 2].text == "function":
-        return ""  # its definition
+        return ""  # a definition
     return ".".join((*path, before.text))
 
 

@@ -1,8 +1,8 @@
-"""The terminal before prompt_toolkit has it: the prompt is on the screen while the rest is loaded.
+"""The terminal before prompt_toolkit takes over: shows the prompt while the rest is loaded.
 
-Keys typed from that moment on stay in the terminal's own buffer, neither echoed nor changed, and
-prompt_toolkit finds them there. It sets the same modes itself later and would, at its end, bring
-back the ones found here; so the original ones are restored by whoever changed them.
+Keys typed from then on stay unchanged in the terminal's buffer, without echo, and prompt_toolkit
+finds them there. It sets the same modes itself later, and would restore these at its end; so this
+module restores the original modes.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Terminal:
 
 
 def _raw(modes: list[int | list[bytes | int]]) -> list[int | list[bytes | int]]:
-    """Terminal modes in which each key arrives unchanged and output is as before."""
+    """Terminal modes in which each key arrives unchanged; output modes stay."""
     iflag, lflag, cc = modes[_IFLAG], modes[_LFLAG], modes[_CC]
     assert isinstance(iflag, int) and isinstance(lflag, int) and isinstance(cc, list)
     flow = termios.IXON | termios.IXOFF

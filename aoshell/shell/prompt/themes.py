@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from prompt_toolkit.styles import BaseStyle
 
-# What can be coloured, by the classes that are drawn. The first words are for users.
+# What can be coloured: the names for users, and the classes that are drawn.
 COLOURS: dict[str, tuple[str, ...]] = {
     "keyword": ("lua.keyword", "command"),
     "constant": ("lua.constant",),
@@ -29,8 +29,8 @@ COLOURS: dict[str, tuple[str, ...]] = {
     "hidden": ("hidden",),
 }
 
-# Colours of the 256 that all terminals draw alike; the sixteen of its own palette may be anything.
-# Each holds a contrast of 4.5:1 (WCAG 2.1, 1.4.3) on the grounds that its theme is for.
+# Of the 256 colours, those that all terminals draw alike; a terminal may define the first sixteen.
+# Each has a contrast of 4.5:1 (WCAG 2.1, 1.4.3) on the backgrounds of its theme.
 _DARK = {
     "keyword": "#d787d7",
     "constant": "#5fd7d7",
@@ -63,7 +63,7 @@ _LIGHT = {
     "signature": "#005faf",
     "suggestion": "#626262",
 }
-# Of the 256, only these six hold it on black and on white.
+# Of the 256, only these six have that contrast on black and on white.
 _BOTH = {
     **_DARK,
     "keyword": "#875fd7",
@@ -96,7 +96,7 @@ AUTO = "auto"
 """Not a theme: that of the terminal's ground where the terminal tells it, else "both"."""
 _LIGHT_GROUNDS = frozenset({"7", "15"})
 
-# prompt_toolkit's menus are grey boxes; these stand on the terminal's own ground.
+# prompt_toolkit's menus are grey boxes; these have the terminal's own background.
 _FIXED = {
     "completion-menu.meta.completion": "noinherit",
     "completion-menu.meta.completion.current": "noinherit",
@@ -110,7 +110,7 @@ def make_style(theme: str, changes: Mapping[str, str]) -> BaseStyle:
 
     Args:
         theme: one of `THEMES`, or `AUTO`.
-        changes: colours by the names of `COLOURS`, as `colour_problem` finds nothing wrong with.
+        changes: colours by the names of `COLOURS`, valid by `colour_problem`.
     """
     from prompt_toolkit.styles import Style
 
@@ -121,12 +121,12 @@ def make_style(theme: str, changes: Mapping[str, str]) -> BaseStyle:
 
 
 def colours_of(theme: str) -> Mapping[str, str]:
-    """The colours of a theme, or of the one that `AUTO` takes here, by the names of `COLOURS`."""
+    """The colours of a theme, or of the one that `AUTO` chooses, by the names of `COLOURS`."""
     return THEMES[_told_by_terminal() if theme == AUTO else theme]
 
 
 def _told_by_terminal() -> str:
-    """The theme for the ground that COLORFGBG names, as in "15;0" (rxvt, konsole and others)."""
+    """The theme for the background in COLORFGBG, such as "15;0" (rxvt, konsole and others)."""
     _, semicolon, ground = os.environ.get("COLORFGBG", "").rpartition(";")
     if not semicolon or not ground.isdecimal():
         return "both"
@@ -134,7 +134,7 @@ def _told_by_terminal() -> str:
 
 
 def colour_problem(colour: object) -> str:
-    """Why a value is no colour, "" where it is one."""
+    """Why a value is not a colour, "" if it is one."""
     if not isinstance(colour, str):
         return f"{colour!r} is no text"
     from prompt_toolkit.styles import Style

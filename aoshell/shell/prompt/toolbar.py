@@ -20,13 +20,13 @@ _DOT = " · "
 
 @dataclass(slots=True)
 class ToolbarFacts:
-    """What the toolbar shows; "" and None are not known, and left out.
+    """What the toolbar shows; "" and None are unknown, and left out.
 
     Attributes:
         id: of the process.
-        slot: of the last line that it has got since it was attached.
+        slot: of the last line since the process was attached.
         wallet: its address.
-        identity: the name it was chosen by.
+        identity: the name of the wallet in `.as`.
         milliseconds, gas: of the last line.
         attestation: of a remote node ("attested 12:03", "FAIL").
     """
@@ -42,7 +42,7 @@ class ToolbarFacts:
     id: str = ""
 
     def attach(self, id: str, name: str) -> None:
-        """Learn which process lines go to."""
+        """Note the process that lines go to."""
         if id != self.id:
             self.slot = None
         self.id, self.process = id, name
@@ -60,7 +60,7 @@ class ToolbarFacts:
             self.slot = answer.last.slot
 
     def _learn_of_given_up(self, line: Interrupted) -> None:
-        """It has got a slot, and what that costs is not known here."""
+        """It has a slot, whose cost is not known here."""
         sent = line.receipt
         if sent and sent.process == self.id and sent.slot is not None and not line.command:
             self.slot, self.milliseconds, self.gas = sent.slot, None, 0
@@ -89,14 +89,14 @@ def line(facts: ToolbarFacts, prompt: str, columns: int, mode: str = "") -> str:
     for word in filter(None, map(clean_line, words)):
         more = f"{shown}{_DOT}{word}" if shown else word
         if shown and width_of(more) > columns - 1:
-            break  # nothing is shown by half
+            break  # no part is shown in half
         shown = more
     return cut(shown, columns - 1)
 
 
 def cut(text: str, columns: int) -> str:
     """A line that is no wider than the screen."""
-    text = text[: max(columns, 0)]  # no character is narrower than a column, but for combining ones
+    text = text[: max(columns, 0)]  # only combining characters are narrower than a column
     while width_of(text) > columns:
         text = text[:-1]
     return text

@@ -1,4 +1,4 @@
-"""Names for completion that only the node and the home know: processes, snapshots, identities."""
+"""Reads names for completion from the node and the home: processes, snapshots, identities."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _PLACE = re.compile(
     r'(?P<chunk>\[string "[^"\n]*"\]|[^\s:\[\]"\'][^:\n\[\]"]*):(?P<line>\d{1,9}): '
     r"(?=(?P<what>[^\n]*))"
 )
-# What an environment writes above the reason, in colour.
+# What an environment prints above the reason, in colour.
 _HEADING = re.compile(rf"(?:^|\n)(?:{SGR.pattern})*error:(?:{SGR.pattern})*\n")
 _NEAR = re.compile(r"near (?:'(?P<token>.*)'|<eof>)$", re.DOTALL)
 _VARIABLE = re.compile(
@@ -34,7 +34,7 @@ _WIDEST = 160
 
 
 def split_error(error: str) -> tuple[str, str]:
-    """What was printed before a message failed, and Lua's message itself, both without colours."""
+    """The text printed before a message failed, and Lua's error message; both without colours."""
     *before, reason = map(without_colours, _HEADING.split(error))
     return "\n".join(before).strip("\n"), reason.strip("\n")
 
@@ -46,12 +46,12 @@ def show_source(error: str, sources: Mapping[str, str]) -> str:
         error: the message of Lua, perhaps with a traceback.
         sources: text by chunk name: `TYPED`, and files by the path that messages use.
     """
-    _, error = split_error(error)  # text printed before it may name places, too
+    _, error = split_error(error)  # printed text may name places, too
     for place in _PLACE.finditer(error):
         source = _source(place["chunk"], sources)
         if source is None:
             continue
-        from aoshell.lua.lexer import BREAK  # a start that shows no error does without
+        from aoshell.lua.lexer import BREAK  # not needed at a start without errors
 
         lines = BREAK.split(source)
         number, what = int(place["line"]), error[place.start("what") :]
@@ -66,13 +66,13 @@ def show_source(error: str, sources: Mapping[str, str]) -> str:
 
 
 def names_a_file(error: str) -> bool:
-    """Whether an error names a line of a file, and not only of what was typed."""
+    """Whether an error names a line of a file, not only of typed text."""
     _, reason = split_error(error)
     return any(place["chunk"][0] != "[" for place in _PLACE.finditer(reason))
 
 
 def place_of(error: str, source: str) -> int | None:
-    """The offset in a source at which an error of Lua's compiler is; None where that is not known.
+    """The offset in a source of an error of Lua's compiler; None if unknown.
 
     Args:
         error: a message that names a line of it.
@@ -101,9 +101,9 @@ def _source(chunk: str, sources: Mapping[str, str]) -> str | None:
 
 
 def _column(what: str, lines: list[str], number: int) -> int | None:
-    """Index into the line; -1 where the place in it is not known.
+    """Index into the line; -1 if the place in it is not known.
 
-    None where the message names something that is not in the line.
+    None if the message names something that is not in the line.
     """
     line, message = lines[number - 1], what.split("\n", 1)[0]
     if message.endswith("near <eof>"):
@@ -124,7 +124,7 @@ def _column(what: str, lines: list[str], number: int) -> int | None:
 
 
 def _stop(lines: list[str], number: int, token: str) -> int:
-    """Where the parser stopped: the first place of the token up to which the text is an error."""
+    """Where the parser stopped: the first place of the token where the text becomes an error."""
     from aoshell.lua import compiling
     from aoshell.lua.lexer import tokens
     from aoshell.lua.references import masked
@@ -132,14 +132,14 @@ def _stop(lines: list[str], number: int, token: str) -> int:
     line, before = lines[number - 1], "".join(f"{line}\n" for line in lines[: number - 1])
     token = token.split("\n", 1)[0]
     source, begin = masked(before + line), len(before)
-    # Tokens, for the same characters may stand in a string before it, too.
+    # Compares tokens, because the same characters may occur in a string before it.
     places = [one.start for one in tokens(source) if one.start >= begin and _is(one, token)]
 
     def stops(place: int) -> bool:
         error = compiling.find_syntax_error(source[: place + len(token)])
         return bool(error) and not error.endswith("near <eof>")
 
-    # Whatever follows an error, it stays one.
+    # More text does not repair an error.
     at = bisect_left(places, True, key=stops)
     if at < len(places):
         return places[at] - begin
@@ -152,7 +152,7 @@ def _is(token: Token, text: str) -> bool:
 
 
 def _drawn(number: int, line: str, column: int) -> str:
-    """The line, and a caret where the column is known."""
+    """The line, with a caret if the column is known."""
     start = max(0, column - _WIDEST // 2) if len(line) > _WIDEST else 0
     shown = line[start : start + _WIDEST]
     if column < 0:
@@ -163,14 +163,14 @@ def _drawn(number: int, line: str, column: int) -> str:
 
 
 def _even(text: str) -> str:
-    """A text in columns as wide as characters: tabs and what is not printable are replaced."""
+    """A text with one column per character: tabs and unprintable characters are replaced."""
     return "".join(c if c.isprintable() else "  " if c == "\t" else "?" for c in text)
 
 
 def _once(error: str) -> str:
-    """An error without the reason at its end, where what was printed before it has that already.
+    """An error without the reason at its end, if the printed text has it already.
 
-    aos prints the reason of a handler that failed, with a traceback, and then raises it.
+    aos prints the reason why a handler failed, with a traceback, and then raises it.
     """
     before, reason = split_error(error)
     if not reason or reason not in before:
@@ -180,7 +180,7 @@ def _once(error: str) -> str:
 
 
 def failure_text(result: Result, sources: Mapping[str, str]) -> str:
-    """Why a message failed, with the source line where that is known."""
+    """Why a message failed, with the source line if that is known."""
     reason = _once(result.error).strip("\n") or {
         "time": "the message took longer than its limit (.limits)",
         "memory": "the process ran out of memory (.limits)",

@@ -1,4 +1,4 @@
-"""Long answers: at a terminal they stop after a screen, and say how much is left."""
+"""Cuts long answers: a terminal shows the first screen, and how much is left."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import re
 
 from aoshell.shell.view.text import SGR, columns_of, width_of, without_colours
 
-SCREENS = 2  # answers that are no longer are shown whole
-_LEFT = 3  # rows of the screen that are left for what follows
+SCREENS = 2  # answers of up to so many screens are shown whole
+_LEFT = 3  # rows of the screen left free for what follows
 _RESET = "\x1b[0m"
 _PARTS = re.compile(f"({SGR.pattern})")  # cuts a text, and keeps the colours
 
 
 def first_screen(text: str, columns: int, rows: int) -> tuple[str, str]:
-    """The beginning of a text that is too long for a terminal, and how much follows, as words.
+    """The beginning of a text that is too long for a terminal, and how much is left, as words.
 
     Args:
-        text: as it would be written, in which the only controls are colours.
+        text: as it would be written; its only controls are colours.
 
     Returns:
-        The whole text and "", where it takes no more than `SCREENS`.
+        The whole text and "" if it takes no more than `SCREENS`.
     """
     if _taken(text, columns, SCREENS * rows) <= SCREENS * rows:
         return text, ""
@@ -40,7 +40,7 @@ def first_screen(text: str, columns: int, rows: int) -> tuple[str, str]:
 
 
 def last_rows(text: str, columns: int, rows: int) -> str:
-    """The last lines of a text that take no more rows; "" where the last one does."""
+    """The last lines of a text that fit into so many rows; "" if the last line does not fit."""
     found: list[str] = []
     for line in reversed(text.removesuffix("\n").split("\n")):
         taken = _rows(line, columns, rows)
@@ -53,7 +53,7 @@ def last_rows(text: str, columns: int, rows: int) -> str:
 
 
 def _taken(text: str, columns: int, most: int) -> int:
-    """Rows of a text; more than `most` where it takes more, without counting on."""
+    """Rows of a text; stops counting above `most`."""
     rows, lines = 0, text.count("\n")
     if lines > most:
         return lines
@@ -66,7 +66,7 @@ def _taken(text: str, columns: int, most: int) -> int:
 
 def _rows(line: str, columns: int, most: int) -> int:
     plain = without_colours(line)
-    # No character takes more than two columns, and marks that take none are rare.
+    # No character takes more than two columns, and few take none.
     width = width_of(plain[: columns * (most + 1)].expandtabs())
     return max(1, -(-width // columns))
 

@@ -21,7 +21,7 @@ from aoshell.shell.view.values import UNEVALUATED, outcome_value, process_value
 
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 NOT_OWNER = (
-    "{} is not the owner, so the line arrived as a message like any other"
+    "{} is not the owner, so the line arrived as an ordinary message"
     " (.send sends other messages; .as me: the own wallet)"
 )
 
@@ -66,16 +66,16 @@ class Renderer:
                 self.note(interrupted(outcome))
 
     def partial(self, result: Result) -> None:
-        """Show what a line has printed that now waits for another message."""
+        """Show what a line has printed before it began to wait for another message."""
         if not self._json:
             self._untrusted(self._out, result.output)
 
     def feed(self, text: str) -> None:
-        """Show what arrived besides."""
+        """Show what arrived, apart from answers."""
         self._untrusted(self._err, text)
 
     def followed(self, text: str) -> None:
-        """Show what arrived, where nothing else was asked for."""
+        """Show what arrived, as the answer (`--watch`)."""
         self._untrusted(self._out, text)
 
     def note(self, text: str) -> None:
@@ -100,7 +100,7 @@ class Renderer:
         if not answer.last.ok:
             self._untrusted(self._err, failure_text(answer.last, answer.sources))
         elif self._columns() and (returned := answer.last.returned):
-            # Where a person looks only: a pipe's answers are what the process printed.
+            # Only for people: answers in a pipe are exactly what the process printed.
             self._untrusted(self._out, f"{_DIM}{returned}{_PLAIN}")
         if answer.hint and (self._columns() or not answer.last.ok):
             self.note(f"  → {answer.hint}")
@@ -134,7 +134,7 @@ class Renderer:
     def _object(self, value: object) -> None:
         import json
 
-        # ASCII only: every control, and bytes that are no UTF-8, come out as \\u escapes.
+        # ASCII only: every control, and bytes that are not UTF-8, become \\u escapes.
         self._out(json.dumps(value) + "\n")
 
     def _untrusted(self, write: Write, text: str) -> None:
@@ -146,12 +146,12 @@ class Renderer:
 
 
 def not_run(lines: int) -> str:
-    """The sentence for lines that were typed ahead, or are left in a script, and will not run."""
+    """The sentence for lines that will not run: typed ahead, or the rest of a script."""
     return "1 line was not run" if lines == 1 else f"{lines} lines were not run"
 
 
 def interrupted(given_up: Interrupted) -> str:
-    """The sentence for a line that was given up: how to get its result later."""
+    """The sentence for a line that was given up, with how to get its result later."""
     receipt = given_up.receipt
     if receipt is None:
         if given_up.sending:

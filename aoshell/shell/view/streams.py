@@ -1,4 +1,4 @@
-"""Standard output and error, and what happens when nobody reads them."""
+"""Writes to standard output and error, also if nobody reads them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Write = Callable[[str], None]
 
 
 def colours(*streams: IO[str]) -> bool:
-    """Whether streams may be coloured: terminals that show colours, without NO_COLOR."""
+    """Whether streams may have colours: terminals that show colours, without NO_COLOR."""
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return not plain and all(stream.isatty() for stream in streams)
 
 
 def columns() -> int:
-    """Width of the terminal that answers go to, 0 where they go elsewhere."""
+    """Width of the terminal that answers go to, 0 if they go elsewhere."""
     return os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else 0
 
 
@@ -27,8 +27,8 @@ def writer(stream: IO[str], *, needed: bool) -> Write:
     """A function that writes to a stream and flushes it, so that a reader sees each answer at once.
 
     Args:
-        needed: whether a failed write raises: BrokenPipeError where nobody reads, else AoError,
-            stage "output". Otherwise the text is lost.
+        needed: whether a failed write raises: BrokenPipeError if nobody reads, else AoError, stage
+            "output". If not needed, the text is lost.
     """
 
     def write(text: str) -> None:
@@ -51,7 +51,7 @@ def broken(error: OSError) -> Exception:
 
 
 def to_nowhere(stream: IO[str]) -> None:
-    """Point a stream to nowhere, so that Python's flush at exit does not fail."""
+    """Redirect a stream to the null device, so that Python's flush at exit does not fail."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

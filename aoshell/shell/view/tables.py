@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from aoshell.nodes.values import ProcessInfo
 
 _GAP = 2  # columns between two cells of a table
-_SHORT = 9  # columns of a text that is cut, at least: eight characters of an id and the mark
-_WIDEST = 16_384  # columns of a cell without a screen: rows are filled up to the widest cell
+_SHORT = 9  # least columns of a text that is cut: eight characters of an id and the mark
+_WIDEST = 16_384  # columns of a cell without a screen: the widest cell widens all rows
 
 
 def table_lines(table: Table, columns: int = 0) -> list[str]:
     """A table as aligned text, its header first.
 
     Args:
-        columns: of the screen. Ids are cut first, then texts, last what a row is called; numbers
-            never are. What is too narrow for all columns shows a line for each cell. 0 without a
-            screen: then only cells wider than `_WIDEST` are cut.
+        columns: of the screen. Ids are cut first, then texts, the first column last; numbers are
+            never cut. If the screen is too narrow for all columns, each cell gets a line. 0 without
+            a screen: then only cells wider than `_WIDEST` are cut.
     """
     rows = [table.columns, *(tuple(clean_line(value) for value in row) for row in table.rows)]
     most = columns or _WIDEST
@@ -47,7 +47,7 @@ def table_lines(table: Table, columns: int = 0) -> list[str]:
 
 
 def _wrapped(row: tuple[str, ...], width: int) -> Iterator[tuple[str, ...]]:
-    """A row, and rows below it for what its last cell has no room for."""
+    """A row, and rows below it for the rest of its last cell."""
     first, *others = wrapped_rows(row[-1], width).split("\n")
     yield (*row[:-1], first)
     for part in others:
@@ -57,13 +57,13 @@ def _wrapped(row: tuple[str, ...], width: int) -> Iterator[tuple[str, ...]]:
 def _fitted(
     table: Table, rows: list[tuple[str, ...]], widths: list[int], room: int
 ) -> list[int] | None:
-    """Widths that fit; None where numbers, and enough of the texts, do not."""
+    """Widths that fit; None if there is no room for the numbers and enough of the texts."""
     fitted = list(widths)
     texts = [i for i, name in enumerate(table.columns) if name not in table.right]
     ids = [i for i in texts if any(has_id_form(row[i]) for row in rows)]
     called = next((i for i in texts if table.columns[i]), None)
-    # An id is known by its beginning. Of texts, the widest are cut; the first one says what a row
-    # is about, and names may begin alike.
+    # The beginning of an id identifies it, so ids are cut first. Then the widest texts are cut, the
+    # first column last: it says what a row is about, and names may begin alike.
     for cut in (ids, [i for i in texts if i != called], texts):
         while sum(fitted) > room:
             widest = max(cut, key=lambda i: fitted[i], default=None)
@@ -89,7 +89,7 @@ def _one_below_the_other(rows: list[tuple[str, ...]], columns: int, *, wraps: bo
         lines += [""] if lines else []
         mark = ""
         for name, value in zip(header, row, strict=True):
-            if not name:  # a mark, which stands before the next cell
+            if not name:  # a mark, which goes before the next cell
                 mark = f"{value} " if value else ""
                 continue
             value, mark = mark + value, ""
@@ -103,10 +103,11 @@ def _one_below_the_other(rows: list[tuple[str, ...]], columns: int, *, wraps: bo
 
 
 def process_table(processes: Iterable[ProcessInfo]) -> Table:
-    """`.ps` and `--list`. AUTHORITY owns what is pushed to a process that clients have spawned.
+    """The table of `.ps` and `--list`.
 
-    TAGS says whose handlers get tags by the names that they came with, too. FORKED says where a
-    live process was forked, and whether it is called as compute units call it.
+    AUTHORITY is the owner of what is pushed to a process that clients have spawned. TAGS: "as sent"
+    if its handlers also get tags under their original names. FORKED: where a live process was
+    forked, and whether it is called as compute units call it.
     """
     infos = list(processes)
     columns = ("NAME", "ID", "SLOTS", "TAIL", "STATE", "MEMORY", "DISK", "WAITING", "AUTHORITY")
@@ -148,7 +149,7 @@ def _forked(info: ProcessInfo) -> str:
 
 
 def remote_table(processes: Iterable[ProcessInfo]) -> Table:
-    """`.ps` and `--list` of a remote node, which knows less."""
+    """The table of `.ps` and `--list` for a remote node, which knows less."""
     rows = tuple(
         (info.name or "-", info.id, info.module or "-", format_time(info.created))
         for info in processes

@@ -17,27 +17,27 @@ HIDDEN = frozenset(
 
 They would let a line look like another one.
 """
-# Controls (C0, DEL, C1), bytes that are no UTF-8, and what is hidden.
+# Controls (C0, DEL, C1), bytes that are not UTF-8, and hidden characters.
 _UNSAFE = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff{''.join(sorted(HIDDEN))}]")
 _LONGEST_PROMPT = 200
-_LIST_ROOM = 30  # columns of a list's last column; with less it stands below the first
-_LIST_GAPS = 2  # of a line; behind them a gap is part of the text
+_LIST_ROOM = 30  # least columns of a list's last column; if narrower it goes below the first
+_LIST_GAPS = 2  # gaps of a line; later gaps are part of the text
 _LIST_GAP = re.compile(r"\S {2,}(?=\S)")
-_BELOW = 4  # columns before a cell that stands below its row
+_BELOW = 4  # columns before a cell that is shown below its row
 _LEAD = re.compile(r"[\s│├└─]*(?:→ )?")
-_BRANCHES = str.maketrans({"├": "│", "└": " ", "─": " ", "→": " "})  # as they go on below
+_BRANCHES = str.maketrans({"├": "│", "└": " ", "─": " ", "→": " "})  # for the lines below
 _WORD = re.compile(r"( *)([^ ]+)")
 _GUTTER = re.compile(r"\s*\d* │ ")
-# A source line and a caret under it, behind a gutter; the feed puts a name before both.
+# A source line and a caret under it, after a gutter; the feed puts a name before both.
 _EXCERPT = re.compile(
     r"^(?P<gutter>.*?\d │ )(?P<code>.*)\n(?P<blank>.*?│ )(?P<pad> *)\^$", re.MULTILINE
 )
-_NARROWEST = 4  # columns for text behind a gutter or an indentation, at least
-_NO_COLUMN = frozenset({"Mn", "Me", "Cf"})  # categories of Unicode: marks, and what formats
+_NARROWEST = 4  # least columns for text after a gutter or an indentation
+_NO_COLUMN = frozenset({"Mn", "Me", "Cf"})  # categories of Unicode: marks, and format characters
 
 
 def clean(untrusted: str, *, colour: bool) -> str:
-    """The text with controls escaped, but for \\n, \\t and SGR colours, which may be left out."""
+    """The text with controls escaped, except \\n and \\t; SGR colours are kept or removed."""
     parts = SGR.split(untrusted)
     safe = [_UNSAFE.sub(_escaped, part) for part in parts]
     if not colour or len(parts) == 1:
@@ -65,9 +65,9 @@ def clean_line(untrusted: str) -> str:
 
 
 def wrapped(prose: str, columns: int) -> str:
-    """Prose without lines that are wider than a screen, broken between words.
+    """Prose broken between words, so that no line is wider than a screen.
 
-    Paragraphs are filled anew. What stands behind a gap, as in a list, goes on below itself.
+    Paragraphs are filled again. Text after a gap, as in a list, continues below itself.
     """
     lines: list[str] = []
     for is_paragraph, group in groupby(prose.split("\n"), _is_of_a_paragraph):
@@ -80,13 +80,14 @@ def wrapped(prose: str, columns: int) -> str:
 
 
 def wrapped_rows(text: str, columns: int) -> str:
-    """Text whose lines stand for themselves, broken as `wrapped()` does. In the row of a table its
-    last cell goes on below itself."""
+    """Text whose lines are separate, broken as by `wrapped()`. The last cell of a table's row
+    continues below itself."""
     return "\n".join(part for line in text.split("\n") for part in _broken(line, columns))
 
 
 def wrapped_sentences(text: str, columns: int) -> str:
-    """Sentences of the shell, broken between words; a line with a gutter is code, and stays."""
+    """Sentences of the shell, broken between words; a line with a gutter is code and is not
+    broken."""
     lines = ([line] if _GUTTER.match(line) else _broken(line, columns) for line in text.split("\n"))
     return "\n".join(part for line in lines for part in line)
 
@@ -96,7 +97,7 @@ def _is_of_a_paragraph(line: str) -> bool:
 
 
 def _broken(line: str, columns: int) -> list[str]:
-    """A line in parts that are no wider than a screen."""
+    """A line in parts that fit on a screen."""
     if _width(line) <= columns:
         return [line]
     lead = _LEAD.match(line)
@@ -152,7 +153,7 @@ def columns_of(character: str) -> int:
 
 
 def fitted_excerpts(text: str, columns: int) -> str:
-    """A text whose source lines with a caret are scrolled, so that the caret is on the screen."""
+    """A text whose source lines are scrolled so that their carets are on the screen."""
     return _EXCERPT.sub(lambda found: _scrolled(found, columns), text)
 
 
@@ -178,7 +179,7 @@ def _scrolled(found: re.Match[str], columns: int) -> str:
 
 
 def _replaced(text: str, at: int) -> str:
-    """A text with an ellipsis in place of its first or last character, and of its marks."""
+    """A text whose first or last character, with its marks, is replaced by an ellipsis."""
     found = (_first if at == 0 else _last)(text)
     mark = "…" + " " * (width_of(found) - 1)
     return mark + text[len(found) :] if at == 0 else text[: -len(found)] + mark
@@ -194,7 +195,7 @@ def _last(text: str) -> str:
 
 
 def format_time(milliseconds: int) -> str:
-    """A point in time in the user's zone, "-" where it is not known."""
+    """A time in the user's zone, "-" if it is not known."""
     if milliseconds <= 0:
         return "-"
     import time

@@ -8,7 +8,7 @@ from aoshell.shell.outcome import CommandOutput, Interrupted, LineAnswer, LineFa
 from aoshell.shell.view.errors_view import split_error
 
 UNEVALUATED = (
-    "this process did not evaluate the line: its Owner is not who made it any more, or its Eval"
+    "this process did not evaluate the line: its Owner is no longer its maker, or its Eval"
     " handler did not take it"
 )
 
@@ -55,7 +55,7 @@ def _answer_value(answer: LineAnswer) -> dict[str, object]:
 
 
 def assignment_values(result: Result) -> list[dict[str, object]]:
-    """The messages that it asked to assign to processes."""
+    """The messages that the process asked to assign to processes."""
     return [{"message": id, "processes": list(to)} for id, to in result.assignments]
 
 
@@ -66,7 +66,7 @@ def _outcome_word(answer: LineAnswer) -> str:
 
 
 def _printed(result: Result) -> str:
-    """All that a message printed; where it failed, that is the part above the reason."""
+    """All that a message printed; if it failed, the part above the reason."""
     return result.output or split_error(result.error)[0]
 
 

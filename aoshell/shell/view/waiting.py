@@ -1,7 +1,7 @@
-"""Shows what the shell waits for a node to do, for as long as it lasts.
+"""Shows what the shell waits for at a node, while it waits.
 
-A node has its stage as an attribute, which is read ten times a second while somebody waits. The
-built-in node has stages while much of its log is read or changed.
+The attribute `stage` of a node is read ten times a second while somebody waits. The built-in node
+has stages while it reads or changes much of its log.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from typing import Protocol
 
 from aoshell.nodes.values import Stage
 
-EVERY = 0.1  # seconds between two looks
-SHOWN_AFTER = 0.3  # seconds that a person waits before there is something to see
-REPORTED_AFTER = 1.0  # seconds of one stage before a pipe hears of it
-_GAP = 0.5  # seconds without a stage that are part of it: a node pauses between two tries
+EVERY = 0.1  # seconds between two reads
+SHOWN_AFTER = 0.3  # seconds of a wait before a person sees anything
+REPORTED_AFTER = 1.0  # seconds of one stage before a pipe reports it
+_GAP = 0.5  # seconds without a stage that still belong to it: a node pauses between two tries
 
 
 class Staged(Protocol):
-    """A node, or another piece of work that tells its stage."""
+    """A node, or other work that has a stage."""
 
     @property
     def stage(self) -> Stage | None:
-        """What it is doing, None for nothing."""
+        """What it does now, None for nothing."""
 
 
 class Watch:
-    """How long a node's stages last.
+    """Measures how long a node's stages last.
 
     Args:
-        node: looked at.
-        clock: seconds, rising.
+        node: whose stage is read.
+        clock: returns seconds that never go back.
     """
 
     def __init__(self, node: Staged, clock: Callable[[], float] = time.monotonic) -> None:

@@ -1,1 +1,1 @@
-"""The code of processes under test, the values in their state, and what must hold of them."""
+"""The code of processes under test, the values in their state, and their invariants."""

@@ -1,4 +1,4 @@
-"""Invariants: what has to hold behind each message of a process, as its author states it."""
+"""Invariants: conditions that must be true after each message of a process."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def read_invariants(path: Path) -> bytes:
 def holding_code(
     source: bytes, name: str, mark: str = "", meant: Iterable[str] = (), told: str = ""
 ) -> str:
-    """Lua that an owner evaluates in a process: from then on a message fails that breaks one.
+    """Lua for the owner to evaluate in a process: after that, a message that breaks one fails.
 
     Args:
         source: the file's text.
         name: what errors call it.
-        mark: stands in front of the error of a message that breaks one.
-        meant: handlers that have to answer, besides those that the file names.
-        told: stands in front of a line that each message prints then, with the states before and
-            after it (see `told_values`); "" for none.
+        mark: prefix of the error of a message that breaks one.
+        meant: handlers that must answer, besides those that the file names.
+        told: prefix of a line that each message then prints, with the states before and after it
+            (see `told_values`); "" for no such line.
     """
     checker = long_string(read_file(_CHECKER))
     given = (long_string(source), short_string(name), short_string(mark))
@@ -53,13 +53,13 @@ def holding_code(
 
 
 def marked(text: str, mark: str) -> str:
-    """What stands behind the mark in an error, "" where it is none of these."""
+    """The text after the mark in an error, "" for other errors."""
     _, found, rest = text.partition(mark)
     return rest if found else ""
 
 
 def told_values(output: str, told: str) -> Any:
-    """The states and the message that a message has printed, None where it has not."""
+    """The states and the message that a message has printed, None if it has not."""
     _, found, rest = output.rpartition(told)
     return parse_value(rest.partition("\n")[0]) if found else None
 

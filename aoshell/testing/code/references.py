@@ -10,17 +10,17 @@ from aoshell.lua.references import find_references, reference_to, replaced
 from aoshell.nodes.base import Node
 from aoshell.nodes.values import NotFoundError
 
-ME = "me"  # the owner of a test's processes, as the own wallet at the prompt
+ME = "me"  # the owner of a test's processes, like the own wallet at the prompt
 
 
 async def with_ids(code: str, node: Node, people: Mapping[str, str]) -> str:
-    """Lua with ids in place of `@name`.
+    """Lua with ids instead of `@name`.
 
     Args:
         people: addresses of identities by name.
 
     Raises:
-        AoError: stage "find", a name is that of no process and no identity of the test, or of both.
+        AoError: stage "find", a name is unknown in the test, or names a process and an identity.
     """
     ids: dict[str, str] = {}
     for one in find_references(code):

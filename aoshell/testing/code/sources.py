@@ -14,7 +14,7 @@ from aoshell.shell.code.files import read_file
 from aoshell.shell.code.program import Program, read_program
 from aoshell.testing.code.stamps import Reads
 
-INLINE = "inline.lua"  # the name that errors give source without a file
+INLINE = "inline.lua"  # the name in errors for source without a file
 WASM = b"\0asm"
 
 Source = Path | str | bytes
@@ -27,7 +27,7 @@ class ModuleSource:
 
     Attributes:
         files: the texts of its files, by the names that errors use.
-        program: the files themselves; None where it is made of none.
+        program: the files themselves; None if it is not made from files.
         path: of a WebAssembly file; None for others.
     """
 
@@ -49,7 +49,7 @@ def read_source(source: Source, folder: Path | None = None) -> ModuleSource:
     """The code of a source.
 
     Args:
-        folder: where relative file names start, by default the current one.
+        folder: where relative file names start; the current one by default.
 
     Raises:
         AoError: stage "load".
@@ -66,7 +66,7 @@ def read_source(source: Source, folder: Path | None = None) -> ModuleSource:
 
 
 def refuse_outside(name: str, path: Path, roots: Iterable[Path]) -> None:
-    """Raises AoError, stage "load", if a file, its links resolved, lies outside of all roots."""
+    """Raises AoError, stage "load", if a file (links resolved) is outside all roots."""
     if not any(path.resolve().is_relative_to(root) for root in roots):
         raise AoError(
             f"{name} is outside of the folder that tests may read",
@@ -79,8 +79,7 @@ def note_parts(path: Path, roots: Sequence[Path], reads: Reads) -> None:
     """Note a Lua file, what it requires, and where missing modules may appear, before it is read.
 
     Raises:
-        AoError: stage "load"; it cannot be read, or a part lies outside of all roots: any of them
-            may be a link.
+        AoError: stage "load"; it cannot be read, or a part (links resolved) is outside all roots.
     """
     reads.add([path])
     program = read_program(path)

@@ -1,4 +1,4 @@
-"""What a file was when it was read: by that a save is seen.
+"""Stamps of files, which show whether a file was saved.
 
 A stamp is taken before the file is read, so a save in between counts as one after it.
 """
@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 Stamp = tuple[int, int, int]
-"""Time of the last change (ns), size in bytes, number of the inode; zeros where no file is."""
+"""Time of the last change (ns), size in bytes, number of the inode; zeros if there is no file."""
 
 ABSENT: Stamp = (0, 0, 0)
 
 
 def stamp_of(path: Path) -> Stamp:
-    """A file's stamp. An editor that puts another file in its place changes the inode's number."""
+    """A file's stamp. An editor that replaces the file changes the inode's number."""
     try:
         about = path.stat()
     except (OSError, ValueError):
@@ -30,11 +30,11 @@ class Reads:
         self._stamps: dict[Path, Stamp] = {}
 
     def add(self, paths: Iterable[Path]) -> None:
-        """Note files that are read next."""
+        """Note files before they are read."""
         for path in paths:
             if path not in self._stamps:
                 self._stamps[path] = stamp_of(path)
 
     def all(self) -> tuple[tuple[Path, Stamp], ...]:
-        """All so far."""
+        """All files so far with their stamps."""
         return tuple(self._stamps.items())

@@ -9,7 +9,7 @@ from aoshell.errors import AoError
 from aoshell.protocol.message import raw, text
 from aoshell.shell.code.bundle import short_string
 
-DEEPEST = 256  # brackets around a value: `value.lua` writes 100 levels, two for each
+DEEPEST = 256  # brackets around a value: `value.lua` writes 100 levels, two brackets for each
 _WRITER = Path(__file__).parents[1].joinpath("lua", "value.lua")
 
 
@@ -31,7 +31,8 @@ def value_json(output: str) -> str:
 def parse_value(output: str) -> object:
     """The value in Python.
 
-    A table 1…n is a list, as is an empty one; any other is a dict. Functions and the like are text.
+    Tables 1…n and empty tables become lists, other tables dicts. Functions and the like become
+    text.
 
     Raises:
         AoError: stage "eval", if it is not the output of `value_query`.
@@ -61,5 +62,5 @@ def _decoded(found: object) -> object:
 
 
 def _key(key: object) -> object:
-    """A key that Python can hash; a table as a key becomes its text."""
+    """A key that Python can hash; a table becomes its text."""
     return key if isinstance(key, str | int | float | bool) else text(raw(str(key)))

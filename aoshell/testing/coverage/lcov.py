@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from aoshell.testing.coverage.totals import FileTotal, FunctionTotal
 
-# What would end a record early, or is no character of a name.
+# Characters that would end a record early, or are not valid in a name.
 _UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 

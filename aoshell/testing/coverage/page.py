@@ -31,7 +31,7 @@ ol.code .t { display: inline-block; width: 5em; color: var(--dim); user-select: 
 
 
 def page(files: Sequence[FileTotal], notes: Iterable[str]) -> str:
-    """The page: what ran least comes first."""
+    """The page: files and handlers that ran least come first."""
     worst = sorted(enumerate(files), key=lambda item: (item[1].whole.share, item[1].path))
     parts = [
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">',
@@ -49,7 +49,7 @@ def page(files: Sequence[FileTotal], notes: Iterable[str]) -> str:
 
 
 def _safe(text: str) -> str:
-    """What others wrote, as plain text of a page."""
+    """Untrusted text, escaped for a page."""
     return html.escape(clean(text, colour=False))
 
 

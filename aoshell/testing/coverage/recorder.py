@@ -16,9 +16,9 @@ from aoshell.protocol.message import raw, text
 from aoshell.sandbox.digests import text_digest
 from aoshell.testing.code.sources import ModuleSource
 
-_BREAK = re.compile(rb"\r\n|\n\r|\r")  # as Lua reads them: one line each
+_BREAK = re.compile(rb"\r\n|\n\r|\r")  # line breaks of Lua
 _JUMP = struct.Struct("<IIQ")
-_NAMES = 100  # names of handlers that are kept for one function
+_NAMES = 100  # most names of handlers that are kept for one function
 
 
 class Place(NamedTuple):
@@ -35,7 +35,7 @@ class CoveredFile:
     """A file that a test loaded.
 
     Attributes:
-        path: where it lies.
+        path: of the file.
         name: in the messages of Lua.
         digest: of `loaded`.
         data: its bytes.
@@ -52,14 +52,14 @@ class CoveredFile:
 
 
 class Coverage:
-    """What ran, of all tests together.
+    """Everything that ran, of all tests together.
 
     Attributes:
         files: by path.
-        jumps: for each function, how often it went from one line to another; 0: its beginning.
-        handlers: for each function, the names of the handlers that it is, in order.
+        jumps: for each function, how often it went from one line to another; line 0: its beginning.
+        handlers: for each function, the names of its handlers, in order.
         modules: WebAssembly files that were loaded.
-        hand: is given the code of each file as one that counts (`counting.pack_counting`).
+        hand: called with the counting form of each file's code (`counting.pack_counting`).
     """
 
     def __init__(self) -> None:
@@ -69,8 +69,8 @@ class Coverage:
         self.handlers: dict[Place, dict[str, None]] = {}
         self.modules: dict[Path, None] = {}
         self._known: dict[tuple[str, str], CoveredFile] = {}
-        self._made: dict[Path, CoveredFile] = {}  # the newest; shared with those made `fresh`
-        # By name and digest, why the file cannot count, "" where it can; shared as well.
+        self._made: dict[Path, CoveredFile] = {}  # the newest; shared with copies from `fresh`
+        # By name and digest, why the file cannot count, "" if it can; shared as well.
         self._handed: dict[tuple[str, str], str] = {}
         self._uncounted: dict[Path, str] = {}  # files that cannot, and why
         self._twins: dict[tuple[str, str], set[Path]] = {}
@@ -80,7 +80,7 @@ class Coverage:
 
     @property
     def notes(self) -> Iterator[str]:
-        """What the figures leave out, one sentence each."""
+        """Sentences about what the figures leave out."""
         for path in self.modules:
             yield f"{path} is WebAssembly, which has no line hook: it is left out"
         for path, why in self._uncounted.items():
@@ -97,7 +97,7 @@ class Coverage:
             yield f"another text ran under the name {name}: its lines are left out"
 
     def fresh(self) -> Coverage:
-        """Another one that has counted nothing."""
+        """A copy without counts."""
         other = Coverage()
         other.hand, other._made, other._handed = self.hand, self._made, self._handed
         return other
@@ -105,7 +105,7 @@ class Coverage:
     # Files ------------------------------------------------------------------------------------
 
     def know(self, module: ModuleSource) -> None:
-        """Count the files of a module from now on, but not blueprints that come with aoshell."""
+        """Count the files of a module from now on, except blueprints that come with aoshell."""
         if module.path is not None:
             self.modules[module.path.resolve()] = None
         program = module.program
@@ -135,7 +135,7 @@ class Coverage:
         self._twins.setdefault((name, digest), set()).add(path)
 
     def _hand_code(self, dump: bytes) -> str:
-        """Hand a file over; why it cannot count, "" where it can."""
+        """Pass a file on. Returns why it cannot count, "" if it can."""
         from aoshell.sandbox.counting import (  # where lines are counted
             make_counting,
             pack_counting,
@@ -176,7 +176,7 @@ class Coverage:
         parts.end()
 
     def _place(self, parts: _Parts) -> Place | None:
-        """The next place; None for a file that no test loaded."""
+        """The next place; None if no test loaded its file."""
         name, digest = parts.text().removeprefix("@"), parts.text()
         place = Place(name, digest, parts.number(), parts.number())
         if (name, digest) in self._known:
@@ -200,7 +200,7 @@ class Coverage:
     # From process to process ------------------------------------------------------------------
 
     def packed(self) -> dict[str, Any]:
-        """All of it as a value for JSON, for the process that reports."""
+        """All data as a value for JSON, for the process that reports."""
         files = [
             [str(file.path), file.name, text(file.data), text(file.loaded)]
             for file in self.files.values()
@@ -219,7 +219,7 @@ class Coverage:
         }
 
     def add(self, packed: Mapping[str, Any]) -> None:
-        """Add what another process of the same run has `packed`."""
+        """Add the `packed` data of another process of the same run."""
         for path, name, data, loaded in packed["files"]:
             self._know_file(Path(path), name, raw(data), raw(loaded))
         for *place, jumps in packed["jumps"]:
@@ -235,7 +235,7 @@ class Coverage:
 
 
 class _Parts:
-    """Reads what a worker wrote. Raises ValueError if that is too short or too long."""
+    """Reads data from a worker. Raises ValueError if it is too short or too long."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data

@@ -1,4 +1,4 @@
-"""Which reports of coverage are asked for, and writing them."""
+"""Parses which coverage reports are wanted, and writes them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from aoshell.testing.coverage.totals import FileTotal, file_totals
 FORMS = {"text": "", "lcov": "lcov.info", "html": "coverage.html"}
 """The forms of a report, each with its default file."""
 METAVAR = "FORM[:FILE]"
-# Counting lines takes up to this many times the processor time, in a loop of the shortest lines, so
-# the limits of time are multiplied by it.
+# Counting lines multiplies the processor time by up to this, in a loop of the shortest lines, so
+# time limits are multiplied by it.
 SLOWER = 4
 
 
@@ -30,7 +30,7 @@ def parse_wanted(text: str) -> Wanted:
     """A report as the command line names it: `text`, `lcov`, `html:FILE`.
 
     Raises:
-        UsageError: there is no such form, or it goes into no file.
+        UsageError: there is no such form, or it cannot be written to a file.
     """
     form, colon, file = text.partition(":")
     if form not in FORMS or (colon and not file) or (file and not FORMS[form]):

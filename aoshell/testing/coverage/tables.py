@@ -8,7 +8,7 @@ from typing import Any
 from aoshell.shell.view.text import clean
 from aoshell.testing.coverage.totals import FileTotal, Unit, spans
 
-_NAME = 40  # columns of a name that are shown
+_NAME = 40  # most columns of a name
 
 
 def table_lines(files: Sequence[FileTotal], notes: Iterable[str]) -> Iterator[str]:
@@ -42,7 +42,7 @@ def _file_rows(file: FileTotal) -> Iterator[_Row]:
 
 
 def unit_name(unit: Unit) -> str:
-    """What a handler or a function is called: its name, or its lines."""
+    """The name of a handler or a function, or its lines."""
     place = f"{unit.first}-{unit.last}" if unit.first < unit.last else f"{unit.first}"
     name = " ".join(clean(unit.name, colour=False).split())
     name = name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"
@@ -61,7 +61,7 @@ def _columns(ran: int, lines: int, taken: int, ways: int) -> str:
 
 
 def _percent(part: int, whole: int) -> str:
-    """Rounded down, so that only the whole is 100 %."""
+    """A percentage, rounded down, so that only the whole is 100 %."""
     return f"{100 * part // whole}%" if whole else "-"
 
 
@@ -71,7 +71,7 @@ def _missing(unit: Unit) -> list[str]:
 
 
 def untaken(unit: Unit) -> Iterator[str]:
-    """The branches that ran without taking all of their ways, one text each."""
+    """The branches that ran but did not take all their ways, one text each."""
     for branch in unit.branches:
         never = [to for to, times in branch.ways.items() if not times]
         if branch.taken and never:

@@ -17,10 +17,10 @@ _NAMED = re.compile(r"\bfunction\s+([\w.:]+)\s*\(|([\w.]+)\s*=\s*function\b")
 
 @dataclass(frozen=True, slots=True)
 class BranchTotal:
-    """A line from which more than one line may follow.
+    """A line with more than one possible next line.
 
     Attributes:
-        ways: line where it may go on → how often it did.
+        ways: possible next line → how often it was next.
     """
 
     line: int
@@ -28,7 +28,7 @@ class BranchTotal:
 
     @property
     def taken(self) -> int:
-        """How many of its ways were taken."""
+        """The number of its ways that were taken."""
         return sum(times > 0 for times in self.ways.values())
 
 
@@ -38,9 +38,9 @@ class FunctionTotal:
 
     Attributes:
         name: of the handler, or from the text; "" for none.
-        handler: it is a handler of a process.
-        called: how often it was.
-        lines: each line that can run → how often it did.
+        handler: whether it is a handler of a process.
+        called: how often it was called.
+        lines: each line that can run → how often it ran.
     """
 
     name: str
@@ -54,7 +54,7 @@ class FunctionTotal:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A function with all that is inside it: a handler, or a function that is in none.
+    """A function with all functions inside it: a handler, or a function outside of handlers.
 
     Attributes:
         lines, branches: as in `FunctionTotal`.
@@ -69,7 +69,7 @@ class Unit:
 
     @property
     def ran(self) -> int:
-        """How many of its lines ran."""
+        """The number of its lines that ran."""
         return sum(times > 0 for times in self.lines.values())
 
     @property
@@ -79,12 +79,12 @@ class Unit:
 
     @property
     def ways(self) -> int:
-        """How many ways its branches have."""
+        """The number of ways of its branches."""
         return sum(len(branch.ways) for branch in self.branches)
 
     @property
     def taken(self) -> int:
-        """How many of them were taken."""
+        """The number of these ways that were taken."""
         return sum(branch.taken for branch in self.branches)
 
     @property
@@ -99,11 +99,11 @@ class FileTotal:
     """What ran of a file.
 
     Attributes:
-        path: from the current folder where it is below that, with "/".
+        path: relative if it is below the current folder, with "/".
         source: its lines, for people.
         functions: all, the outer ones first, without the file itself.
         whole: the file as one unit.
-        units: its handlers, and the functions that are in none of them, in the order of the text.
+        units: its handlers, and the functions outside of them, in the order of the text.
     """
 
     path: str
@@ -119,7 +119,7 @@ def file_totals(coverage: Coverage) -> list[FileTotal]:
 
 
 def shown_path(path: Path) -> str:
-    """A path from the current folder where it is below that."""
+    """A path, relative if it is below the current folder."""
     folder = Path.cwd().resolve()
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
 
@@ -135,7 +135,7 @@ def _total(coverage: Coverage, file: CoveredFile) -> FileTotal:
 
 
 def _apart(functions: Iterable[LuaFunction]) -> Iterator[LuaFunction]:
-    """The functions of a file; those that begin and end in the same lines count as one."""
+    """The functions of a file; those with the same first and last line count as one."""
     places: dict[tuple[int, int], LuaFunction] = {}
     for one in functions:
         twin = places.get((one.first, one.last))
@@ -173,13 +173,13 @@ def _function(
 
 
 def _name(source: tuple[str, ...], line: int) -> str:
-    """The name that a line gives to the function beginning in it; "" for none."""
+    """The name that a line gives to the function that begins in it; "" for none."""
     found = _NAMED.search(source[line - 1]) if line <= len(source) else None
     return (found[1] or found[2]) if found else ""
 
 
 def _units(functions: list[FunctionTotal]) -> Iterator[Unit]:
-    """Handlers, wherever they stand, and functions that are inside no other unit."""
+    """All handlers, and functions that are not inside another unit."""
     covered = 0  # the last line of the unit before
     for function in sorted(functions, key=lambda one: (one.first, -one.last)):
         if function.handler or function.first > covered:
@@ -197,13 +197,13 @@ def _unit(of: FunctionTotal, parts: Iterable[FunctionTotal]) -> Unit:
     for part in parts:
         lines.update(part.lines)
         branches += part.branches
-    # `Counter` keeps zeros that it is given.
+    # `Counter` keeps zeros.
     ordered = tuple(sorted(branches, key=lambda branch: branch.line))
     return Unit(of.name, of.handler, of.first, of.last, dict(sorted(lines.items())), ordered)
 
 
 def spans(lines: Iterable[int]) -> str:
-    """Lines as people write them: "3-5, 8"."""
+    """Lines for people: "3-5, 8"."""
     parts: list[list[int]] = []
     for line in lines:
         if parts and line == parts[-1][-1] + 1:

@@ -1,1 +1,1 @@
-"""Tests written from a session: its lines, and the answers that it got."""
+"""Writes a session as a test: its lines, and the answers that it got."""

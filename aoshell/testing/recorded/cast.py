@@ -14,7 +14,7 @@ from aoshell.testing.recorded.writing import ADDRESS, AddressNames, lua_string, 
 from aoshell.testing.testbed.answers import ENVELOPE
 from aoshell.testing.testbed.identity import OWNER
 
-LOCALS = 180  # variables of a test; Lua allows 200 in a function
+LOCALS = 180  # most variables of a test; Lua allows 200 in a function
 OWN = ENVELOPE | {"SDK"}
 # Tags of a process's definition that `t:spawn` sets by itself.
 GIVEN = OWN | {"Module", "Name", "Authority", "Scheduler"}
@@ -48,7 +48,8 @@ class Cast:
                 self._named[place.process] = entry.message.tag("Name")
 
     def declare_people(self, roots: list[LogEntry]) -> None:
-        """Declare who sends or is named: the shell's own is the test's owner, others keep names."""
+        """Declare the identities that send or are named: the shell's own is the owner, others keep
+        names."""
         known = self.past.people
         senders = dict.fromkeys(one.message.owner for one in roots if not is_mock(one.message))
         texts = (text for one in roots for text in message_texts(one.message))
@@ -73,7 +74,7 @@ class Cast:
             self.lines.append(f"local {local} = t:as({lua_string(who)})")
 
     def declare_spawned(self, entry: LogEntry) -> None:
-        """Declare each process that an entry names and that another process has spawned."""
+        """Declare the processes in an entry that other processes have spawned."""
         place = entry.message.assignment
         assert place is not None and entry.result is not None
         texts = [*message_texts(entry.message), entry.result.output]
@@ -85,7 +86,7 @@ class Cast:
                 self._declare_child(id)
 
     def _declare_child(self, id: str) -> None:
-        """Declare a process that another one has spawned, and that one before it."""
+        """Declare a process that another one has spawned, after its parent."""
         about = self.past.processes.get(id)
         if about is None or about.owner not in self.past.processes:
             return
@@ -98,7 +99,7 @@ class Cast:
             self.bind(id, f"{self.bound[parent]}:spawned()[{place}]", owner=parent)
 
     def people_and_processes(self) -> dict[str, str]:
-        """Ids by the names that they have at the prompt and in the test alike, as `@name` finds."""
+        """Ids by the names that `@name` finds both at the prompt and in the test."""
         found = {
             id: about.name
             for id, about in self.past.processes.items()
@@ -122,7 +123,7 @@ class Cast:
         self.names.of[process] = f"{local}.id"
 
     def new_variable(self, name: str) -> str:
-        """A new variable with a name like this; where `p1` is taken, `p2` and so on."""
+        """A new variable with a name like this; if `p1` is taken, `p2` and so on."""
         stem = name.rstrip("0123456789")
         numbers = (f"{stem}{number}" for number in range(1, LOCALS + 1))
         free = next((one for one in numbers if one not in self._taken), "")
@@ -137,7 +138,7 @@ class Cast:
         return local
 
     def by(self, address: str) -> str:
-        """The variable of the identity that stands for a wallet, "" for the owner of processes."""
+        """The variable of the identity for a wallet, "" for the owner of processes."""
         name = self.names.of[address].removesuffix(".address")
         return "" if name == "t.owner" else name
 

@@ -1,6 +1,6 @@
-"""The files that a recorded session's code came from, as a test names them.
+"""The files with the code of a recorded session, by their names in the test.
 
-Code is written to a new file beside the test if its own file has changed since, is gone, or lies
+Code is written to a new file next to the test if its own file has changed since, is gone, or is
 where tests may not read: the test runs the code that the session ran.
 """
 
@@ -25,7 +25,7 @@ _WASM = b"\0asm"
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A message that evaluates a file: the verb of a test that does so, and the file's name."""
+    """A message that evaluates a file: the verb for it in a test, and the file's name."""
 
     verb: str
     file: str
@@ -35,7 +35,7 @@ class CodeFiles:
     """The files of one record.
 
     Attributes:
-        beside: what must be written beside the test: name → bytes.
+        beside: files to write next to the test: name → bytes.
     """
 
     def __init__(self, past: Past) -> None:
@@ -65,7 +65,7 @@ class CodeFiles:
         return ""
 
     def copy(self, path: Path) -> str:
-        """The name of a copy beside the test; "" if the file cannot be read."""
+        """The name of a copy next to the test; "" if the file cannot be read."""
         try:
             self.beside[path.name] = read_file(path)
         except AoError:
@@ -80,7 +80,7 @@ class CodeFiles:
         return found[0]
 
     def find_load(self, code: bytes) -> Load | None:
-        """What repeats a message whose code came from a file, None for any other message."""
+        """The `Load` for a message whose code came from a file, None for any other message."""
         if module := self.loaded_module(code):
             found = unbind_module(code)
             assert found is not None
@@ -94,7 +94,7 @@ class CodeFiles:
 
 
 def _made_of(path: Path) -> str:
-    """The id of the module that a file would be now, "" if it cannot be read."""
+    """The id of a module made from the file now, "" if it cannot be read."""
     try:
         data = read_file(path)
         return environment.module_id(data if data.startswith(_WASM) else bundle(path).source)

@@ -18,9 +18,9 @@ from aoshell.testing.recorded.cast import GIVEN, OWN, Cast, is_mock, is_root, me
 from aoshell.testing.recorded.code_files import CodeFiles
 from aoshell.testing.recorded.writing import ADDRESS, VOLATILE, lua_comment, lua_pattern, lua_string
 
-# Fields of a message in a test: tags of these names are given as a list.
+# Fields of a message in a test: tags with these names are given as a list.
 _FIELDS = ("Data", "Tags", "Target", "Anchor", "From", "Owner")
-_STOPPED = ("time", "gas", "crash")  # outcomes that depend on limits, or on the machine
+_STOPPED = ("time", "gas", "crash")  # outcomes that depend on limits or on the machine
 
 
 def record(
@@ -29,15 +29,15 @@ def record(
     name: str = "a recorded session",
     sources: Mapping[str, str] | None = None,
 ) -> str:
-    """A Lua test that sends what was sent from outside, and expects the same results.
+    """A Lua test that sends the messages from outside again, and expects the same results.
 
-    What processes sent to each other follows from that and is not repeated. Text that holds ids or
-    times is not compared where the test cannot know them.
+    Messages between processes follow from these and are not repeated. Text with ids or times is not
+    compared if the test cannot know these.
 
     Args:
         entries: of one or more processes; messages without a result are left out.
         name: of the test.
-        sources: process id → file with its handlers; the others have aos alone.
+        sources: process id → file with its handlers; other processes have only aos.
     """
     return record_session(Past(list(entries)), name=name, sources=sources).test
 
@@ -45,10 +45,10 @@ def record(
 def record_session(
     past: Past, *, name: str = "a recorded session", sources: Mapping[str, str] | None = None
 ) -> Recorded:
-    """The same with what a shell knows of a session: files, identities, its own commands.
+    """The same, with the session's files, identities and dot commands, which a shell knows.
 
     Raises:
-        AoError: it has more processes, modules and identities than a test can name.
+        AoError: there are more processes, modules and identities than a test can name.
     """
     writer = _Writer(past, dict(sources or {}))
     writer.write()
@@ -71,7 +71,7 @@ class _Writer:
     ends: dict[str, LogEntry] = field(
         default_factory=dict
     )  # by the message whose handling each ended
-    orders: list[int] = field(default_factory=list)  # of all that the test does
+    orders: list[int] = field(default_factory=list)  # of all steps of the test
 
     def __post_init__(self) -> None:
         self.cast, self.files = Cast(self.past, self.lines), CodeFiles(self.past)
@@ -101,7 +101,7 @@ class _Writer:
                 self._entry(step)
 
     def _begun(self) -> dict[str, int]:
-        """The processes that came with a log, and the order of its last message."""
+        """The processes that were imported with a log, and the order of its last message."""
         made = ("import", "fork")
         return {one.process: one.order for one in self.past.journal.deeds if one.verb in made}
 
@@ -143,7 +143,7 @@ class _Writer:
         found = next((one for one in self.past.modules.values() if one.id == module), None)
         file = self.files.file_of(module, found.data if found else None)
         if not file:
-            self._leave_out(f"the module {name or module}, whose code is not there any more")
+            self._leave_out(f"the module {name or module}, whose code is no longer there")
             return
         given = f"{lua_string(file)}, {lua_string(name)}" if name else lua_string(file)
         if module in self.cast.names.of:
@@ -176,7 +176,7 @@ class _Writer:
         assert deed.file is not None
         file = self.files.path(deed.file) or self.files.copy(deed.file)
         if not file:
-            self._leave_out(f"the import of {deed.file}, which cannot be read any more")
+            self._leave_out(f"the import of {deed.file}, which can no longer be read")
             return
         known = [
             (one, self.cast.names.of[one]) for one in self.past.people if one in self.cast.names.of
@@ -198,7 +198,7 @@ class _Writer:
     def _advance(self, milliseconds: int) -> None:
         if any(self._schedules(process) for process in self.past.processes):
             self._leave_out(
-                "how .warp moved the clock: cron messages come by tick(), and os.time() stands"
+                "how .warp moved the clock: tick() sends cron messages, and os.time() does not move"
             )
         else:
             self.lines.append(f't:advance("{milliseconds}ms")')
@@ -231,7 +231,7 @@ class _Writer:
                 self._send(process, message, result)
 
     def _tick(self, process: str) -> None:
-        """A cron message. `tick` sends one of each schedule, so one call stands for all of them."""
+        """A cron message. `tick` sends one of each schedule, so one call covers all schedules."""
         if process not in self.cast.bound:
             return
         schedules = self._schedules(process) or 1
@@ -308,7 +308,7 @@ class _Writer:
         )
         shown = self._output(message, result)
         output = self.cast.names.known(shown or "")
-        # Tables are printed in the order of their keys, and other people have other addresses.
+        # Tables are printed in the order of their keys, and addresses differ in the test.
         if len(set(ADDRESS.findall(shown or "")) & self.cast.names.of.keys()) > 1:
             output = ""
         if not output or shown is None or _CHANCE.search(text(message.data)):
@@ -317,7 +317,7 @@ class _Writer:
             self.lines.append(f"t:equal({call}, {output})")
 
     def _typed(self, message: Message) -> str:
-        """A line as it was typed, where its `@name`s stand for the same in the test."""
+        """A line as it was typed, if its `@name`s mean the same in the test."""
         line, ids = self.past.journal.typed.get(message.id, ""), self.cast.people_and_processes()
         names = {one.name for one in find_references(line)}
         if names <= ids.keys() and replaced(line, ids.__getitem__) == text(message.data):
@@ -325,7 +325,7 @@ class _Writer:
         return text(message.data)
 
     def _output(self, message: Message, result: Result) -> str | None:
-        """The output of a line; None if it ended only after the test's next step had begun."""
+        """The output of a line; None if it ended after the test's next step had begun."""
         if not result.suspended:
             return without_colours(result.output)
         end = self.ends.get(message.id)
@@ -338,7 +338,7 @@ class _Writer:
         return without_colours(f"{before}\n{output}".strip("\n") if before else output)
 
     def _keep(self, message: Message, call: str) -> str:
-        """Keep the answer to a message in a variable."""
+        """Store the answer to a message in a variable."""
         if message.id not in self.wanted:
             begin = "" if "result =" in "".join(self.lines) else "local "
             self.lines.append(f"{begin}result = {call}")
@@ -363,7 +363,7 @@ class _Writer:
         self.lines += [f"t:sent({local}, {self._mail(mail)})" for mail in mails]
 
     def _sent(self, message: Message) -> str:
-        """A message as a test sends it: tags as fields, where each can be one."""
+        """A message as a test sends it: tags as fields, if all can be fields."""
         tags = [(tag.name, tag.value) for tag in message.tags if tag.name not in OWN]
         data = [("Data", text(message.data))] if message.data else []
         names = [name for name, _ in tags]
@@ -374,7 +374,7 @@ class _Writer:
         return f"{{ {', '.join(fields)} }}"
 
     def _list(self, tags: list[tuple[str, str]]) -> str:
-        """Tags as a list, which keeps their order, and names that come twice."""
+        """Tags as a list, which keeps their order and repeated names."""
         written = [
             f"{{ name = {lua_string(name)}, value = {self.cast.names.expression(value)} }}"
             for name, value in tags
@@ -388,12 +388,12 @@ class _Writer:
         return self.cast.names.table([("Target", mail.target), *stable, *data], any_value=False)
 
 
-# What has another value in a test.
+# Values that differ in a test.
 _CHANCE = re.compile(r"\bmath\.random\b|\bos\.(?:time|date|clock)\b|\bTimestamp\b|\bBlock-Height\b")
 
 
 def _reason(result: Result) -> str:
-    """The argument with a pattern for the reason of a failure, "" if runs may differ in it."""
+    """The argument with a pattern for the reason of a failure, "" if the reason may differ."""
     reason = split_error(result.error)[1].partition("\n")[0]
     reason = re.sub(r"^.*?:\d+: ", "", reason)
     if not reason or VOLATILE.search(reason) or result.outcome != "error":

@@ -1,4 +1,4 @@
-"""Lua for recorded tests: texts, tables, and addresses as the variables that hold them."""
+"""Writes Lua for recorded tests: texts, tables, and variables instead of addresses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from aoshell.protocol.message import raw, text
 from aoshell.shell.code.bundle import long_string, short_string
 
-# What differs from run to run: ids, whole or as aos shortens them, and times in (milli)seconds.
+# Text that differs between runs: ids, whole or shortened by aos, and times in (milli)seconds.
 VOLATILE = re.compile(
     r"(?<![\w-])[\w-]{43}(?![\w-])|(?<![\w-])[\w-]{3}\.\.\.[\w-]{3}(?![\w-])"
     r"|(?<!\d)1\d{12}(?!\d)|(?<!\d)1[6-9]\d{8}(?!\d)"
@@ -22,7 +22,7 @@ _NAME = re.compile(
     re.VERBOSE,
 )
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t"})
-_LONG = 60  # characters of code that still fit into a line
+_LONG = 60  # most characters of code for one line
 
 
 def lua_string(value: str) -> str:
@@ -43,7 +43,7 @@ def lua_comment(value: str) -> str:
 
 
 def unused_name(name: str, taken: Iterable[str]) -> str:
-    """A name for a Lua variable, like this one, that is not taken."""
+    """A free name for a Lua variable, similar to this one."""
     plain = re.sub(r"[^A-Za-z0-9_]", "_", name)
     begun = plain if _NAME.match(plain) else f"_{plain}"
     used, found, number = set(taken), begun, 1
@@ -60,7 +60,7 @@ class AddressNames:
         self.of: dict[str, str] = {}
 
     def known(self, value: str) -> str:
-        """Text as Lua, "" if it differs from run to run."""
+        """Text as Lua, "" if it differs between runs."""
         rest = ADDRESS.sub(lambda found: "" if found[0] in self.of else found[0], value)
         return "" if VOLATILE.search(rest) else self.expression(value)
 
@@ -77,13 +77,13 @@ class AddressNames:
         return " .. ".join(part for part in parts if part != '""') or '""'
 
     def code(self, source: str) -> str:
-        """Lua text as Lua; code of several lines as it was written."""
+        """Code as a Lua string; several lines keep their form."""
         if "\n" not in source and len(source) < _LONG:
             return self.expression(source)
         return self.expression(source, _block)
 
     def table(self, fields: Sequence[tuple[str, str]], *, any_value: bool) -> str:
-        """Fields as a table; without `any_value`, only those that are the same in each run."""
+        """Fields as a table; without `any_value`, only fields that are equal in each run."""
         written = []
         for name, value in fields:
             expression = self.expression(value) if any_value else self.known(value)
@@ -94,7 +94,7 @@ class AddressNames:
 
 
 def _block(piece: str) -> str:
-    """A piece of code as a long string, which keeps its lines; carriage returns would change."""
+    """Code as a long string, which keeps its lines but would change carriage returns."""
     if "\r" in piece or (len(piece) < _LONG and "\n" not in piece):
         return lua_string(piece)
     return text(long_string(raw(piece)))

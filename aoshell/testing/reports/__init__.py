@@ -1,1 +1,1 @@
-"""Reports of tests: for people, for programs, for what builds and tests on a server."""
+"""Reports of tests: for people, for programs, and for CI servers."""

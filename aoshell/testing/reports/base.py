@@ -1,4 +1,4 @@
-"""What every report has."""
+"""The base class of reports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aoshell.testing.coverage.reports import Wanted
 from aoshell.testing.runs.outcomes import TestOutcome
 
 OUTCOMES = ("passed", "failed", "error", "skipped")
-WHOLE_FILE = "the file"  # stands for a test where a file could not be loaded
+WHOLE_FILE = "the file"  # the name of a test if its file could not be loaded
 
 
 class TestReport:

@@ -1,4 +1,4 @@
-"""The report for GitHub Actions: that for people, and an annotation for each test that failed.
+"""The report for GitHub Actions: the one for people, and an annotation for each failed test.
 
 Workflow commands and how their values are escaped: docs.github.com, "Workflow commands for GitHub
 Actions", and actions/toolkit, packages/core/src/command.ts. What tests print is shown while
@@ -22,11 +22,11 @@ WORKSPACE = "GITHUB_WORKSPACE"  # names the folder of the repository, from which
 
 
 class GithubReport(TextReport):
-    """As `TextReport`; the annotations stand behind it."""
+    """As `TextReport`, followed by the annotations."""
 
     def __init__(self, say: Callable[[str], None], *, slowest: int = 0) -> None:
         super().__init__(say, colour=False, slowest=slowest)
-        self._token = secrets.token_hex(16)  # nobody who prints can know it
+        self._token = secrets.token_hex(16)  # code that prints cannot know it
         say(f"::stop-commands::{self._token}\n")
 
     def end(self, seconds: float, coverage: Coverage | None, wanted: Sequence[Wanted]) -> None:

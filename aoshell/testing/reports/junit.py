@@ -1,6 +1,4 @@
-"""The report that servers for building and testing read: JUnit's XML, as Jenkins' schema has it
-(junit-10.xsd of its xunit plugin).
-"""
+"""The report for CI servers: JUnit's XML, by Jenkins' schema (junit-10.xsd of its xunit plugin)."""
 
 from __future__ import annotations
 
@@ -28,7 +26,7 @@ class JunitFile(TestReport):
         began: when the first test began, seconds since the Unix epoch.
 
     Raises:
-        AoError: stage "output", no file can be there.
+        AoError: stage "output", the file cannot be written.
     """
 
     def __init__(self, path: Path, began: float) -> None:
@@ -41,7 +39,7 @@ class JunitFile(TestReport):
         self._began = datetime.fromtimestamp(began, UTC).replace(microsecond=0)
 
     def end(self, seconds: float, coverage: Coverage | None, wanted: Sequence[Wanted]) -> None:
-        """Write it; another report has the coverage.
+        """Write the file; another report has the coverage.
 
         Raises:
             AoError: stage "output".
@@ -53,12 +51,12 @@ class JunitFile(TestReport):
             self._add_suite(whole, file, list(found))
         data = tostring(whole, encoding="utf-8", xml_declaration=True) + b"\n"
         try:
-            durable.write(self._path.resolve(), [data], mode=durable.USERS_FILE)  # a link stays one
+            durable.write(self._path.resolve(), [data], mode=durable.USERS_FILE)  # a link is kept
         except OSError as error:
             raise self._unwritable(error.strerror or str(error)) from None
 
     def _unwritable(self, why: str) -> AoError:
-        hint = "name a file in a folder that is there: --junit FILE"
+        hint = "name a file in an existing folder: --junit FILE"
         return AoError(f"{self._path} cannot be written: {why}", stage="output", hint=hint)
 
     def _add_suite(self, whole: Element, file: str, found: list[TestOutcome]) -> None:

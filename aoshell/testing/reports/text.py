@@ -15,7 +15,7 @@ _RESET = "\x1b[0m"
 
 
 class TextReport(TestReport):
-    """Files, their tests, and below each failed test the reason.
+    """Shows files, their tests, and the reason below each failed test.
 
     Args:
         slowest: how many of the slowest tests are listed at the end.

@@ -1,4 +1,4 @@
-"""What a test in Lua asks of its node, and what carries it out.
+"""The requests of a test in Lua to its node.
 
 `guest` runs the test's file in a sandbox, and `calls` answers its requests.
 """

@@ -1,4 +1,4 @@
-"""Budgets of a test: what each message may take that is handled while something is done."""
+"""Budgets of a test: limits for each message that is handled while a function runs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from aoshell.protocol.message import Tag
 from aoshell.shell.help.explaining import ASKED
 from aoshell.testing.testbed.clock import TestedNode
 
-_MOST = 100_000  # messages of one process that are looked at
+_MOST = 100_000  # messages of one process that are checked
 Mark = Mapping[str, int]
-"""The last slot of each process, by id, where a budget begins."""
+"""The last slot of each process, by id, at the beginning of a budget."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a message took.
+    """The cost of a message.
 
     Attributes:
+
         steps: instructions of Lua, or fuel of WebAssembly.
         ms: milliseconds.
     """
@@ -34,12 +35,12 @@ class Spent:
 
 
 async def begin(node: TestedNode) -> Mark:
-    """Where a budget begins."""
+    """The beginning of a budget."""
     return {info.id: info.slots - 1 for info in await node.processes()}
 
 
 async def spent_since(node: TestedNode, mark: Mark) -> list[Spent]:
-    """What the messages took that were handled since, the dearest first."""
+    """The cost of each message handled since then, the most expensive first."""
     found: list[Spent] = []
     for info in await node.processes():
         for entry in await node.results(info.id, mark.get(info.id, -1), _MOST):
@@ -50,7 +51,7 @@ async def spent_since(node: TestedNode, mark: Mark) -> list[Spent]:
 
 
 async def too_dear(node: TestedNode, spent: list[Spent], most: int) -> str:
-    """Why messages that took more than `most` steps fail a test; "" where none did."""
+    """Why messages that took more than `most` steps fail a test; "" if there are none."""
     dear = [one for one in spent if one.steps > most]
     if not dear:
         return ""
@@ -61,19 +62,19 @@ async def too_dear(node: TestedNode, spent: list[Spent], most: int) -> str:
         lines.append(f"so did {len(dear) - 1} more: more than {most:,} steps each")
     if handlers:
         lines.append(
-            "→ --coverage-report html shows how often each line ran: look for loops over all"
+            "→ --coverage-report html shows how often each line ran: look for loops over everything"
         )
-    lines.append(f"→ if it is meant to take that, allow steps = {first.steps}")
+    lines.append(f"→ if that is expected, allow steps = {first.steps}")
     return "\n".join(lines)
 
 
 async def too_slow(node: TestedNode, spent: list[Spent], most: float) -> str:
-    """A warning about messages that took longer than `most` ms; "" where none did."""
+    """A warning about messages that took longer than `most` ms; "" if there are none."""
     slow = sorted((one for one in spent if one.ms > most), key=lambda one: -one.ms)
     if not slow:
         return ""
     handlers = await _handlers(node, slow[0])
-    return f"{_what(slow[0], handlers)} took {slow[0].ms:.1f} ms; {most:g} were meant to do"
+    return f"{_what(slow[0], handlers)} took {slow[0].ms:.1f} ms; the limit is {most:g} ms"
 
 
 def _what(spent: Spent, handlers: list[str]) -> str:
@@ -88,7 +89,7 @@ def _what(spent: Spent, handlers: list[str]) -> str:
 
 
 async def _handlers(node: TestedNode, spent: Spent) -> list[str]:
-    """The handlers that took a message; none where its environment does not tell."""
+    """The handlers that took a message; none if its environment does not report them."""
     message = spent.entry.message
     placed = message.assignment
     if placed is None or placed.slot < 1:

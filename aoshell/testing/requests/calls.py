@@ -1,7 +1,7 @@
 """Carries out the requests of a Lua test on its node.
 
-The code of a test is not trusted: each request is checked here, and only files in the folders of
-its author are read.
+The code of a test is not trusted: each request is checked here, and only files in its author's
+folders are read.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from aoshell.testing.testbed.node import AsyncNode, AsyncProcess
 
 Request = Mapping[str, Any]
 
-# Why a message failed where nothing in it said so, by its outcome.
+# Why a message failed, by its outcome, if its error does not say so.
 _STOPPED = {
     "time": "out of time: it computed for longer than a message may (--timeout gives more)",
     "memory": "out of memory: its process needs more than it may have",
@@ -38,11 +38,11 @@ class Calls:
     Args:
         file: the test's own; relative file names start from its folder.
         roots: folders that files may be read from.
-        reads: is told of the files that are read.
+        reads: records the files that are read.
         taken: the test's snapshots.
 
     Attributes:
-        warnings: what the test's author should know, and does not fail the test.
+        warnings: notes for the test's author that do not fail the test.
     """
 
     def __init__(
@@ -221,7 +221,7 @@ class Calls:
     async def _why(self, request: Request) -> list[str]:
         slot = request.get("slot")
         if type(slot) is not int or slot < 1:
-            return []  # of a dry run there is no message
+            return []  # a dry run has no message
         return await explain(self._process(request), slot)
 
     async def _advance(self, request: Request) -> None:

@@ -1,4 +1,4 @@
-"""Why messages of a test became what they did, with the names that the test has."""
+"""Explains the outcomes of a test's messages, with the test's own names."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from aoshell.testing.testbed.answers import make_answer
 from aoshell.testing.testbed.node import AsyncNode, AsyncProcess
 
 _REFUSED = ("Message is not trusted! From: ", "Assignment is not trusted! From: ")
-LOOKED = 0.5  # seconds of processor time for which a message is looked at that has no end
-# A trial says where it computes once it is asked to, within the message (`sandbox.lua`).
+LOOKED = 0.5  # seconds of processor time to observe a message that does not end
+# A trial reports where it computes after this call within the message (`sandbox.lua`).
 _PLACES = """local evaluate = Handlers.evaluate
 Handlers.evaluate = function(msg, env)
   package.loaded[".places"]()
   return evaluate(msg, env)
 end"""
-_MOST = 20  # messages in trouble that are looked at, the newest ones
+_MOST = 20  # newest failed messages that are explained
 
 
 async def explain(process: AsyncProcess, slot: int) -> list[str]:
@@ -40,7 +40,7 @@ async def explain(process: AsyncProcess, slot: int) -> list[str]:
     The message is handled once more in the state before it; the result is discarded.
 
     Returns:
-        [] where that is not known.
+        [] if that is not known.
     """
     local = process.node.local
     with suppress(AoError):
@@ -61,16 +61,16 @@ def _next_step(facts: Mapping[str, Any]) -> str:
     own = [name for name in ran if not name.startswith("_")]
     if own:
         return f"→ {own[-1]} ran: msg.reply {{ … }} or Send {{ … }} in it sends a message"
-    return "→ mend the tag of the message, or the pattern of the handler that should take it"
+    return "→ fix the tag of the message, or the pattern of the handler that should take it"
 
 
 async def where_it_computes(process: AsyncProcess, slot: int) -> str:
-    """The line where a message computes that a limit of time has stopped, as "FILE:LINE".
+    """The line where a message that exceeded a time limit computes, as "FILE:LINE".
 
-    It is computed once more for that, on a copy that is gone afterwards.
+    It is computed once more for that, on a temporary copy.
 
     Returns:
-        "" where that is not known.
+        "" if that is not known.
     """
     # Imported here: few tests ask for it.
     from aoshell.nodes.local.log import form
@@ -96,8 +96,8 @@ async def where_it_computes(process: AsyncProcess, slot: int) -> str:
 
 
 async def find_troubles(node: AsyncNode) -> list[dict[str, Any]]:
-    """The messages that failed, were not trusted, or have a tag that the code looks for by another
-    name, the newest first: process, slot, text."""
+    """The messages that failed, were not trusted, or have a tag that the code reads by another
+    name; the newest first: process, slot, text."""
     found: list[tuple[int, dict[str, Any]]] = []
     keeping = {one.id for one in await node.local.processes() if one.tags_as_sent}
     for process in await node.processes():
@@ -129,7 +129,8 @@ def _trouble(entry: LogEntry) -> str:
 
 
 def _renamed(entry: LogEntry, sources: Mapping[str, str]) -> str:
-    """A tag whose name aos has changed, and that the code of the test names as it came."""
+    """A note on a tag whose name aos has changed, and that the test's code reads by its original
+    name."""
     for name in dict.fromkeys(tag.name for tag in entry.message.tags):
         if title_case(name) == name:
             continue

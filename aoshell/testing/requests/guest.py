@@ -1,7 +1,7 @@
 """Runs a test file in a sandbox: a worker like those of processes, with the code `lua/process.lua`.
 
-It has the same limits: no files, no network, and processor time and memory are bounded from
-outside. It gets one step at a time, and its answer, such as a request, is checked before use.
+It has the same limits: no files, no network, bounded processor time and memory. It gets one step at
+a time, and its answer, such as a request, is checked before use.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from aoshell.testing.code.values import DEEPEST
 
 MEMORY = 256 << 20  # bytes of a test's heap
 OVER = f"the test needs more than {MEMORY >> 20} MB"
-_LAST = 1.0  # seconds to wait for what a stopped step printed
+_LAST = 1.0  # seconds to wait for the prints of a stopped step
 _FOLDER = Path(__file__).parents[1] / "lua"
 _REQUIRED = re.compile(r'require\("(\.[\w.-]+)"\)')
 
@@ -33,11 +33,11 @@ class SandboxStoppedError(Exception):
 
 
 class TestSandbox:
-    """One test file in a sandbox of its own.
+    """One test file in its own sandbox.
 
     Args:
         supervisor: has `base()` as its base.
-        seconds: processor time that one step may take.
+        seconds: limit of processor time for one step.
 
     Attributes:
         prints: what the file printed while it was loaded.
@@ -48,7 +48,7 @@ class TestSandbox:
         self._seconds = seconds
         self.prints: list[str] = []
         self._answer: asyncio.Future[str] = loop.create_future()
-        self._ended = ""  # why
+        self._ended = ""  # the reason why it has ended
         self._steps = 0
         self._epoch = 0  # how often it was rolled back
         self._kept = False
@@ -59,13 +59,13 @@ class TestSandbox:
         self._worker.send(["boot", 0, MEMORY, seconds, "tests", "", "", None, None, None])
 
     async def step(self, name: str, now: int, **values: Any) -> dict[str, Any]:
-        """Run a step; its answer. `lua/process.lua` has the steps.
+        """Run a step; returns its answer. `lua/process.lua` has the steps.
 
         Args:
             now: time for its clock, milliseconds since the Unix epoch.
 
         Raises:
-            SandboxStoppedError: it overran a limit, or its answer is invalid.
+            SandboxStoppedError: it exceeded a limit, or its answer is invalid.
         """
         if self._ended:
             raise SandboxStoppedError(self._ended)
@@ -83,13 +83,13 @@ class TestSandbox:
         return answer
 
     def keep(self) -> None:
-        """Keep the state as it is now, unless one is kept: `go_back` leads to it."""
+        """Save the present state for `go_back`, unless one is saved already."""
         if not self._kept:
             self._kept = True
             self._worker.send(["park", self._epoch])
 
     async def go_back(self) -> bool:
-        """Go back to the state that was kept, and keep it; False where that is gone."""
+        """Go back to the saved state, and keep it saved; False if it is gone."""
         if self._ended or not self._kept:
             return False
         self._back = asyncio.get_running_loop().create_future()
@@ -106,11 +106,11 @@ class TestSandbox:
         return True
 
     async def stop_step(self) -> str:
-        """Stop the running step; what it had printed."""
+        """Stop the running step; returns what it had printed."""
         if self._answer.cancelled():
             self._answer = asyncio.get_running_loop().create_future()
             self._worker.stop_computing()
-            with contextlib.suppress(SandboxStoppedError, TimeoutError):  # without its prints
+            with contextlib.suppress(SandboxStoppedError, TimeoutError):  # then its prints are lost
                 await asyncio.wait_for(self._answer, _LAST)
         return self._printed
 
@@ -164,7 +164,7 @@ class TestSandbox:
             self._back.set_result(None)
         if not self._answer.done():
             self._answer.set_exception(SandboxStoppedError(self._ended))
-            self._answer.exception()  # marked as read: asyncio reports errors that nobody awaits
+            self._answer.exception()  # marks it as read: asyncio reports errors that nobody awaits
 
 
 @cache

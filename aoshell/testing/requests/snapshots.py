@@ -1,6 +1,6 @@
-"""Snapshots: what tests saw once and expect again, as a text file beside the file of tests.
+"""Snapshots: values that tests saw once and expect again, in a text file next to the tests.
 
-The file is read by people, in a change of a repository too:
+People read the file, for example in a diff:
 
     aoshell snapshots 1: coin_test.lua
 
@@ -10,8 +10,8 @@ The file is read by people, in a change of a repository too:
       …
     }
 
-A line that begins with `#` names a test, one with `##` a snapshot of it; what follows is its text,
-as `lua/written.lua` writes values: no line of that begins with `#`.
+A line that begins with `#` names a test, one with `##` a snapshot of it. The text follows, as
+written by `lua/written.lua`: none of its lines begins with `#`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from aoshell.errors import AoError
 
 LARGEST = 16 << 20  # bytes of a file of snapshots
 LARGEST_TEXT = 1 << 20  # bytes of a snapshot
-MOST_COMPARED = 2_000  # lines of a snapshot that are compared one by one
-MOST_SHOWN = 40  # lines of a difference that are shown
+MOST_COMPARED = 2_000  # most lines of a snapshot that are compared one by one
+MOST_SHOWN = 40  # most lines of a difference that are shown
 FORMAT = 1
 UPDATE = "aoshell test --update-snapshots"
 
@@ -37,19 +37,19 @@ _HEAD = re.compile(r"aoshell snapshots ([0-9]{1,9}): .*")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f\\\u0085\u2028\u2029]")
 
 Key = tuple[str, str]
-"""A test's name, and that of its snapshot, each as it stands in the file."""
+"""The name of a test and of its snapshot, each as in the file."""
 
 
 class SnapshotsError(AoError):
     """A file of snapshots that cannot be used; the text names file and line."""
 
     def __init__(self, path: Path, line: int, why: str) -> None:
-        hint = f"mend it, or delete it and run {UPDATE}"
+        hint = f"fix it, or delete it and run {UPDATE}"
         super().__init__(f"{path}:{line}: {why}", stage="load", hint=hint)
 
 
 def snapshots_file(tests: Path) -> Path:
-    """The file of snapshots of a file of tests."""
+    """The snapshots file of a test file."""
     return tests.with_suffix(".snap")
 
 
@@ -59,15 +59,15 @@ def plain_name(name: str) -> str:
 
 
 def _readable(text: str) -> str:
-    """Text whose bytes that are not UTF-8 are written out."""
+    """Text with escapes for bytes that are not UTF-8."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def read_snapshots(path: Path) -> dict[Key, str]:
-    """The snapshots of a file, {} where there is none.
+    """The snapshots of a file, {} if there is none.
 
     Raises:
-        SnapshotsError: it is no such file, or damaged.
+        SnapshotsError: it is not a snapshots file, or is damaged.
     """
     try:
         data = files.read(path, LARGEST)
@@ -86,7 +86,7 @@ def read_snapshots(path: Path) -> dict[Key, str]:
 def _parse(path: Path, lines: list[str]) -> dict[Key, str]:
     head = _HEAD.fullmatch(lines[0])
     if head is None:
-        raise SnapshotsError(path, 1, "this is no file of snapshots of aoshell")
+        raise SnapshotsError(path, 1, "this is not a file of snapshots of aoshell")
     if int(head[1]) > FORMAT:
         raise SnapshotsError(path, 1, f"it has format {int(head[1])}, newer than this aoshell's")
     found: dict[Key, list[str]] = {}
@@ -94,13 +94,13 @@ def _parse(path: Path, lines: list[str]) -> dict[Key, str]:
     test, body = "", None
     for number, line in enumerate(lines[1:], 2):
         if line.startswith(("<<<<<<< ", ">>>>>>> ")) or line == "=======":
-            raise SnapshotsError(path, number, "a conflict of a merge is not resolved")
+            raise SnapshotsError(path, number, "a merge conflict is not resolved")
         if line.startswith("## "):
             key = (test, line[3:])
             if not test:
-                raise SnapshotsError(path, number, "a snapshot stands under no test")
+                raise SnapshotsError(path, number, "a snapshot has no test above it")
             if key in found:
-                why = f"this snapshot stands in line {begun[key]} already"
+                why = f"this snapshot is in line {begun[key]} already"
                 raise SnapshotsError(path, number, why)
             body = found[key] = []
             begun[key] = number
@@ -120,7 +120,7 @@ def _parse(path: Path, lines: list[str]) -> dict[Key, str]:
 
 
 def write_snapshots(tests: Path, found: Mapping[Key, str]) -> None:
-    """Write the snapshots of a file of tests, whole or not at all; with none, there is no file.
+    """Write the snapshots file of a test file, whole or not at all; without snapshots, no file.
 
     Raises:
         AoError: stage "output".
@@ -138,7 +138,9 @@ def write_snapshots(tests: Path, found: Mapping[Key, str]) -> None:
             path.unlink(missing_ok=True)
     except OSError as error:
         what = f"{path} cannot be written: {error.strerror or error}"
-        raise AoError(what, stage="output", hint="snapshots are kept beside their tests") from None
+        raise AoError(
+            what, stage="output", hint="snapshots are stored next to their tests"
+        ) from None
 
 
 class Taken:
@@ -146,11 +148,11 @@ class Taken:
 
     Args:
         file: of snapshots.
-        test: its name.
-        update: they are taken as they are now.
+        test: the test's name.
+        update: whether present values replace the stored ones.
 
     Attributes:
-        found: what was taken so far.
+        found: the snapshots taken so far.
     """
 
     def __init__(self, file: Path, test: str, *, update: bool) -> None:
@@ -161,10 +163,10 @@ class Taken:
         self.found: dict[Key, str] = {}
 
     def take(self, name: str, text: str) -> None:
-        """Compare with what the file has, or keep it for the file.
+        """Compare a text with the file, or keep it for the file.
 
         Raises:
-            AoError: it differs, is not there, is taken twice, or the file cannot be used.
+            AoError: it differs, is missing, is taken twice, or the file cannot be used.
         """
         key = (self._test, plain_name(name))
         if key in self.found:
@@ -216,7 +218,7 @@ def unused(
 
     Args:
         declared: the tests of the file.
-        passed: those that ran to their end, with what they took.
+        passed: the tests that ran to their end, with their snapshots.
     """
     names = {plain_name(name) for name in declared}
     ended = {plain_name(name): taken for name, taken in passed.items()}

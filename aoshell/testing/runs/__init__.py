@@ -1,4 +1,4 @@
-"""Which tests run, one by one or beside each other, and what became of them.
+"""Chooses tests, runs them one by one or in parallel, and has their outcomes.
 
 `running` runs one test; `rounds` runs the chosen ones; `watching` begins a round at each save.
 """

@@ -1,4 +1,4 @@
-"""Which tests run: files by name, tests by an expression, and those that failed last time."""
+"""Chooses the tests to run: files by name, tests by an expression, and those that failed last."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Test = Callable[[str], bool]
 
 
 def find_test_files(given: Iterable[str]) -> list[Path]:
-    """The test files that are given, also in folders; by default those below the current one.
+    """The given test files, also those in given folders; by default those below the current folder.
 
     Raises:
         UsageError: there is no such file or folder, no test file in it, or it cannot be read.
@@ -44,7 +44,7 @@ def _below_folder(folder: Path) -> list[Path]:
     """Test files, in order; hidden folders are left out.
 
     Raises:
-        UsageError: a folder cannot be read, so tests in it would be left out unseen.
+        UsageError: a folder cannot be read: its tests would be left out silently.
     """
     found: list[Path] = []
     for where, folders, names in os.walk(folder, onerror=_refuse_folder):
@@ -62,13 +62,13 @@ def _refuse_folder(error: OSError) -> NoReturn:
 
 
 def parse_choice(expression: str) -> Test:
-    """The test that an expression stands for; "" chooses all.
+    """The predicate of an expression; "" chooses all tests.
 
-    Texts are looked for in names, whatever the case; words that stand side by side are one text.
-    They are joined by `and`, `or`, `not` and brackets, as pytest's `-k` has them.
+    Texts match parts of names, ignoring case; adjacent words are one text. Texts are joined by
+    `and`, `or`, `not` and brackets, as in pytest's `-k`.
 
     Raises:
-        UsageError: it is no such expression.
+        UsageError: it is not a valid expression.
     """
     if not expression.strip():
         return lambda _name: True
@@ -80,7 +80,7 @@ def parse_choice(expression: str) -> Test:
 
 
 class _Parser:
-    """Takes an expression from left to right: `or` binds least, `not` most.
+    """Parses an expression from left to right: `or` binds least, `not` most.
 
     Attributes:
         ahead: the next operator or bracket, or a text as it was quoted; "" at the end.
@@ -92,7 +92,7 @@ class _Parser:
         self.ahead, self._text = next(self._tokens, ("", False))
 
     def refuse(self, why: str) -> None:
-        raise UsageError(f"-k {self._expression!r} is no expression: {why}", hint=_QUOTE)
+        raise UsageError(f"-k {self._expression!r} is not a valid expression: {why}", hint=_QUOTE)
 
     def either(self, depth: int) -> Test:
         """Parts joined by `or`."""
@@ -109,7 +109,7 @@ class _Parser:
 
     def _one(self, depth: int) -> Test:
         if depth > DEEPEST:
-            self.refuse(f"more than {DEEPEST} of not and brackets lie in each other")
+            self.refuse(f"more than {DEEPEST} of not and brackets are nested")
         if self._take("not"):
             negated = self._one(depth + 1)
             return lambda name: not negated(name)
@@ -119,7 +119,7 @@ class _Parser:
                 self.refuse("a bracket is not closed")
             return inner
         if not self._text:
-            self.refuse(f"{self.ahead!r} stands where a text must" if self.ahead else "it ends")
+            self.refuse(f"a text is expected, not {self.ahead!r}" if self.ahead else "it ends")
         words = []
         while self._text:
             words.append(self.ahead)

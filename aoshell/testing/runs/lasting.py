@@ -1,6 +1,6 @@
-"""The tests that failed last time, by the folder in which they were run.
+"""Remembers the tests that failed last time, by the folder in which they were run.
 
-They are kept in the cache: what cannot be read or written there counts as none.
+They are stored in the cache; a list that cannot be read or written counts as empty.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from aoshell.home.folders import Settings
 LARGEST = 1 << 20  # bytes of the list
 
 Failed = frozenset[tuple[str, str]]
-"""Pairs: a file's path, links resolved, and a test's name; "" where the file was not loaded."""
+"""Pairs: a file's path, links resolved, and a test's name; "" if the file was not loaded."""
 
 
 def last_failed() -> Failed:
@@ -35,7 +35,7 @@ def last_failed() -> Failed:
 
 
 def remember_failed(failed: Iterable[tuple[str, str]]) -> None:
-    """Keep these as what failed last in this folder; with none, nothing is left behind."""
+    """Store these as the last failures in this folder; without any, remove the list."""
     pairs = sorted(failed)
     with suppress(AoError, OSError):
         if not pairs:

@@ -1,4 +1,4 @@
-"""What became of a test."""
+"""The outcome of a test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aoshell.testing.requests.snapshots import Key
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One place where two values differ, as Lua writes them; path "" is the value itself."""
+    """One place where two values differ, in Lua's notation; path "" is the value itself."""
 
     path: str
     expected: str
@@ -26,7 +26,7 @@ class TestFailure:
 
     Attributes:
         text: one or more lines.
-        file, line: where in the user's files; "" and 0 if unknown.
+        file, line: the place in the user's files; "" and 0 if unknown.
         source: the line with its number, ready to show, or "".
     """
 
@@ -37,7 +37,7 @@ class TestFailure:
     differences: tuple[Difference, ...] = ()
 
     def lines(self) -> list[str]:
-        """The failure as lines to read; text that untrusted code wrote is in them as it came."""
+        """The failure as lines to read; untrusted text in them is not escaped."""
         place = f"{self.file}:{self.line}: " if self.line else ""
         lines = [*f"{place}{self.text}".splitlines(), *self.source.splitlines()]
         for item in self.differences:
@@ -57,10 +57,10 @@ class TestOutcome:
         outcome: "passed", "failed", "skipped", or "error": stopped by a limit, or not loaded.
         seconds: how long it took.
         prints: what the test itself printed.
-        warnings: what its author should know, and does not fail it.
-        reads: files that its processes were made of, or were to be, as they were then.
+        warnings: notes for its author that do not fail it.
+        reads: stamps of the files that its processes were, or should have been, made of.
         taken: its snapshots.
-        covered: what it covered (`Coverage.packed`), where that is kept apart for each test.
+        covered: its coverage (`Coverage.packed`), if that is recorded for each test.
     """
 
     file: str

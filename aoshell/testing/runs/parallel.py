@@ -1,7 +1,7 @@
-"""Runs tests in several processes at once: forks of this one, which know the files already.
+"""Runs tests in several processes at once: forks of this one, which have loaded the files.
 
-Each runs one test at a time and hands back what became of it. They share the zygote that forks
-sandboxes, and die with this process.
+Each runs one test at a time and sends back its outcome. They share the zygote that forks sandboxes,
+and die with this process.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from aoshell.testing.runs.outcomes import TestFailure, TestOutcome
 from aoshell.testing.runs.running import Runner, TestFile
 
 Unit = tuple[int, int]
-"""A test: the place of its file, and its own place in that."""
+"""A test: the index of its file, and its index in the file."""
 
-ENDING = 5.0  # seconds that a fork may take to put away what it runs, before it is killed
+ENDING = 5.0  # seconds that a fork may take to clean up before it is killed
 _CTRL_C = {signal.SIGINT}
-_LOOK = 0.005  # seconds between two looks whether it has ended
+_LOOK = 0.005  # seconds between two checks whether it has ended
 
 
 @dataclass(slots=True)
@@ -45,7 +45,7 @@ class _Part:
 class Parallel:
     """Forks of this process that run tests of these files.
 
-    Made while no event loop runs: a fork would have it, too.
+    Must be made while no event loop runs: the forks would inherit it.
 
     Raises:
         AoError: no process can be started.
@@ -67,7 +67,7 @@ class Parallel:
             ) from error
 
     def close(self) -> None:
-        """End the forks, and what they run."""
+        """End the forks and what they run."""
         for part in self._parts:
             part.pipe.close()
             with contextlib.suppress(ProcessLookupError):
@@ -86,7 +86,7 @@ class Parallel:
         """The outcomes of tests, each as soon as it is known.
 
         Args:
-            stop: begin no test any more once one has failed; all before it have begun by then.
+            stop: begin no more tests once one has failed; all tests before it have begun by then.
         """
         loop, waiting = asyncio.get_running_loop(), deque(units)
         came: asyncio.Queue[tuple[_Part, object]] = asyncio.Queue()
@@ -112,14 +112,14 @@ class Parallel:
                 loop.remove_reader(part.pipe.fileno())
 
     def take_coverage(self) -> None:
-        """Add what the forks counted; each ends what it runs first, and runs no test afterwards."""
+        """Add the counts of the forks; each ends its test first, and runs no more tests."""
         if self._runner.coverage is None or self._runner.apart:
             return
         for part in self._parts:
-            with contextlib.suppress(EOFError, OSError):  # it has ended, and told so
+            with contextlib.suppress(EOFError, OSError):  # it has ended, and this is reported
                 part.pipe.send(None)
                 while not isinstance(found := part.pipe.recv(), dict):
-                    pass  # of a test that nobody waits for any more
+                    pass  # the outcome of a test that nobody waits for any more
                 self._runner.coverage.add(found)
 
     def _take(self, part: _Part, came: asyncio.Queue[tuple[_Part, object]]) -> None:
@@ -149,11 +149,11 @@ def _status(pid: int) -> int | None:
 
 
 def _hand_next(part: _Part, waiting: deque[Unit]) -> int:
-    """Hand the next test to a fork; how many were handed over."""
+    """Give the next test to a fork; returns how many were given: 0 or 1."""
     if not waiting:
         return 0
     part.unit = waiting.popleft()
-    with contextlib.suppress(OSError):  # it has ended, which is read next
+    with contextlib.suppress(OSError):  # it has ended, which the next read shows
         part.pipe.send(part.unit)
     return 1
 
@@ -175,7 +175,7 @@ def _fork(runner: Runner, files: Sequence[TestFile], others: Sequence[_Part]) ->
             for other in others:
                 other.pipe.close()
             runner.forked()
-            gc.freeze()  # what is there stays: no collection of garbage looks at it again
+            gc.freeze()  # present objects stay, so garbage collection can skip them
             asyncio.run(_serve(runner, files, theirs))
         finally:
             os._exit(0)
@@ -184,12 +184,12 @@ def _fork(runner: Runner, files: Sequence[TestFile], others: Sequence[_Part]) ->
 
 
 async def _serve(runner: Runner, files: Sequence[TestFile], pipe: Connection) -> None:
-    """What a fork does: tests, until the pipe ends, or Ctrl-C stops one."""
+    """Run tests in a fork until the pipe ends or Ctrl-C stops one."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
 
     def stop() -> None:
-        loop.add_signal_handler(signal.SIGINT, lambda: None)  # what was begun is put away in peace
+        loop.add_signal_handler(signal.SIGINT, lambda: None)  # cleanup is not interrupted
         task.cancel()
 
     loop.add_signal_handler(signal.SIGINT, stop)
@@ -197,7 +197,7 @@ async def _serve(runner: Runner, files: Sequence[TestFile], pipe: Connection) ->
     try:
         await _run_asked(runner, files, pipe)
     finally:
-        # While the loop closes, asyncio would print that it cannot take the signal of the end.
+        # While the loop closes, asyncio would print that it cannot handle the signal.
         loop.remove_signal_handler(signal.SIGINT)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 

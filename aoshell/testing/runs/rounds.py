@@ -18,8 +18,8 @@ from aoshell.testing.runs.parallel import Parallel, Unit
 from aoshell.testing.runs.running import Runner, TestFile
 
 MOST_AT_ONCE = 64  # processes that run tests
-_OF_ITSELF = 8  # as many as that run where nobody says how many
-_WORTH = 4  # tests that a process must have to do, to be worth its start, where nobody says
+_OF_ITSELF = 8  # most processes by default
+_WORTH = 4  # tests per process that make its start worthwhile, by default
 
 Step = Unit | TestOutcome
 """A test to run, or the outcome of a file that could not be loaded."""
@@ -35,9 +35,9 @@ class Plan:
 
     Attributes:
         chosen: whether a test runs, by its name.
-        only: only these, where not None.
-        at_once: processes that run tests; 0: as many as are worth it.
-        stop: end with the first test that fails.
+        only: run only these, if not None.
+        at_once: processes that run tests; 0: as many as are worthwhile.
+        stop: stop at the first test that fails.
     """
 
     chosen: Test
@@ -48,13 +48,14 @@ class Plan:
 
 @dataclass(slots=True)
 class Round:
-    """What a round came to.
+    """The result of a round.
 
     Attributes:
+
         outcomes: by file, in the order in which files were given and declare their tests.
         files: as they were loaded.
         seconds: how long it took.
-        stopped: a test failed, and others were not run for that.
+        stopped: a test failed, so others were not run.
         broken: it was ended from outside.
     """
 
@@ -66,7 +67,7 @@ class Round:
 
 
 class _BrokenError(Exception):
-    """The round ends, as somebody outside wants it."""
+    """The round was ended from outside."""
 
 
 def run_round(
@@ -75,10 +76,10 @@ def run_round(
     """Run the tests of files; `show` is called with each outcome, in order.
 
     Args:
-        until: the round is broken off once this returns; it is given the round so far.
+        until: the round ends once this returns; it gets the round so far.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C; what ran is ended.
+        KeyboardInterrupt: Ctrl-C; running tests are ended.
     """
     begin, found = time.perf_counter(), Round()
     try:
@@ -109,7 +110,7 @@ def _run_parallel(
 
 
 async def _unless(until: Until | None, found: Round, work: Coroutine[Any, Any, _T]) -> _T:
-    """The result of some work. Raises _BrokenError where `until` returns before that."""
+    """The result of some work. Raises _BrokenError if `until` returns first."""
     if until is None:
         return await work
     tasks = asyncio.ensure_future(work), asyncio.ensure_future(until(found))
@@ -127,7 +128,7 @@ async def _unless(until: Until | None, found: Round, work: Coroutine[Any, Any, _
 async def _alone(
     runner: Runner, paths: Sequence[Path], plan: Plan, found: Round, show: Show
 ) -> list[Step]:
-    """Load files, and run their tests unless several processes are worth it; what is left to do."""
+    """Load files, and run their tests unless several processes are worthwhile; returns the rest."""
     try:
         found.files += [await runner.open(path) for path in paths]
         steps = [
@@ -143,7 +144,7 @@ async def _alone(
 
 
 def _steps(place: int, file: TestFile, plan: Plan) -> list[Step]:
-    """What a file has to run, or the outcome where it could not be loaded."""
+    """The tests of a file to run, or the outcome if it could not be loaded."""
     if file.problem is not None:
         return [file.problem]
     path = str(file.path.resolve())
@@ -183,7 +184,7 @@ async def _gather(
     found: Round,
     show: Show,
 ) -> None:
-    """Show outcomes in the order of the steps, whichever comes first."""
+    """Show outcomes in the order of the steps, not of their arrival."""
     early: dict[Unit, TestOutcome] = {}
     for step in steps:
         while isinstance(step, tuple) and step not in early:

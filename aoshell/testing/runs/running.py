@@ -1,4 +1,4 @@
-"""Runs Lua tests: each in a sandbox of its own, on a node of its own."""
+"""Runs Lua tests, each in its own sandbox and on its own node."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from aoshell.testing.runs.outcomes import Difference, TestFailure, TestOutcome
 from aoshell.testing.testbed.clock import BEGIN
 from aoshell.testing.testbed.opening import Zygotes, open_node, remove_folders
 
-SECONDS = 10.0  # that a test may take
-_COUNTED = 10**15  # fuel of a message of WebAssembly: so much that only its count matters
-_VERBS = 3  # kinds of requests that are named of a test which ran out of time
-_LONGER = "→ has a loop no end? --timeout S gives a test more time"
+SECONDS = 10.0  # limit for a test
+_COUNTED = 10**15  # fuel of a WebAssembly message: never used up, only counted
+_VERBS = 3  # kinds of requests that are named if a test ran out of time
+_LONGER = "→ is there an endless loop? --timeout S gives a test more time"
 
 
 @dataclass(slots=True)
@@ -47,13 +47,13 @@ class _TestRun:
     verb: str = ""  # the request that is carried out
 
     def doing(self) -> str:
-        """What it had asked for, most first, as the end of a sentence."""
+        """Its requests, the most frequent first, as the end of a sentence."""
         verbs = [f"{verb} {count:,}" for verb, count in self.asked.most_common(_VERBS)]
         under_way = f", while {self.verb} was under way" if self.verb else ""
         return f"{under_way}; its requests: {', '.join(verbs)}" if verbs else ""
 
     def outcome(self, name: str, how: str, begin: float, why: TestFailure | None) -> TestOutcome:
-        """What became of it; `begin`: when it began, seconds."""
+        """Its outcome; `begin`: when it began, seconds."""
         return TestOutcome(
             self.shown,
             name,
@@ -67,7 +67,7 @@ class _TestRun:
         )
 
     def failure(self, reported: Any) -> TestFailure:
-        """The failure that the sandbox reported. Anything may be missing in that."""
+        """The failure that the sandbox reported, in which any part may be missing."""
         found = reported if isinstance(reported, dict) else {}
         name, _, number = str(found.get("place", "")).rpartition(":")
         place, message = f"{name}:{number}: ", str(found.get("text", ""))
@@ -77,13 +77,13 @@ class _TestRun:
             text,
             self.path_of(name) if name else "",
             int(number[:9]) if number.isdecimal() else 0,
-            # Lua's own message names what is wrong in the line; that of an assertion does not.
+            # Lua's own message says what is wrong in the line; that of an assertion does not.
             show_source(message if message.startswith(place) else place, self.program.files),
             tuple(_difference(item) for item in differences or () if isinstance(item, dict)),
         )
 
     def path_of(self, name: str) -> str:
-        """A file that Lua names, as the user named it."""
+        """The user's name for a file that Lua names."""
         folder = Path(self.shown).parent
         return str(folder / name) if name in self.program.files else name
 
@@ -104,8 +104,8 @@ class TestFile:
     Attributes:
         path: as the user named it.
         tests: in the order in which it declares them.
-        reads: the files that it was loaded from, or was to be, as they were then.
-        problem: why it could not be loaded, None where it was.
+        reads: stamps of the files that it was, or should have been, loaded from.
+        problem: why it could not be loaded, None if it was.
     """
 
     path: Path
@@ -121,9 +121,9 @@ class Runner:
     Args:
         seconds: limit for a test.
         roots: folders that tests may read code from, besides their own.
-        update: snapshots are taken as they are now.
-        coverage: where the lines that run are counted; the limits of time are wider then.
-        apart: each outcome has what its test covered.
+        update: whether present snapshots replace the stored ones.
+        coverage: counts the lines that run; time limits are longer then.
+        apart: whether each outcome has its test's own coverage.
     """
 
     def __init__(
@@ -141,22 +141,22 @@ class Runner:
         self._roots = roots
         self._zygotes = Zygotes(coverage, base())
         self._zygotes.start()
-        self._guest: TestSandbox | None = None  # has loaded a file, as if it had run no test
+        self._guest: TestSandbox | None = None  # has loaded a file and run no test
         self._guest_of: TestFile | None = None
 
     @property
     def coverage(self) -> Coverage | None:
-        """Where the lines that run are counted now."""
+        """The coverage that counts lines now."""
         return self._zygotes.coverage
 
     def close(self) -> None:
-        """End its sandboxes, and remove what a test that was interrupted has left."""
+        """End its sandboxes, and remove what an interrupted test has left."""
         self.forget_guest()
         self._zygotes.shut_down()
         remove_folders()
 
     def forked(self) -> None:
-        """To be called in a fork: it shares the zygote, and none of its workers."""
+        """Call this in a fork: it shares the zygote, but none of its workers."""
         self._zygotes.leave_ahead()
 
     def forget_guest(self) -> None:
@@ -166,7 +166,7 @@ class Runner:
         self._guest = self._guest_of = None
 
     async def open(self, path: Path) -> TestFile:
-        """Load a file of tests; what it declares."""
+        """Load a file of tests; returns what it declares."""
         self.forget_guest()
         begin, shown, reads = time.perf_counter(), str(path), Reads()
         try:
@@ -191,7 +191,7 @@ class Runner:
             yield await self.run(file, index)
 
     async def run(self, file: TestFile, index: int) -> TestOutcome:
-        """Run a test of a file that was loaded, by its place: as if no other had run before."""
+        """Run a test of a loaded file by its index, as if no other test had run before."""
         if self.coverage is None or not self.apart:
             return await self._run(file, index)
         own = self._zygotes.coverage = self.coverage.fresh()
@@ -244,7 +244,7 @@ class Runner:
         """A sandbox with the file, and its tests; or the reason why it could not be loaded.
 
         Args:
-            tells: the tests are asked for.
+            tells: whether to ask for its list of tests.
         """
         source = run.program.source.decode("utf-8", "surrogateescape")
         try:
@@ -269,7 +269,7 @@ class Runner:
     async def _steps(self, run: _TestRun, guest: TestSandbox, index: int) -> TestFailure | None:
         """Run a test to its end: each step, and the requests that it makes."""
         limits = Limits(seconds=max(0.5, self._seconds / 2), gas=_COUNTED)
-        guest.keep()  # with the file, and before the test: the next one begins from there
+        guest.keep()  # the next test begins in this state: file loaded, no test run
         async with open_node(limits=limits, supervisor=self._zygotes) as node:
             assert run.taken is not None
             calls = Calls(node, run.file, self._roots, run.reads, run.taken)
@@ -298,7 +298,7 @@ def _refusal(error: AoError) -> str:
 
 
 def _with_source(text: str, run: _TestRun) -> str:
-    """The text of an error, and below it the line of a handler's file that it names."""
+    """The text of an error, with the line of a handler's file that it names below it."""
     drawn = show_source(text, {**run.sources, **run.program.files})
     return f"{text}\n{drawn}" if drawn else text
 

@@ -1,4 +1,4 @@
-"""What a round leaves in files: snapshots, and what failed."""
+"""Writes the files of a round: snapshots, and the list of failures."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from aoshell.testing.requests.snapshots import (
 from aoshell.testing.runs.lasting import last_failed, remember_failed
 from aoshell.testing.runs.rounds import Round
 
-MOST_NAMED = 10  # snapshots that are named
+MOST_NAMED = 10  # most unused snapshots that are named
 
 
 def settle_snapshots(found: Round, *, update: bool) -> list[str]:
-    """Write the snapshots that a round took, and tell those that no test takes any more.
+    """Write the snapshots of a round, and report those that no test takes any more.
 
     Returns:
-        What a person should know, a text for each file that has such snapshots.
+        Texts for people, one for each file that has such snapshots.
 
     Raises:
         AoError: a file cannot be written.
@@ -55,7 +55,7 @@ def settle_snapshots(found: Round, *, update: bool) -> list[str]:
 
 
 def settle_failed(found: Round) -> None:
-    """Keep what failed, and what failed before and was not run now, as long as it is there."""
+    """Store the failures, and earlier ones that exist and were not run now."""
     ran = {(_resolved(outcome.file), outcome.name) for outcome in found.outcomes}
     failed = {(_resolved(one.file), one.name) for one in found.outcomes if one.bad}
     declared = {

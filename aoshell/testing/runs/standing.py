@@ -1,4 +1,4 @@
-"""How tests stand over several rounds: the newest outcome of each, and what all of them covered."""
+"""The state of tests over several rounds: the newest outcome of each, and the total coverage."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from aoshell.testing.runs.rounds import Round
 
 
 class Standing:
-    """The newest outcome of each test of the files that are there."""
+    """The newest outcome of each test in existing files."""
 
     def __init__(self) -> None:
         self._files: dict[str, dict[str, TestOutcome]] = {}
 
     def take(self, found: Round) -> None:
-        """Take over what a round came to."""
+        """Take over the outcomes of a round."""
         for file in found.files:
             known = self._files.setdefault(str(file.path), {})
             new = {one.name: one for one in found.outcomes if one.file == str(file.path)}
@@ -32,7 +32,7 @@ class Standing:
         return [one for _file, known in sorted(self._files.items()) for one in known.values()]
 
     def coverage(self, fresh: Coverage) -> Coverage:
-        """What all of them covered, added to `fresh`."""
+        """The coverage of all tests, added to `fresh`."""
         for outcome in self.outcomes:
             if outcome.covered is not None:
                 fresh.add(outcome.covered)

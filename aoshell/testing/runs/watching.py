@@ -1,4 +1,4 @@
-"""`--watch`: runs again what a saved file touches, until Ctrl-C."""
+"""`--watch`: runs the tests again that a saved file affects, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from aoshell.testing.code.stamps import ABSENT, Stamp, stamp_of
 from aoshell.testing.runs.choosing import find_test_files
 from aoshell.testing.runs.rounds import Round
 
-EVERY = 0.05  # seconds between two looks at the known files
-QUIET = 2  # looks for which a file must stay as it is: some editors write it in parts
-RETURN = 4  # looks for which a file must be gone: some editors put it away and make it anew
-SEARCH = 20  # looks between two searches for new files of tests
+EVERY = 0.05  # seconds between two checks of the known files
+QUIET = 2  # checks in which a file must be unchanged: some editors write it in parts
+RETURN = 4  # checks in which a file must be gone: some editors remove it and make it again
+SEARCH = 20  # checks between two searches for new test files
 
 Stamps = dict[Path, Stamp]
 
 
 @dataclass(slots=True)
 class Saved:
-    """What a save touches.
+    """What a save affects.
 
     Attributes:
-        files: the files that were saved, as they are shown.
+        files: the saved files, as they are shown.
         tests: the test files to run.
-        only: the tests of them to run; a name "" stands for all of a file.
+        only: the tests in them to run; the name "" means all tests of a file.
     """
 
     files: list[Path] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Saved:
 
 
 class Watch:
-    """The files of tests, and what each test has read.
+    """The test files, and the files that each test has read.
 
     Args:
         given: files and folders of the command line.
@@ -50,15 +50,15 @@ class Watch:
         self._restless: dict[Path, tuple[Stamp, int]] = {}  # saved file → stamp, looks
 
     def begin(self, paths: Iterable[Path]) -> None:
-        """These files are about to be loaded."""
+        """Note files that are about to be loaded."""
         for path in paths:
             self._files.setdefault(path, {path: stamp_of(path)})
 
     def learn(self, found: Round) -> None:
-        """Take over what a round has read."""
+        """Note the files that a round has read."""
         for file in found.files:
             if self._files.get(file.path, {}).get(file.path) == ABSENT:
-                continue  # it was told to be gone since then
+                continue  # it was reported as gone since then
             self._files[file.path] = dict(file.reads)
             if file.problem is None:
                 named = {test.name for test in file.tests}
@@ -69,11 +69,11 @@ class Watch:
             self._tests[Path(outcome.file), outcome.name] = dict(outcome.reads)
 
     async def wait(self, gone: Callable[[Path], None], running: Round | None = None) -> Saved:
-        """Wait until something is saved that tests have read.
+        """Wait until a file that tests have read is saved.
 
         Args:
-            gone: is told of a test file that is no more.
-            running: a round that runs meanwhile; new test files are found behind it.
+            gone: called with a test file that no longer exists.
+            running: a round that runs meanwhile; new test files are searched for after it.
         """
         looks = 0
         while True:
@@ -96,7 +96,7 @@ class Watch:
 
     def _present(self) -> Iterator[Path]:
         for given in self._given or ["."]:
-            with suppress(UsageError):  # nothing is left there
+            with suppress(UsageError):  # no test files are left there
                 yield from find_test_files([given])
 
     def _look(self, gone: Callable[[Path], None]) -> Saved:
@@ -119,13 +119,13 @@ class Watch:
         return saved
 
     def _forget(self, path: Path) -> None:
-        """Of a test file that is gone only its place is known: it may come back."""
+        """Forget a test file that is gone, except for its path: it may come back."""
         self._files[path] = {path: ABSENT}
         for key in [key for key in self._tests if key[0] == path]:
             del self._tests[key]
 
     def _settled(self) -> Stamps:
-        """The stamps of files that differ from what was read, and have come to rest."""
+        """The stamps of changed files that no longer change."""
         now: Stamps = {}
         for path, stamp in self._known():
             if path not in now:
@@ -151,7 +151,7 @@ class Watch:
 
 
 def _take(stamps: Stamps, settled: Stamps) -> bool:
-    """Take over the stamps of files that were saved; whether there were any."""
+    """Take over the stamps of saved files; returns whether there were any."""
     changed = {path: settled[path] for path in stamps.keys() & settled.keys()}
     differs = any(stamps[path] != stamp for path, stamp in changed.items())
     stamps.update(changed)

@@ -1,4 +1,4 @@
-"""Anchors give each message an id of its own: equal texts have equal signatures and ids."""
+"""Anchors make the id of each message unique: equal texts have equal signatures and ids."""
 
 from __future__ import annotations
 

@@ -16,13 +16,13 @@ ENVELOPE = frozenset(
     ["Data-Protocol", "Variant", "Type", "Reference", "From-Process", "From-Module", "Pushed-For"]
 )
 
-# The coloured heading that aos puts between what a failed message printed and the reason.
+# The coloured heading that aos puts between the prints of a failed message and the reason.
 _SGR = r"(?:\x1b\[[0-9;]*m)+"
 _HEADING = re.compile(rf"(?:^|\n){_SGR}Error{_SGR} handling message")
 
 
 class EvalFailed(AoError):  # noqa: N818 - a public name since the first version
-    """Lua that a test evaluates in a process raised an error there, or overran a limit."""
+    """Lua that a test evaluated in a process raised an error there, or exceeded a limit."""
 
     def __init__(self, what: str, *, hint: str = "") -> None:
         super().__init__(what, stage="eval", hint=hint)
@@ -89,8 +89,8 @@ class Answer:
     Attributes:
         id: of the message, "" for a dry run.
         sender: address that sent it.
-        result: as the node reports it (`protocol.message.Result`); if the handler waited for
-            another message, the result that ended it.
+        result: the node's result (`protocol.message.Result`); if the handler waited for another
+            message, the result that ended it.
         messages: what the handler sent, in order, spawns included.
         assignments: the messages that it asked to assign: (id, ids of the processes).
         sources: texts of files that error messages may name.
@@ -110,7 +110,7 @@ class Answer:
 
     @property
     def steps(self) -> int:
-        """Instructions that its own message took, or fuel of WebAssembly; 0 where not counted."""
+        """Instructions that its own message took, or fuel of WebAssembly; 0 if not counted."""
         return self.result.gas
 
     @property
@@ -120,7 +120,7 @@ class Answer:
 
     @property
     def output(self) -> str:
-        """What was printed and returned, without colours; also what a failed message printed."""
+        """What was printed and returned, without colours; also the prints of a failed message."""
         if self.ok or self.result.output:
             return without_colours(self.result.output)
         printed, *more = _HEADING.split(self.result.error)
@@ -138,10 +138,10 @@ class Answer:
 
     @property
     def reply(self) -> Mail:
-        """The first message that went back to the sender.
+        """The first message back to the sender.
 
         Raises:
-            AssertionError: there is none; the text lists what was sent instead.
+            AssertionError: there is none; the text lists the messages that were sent.
         """
         found = next((mail for mail in self.messages if mail.target == self.sender), None)
         if found is None:

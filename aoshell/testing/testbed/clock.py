@@ -1,4 +1,4 @@
-"""Virtual time: the clock of a test's node, and spans as people write them."""
+"""Virtual time: the clock of a test's node, and time spans as text."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.local.processes import cron
 
 TestedNode: TypeAlias = LocalNode | HomeNode
-"""The node of a test: its own, or one that it shares with whoever has the same folder."""
+"""The node of a test: its own, or one that it shares with other users of the same folder."""
 
 Span = str | int | float | timedelta
 """A time span: text ("1h", "90 minutes", "1d 12h"), seconds, or a timedelta."""
 
 BEGIN = 1_735_689_600_000  # 2025-01-01T00:00:00Z, where the clock of a test starts, ms
-STOPS = 10_000  # cron messages that may be due in one `advance`
+STOPS = 10_000  # most cron messages that may be due in one `advance`
 
 _UNITS = {
     "ms": 1,
@@ -47,7 +47,7 @@ _LONGEST = 100 * _UNITS["y"]
 
 
 class Timed(Protocol):
-    """What the clock needs of a test's node."""
+    """What the clock needs from a test's node."""
 
     @property
     def local(self) -> TestedNode:
@@ -68,17 +68,17 @@ class AsyncClock:
         return await self._node.local.clock()
 
     async def advance(self, span: Span) -> None:
-        """Go forward, and stop at each time at which cron messages are due.
+        """Move forward, stopping at each time when cron messages are due.
 
         Raises:
-            UsageError: the span is invalid, or cron is due more than 10,000 times until then.
+            UsageError: the span is invalid, or cron is due more than 10,000 times within it.
         """
         end = await self.now() + parse_span(span)
         schedules = await self._schedules()
         moments = cron_stops(schedules, await self.now(), end)
         while moments:
             await self._to(moments.popleft())
-            # A message may have made a process with a cron of its own.
+            # A message may have made a process that has cron messages, too.
             if (found := await self._schedules()) != schedules:
                 schedules, moments = found, cron_stops(found, await self.now(), end)
         await self._to(end)

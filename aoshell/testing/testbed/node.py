@@ -1,4 +1,4 @@
-"""A test's own node and its processes, with verbs to await.
+"""A test's own node and its processes, as coroutines.
 
 `aoshell.testing.testbed.sync` has the same without `await`.
 """
@@ -42,17 +42,17 @@ _EVAL = Tag("Action", "Eval")
 
 
 Tags = Mapping[str, object] | Sequence[tuple[str, object]]
-"""Tags by name, or pairs, in which a name may occur twice."""
+"""Tags by name, or pairs: in these a name may occur twice."""
 
 
 class AsyncNode:
-    """A local node in a folder of its own. Made by `open_node`.
+    """A local node in its own folder. Made by `open_node`.
 
     Attributes:
         address: 43 characters base64url; processes trust it to deliver messages.
         owner: the identity that owns processes by default.
         clock: the node's time.
-        local: the node itself (`nodes.base.Node`), for what is not offered here.
+        local: the node itself (`nodes.base.Node`), for everything that this class lacks.
         folder: where relative file names start.
     """
 
@@ -88,7 +88,7 @@ class AsyncNode:
         tags: Tags | str | None = None,
         **named: object,
     ) -> AsyncProcess:
-        """Spawn a process with the handlers in `source`, by default with aos alone.
+        """Spawn a process with the handlers in `source`, by default with aos only.
 
         Args:
             source: a file ("token.lua", "counter.wasm", a Path) or Lua source.
@@ -96,8 +96,8 @@ class AsyncNode:
             module: its module if there is no source: an id, or a published name.
             data: its Data.
             tags, named: its tags; in keywords `_` stands for `-`: `Cron_Interval="5-minutes"`.
-                `tags="as-sent"`: its handlers get tags by the names that they came with, too, as in
-                aos 2.0.1.
+                `tags="as-sent"`: its handlers also get tags under their original names, as in aos
+                2.0.1.
 
         Raises:
             AoError: the source cannot be read, or raised an error while it was loaded.
@@ -127,7 +127,7 @@ class AsyncNode:
     async def mock(
         self, address: str | Identity, source: Source, name: str = "mock"
     ) -> AsyncProcess:
-        """Stand in for a process that lives elsewhere: `source` handles what is sent to it.
+        """Stand in for a process on another node: `source` handles the messages to it.
 
         Raises:
             AoError: the address is invalid or taken, or the source cannot be read.
@@ -156,10 +156,11 @@ class AsyncNode:
 
         Args:
             names: address → the identity that replaces it everywhere in the export.
-            owner: who evaluates in it, by default the identity that replaces its owner.
+            owner: the identity that evaluates in it, by default the one that replaces its owner.
 
         Raises:
-            AoError: the file cannot be read or is not an export; or the node has the process.
+        AoError: the file cannot be read or is not an export; or the node has the process
+            already.
         """
         data = read_file((self.folder or Path()) / file, EXPORT)
         stand = {address: str(identity) for address, identity in (names or {}).items()}
@@ -212,7 +213,7 @@ class AsyncNode:
         await self.local.close()
 
     def _read(self, source: Source) -> ModuleSource:
-        """The code of a source, whose lines errors show from now on. Raises AoError."""
+        """The code of a source; errors show its lines from now on. Raises AoError."""
         found = read_source(source, self.folder)
         self.sources.update(found.files)
         if self._coverage is not None:
@@ -263,9 +264,9 @@ class AsyncProcess:
         tags: Tags | None = None,
         **named: object,
     ) -> Answer:
-        """Send a message; the answer, once everything that it caused is done.
+        """Send a message. Returns the answer once everything that it caused is done.
 
-        If this is cancelled, the message is no longer computed.
+        Cancelling stops computing the message.
 
         Args:
             as_: the sender, by default the process's owner.
@@ -282,12 +283,12 @@ class AsyncProcess:
         return make_answer(item.id, sender.address, own, later, self.node.sources)
 
     async def eval(self, code: str, *, as_: Identity | None = None) -> Answer:
-        """Evaluate Lua in the process. In it, `@name` stands for the id of a process of the test,
-        or the address of an identity.
+        """Evaluate Lua in the process. In it, `@name` stands for a process's id or an identity's
+        address.
 
         Raises:
             AoError: there is no such name.
-            EvalFailed: it raised an error, or overran a limit.
+            EvalFailed: the code raised an error, or exceeded a limit.
         """
         return await self._eval(await with_ids(code, self.node.local, self.node.people), as_)
 
@@ -320,7 +321,7 @@ class AsyncProcess:
         return await self._eval(text(program.data))
 
     async def invariants(self, file: Path | str) -> Answer:
-        """From now on a message fails that breaks one of the invariants in a file (docs/fuzz.md).
+        """From now on, messages that break an invariant in a file fail (docs/fuzz.md).
 
         Raises:
             AoError: the file cannot be read.
@@ -351,7 +352,8 @@ class AsyncProcess:
         tags: Tags | None = None,
         **named: object,
     ) -> Answer:
-        """As `send`, but the state does not change, and what the process sends is not delivered."""
+        """As `send`, but the state does not change, and messages of the process are not
+        delivered."""
         sender = (as_ or self.owner).address
         given = _tags(tags, ({"Action": action} if action else {}) | named)
         result = await self._dry(sender, given, raw(data) if isinstance(data, str) else data)
@@ -360,7 +362,7 @@ class AsyncProcess:
     async def value(self, expression: str) -> Any:
         """The value of a Lua expression in the process, whose state does not change.
 
-        Tables 1…n, and empty ones, are lists, other tables dicts; functions and the like are text.
+        Tables 1…n and empty tables become lists, other tables dicts; functions and the like text.
 
         Raises:
             EvalFailed: the expression raised an error.
@@ -399,13 +401,13 @@ class AsyncProcess:
         ]
 
     async def prints(self) -> list[str]:
-        """What its messages printed or returned, one text for each that did, without colours."""
+        """The output of its messages, one text for each message with output, without colours."""
         results = [entry.result for entry in await self.entries() if entry.result]
         answers = (make_answer("", "", result, None, {}) for result in results)
         return [item.output for item in answers if item.output]
 
     async def errors(self) -> list[str]:
-        """Why its messages failed, one text for each that did."""
+        """Why its messages failed, one text for each failed message."""
         results = [entry.result for entry in await self.entries() if entry.result]
         answers = (make_answer("", "", result, None, {}) for result in results if not result.ok)
         return [item.error or item.outcome for item in answers]
@@ -417,7 +419,7 @@ class AsyncProcess:
         await self.node.local.workbench.pause(self.id, True)
 
     async def resume(self) -> None:
-        """Deliver the queue, and hold no messages any more."""
+        """Deliver the queue, and stop holding messages."""
         await self.node.local.workbench.pause(self.id, False)
         await self.node.idle()
 
@@ -432,17 +434,18 @@ class AsyncProcess:
         await self.node.idle()
 
     async def tick(self) -> int:
-        """Send its cron messages now, due or not; how many. Raises UsageError if it has no cron."""
+        """Send its cron messages now, due or not; returns their number. Raises UsageError: it has
+        no cron."""
         count = await self.node.local.workbench.tick(self.id)
         await self.node.idle()
         return count
 
     async def replay(self, back: int = 1) -> Answer:
-        """Deliver a message once more: under its id and another slot, as a second assignment does.
+        """Deliver a message again with its id in another slot, like a second assignment.
 
         Args:
-            back: which of those that did not come from the process itself: 1 for the newest, 2 for
-                the one before it.
+            back: which message, counting those not from the process itself: 1 is the newest, 2 the
+                one before it.
 
         Raises:
             UsageError: there is no such message.
@@ -497,7 +500,7 @@ def _unhandled(item: object) -> Mail:
 
 
 def _kept_names(mode: str) -> Tags:
-    """The tags of a definition that say how its handlers get tags. Raises UsageError."""
+    """The tags of a definition that decide how its handlers get tags. Raises UsageError."""
     if mode != AS_SENT.value:
         raise UsageError(f'tags = "{mode}" is not known', hint='give a table, or "as-sent"')
     return {AS_SENT.name: AS_SENT.value}

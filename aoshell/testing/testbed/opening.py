@@ -1,4 +1,4 @@
-"""Opens a node for tests, and removes it without a trace."""
+"""Opens a node for tests, and removes it completely."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from aoshell.testing.testbed import sync
 from aoshell.testing.testbed.anchors import counted_anchors, random_anchors
 from aoshell.testing.testbed.clock import BEGIN, TestedNode
 
-# Anybody can derive this key, like those of a test's identities.
+# Anybody can derive this key, like the keys of a test's identities.
 _FIXED = Fixed(BEGIN, hashlib.sha256(b"the node of aoshell's tests").digest())
 _MEMORY = Path("/dev/shm")
 DATABASE = "node.db"
-LARGEST_DATABASE = 8 << 20  # bytes of that of a node that has done nothing yet
-_ROOM = 256 << 20  # bytes that a folder in memory must have free
+LARGEST_DATABASE = 8 << 20  # bytes of the database of a new node
+_ROOM = 256 << 20  # free bytes that a folder in memory must have
 
 
 class Zygotes(Supervisor):
-    """A supervisor for one node after another: it stays when a node closes.
+    """A supervisor for several nodes in a row: it stays when a node closes.
 
     Its workers count instructions.
 
     Args:
-        coverage: where they count lines too.
+        coverage: where they also count lines.
         base: see `Supervisor`.
     """
 
@@ -87,7 +87,7 @@ class NodeOpening:
             self._remove_folder()
             raise
         address = (await local.info()).address
-        # A folder that is kept has messages already, whose ids counted anchors would repeat.
+        # A permanent folder has messages already; counted anchors would repeat their ids.
         anchors = random_anchors() if self._folder else counted_anchors()
         coverage = self._supervisor.coverage if isinstance(self._supervisor, Zygotes) else None
         self._node = awaited.AsyncNode(local, address, self._files, anchors, coverage)
@@ -100,7 +100,7 @@ class NodeOpening:
             folder.joinpath(DATABASE).write_bytes(database)
             supervisor = self._supervisor or Supervisor(Watch())
             return await LocalNode.open(folder, self._limits, supervisor, fixed=_FIXED)
-        # Others may have the same folder, and this test's own code may block.
+        # Others may use the same folder, and this test's own code may block.
         home = Home(self._folder, self._supervisor, fixed=_FIXED)
         return await HomeNode.open(home, self._limits, client=client_name("test"), threaded=True)
 
@@ -147,7 +147,7 @@ class NodeOpening:
             _remove(self._temporary)
 
 
-_folders: set[Path] = set()  # that are to be removed
+_folders: set[Path] = set()  # folders to remove
 
 
 def _remove(folder: Path) -> None:
@@ -156,7 +156,7 @@ def _remove(folder: Path) -> None:
 
 
 def remove_folders() -> None:
-    """Remove the folders of nodes that could not be closed, as a second Ctrl-C may have it."""
+    """Remove the folders of nodes that were not closed, for example after a second Ctrl-C."""
     for folder in list(_folders):
         _remove(folder)
 
@@ -165,7 +165,7 @@ _begun: list[bytes] = []
 
 
 async def _new_database(supervisor: Supervisor | None) -> bytes:
-    """The database of a node that has done nothing yet: the same for each test, so made once."""
+    """The database of a new node: the same for each test, so made once."""
     if not _begun:
         folder = Path(tempfile.mkdtemp(prefix="aoshell-test-", dir=quick_folder()))
         try:
@@ -184,17 +184,17 @@ def open_node(
     files: Path | None = None,
     supervisor: Supervisor | None = None,
 ) -> NodeOpening:
-    """A local node, offline: `with open_node() as node`, or `async with` with verbs to await.
+    """A local node, offline: `with open_node() as node`, or `async with` for coroutines.
 
     Args:
-        folder: where the node keeps its state, which others may share; without one, it leaves
-            nothing behind.
+        folder: where the node keeps its state, which others may share; by default a temporary one.
         limits: what a process may use (`nodes.values.Limits`).
         files: where relative names of Lua files start, by default the current folder.
         supervisor: zygotes that run already.
 
     Raises:
-        AoError: on entering, if the folder cannot be used, or a shell has it whose clock runs.
+        AoError: on entering: the folder cannot be used, or a shell with a real clock has it
+            open.
     """
     path = None if folder is None else Path(folder)
     if path is not None and not path.is_dir():
@@ -203,7 +203,7 @@ def open_node(
 
 
 def quick_folder() -> str | None:
-    """A folder in memory, where no disk is waited for; None for the system's own choice."""
+    """A folder in memory, to avoid waiting for a disk; None for the system's default."""
     if sys.platform != "linux" or "TMPDIR" in os.environ or not os.access(_MEMORY, os.W_OK):
         return None
     return str(_MEMORY) if shutil.disk_usage(_MEMORY).free >= _ROOM else None

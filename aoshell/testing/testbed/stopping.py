@@ -1,4 +1,4 @@
-"""Stops messages that nobody waits for: the next one would have to wait for them."""
+"""Stops messages that nobody waits for: the next message would have to wait for them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aoshell.nodes.values import Receipt
 
 @asynccontextmanager
 async def stopped_with_us(node: Node, receipt: Receipt) -> AsyncIterator[None]:
-    """If the block is cancelled, the message that was sent is no longer computed."""
+    """If the block is cancelled, stop computing the message that was sent."""
     try:
         yield
     except asyncio.CancelledError:

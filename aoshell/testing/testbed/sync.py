@@ -1,4 +1,4 @@
-"""The verbs of `aoshell.testing.testbed.node` for tests that are not coroutines."""
+"""The methods of `aoshell.testing.testbed.node` for tests that are not coroutines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Inner = TypeVar("_Inner", covariant=True)
 
 
 class Loop:
-    """The event loop of one node. It runs only during a verb."""
+    """The event loop of one node. It runs only during a method call."""
 
     def __init__(self) -> None:
         self._runner = asyncio.Runner()
@@ -32,7 +32,8 @@ class Loop:
             return interrupts.run_on(self._runner, work)
         work.close()
         raise UsageError(
-            "these verbs wait, and a coroutine must not", hint="use: async with open_node() as node"
+            "these methods block, and a coroutine must not",
+            hint="use: async with open_node() as node",
         )
 
     def close(self) -> None:
@@ -41,7 +42,7 @@ class Loop:
 
 
 class _Face(Protocol[_Inner]):
-    """What a verb of this module needs of its object."""
+    """What a blocking method needs from its object."""
 
     loop: Loop
 
@@ -52,7 +53,7 @@ class _Face(Protocol[_Inner]):
 def _waits(
     verb: Callable[Concatenate[_Inner, _P], Coroutine[Any, Any, _T]],
 ) -> Callable[Concatenate[_Face[_Inner], _P], _T]:
-    """The blocking form of a verb to await."""
+    """The blocking form of a coroutine method."""
 
     @functools.wraps(verb)
     def wait(face: _Face[_Inner], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
@@ -126,7 +127,7 @@ class Clock:
 def _makes(
     verb: Callable[Concatenate[awaited.AsyncNode, _P], Coroutine[Any, Any, awaited.AsyncProcess]],
 ) -> Callable[Concatenate[Node, _P], Process]:
-    """The blocking form of a verb that returns a process."""
+    """The blocking form of a coroutine method that returns a process."""
 
     @functools.wraps(verb)
     def make(node: Node, /, *args: _P.args, **kwargs: _P.kwargs) -> Process:

@@ -95,7 +95,7 @@ class Origins:
         origin = self.of(process.number)
         if origin is not None and origin.memory and slot < origin.memory_slot:
             raise UsageError(
-                f"{process.name or process.id} begins with a memory behind slot"
+                f"{process.name or process.id} begins with a memory after slot"
                 f" {origin.memory_slot}, which {origin.vouched} gave",
                 hint="fork it with --replay to compute all slots here",
             )
@@ -184,7 +184,7 @@ class Origins:
         if origin is not None and slot <= origin.slot:
             raise UsageError(
                 f"slot {slot} comes from {origin.source}: {process.name or process.id} was forked"
-                f" behind slot {origin.slot}",
+                f" after slot {origin.slot}",
                 hint=f"fork it anew behind an earlier slot: .fork {origin.source}"
                 f" {process.id}@SLOT as NAME",
             )

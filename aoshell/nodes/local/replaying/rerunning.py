@@ -80,7 +80,7 @@ async def _evaluate(replay: Replay, row: ProcessRow, before: Logged, code: bytes
     if outcome != "ok":
         why = form.widen(flat.error) if isinstance(flat.error, str) else outcome
         raise AoError(
-            f"the code fails where it is loaded, behind slot {before.slot}: {why}",
+            f"the code fails when it is loaded after slot {before.slot}: {why}",
             stage="load",
             hint="nothing was compared",
         )
