@@ -247,6 +247,8 @@ class TestCustody:
             {"trusted_nodes": {"a": "b"}},
             {"identities": {"green-zone": {"x": "y"}}},
             {"green_zone_peer_location": "x"},
+            {"green-zone-initialized": True},
+            {"green-zone-peer-location": "x"},
         ],
     )
     def test_shared(self, wallet: Wallet, milan: Line, configuration: Any) -> None:
