@@ -374,11 +374,11 @@ def test_an_expired_certificate_of_the_evidence_goes_before_one_of_the_verifier(
 
 def test_an_expired_certificate_that_both_have_is_the_verifiers(amd: Amd, good: Sample) -> None:
     """So it does not refuse the evidence; nor where the evidence has another one of that name."""
-    old = amd.milan.ask_draft.but(not_after=NOW - 1)
-    ours = good.but(chain=pem(old.der(), amd.milan.ark))
-    for theirs in (old, old.but(not_after=NOW - 2)):
-        came = Collateral(chain=theirs.der())
-        verdict = ours.verify(evidence=Evidence(raw=good.report, collateral=came))
+    old, older = (amd.milan.ask_draft.but(not_after=NOW - ago).der() for ago in (1, 2))
+    ours = good.but(chain=pem(old, amd.milan.ark))
+    for theirs in (old, older):
+        evidence = Evidence(raw=good.report, collateral=Collateral(chain=theirs))
+        verdict = ours.verify(evidence=evidence)
         assert (verdict.verdict, verdict.error) == ("INCONCLUSIVE", "CERT_EXPIRED")
 
 
