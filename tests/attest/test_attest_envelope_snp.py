@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from amd import Amd
+from amd import Amd, Line
 from envelope_edits import ended, set_
 from envelope_node import IMAGE, MEASUREMENT, NONCE, POLICY, SnpNode, raw
 from test_attest_real import AT, IDS, NO_CRL, collateral
@@ -255,6 +255,13 @@ def test_the_report_of_the_start(snp_node: SnpNode) -> None:
         other = snp_node.but(report_values=values)
         exchange = snp_node.exchange(boot=raw(other.measured(b"b" * 32)))
         ended(snp_node.verify(exchange=exchange), error)
+
+
+def test_the_report_of_the_start_by_another_chip(snp_node: SnpNode) -> None:
+    line = snp_node.line
+    other = snp_node.but(line=Line("Milan", line.ark_key, line.ask_key, line.asvk_key))
+    exchange = snp_node.exchange(boot=raw(other.measured(b"b" * 32)))
+    ended(snp_node.verify(exchange=exchange), "PAIR_BOOT_SESSION")
 
 
 # --- what was booted
