@@ -189,6 +189,13 @@ def test_pcr_11_counts_only_behind_secure_boot_with_named_signers(tpm_node: TpmN
     ended(off.verify(asking(off, db_signers=())), "SOFTWARE_UNTRUSTED")
 
 
+def test_secure_boot_is_asked_for_without_signers_too(tpm_node: TpmNode) -> None:
+    off = tpm_node.but(parts={"log": boot_log(secure_boot=b"\0")})
+    reviewed = asking(off, db_signers=(), trusted=(replace(off.image, fixed_cmdline=True),))
+    assert off.verify(reviewed).verdict == "PASS"
+    ended(off.verify(replace(reviewed, secure_boot=True)), "SECURE_BOOT_OFF")
+
+
 def test_pcr_11_forged_with_pcr_4_unquoted(tpm_node: TpmNode) -> None:
     """Any program can extend PCR 11 with what a trusted image extends."""
     for secure_boot in (b"\0", b"\1"):

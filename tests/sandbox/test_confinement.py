@@ -340,6 +340,7 @@ endless, long = eval_message("while true do end"), 120.0  # seconds: more than i
 busy.start(endless, long)
 for _ in range(2):  # another parked process waits for it then
     again.send(["park", 0])
+    again.await_frame("parked")
 again.start(endless, long)
 dry.send(["dry", 0, 1, long, *endless])
 trial.send(["trial", 0, 1, long, "", [False, *endless]])
