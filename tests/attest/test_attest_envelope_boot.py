@@ -194,6 +194,9 @@ def test_secure_boot_is_asked_for_without_signers_too(tpm_node: TpmNode) -> None
     reviewed = asking(off, db_signers=(), trusted=(replace(off.image, fixed_cmdline=True),))
     assert off.verify(reviewed).verdict == "PASS"
     ended(off.verify(replace(reviewed, secure_boot=True)), "SECURE_BOOT_OFF")
+    # Of two names for one boot, what a review found decides.
+    reviewed = replace(reviewed, trusted=(replace(off.image, name="same"), *reviewed.trusted))
+    assert off.verify(reviewed).image == "the image"
 
 
 def test_pcr_11_forged_with_pcr_4_unquoted(tpm_node: TpmNode) -> None:
