@@ -192,6 +192,34 @@ async def test_what_runs_while_a_message_is_refused_is_computed_again(opening, m
 
 
 @in_loop
+async def test_what_was_sent_when_a_message_is_refused_is_computed_once(opening, monkeypatch):
+    """It is on disk and not with its worker yet: only the log brings it there."""
+    monkeypatch.setattr(retries, "RETRY", 0.05)
+    async with opening() as local:
+        one, other = await local.spawn(), await local.spawn()
+        disk = FullDisk(local, monkeypatch, 0, lambda batch: batch.log and not batch.results)
+        dispatched = list[int]()
+        enqueue = local.engine._committing._enqueue
+
+        def noted(logged: Any, body: Any) -> None:
+            dispatched.append(logged.seq)
+            enqueue(logged, body)
+
+        def refused(_live: Live, _logged: Any) -> None:
+            disk.left = 1
+            with pytest.raises(AoError, match="full"):
+                row = local.engine.processes.find(other)
+                local.engine.intake.send(row, local.item(other, "2", Action="Eval"))
+
+        monkeypatch.setattr(local.engine._committing, "_enqueue", noted)
+        OnAnswer(monkeypatch, 1, refused)
+        await local.eval(one, f'Send({{Target = "{other}", Data = "x"}})')
+        assert not disk.left and dispatched == []
+        assert await local.value(other, "return #Inbox") == "2"
+        assert await local.node.verify_log(other) == []
+
+
+@in_loop
 async def test_what_a_full_disk_left_undone_comes_before_what_is_sent_then(opening, monkeypatch):
     """The retry is not due within the test: the message that comes is what goes on."""
     monkeypatch.setattr(retries, "RETRY", 600)

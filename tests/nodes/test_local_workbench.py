@@ -199,6 +199,19 @@ async def test_a_queue_is_delivered_message_by_message(opening) -> None:
 
 
 @in_loop
+async def test_a_queue_waits_on_when_slots_are_taken_back(opening) -> None:
+    async with opening() as local:
+        bench = local.node.workbench
+        listener, process = await local.spawn(LISTENER), await local.spawn(COUNTER)
+        await local.eval(listener, "return 1")
+        await bench.pause(listener, True)
+        await local.send(process, Action="Add", Peer=listener)
+        await bench.undo(listener, 1)
+        assert len(await bench.queued(listener)) == 1
+        assert await local.value(listener, "return #Heard") == "0"
+
+
+@in_loop
 async def test_a_stand_in_answers_for_an_address(opening) -> None:
     script = b'Handlers.add("Price", "Price", function(m) m.reply({Data = "42"}) end)'
     async with opening() as local:

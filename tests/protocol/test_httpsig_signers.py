@@ -116,6 +116,13 @@ def test_a_map_that_only_an_hmac_covers_gives_no_id(wallet: Wallet) -> None:
     assert (checked.verified, checked.ids) == (SIGNED, {})
 
 
+def test_a_map_within_that_only_an_hmac_covers_gives_no_id(wallet: Wallet) -> None:
+    inner: Tabm = SIGNED | {"m": carried(MORE, *commit(wallet, MORE))}
+    checked = check_map(carried(inner, commit(wallet, SIGNED)[0], commit(wallet, inner)[1]), EDGE)
+    assert checked.outcome is SignatureStatus.VERIFIED
+    assert (checked.verified, checked.ids) == (SIGNED, {})
+
+
 @pytest.mark.parametrize("bundle", [False, True])
 def test_ids_are_those_that_the_outer_signature_names(wallet: Wallet, bundle: bool) -> None:
     """A bundled commitment signs the bytes of a map: the signatures in it were not checked."""
