@@ -11,8 +11,18 @@ from hypothesis import strategies as st
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log import store as store_module
 from aoshell.nodes.local.log.assigning import Assigner
-from aoshell.nodes.local.log.rows import LOST, QUEUED, Batch, Computed, Kept, Logged, ProcessRow
+from aoshell.nodes.local.log.rows import (
+    LOST,
+    QUEUED,
+    Batch,
+    Computed,
+    Kept,
+    Logged,
+    Origin,
+    ProcessRow,
+)
 from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.log.totals import totals_of
@@ -162,12 +172,25 @@ def test_the_end_of_a_log_is_cut_a_slice_at_a_time(store, scheduler):
     """Newest first; with slot 0 goes the process, and with a message what it left."""
     log = [scheduler.assign(1, str(n), b"[]", tick=n % 2 == 1) for n in range(6)]
     kept = [Kept(logged.seq, 0, "reason", 0, "target", "id", b"[]") for logged in log]
-    store.commit(Batch(log=log, results=[computed(logged) for logged in log], kept=kept), sync=True)
+    origin = Origin(1, "source", 5, 0, 0, "", 0, 0)
+    results = [computed(logged) for logged in log]
+    store.commit(Batch(log=log, results=results, kept=kept, origins=[origin]), sync=True)
     assert (store.forget(1, 1, 3), rows(store, "results"), rows(store, "kept")) == (3, 3, 3)
     assert [logged.seq for logged, _ in store.entries(1)] == [logged.seq for logged in log[:3]]
     assert (store.forget(1, 0, 2), store.processes()) == (2, [ROW])
+    assert store.origin(1) == origin  # a kill in between leaves a fork that is known as one
     assert (store.forget(1, 0, 2), store.processes()) == (1, [])
-    assert [rows(store, table) for table in ("log", "results", "kept")] == [0, 0, 0]
+    assert [rows(store, table) for table in ("log", "results", "kept", "origins")] == [0, 0, 0, 0]
+    assert (store.cuts, store.lowest) == (3, (log[3].seq, log[1].seq, log[0].seq))
+
+
+def test_the_numbers_of_the_last_cuts_are_kept_and_no_more(store, scheduler, monkeypatch):
+    monkeypatch.setattr(store_module, "MOST_CUTS", 2)
+    log = [scheduler.assign(1, str(n), b"[]") for n in range(4)]
+    store.commit(Batch(log=log), sync=True)
+    for slot in (3, 2, 1):
+        assert store.forget(1, slot, 1) == 1
+    assert (store.cuts, store.lowest) == (3, (log[2].seq, log[1].seq))
 
 
 # Scheduler --------------------------------------------------------------------------------------
