@@ -12,6 +12,7 @@ from local_home import FullDisk, Local, database
 
 from aoshell.errors import AoError
 from aoshell.nodes.local import committing
+from aoshell.nodes.local.log.rows import Batch
 from aoshell.nodes.local.waiting import retries
 from aoshell.nodes.local.workers import live as live_process
 from aoshell.nodes.local.workers.live import WINDOW, Live
@@ -248,6 +249,30 @@ async def test_a_process_that_could_not_be_written_is_not_there(opening, monkeyp
         assert local.engine.processes.find(definition.id) is None
         assert (await local.node.spawn(definition)).process == definition.id
         assert (await local.node.result(definition.id, 0)).ok
+
+
+@in_loop
+async def test_who_waits_for_the_log_hears_of_what_comes_and_of_what_is_taken_back(opening):
+    """At once, and not with the next result."""
+    async with opening() as local:
+        row = local.engine.processes.find(await local.spawn())
+        error = AoError("the message was taken back", stage="node")
+        for change in (
+            lambda: local.engine.admit(Batch(facts={"fact": 1}), []),
+            lambda: local.engine._let_go(row, error),
+        ):
+            waits = asyncio.ensure_future(local.node.network.stored_changed())
+            await asyncio.sleep(0)
+            change()
+            await asyncio.wait_for(waits, 60)
+
+
+@in_loop
+async def test_a_message_that_is_written_ends_the_count_of_failures(opening):
+    async with opening() as local:
+        local.engine.retries.failures = 1
+        local.engine.admit(Batch(facts={"fact": 1}), [])
+        assert local.engine.retries.failures == 0
 
 
 @in_loop

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aoshell.errors import AoError
-from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log import elsewhere, form
 from aoshell.nodes.local.log import store as store_module
 from aoshell.nodes.local.log.assigning import Assigner
 from aoshell.nodes.local.log.rows import (
@@ -191,6 +191,27 @@ def test_the_numbers_of_the_last_cuts_are_kept_and_no_more(store, scheduler, mon
     for slot in (3, 2, 1):
         assert store.forget(1, slot, 1) == 1
     assert (store.cuts, store.lowest) == (3, (log[2].seq, log[1].seq))
+
+
+@pytest.mark.parametrize(
+    ("slot", "tags", "is_one"),
+    [
+        (0, ["Mock", "true"], True),
+        (0, ["Mock", "false"], False),
+        (0, ["Name", "Mock"], False),
+        (0, ["X", "true", "Mock", "true"], True),
+        (1, ["Mock", "true"], False),  # what anybody may send to it
+    ],
+)
+def test_a_stand_in_is_what_its_definition_says(store, scheduler, slot, tags, is_one):
+    bodies = [form.dump_wire([""] * form.TAGS) for _ in range(2)]
+    bodies[slot] = form.dump_wire([*[""] * form.TAGS, *tags])
+    store.commit(Batch(log=[scheduler.assign(1, "x", body) for body in bodies]), sync=True)
+    assert elsewhere.stand_ins(store) == ([ROW.id] if is_one else [])
+    assert elsewhere.stand_ins(store, behind=ROW.number) == []
+    store.commit(Batch(origins=[Origin(1, "source", 5, 0, 0, "", 0, 0)]), sync=True)
+    assert elsewhere.forks(store) == [ROW.id]
+    assert elsewhere.forks(store, behind=ROW.number) == []
 
 
 # Scheduler --------------------------------------------------------------------------------------
