@@ -9,6 +9,7 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 
+import httpx
 import pytest
 
 from aoshell.attest.collateral import kds
@@ -117,6 +118,29 @@ def test_what_goes_beyond_a_bound_is_refused_by_name(script: Script, why: str) -
         asked(script)
     assert not isinstance(caught.value, ConnectionLostError)
     assert caught.value.stage == "read"
+
+
+def test_an_answer_with_too_many_headers_is_closed() -> None:
+    """Else its connection would stay taken."""
+    closed: list[bool] = []
+
+    class Body(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b""
+
+        async def aclose(self) -> None:
+            closed.append(True)
+
+    def respond(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers=[("a", "b")] * (http.MOST_HEADERS + 1), stream=Body())
+
+    async def sent() -> None:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(respond)) as client:
+            with pytest.raises(http.ResponseLimitError, match="more than 4096 headers"):
+                await http.send(client, client.build_request("GET", "http://node.example"))
+            assert closed == [True]
+
+    asyncio.run(sent())
 
 
 def test_chunks_of_a_byte_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
