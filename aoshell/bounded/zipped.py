@@ -27,8 +27,6 @@ class Unpacking:
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """Unpacks a piece; yields at most `STEP` bytes at a time. Raises DamagedZipError."""
-        if piece and self._stream.eof:
-            raise DamagedZipError("go on behind the end of what was compressed")
         full = True
         while piece or full:
             try:

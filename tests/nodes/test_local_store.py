@@ -214,6 +214,18 @@ def test_a_stand_in_is_what_its_definition_says(store, scheduler, slot, tags, is
     assert elsewhere.forks(store, behind=ROW.number) == []
 
 
+def test_a_tree_that_is_cut_off_has_what_came_first(store, scheduler):
+    """Not what is nearest to its root."""
+    root = scheduler.assign(1, "root", b"[]")
+    one, other = (scheduler.assign(1, "", b"[]", cause=root, idx=at) for at in range(2))
+    below = [scheduler.assign(1, "", b"[]", cause=cause, idx=0) for cause in (other, one)]
+    log = [root, one, other, *below]
+    store.commit(Batch(log=log), sync=True)
+    for limit in range(1, 6):
+        found = [logged.seq for logged, _ in store.tree(root.seq, limit)]
+        assert found == [logged.seq for logged in log[:limit]]
+
+
 # Scheduler --------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ from aoshell.protocol.commitment import (
     signature_base,
     write_commitments,
 )
+from aoshell.protocol.encoding import ProtocolError
 from aoshell.protocol.httpsig import Checked, SignatureStatus
 from aoshell.protocol.jsonform import check_json
 from aoshell.protocol.nested import carry, to_map
@@ -135,6 +136,20 @@ def test_a_map_of_many_keys_is_in_the_order_of_the_node(
         else:  # of a small one the order is known
             with pytest.raises(SignatureError if sorts else UncheckableError):
                 rebuilder.check(one, {"a": "b", "many": many})
+
+
+@pytest.mark.parametrize(("count", "sorts"), [(32, True), (33, False)])
+def test_a_part_of_many_keys_is_found_by_its_id_in_the_order_of_the_node(
+    count: int, sorts: bool
+) -> None:
+    many = mixed(count)
+    assert httpsig.find_part(many, unsigned(many, CURRENT).id) == many
+    as_came = unsigned(many, CURRENT, as_came=True).id
+    if sorts:
+        with pytest.raises(ProtocolError, match="another message"):
+            httpsig.find_part(many, as_came)
+    else:
+        assert httpsig.find_part(many, as_came) == many
 
 
 def test_what_a_node_took_out_of_a_signed_map_makes_it_uncheckable(wallet: Wallet) -> None:
