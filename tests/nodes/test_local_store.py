@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aoshell.errors import AoError
-from aoshell.nodes.local.log import elsewhere, form
+from aoshell.nodes.local.log import elsewhere, form, reading
 from aoshell.nodes.local.log import store as store_module
 from aoshell.nodes.local.log.assigning import Assigner
 from aoshell.nodes.local.log.rows import (
@@ -22,6 +22,7 @@ from aoshell.nodes.local.log.rows import (
     Logged,
     Origin,
     ProcessRow,
+    Upload,
 )
 from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
@@ -226,6 +227,44 @@ def test_a_tree_that_is_cut_off_has_what_came_first(store, scheduler):
         assert found == [logged.seq for logged in log[:limit]]
 
 
+def test_a_log_is_read_in_order_with_its_ticks_whatever_a_page_holds(store, scheduler, monkeypatch):
+    log = [scheduler.assign(1, str(n), b"[]", tick=bool(n % 4)) for n in range(9)]
+    store.commit(Batch(log=log, results=[computed(one) for one in log[:7]]), sync=True)
+    for page in (1, 2, 3, 9, 10):
+        monkeypatch.setattr(reading, "PAGE", page)
+        assert [one.seq for one, _ in store.entries(1)] == [one.seq for one in log]
+        assert [one.seq for one, _ in store.entries(1, last_seq=log[5].seq)] == [
+            one.seq for one in log[:6]
+        ]
+    assert store.pending() == log[7:]
+    assert store.head(1) == log[8] and (log[7].tick, log[8].tick) == (3, 0)
+    assert store.last_computed(1) == (log[6], computed(log[6])) and log[6].tick == 2
+    store.commit(Batch(log=[scheduler.assign(1, "x", b"[]", tick=True)]), sync=True)
+    assert store.head(1).tick == 1
+
+
+def test_numbers_are_those_behind_all_that_have_one(store, scheduler):
+    assert store.last_numbers() == (0, 1)
+    being_added = scheduler.assign(scheduler.new_process(), "x", b"[]")
+    store.commit(Batch(log=[being_added]), sync=True)  # its row comes with the last slice
+    assert store.last_numbers() == (being_added.seq, 2)
+    upload = Upload(scheduler.new_seq(), "id", 0, "", "", b"signed")
+    store.commit(Batch(uploads=[upload]), sync=True)
+    assert store.last_numbers() == (upload.seq, 2)
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, asyncio.CancelledError])
+def test_what_is_written_together_is_all_there_or_nothing(store, scheduler, error):
+    log = [scheduler.assign(1, str(n), b"[]") for n in range(2)]
+    with pytest.raises(error), store.together() as write:
+        write(Batch(log=log[:1]))
+        raise error
+    assert rows(store, "log") == 0
+    with store.together() as write:
+        write(Batch(log=log))
+    assert rows(store, "log") == 2
+
+
 # Scheduler --------------------------------------------------------------------------------------
 
 
@@ -266,6 +305,14 @@ def test_ticks_stand_behind_slots(scheduler):
     assert [(p.slot, p.tick) for p in placed] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
     assert placed[0].chain == placed[2].chain != placed[3].chain
     assert all(p.root == p.seq and p.ordinal == 0 for p in placed)
+
+
+def test_a_root_is_where_it_all_began(scheduler):
+    root = scheduler.assign(1, "root", b"[]")
+    child = scheduler.assign(1, "", b"[]", cause=root, idx=0)
+    grandchild = scheduler.assign(1, "", b"[]", cause=child, idx=0)
+    assert [one.root for one in (root, child, grandchild)] == [root.seq] * 3
+    assert grandchild.cause == child.seq
 
 
 def test_what_was_forgotten_is_handed_out_again(store, scheduler):
