@@ -453,3 +453,26 @@ def test_a_result_that_is_too_short_is_none(count):
     assert form.FlatResult.of(whole).values == whole
     with pytest.raises(FrameError, match="too short"):
         form.FlatResult.of(whole[:count])
+
+
+ANSWER = [
+    *(False, "output", "prompt", True, 1, "ended"),
+    *(1, True, "target", "data", "anchor", 1, "name", "value"),
+    *(1, "message", 1, "process", "returned"),
+]
+
+
+def test_a_result_is_whole_and_nothing_follows_it():
+    form.check_result(False, form.FlatResult.of(ANSWER))
+    form.check_result(False, form.FlatResult.of(ANSWER[:-1]))  # environments that tell nothing
+    for wrong in (*(ANSWER[:end] for end in range(5, len(ANSWER) - 1)), [*ANSWER, "more"]):
+        with pytest.raises(FrameError):
+            form.check_result(False, form.FlatResult.of(wrong))
+
+
+@pytest.mark.parametrize("at", range(len(ANSWER)))
+def test_each_value_of_a_result_is_of_its_kind(at):
+    for other in (None, 1.5, -1, [], "text" if type(ANSWER[at]) is not str else True):
+        wrong = [*ANSWER[:at], other, *ANSWER[at + 1 :]]
+        with pytest.raises(FrameError):
+            form.check_result(False, form.FlatResult.of(wrong))
