@@ -68,6 +68,14 @@ def test_a_cut_takes_those_of_its_slot_and_of_all_later_ones(
     assert (newest and newest.slot) == (left[0] if left else None)
 
 
+def test_a_cut_takes_a_damaged_one_too(tmp_path: Path) -> None:
+    """Nobody knows of which slot it is."""
+    checkpoints = written(tmp_path, *THREE)
+    (tmp_path / "p.checkpoint").write_bytes(b"?")
+    checkpoints.back_to("p", 1950)
+    assert checkpoints.read("p", "e") == made(1900)
+
+
 def test_with_a_process_all_of_them_go(tmp_path: Path) -> None:
     checkpoints = written(tmp_path, *THREE)
     checkpoints.write("q", "e", made(5))
@@ -129,6 +137,10 @@ def test_older_ones_have_a_bound_in_bytes_and_the_oldest_go_first(
     monkeypatch.setattr(module, "OLDER_BYTES", 2 * size)
     checkpoints = written(tmp_path, 1000, 1900, 1990, 2000)
     assert slots(checkpoints) == [2000, 1990, 1900]
+    checkpoints.remove("p")
+    assert slots(written(tmp_path, 500, 1300, 1600)) == [1600, 1300, 500]
+    # The one that goes for its distance makes room for the next.
+    assert slots(written(tmp_path, 2000)) == [2000, 1600, 500]
 
 
 def test_older_ones_are_the_farther_apart_the_farther_back(tmp_path: Path) -> None:
