@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aoshell.errors import AoError
-from aoshell.nodes.local.log import elsewhere, form, reading
+from aoshell.nodes.local.log import elsewhere, form, reading, spans
 from aoshell.nodes.local.log import store as store_module
 from aoshell.nodes.local.log.assigning import Assigner
 from aoshell.nodes.local.log.rows import (
     LOST,
     QUEUED,
+    Arrival,
     Batch,
     Computed,
     Kept,
@@ -28,6 +30,7 @@ from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.log.totals import totals_of
 from aoshell.nodes.local.waiting.roots import Roots
+from aoshell.nodes.served import Span
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import Assignment, Message, Tag, printable, raw, text
 from aoshell.sandbox.frames import FrameError
@@ -476,3 +479,53 @@ def test_each_value_of_a_result_is_of_its_kind(at):
         wrong = [*ANSWER[:at], other, *ANSWER[at + 1 :]]
         with pytest.raises(FrameError):
             form.check_result(False, form.FlatResult.of(wrong))
+
+
+def test_a_result_that_sends_nothing_is_looked_at_as_closely():
+    """Most are, and have a shorter way."""
+    short = [False, "output", "prompt", True, 0, 0, 0]
+    form.check_result(False, form.FlatResult.of(short))
+    for at, others in {
+        0: (0, None, "text", True),
+        1: (0, None),
+        2: (0, None),
+        3: (0, 1, None, "text"),
+        4: (False, 0.0, None, 1),
+        5: (False, 0.0, None, 1),
+        6: (False, 0.0, None, 1),
+    }.items():
+        for other in others:
+            wrong = [*short[:at], other, *short[at + 1 :]]
+            with pytest.raises(FrameError):
+                form.check_result(False, form.FlatResult.of(wrong))
+    with pytest.raises(FrameError):  # one that failed says why, and has no outbox
+        form.check_result(True, form.FlatResult.of(short))
+    form.check_result(True, form.failed_result("why"))
+
+
+def test_messages_behind_a_time_are_those_of_its_slot_too(store):
+    """Cron messages have the slot that they follow, and come later."""
+    store.commit(Batch(processes=[ROW]), sync=True)
+    clock = iter([10, 20, 30, 40, 40])
+    scheduler = Scheduler(store, lambda: next(clock), NO_KEY)
+    log = [scheduler.assign(1, str(n), b"[]", tick=n in (2, 3)) for n in range(5)]
+    store.commit(Batch(log=log, results=[computed(one) for one in log]), sync=True)
+    times = [0, 9, 10, 20, 25, 30, 40, 50]
+    for since, until in [*itertools.combinations(times, 2), *((one, None) for one in times)]:
+        span = Span(since=since, until=until)
+        found = [one for one, _ in spans.computed_in(store, 1, span, 10, failed=True)]
+        assert found == [one for one in log if since < one.timestamp <= (until or 99)]
+
+
+@pytest.mark.parametrize(("parts", "due"), [(1, 1), (2, 2), (3, 3), (4, 3), (5, 5), (9, 5)])
+def test_what_was_used_has_no_more_parts_than_asked_for(store, scheduler, parts, due):
+    log = [scheduler.assign(1, str(n), b"[]") for n in range(5)]
+    store.commit(Batch(log=log, results=[computed(one) for one in log]), sync=True)
+    assert len(spans.used_in(store, 1, 0, 4, parts)) == due <= parts
+
+
+def test_a_message_is_found_as_it_was_signed_where_one_is(store, scheduler):
+    name = "m" * 43
+    log = [scheduler.assign(1, name, b"[]", arrival=Arrival(signed)) for signed in (None, b"item")]
+    store.commit(Batch(log=log), sync=True)
+    assert spans.find_message(store, name) == log[1]

@@ -146,6 +146,11 @@ def test_the_keys_that_a_commitment_covers_are_a_list_of_texts(
         nested_commitments({"a": "1", "commitments": {signature.id: source}})
 
 
+def test_what_is_bundled_says_so() -> None:
+    for said, due in (("true", True), ("false", False), ("", False)):
+        assert read_parameters({"alg": RSA, "bundle": said}, "here")["bundle"] is due
+
+
 @pytest.mark.parametrize("value", [True, "1", 1.5, b"1"])
 def test_a_time_of_a_signature_is_a_whole_number(value: object) -> None:
     assert read_parameters({"alg": RSA, "created": 1}, "here")["created"] == 1
