@@ -15,6 +15,7 @@ from aoshell.nodes.local.log import elsewhere, form, reading, spans
 from aoshell.nodes.local.log import store as store_module
 from aoshell.nodes.local.log.assigning import Assigner
 from aoshell.nodes.local.log.rows import (
+    ADDING,
     LOST,
     QUEUED,
     Arrival,
@@ -25,12 +26,14 @@ from aoshell.nodes.local.log.rows import (
     Origin,
     ProcessRow,
     Upload,
+    mark_of,
 )
 from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
-from aoshell.nodes.local.log.totals import totals_of
+from aoshell.nodes.local.log.totals import Running, totals_of
 from aoshell.nodes.local.waiting.roots import Roots
 from aoshell.nodes.served import Span
+from aoshell.nodes.values import Place
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import Assignment, Message, Tag, printable, raw, text
 from aoshell.sandbox.frames import FrameError
@@ -529,3 +532,47 @@ def test_a_message_is_found_as_it_was_signed_where_one_is(store, scheduler):
     log = [scheduler.assign(1, name, b"[]", arrival=Arrival(signed)) for signed in (None, b"item")]
     store.commit(Batch(log=log), sync=True)
     assert spans.find_message(store, name) == log[1]
+
+
+def test_what_the_node_took_is_listed_in_order_but_for_what_is_being_added(store, scheduler):
+    """A copy that breaks off goes again, and its numbers with it."""
+    first = scheduler.assign(1, "first", b"[]")
+    upload = Upload(scheduler.new_seq(), "upload", 0, "", "", b"signed")
+    added = scheduler.assign(scheduler.new_process(), "added", b"[]")
+    last = scheduler.assign(1, "last", b"[]")
+    later = Upload(scheduler.new_seq(), "later", 0, "", "", b"signed")
+    store.commit(Batch(log=[first, added, last], uploads=[upload, later]), sync=True)
+    everything = [first, upload, added, last, later]
+    assert spans.taken_behind(store, 0, 9) == everything
+    assert spans.taken_behind(store, 0, 3) == everything[:3]
+    assert spans.taken_behind(store, 2, 9) == everything[2:]
+    store.set_meta(ADDING, added.process)
+    assert spans.taken_behind(store, 0, 9) == [first, upload]
+    store.set_meta(ADDING, 0)
+    assert spans.taken_behind(store, 0, 9) == everything
+
+
+@pytest.mark.parametrize(
+    "change", [{"chain": "x"}, {"tick": 1}, {"timestamp": 1}, {"assignment": "x"}]
+)
+def test_a_mark_tells_messages_of_one_place_apart(scheduler, change):
+    """A message, its cron messages, and what another process had under the same number."""
+    logged = scheduler.assign(1, "x", b"[]")
+    assert mark_of(logged._replace(**change)) != mark_of(logged)
+    assert mark_of(logged._replace(body=b"{}", client="x")) == mark_of(logged)
+
+
+def test_sums_of_messages_that_failed_keep_the_last_one_that_went_well(store, scheduler):
+    log = [scheduler.assign(1, str(n), b"[]") for n in range(3)]
+    results = [computed(log[0])._replace(waits=-1)]
+    store.commit(Batch(log=log, results=results), sync=True)
+    found = totals_of(store, 1)
+    assert (found.effective, found.waits) == (log[0].seq, 0)  # a fork ends what began elsewhere
+    running = Running(1, Place(1, 0))
+    failed = [computed(one)._replace(outcome="error") for one in log[1:]]
+    for one, result in zip(log[1:], failed, strict=True):
+        running.add(one, result)
+    facts = running.to_keep(store)
+    store.commit(Batch(results=failed, facts=facts), sync=True)
+    found = totals_of(store, 1)
+    assert (found.effective, found.computed, found.summed) == (log[0].seq, 3, 0)
