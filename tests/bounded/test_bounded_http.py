@@ -145,6 +145,17 @@ def test_an_answer_with_too_many_headers_is_closed() -> None:
     asyncio.run(sent())
 
 
+def test_connections_through_a_proxy_are_counted_too() -> None:
+    async def guarded() -> None:
+        proxies = {"all://": httpx.AsyncHTTPTransport(proxy="http://proxy.example:1")}
+        async with http.guard_client(httpx.AsyncClient(mounts=proxies)) as client:
+            for transport in (client._transport, *client._mounts.values()):
+                assert isinstance(transport, httpx.AsyncHTTPTransport)
+                assert isinstance(transport._pool._network_backend, http._Backend)
+
+    asyncio.run(guarded())
+
+
 class Endless(httpcore.AsyncNetworkStream):
     """A connection on which as much comes as is asked for."""
 
