@@ -95,6 +95,8 @@ def test_a_value_cannot_bring_the_line_of_the_path_along() -> None:
     assert b'"path": /y' in signature_base(one, fields)  # there it is a value and no line
     with pytest.raises(ProtocolError, match="a value with a line break could be two"):
         signature_base(one, fields, path_as_key=True)
+    fields["a"] = "v\nw"
+    assert b'"path": /x\n"a": v\nw\n' in signature_base(one, fields, path_as_key=True)
 
 
 @pytest.mark.parametrize("profile", [EDGE, CURRENT])
