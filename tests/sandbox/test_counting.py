@@ -284,6 +284,24 @@ def test_of_what_others_have_made_the_newest_is_kept(monkeypatch: pytest.MonkeyP
     assert list(counting._given.values()) == made[-10:]
 
 
+@pytest.mark.parametrize("lines", range(246, 258))
+def test_what_counting_takes_is_told_for_each_counter(lines: int) -> None:
+    """Also where constants must be brought in by registers: 256 fit into an instruction."""
+    text = "local n = 0\nfunction f()\n" + "n = n + 1\n" * lines + "end"
+    dump = compiled(text.encode())
+    made = make_counting(dump)
+    before, after = (read_dump(code).inner[0] for code in (dump, made.code))
+    of_f = f"{before.first} {before.last}"
+    costs = [cost for place, *_way, cost in kinds(made.counters) if place == of_f]
+    assert sum(costs) == len(after.code) - len(before.code)
+    assert set(costs) == {3 if after.constant_count <= 256 else 5}
+
+
+def test_what_jumps_over_a_counter_is_told_too() -> None:
+    made = make_counting(compiled(b"local n = 0\nwhile n < 3 do\n n = n + 1\nend\nreturn n"))
+    assert {cost for *_way, cost in kinds(made.counters)} == {3, 4}
+
+
 def test_code_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     dump = compiled(b"return 'of a size that no other text here has'")
     monkeypatch.setattr(counting, "LARGEST", len(dump) - 1)
