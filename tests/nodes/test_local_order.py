@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -366,6 +367,27 @@ async def test_a_changed_memory_limit_holds_for_what_is_computed_again(opening):
         heavy = await local.post(pid, HEAVY, Action="Eval")
         assert (await local.node.result(pid, first.slot)).ok
         assert (await local.node.result(pid, heavy.slot)).outcome == "memory"
+
+
+@in_loop
+async def test_what_was_computed_when_limits_change_is_not_computed_again(opening, monkeypatch):
+    async with opening() as local:
+        pid, answered = await local.spawn("N = 1"), list[int]()
+
+        def change(_live: Live, _logged: Any) -> None:
+            local.engine.set_limits(replace(local.engine.limits, memory=128 << 20))
+
+        OnAnswer(monkeypatch, 1, change)
+        on_done = Live._on_done
+
+        def noted(live: Live, *frame: Any) -> None:
+            answered.append(live.sent[0].logged.slot)
+            on_done(live, *frame)
+
+        monkeypatch.setattr(Live, "_on_done", noted)
+        await local.eval(pid, "N = N + 1")
+        assert await local.value(pid, "N") == "2"
+        assert answered == [1, 2]
 
 
 @in_loop
