@@ -18,7 +18,6 @@ from aoshell.bounded.sizes import size
 # Without these, opening a pipe without a writer waits, and a terminal may become ours.
 _FLAGS = (
     os.O_RDONLY
-    | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_NONBLOCK", 0)
     | getattr(os, "O_NOCTTY", 0)
     | getattr(os, "O_BINARY", 0)

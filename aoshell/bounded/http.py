@@ -104,7 +104,7 @@ async def read_body(
                 raise ResponseLimitError(f"sends its answer in more than {MOST_PIECES:,} pieces")
             for block in unpacking.feed(piece) if unpacking else (piece,):
                 content += block
-                if max(len(content), sent) > largest:
+                if len(content) > largest:
                     raise ResponseLimitError(f"answers with more than {size(largest)}")
                 if unpacking:
                     await asyncio.sleep(0)  # so that the caller's time-out can end this
@@ -140,11 +140,6 @@ class _Backend(httpcore.AsyncNetworkBackend):
         return _Stream(
             await self._inner.connect_tcp(host, port, timeout, local_address, socket_options)
         )
-
-    async def connect_unix_socket(
-        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
-    ) -> httpcore.AsyncNetworkStream:
-        return _Stream(await self._inner.connect_unix_socket(path, timeout, socket_options))
 
     async def sleep(self, seconds: float) -> None:
         await self._inner.sleep(seconds)

@@ -27,8 +27,6 @@ class Unpacking:
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """Unpack a piece; yields at most `STEP` bytes at a time. Raises DamagedZipError."""
-        if piece and self._stream.eof:
-            raise DamagedZipError("go on after the end of the compressed data")
         full = True
         while piece or full:
             try:

@@ -135,7 +135,7 @@ def _read(assignment: Tabm, edges: Mapping[str, Any], process: str, where: str) 
         0,
     )
     is_signed = inner.outcome is SignatureStatus.VERIFIED
-    by = checked.committers if checked.outcome is SignatureStatus.VERIFIED else ()
+    by = checked.committers  # () where the outcome is not VERIFIED
     taken = _taken(message, identity, owner, assigned)
     scheduler = by[0] if len(by) == 1 else ""
     several = len(inner.committers) > 1

@@ -44,6 +44,7 @@ class SimulatedTpm:
         body_id: what the node extended into PCR 15 first, 32 bytes.
         log: of the boot; what it extends is in the PCRs.
         pcrs: those that are quoted.
+        ek_attributes: of the endorsement key, if they are to be others than its template's.
         ak_attributes, ak_scheme: of the attestation key, if they are to be wrong.
         hierarchy: where the attestation key is.
         extended: digests that go into PCR 15 behind those due.
@@ -55,6 +56,7 @@ class SimulatedTpm:
     log: LogDraft = field(default_factory=boot_log)
     pcrs: Sequence[int] = NEWER
     template: str = "L-1"
+    ek_attributes: int | None = None
     ak_attributes: int = AK_ATTRIBUTES
     ak_scheme: tuple[int, int] = (RSAPSS, SHA256)
     hierarchy: int = ENDORSEMENT
@@ -84,9 +86,10 @@ class SimulatedTpm:
     @property
     def ek_area(self) -> PublicArea:
         made = EK_TEMPLATES[self.template]
+        attributes = made.attributes if self.ek_attributes is None else self.ek_attributes
         symmetric = (AES, made.aes, CFB)
         raw = public_area(
-            self.ek_key.public_key(), made.attributes, made.policy, symmetric, None, made.name_alg
+            self.ek_key.public_key(), attributes, made.policy, symmetric, None, made.name_alg
         )
         return PublicArea.parse(raw)
 

@@ -33,6 +33,7 @@ from der_writer import (
 )
 
 from aoshell.attest.errors import EvidenceError
+from aoshell.attest.evidence import Collateral, Evidence
 from aoshell.attest.policy import Policy
 from aoshell.attest.x509.certificates import Certificate
 from aoshell.attest.x509.der import DerReader
@@ -350,6 +351,35 @@ ROOT: dict[str, tuple[Callable[[Draft], Draft], str]] = {
 def test_root(milan: Line, good: Sample, fault: str) -> None:
     change, error = ROOT[fault]
     assert pinned(good, milan, change(milan.ark_draft)).verify().error == error
+
+
+def test_the_root_of_another_product_is_none(amd: Amd, good: Sample) -> None:
+    """AMD's for that one, and trusted as such."""
+    foreign = good.but(
+        chain=pem(amd.milan.ask, amd.genoa.ark), roots=amd.milan.roots | amd.genoa.roots
+    )
+    assert judged(foreign, came=True) == ("FAIL", "ROOT_NOT_PINNED")
+
+
+def test_an_expired_certificate_of_the_evidence_goes_before_one_of_the_verifier(
+    amd: Amd, good: Sample
+) -> None:
+    """The one refuses the evidence for good; of the other there may be a newer one."""
+    old = [one.but(not_after=NOW - 1).der() for one in (amd.milan.ask_draft, amd.milan.vek_draft())]
+    evidence = Evidence(raw=good.report, collateral=Collateral(vek=old[1]))
+    ours = good.but(vek=b"", chain=pem(old[0], amd.milan.ark))
+    verdict = ours.verify(evidence=evidence)
+    assert (verdict.verdict, verdict.error) == ("FAIL", "CERT_EXPIRED")
+
+
+def test_an_expired_certificate_that_both_have_is_the_verifiers(amd: Amd, good: Sample) -> None:
+    """So it does not refuse the evidence; nor where the evidence has another one of that name."""
+    old, older = (amd.milan.ask_draft.but(not_after=NOW - ago).der() for ago in (1, 2))
+    ours = good.but(chain=pem(old, amd.milan.ark))
+    for theirs in (old, older):
+        evidence = Evidence(raw=good.report, collateral=Collateral(chain=theirs))
+        verdict = ours.verify(evidence=evidence)
+        assert (verdict.verdict, verdict.error) == ("INCONCLUSIVE", "CERT_EXPIRED")
 
 
 def test_root_that_did_not_sign_itself(amd: Amd, good: Sample) -> None:

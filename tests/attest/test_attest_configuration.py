@@ -14,7 +14,7 @@ from envelope_wire import sign
 from faults import sign_linked
 from served import Wire, served
 
-from aoshell.attest.checks.configuration import _differing
+from aoshell.attest.checks.configuration import LONGEST_NAME, _differing
 from aoshell.attest.evidence import Evidence
 from aoshell.attest.verify import Verdict
 from aoshell.nodes.remote.hyperbeam.evidence import ask
@@ -81,9 +81,23 @@ def test_it_is_asked_for_with_a_nonce_only(node: SnpNode, nonce: bytes) -> None:
     assert asked.count("/~meta@1.0/info") == bool(nonce)
 
 
-@pytest.mark.parametrize("now", [{"a+link": "x"}, {"a": {"b+link": "x"}}, {"a": [{"b+link": "x"}]}])
+LINKED = [{"a+link": "x"}, {"a": {"b+link": "x", "d": 1}}, {"a": [1, {"b+link": "x"}]}]
+
+
+@pytest.mark.parametrize("now", LINKED)
 def test_values_that_came_as_links_are_not_compared(now: dict[str, Any]) -> None:
     assert _differing({"a": {"b": 1}, "c": 1}, now) == ["c"]
+
+
+def test_what_an_answer_adds_is_compared_where_it_was_attested() -> None:
+    added = {"address": "x", "status": 200, "trace": "x"}
+    assert _differing({}, added) == []
+    assert _differing({"address": "y", "trace": "y"}, added) == ["address"]
+
+
+def test_long_names_are_cut(node: SnpNode) -> None:
+    found = verdict(node, told(node, **{"n" * (LONGEST_NAME + 1): 1}))
+    assert found.configuration_now == f"differs from the attested one in {'n' * LONGEST_NAME}"
 
 
 # --- in the output of the command

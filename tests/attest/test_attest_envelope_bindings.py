@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 from envelope_edits import Node, edited, ended
-from envelope_node import BOOT_NONCE, NONCE, SnpNode, TpmNode, raw
+from envelope_node import BOOT_NONCE, NONCE, SECRET, SnpNode, TpmNode, raw
 from envelope_wire import as_json
 
+from aoshell.attest.envelope.activation import wrap_secret
 from aoshell.attest.envelope.ids import canonical_payload, stable_id
 from aoshell.attest.evidence import (
+    Activation,
     Collateral,
     Evidence,
     RawResponse,
@@ -26,6 +28,8 @@ from aoshell.attest.verify import verify_evidence
 from aoshell.errors import AoError
 from aoshell.protocol.structured import Atom
 from aoshell.protocol.wallet import Wallet
+
+OTHER = "O" * 42 + "A"  # an id
 
 # --- the body, the nonce, the pair
 
@@ -164,9 +168,11 @@ def other_device(node: Node) -> dict[str, str]:
     return {"measurement-device": others[node.device]}
 
 
-def test_the_start_with_another_recipient(measured_node: Node) -> None:
+@pytest.mark.parametrize("what", ["public-material", "binding", "key-id"])
+def test_the_start_with_another_recipient(measured_node: Node, what: str) -> None:
     def renamed(recipient: Any, _node: Any) -> Any:
-        return recipient | {"public-material": recipient["public-material"] | {"x": "y"}}
+        was = recipient[what]
+        return recipient | {what: was | {"x": "y"} if isinstance(was, dict) else OTHER}
 
     other = measured_node.but(recipient_=renamed)
     exchange = measured_node.exchange(boot=raw(other.measured(BOOT_NONCE)))
@@ -308,6 +314,14 @@ def test_the_answer_to_another_secret(measured_node: Node) -> None:
     ):
         exchange = measured_node.exchange(activation=wrong)
         ended(measured_node.verify(exchange=exchange), "ACTIVATION_PROOF")
+
+
+def test_a_secret_for_another_key_than_the_one_in_the_report(snp_node: SnpNode) -> None:
+    """The node opened it, and that says nothing of the key that the report names."""
+    public = snp_node.key.public_key().public_bytes_raw()
+    credential = wrap_secret(SECRET, public, OTHER)
+    sent = Activation(SECRET, credential, raw(snp_node.opened(credential)))
+    ended(snp_node.verify(exchange=snp_node.exchange(activation=sent)), "ACTIVATION_SHAPE")
 
 
 def test_an_unsigned_answer_to_a_secret(measured_node: Node) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from tpm_writer import LogDraft, boot_log, signature_list, variable
 
 from aoshell.attest.policy import Image, Policy
 from aoshell.attest.verify import Verdict
-from aoshell.protocol.encoding import b64url
+from aoshell.protocol.encoding import b64url, unb64url
 
 SIGNERS = (hashlib.sha256(b"signer of images").hexdigest(),)
 
@@ -189,6 +190,18 @@ def test_pcr_11_counts_only_behind_secure_boot_with_named_signers(tpm_node: TpmN
     ended(off.verify(asking(off, db_signers=())), "SOFTWARE_UNTRUSTED")
 
 
+def test_secure_boot_is_asked_for_without_signers_too(tpm_node: TpmNode) -> None:
+    off = tpm_node.but(parts={"log": boot_log(secure_boot=b"\0")})
+    known = asking(off, db_signers=(), trusted=(off.image,))
+    ended(off.verify(known), "SOFTWARE_UNKNOWN", "INCONCLUSIVE")
+    reviewed = replace(known, trusted=(replace(off.image, fixed_cmdline=True),))
+    assert off.verify(reviewed).verdict == "PASS"
+    ended(off.verify(replace(reviewed, secure_boot=True)), "SECURE_BOOT_OFF")
+    # Of two names for one boot, what a review found decides.
+    reviewed = replace(reviewed, trusted=(replace(off.image, name="same"), *reviewed.trusted))
+    assert off.verify(reviewed).image == "the image"
+
+
 def test_pcr_11_forged_with_pcr_4_unquoted(tpm_node: TpmNode) -> None:
     """Any program can extend PCR 11 with what a trusted image extends."""
     for secure_boot in (b"\0", b"\1"):
@@ -265,3 +278,35 @@ def test_the_quote_of_another_boot(tpm_node: TpmNode, wrong: dict[str, int]) -> 
 
     boot = raw(tpm_node.but(evidence_=change).measured(BOOT_NONCE))
     ended(tpm_node.verify(exchange=tpm_node.exchange(boot=boot)), "PAIR_BOOT_SESSION")
+
+
+def at_start(node: TpmNode, change: Callable[[Any, TpmNode], Any], **pcrs: bytes) -> Verdict:
+    """The verdict with other evidence of the start, or after other PCRs then."""
+    tpm = copy(node.tpm)
+    tpm.values = tpm.values | {int(pcr[1:]): value for pcr, value in pcrs.items()}
+    before = node.but(evidence_=change)
+    before.__dict__["tpm"] = tpm
+    return node.verify(exchange=node.exchange(boot=raw(before.measured(BOOT_NONCE))))
+
+
+def test_the_start_with_other_keys_quote_or_pcrs(tpm_node: TpmNode) -> None:
+    def flipped(evidence: Any, _node: Any) -> Any:
+        signature = unb64url(evidence["quote"]["signature"])
+        forged = b64url(bytes((signature[0] ^ 1,)) + signature[1:])
+        return evidence | {"quote": evidence["quote"] | {"signature": forged}}
+
+    def same(evidence: Any, _node: Any) -> Any:
+        return evidence
+
+    value = hashlib.sha256(b"another").digest()
+    assert at_start(tpm_node, same, p10=value).verdict == "PASS"  # IMA goes on measuring
+    ended(at_start(tpm_node, same, p7=value), "PAIR_BOOT_SESSION")
+    ended(at_start(tpm_node, flipped), "PAIR_BOOT_SESSION")
+    for key, other in (("ek", "ak"), ("ak", "ek")):
+
+        def swapped(evidence: Any, _node: Any, named: str = key, of: str = other) -> Any:
+            return evidence | {f"{named}-pub-pem": evidence[f"{of}-pub-pem"]}
+
+        verdict = at_start(tpm_node, swapped)
+        ended(verdict, "PAIR_BOOT_SESSION")
+        assert "other keys" in verdict.check("pair").detail

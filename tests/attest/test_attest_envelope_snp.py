@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from amd import Amd
+from amd import Amd, Line
 from envelope_edits import ended, set_
 from envelope_node import IMAGE, MEASUREMENT, NONCE, POLICY, SnpNode, raw
 from test_attest_real import AT, IDS, NO_CRL, collateral
@@ -257,6 +257,13 @@ def test_the_report_of_the_start(snp_node: SnpNode) -> None:
         ended(snp_node.verify(exchange=exchange), error)
 
 
+def test_the_report_of_the_start_by_another_chip(snp_node: SnpNode) -> None:
+    line = snp_node.line
+    other = snp_node.but(line=Line("Milan", line.ark_key, line.ask_key, line.asvk_key))
+    exchange = snp_node.exchange(boot=raw(other.measured(b"b" * 32)))
+    ended(snp_node.verify(exchange=exchange), "PAIR_BOOT_SESSION")
+
+
 # --- what was booted
 
 
@@ -264,6 +271,8 @@ def test_the_measurement_covers_the_firmware_only(snp_node: SnpNode) -> None:
     alone = Policy(trusted=(Image("firmware", measurement=MEASUREMENT),))
     ended(snp_node.verify(alone), "SOFTWARE_UNKNOWN", "INCONCLUSIVE")
     assert snp_node.verify(Policy(trusted=(IMAGE,))).image == "the image"
+    # Of two names for one measurement, what a review found decides.
+    assert snp_node.verify(Policy(trusted=(*alone.trusted, IMAGE))).image == "the image"
     ended(snp_node.verify(Policy()), "SOFTWARE_UNKNOWN", "INCONCLUSIVE")
     other = Policy(trusted=(Image("other", measurement=b"\1" * 48, covers_os=True),))
     ended(snp_node.verify(other), "SOFTWARE_UNTRUSTED")

@@ -21,7 +21,7 @@ from tpm_writer import boot_log
 from aoshell.attest.evidence import Activation
 from aoshell.attest.policy import Policy
 from aoshell.attest.tpm.credential import Credential, make_credential
-from aoshell.attest.tpm.keys import AK_ATTRIBUTES
+from aoshell.attest.tpm.keys import AK_ATTRIBUTES, EK_TEMPLATES
 from aoshell.attest.tpm.structures import RSASSA, SHA256, attribute_bits
 from aoshell.attest.verify import Verdict
 from aoshell.protocol.encoding import b64url, unb64url
@@ -50,6 +50,20 @@ def edit_quote(name: str, change: Callable[[Any], Any]) -> Callable[[Any, Any], 
 
 
 # --- keys
+
+
+def test_an_endorsement_key_that_anyone_can_use(tpm_node: TpmNode) -> None:
+    """Certified as it is, and it opens the secret: whatever asks the TPM has it opened."""
+    attributes = EK_TEMPLATES["L-1"].attributes
+    for name in ("restricted", "fixedTPM"):
+        other = {"ek_attributes": attributes ^ attribute_bits(name)}
+        ended(of_the_tpm(tpm_node, **other), "EK_TEMPLATE")
+
+
+def test_an_endorsement_certificate_that_has_expired(tpm_node: TpmNode, maker: Maker) -> None:
+    for not_after, error in ((NOW, ""), (NOW - 1, "EK_CERT_EXPIRED")):
+        certificate = pem(maker.ek_draft.but(not_after=not_after).der())
+        assert tpm_node.but(certificate=certificate).verify().error == error
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,17 @@ class TestSoftware:
             hashes={"firmware": "ab" * 48}
             | {name: HASHES[name] for name in ("kernel", "initrd", "append")},
         )
-        assert unknown.verify(Policy(trusted=(by_hashes,))).error == "SOFTWARE_UNKNOWN"
+        alone = unknown.verify(Policy(trusted=(by_hashes,)))
+        assert alone.error == alone.check("measurement").error == "SOFTWARE_UNKNOWN"
+        both = Policy(trusted=(by_hashes, Image("m", measured)))
+        assert unknown.verify(both).image == "m"
+        another = unknown.verify(Policy(trusted=(Image("other", b"m" * 48),)))
+        assert another.check("measurement").error == "SOFTWARE_UNKNOWN"
+
+    def test_what_was_not_compared_is_not_called_trusted(self, node: SimulatedNode) -> None:
+        verdict = node.verify(Policy(), measurement=bytes(48))
+        assert verdict.error == "MEASUREMENT_MISMATCH"
+        assert verdict.check("trusted-software").status.value == "SKIPPED"
 
 
 class TestChallenge:
@@ -206,6 +216,14 @@ class TestChallenge:
 
         verdict = node.but(proof=proof).verify(challenge=NONCE)
         assert (verdict.verdict, verdict.error) == ("FAIL", "CHALLENGE_FAILED")
+
+    def test_a_key_that_the_report_does_not_vouch_for_is_not_asked(
+        self, node: SimulatedNode
+    ) -> None:
+        other = node.but(report_values={"report_data": bytes(32) + node.report_data[32:]})
+        verdict = other.verify(challenge=NONCE)
+        assert verdict.error == "REPORT_DATA_MISMATCH"
+        assert verdict.check("challenge").status.value == "SKIPPED"
 
     def test_a_recording_of_the_whole_answer(self, node: SimulatedNode) -> None:
         headers, body = node.generate("y" * 43)
@@ -247,6 +265,8 @@ class TestCustody:
             {"trusted_nodes": {"a": "b"}},
             {"identities": {"green-zone": {"x": "y"}}},
             {"green_zone_peer_location": "x"},
+            {"green-zone-initialized": True},
+            {"green-zone-peer-location": "x"},
         ],
     )
     def test_shared(self, wallet: Wallet, milan: Line, configuration: Any) -> None:

@@ -123,6 +123,18 @@ def test_the_floor_is_for_the_reported_tcb_not_the_current_one(amd: Amd) -> None
     assert sample.verify(lower).verdict == "PASS"
 
 
+def test_a_floor_for_the_launch_alone(amd: Amd) -> None:
+    floor = TCBS["Genoa"] | {"snp": TCBS["Genoa"]["snp"] + 1}
+    alone = Policy(minimum_tcb={}, minimum_launch_tcb={"Genoa": floor})
+    assert amd.genoa.sample().verify(alone).error == "LAUNCH_TCB_BELOW_MINIMUM"
+
+
+def test_a_reported_tcb_is_not_newer_than_the_current_one(amd: Amd) -> None:
+    newer = TCBS["Milan"] | {"snp": TCBS["Milan"]["snp"] + 1}
+    sample = amd.milan.sample(reported_tcb=tcb_bytes("Milan", newer))
+    assert sample.but(vek=amd.milan.vek_draft(newer).der()).verify().errors == ("TCB_ORDER",)
+
+
 def test_no_floor_is_said(amd: Amd) -> None:
     assert (
         amd.genoa.sample().verify().check("minimum-tcb").detail

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from amd import (
+    CHIP,
     FIELDS,
     ORDER,
     REPORTS,
@@ -103,6 +104,9 @@ def test_a_synthetic_root_is_trusted_by_test_parameter_only(good: Sample) -> Non
 
 def test_turin_reports_of_version_2_are_refused(amd: Amd) -> None:
     assert amd.turin.sample(2).verify().error == "UNSUPPORTED_PRODUCT"
+    # Its certificate tells, too, where neither chip nor TCB look like those of Turin.
+    tcb = {f"{which}_tcb": bytes(8) for which in ("current", "reported", "committed", "launch")}
+    assert amd.turin.sample(2, chip_id=CHIP, **tcb).verify().error == "UNSUPPORTED_PRODUCT"
     assert amd.milan.sample(2, chip_id=b"8 bytes." + bytes(56)).verify().error == (
         "UNSUPPORTED_PRODUCT"
     )

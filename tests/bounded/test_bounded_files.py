@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import threading
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,6 +46,68 @@ def test_files_that_tell_no_size_are_read_up_to_the_bound() -> None:
         files.read(path, 10)
 
 
+HUGE = 64 << 20  # bytes of a file without contents on disk
+
+
+@pytest.fixture
+def huge(tmp_path: Path) -> Path:
+    path = tmp_path / "huge"
+    with path.open("wb") as file:
+        file.truncate(HUGE)
+    return path
+
+
+def memory_of(call: Callable[[], object]) -> int:
+    """The most bytes that a call takes at once."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_a_file_beyond_its_bound_is_refused_before_it_is_in_memory(
+    huge: Path, monkeypatch: pytest.MonkeyPatch, tells: bool
+) -> None:
+    """Also one that grows, or tells no size."""
+    if not tells:
+        monkeypatch.setattr(files, "_size", lambda _file: 0)
+    for reader in (files.read, lambda path, most: list(files.pieces(path, most))):
+
+        def refused(read: Callable[[Path, int], object] = reader) -> None:
+            with pytest.raises(files.UnfitFileError, match="is larger than 1000 bytes"):
+                read(huge, 1000)
+
+        assert memory_of(refused) < HUGE // 8
+    many = 3 << 20
+    with pytest.raises(files.UnfitFileError, match="is larger than 3 MB"):
+        for piece in files.pieces(huge, many):
+            assert not tells  # its size says it before anything is read
+            many -= len(piece)
+            assert many >= 0
+
+
+def test_the_end_of_a_short_file_takes_no_more_memory_than_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"12345")
+    assert memory_of(lambda: files.read_tail(path, HUGE)) < HUGE // 8
+
+
+def test_a_file_that_is_refused_is_closed(tmp_path: Path) -> None:
+    def opened() -> int:
+        number = os.open(tmp_path, os.O_RDONLY)  # the lowest that is free
+        os.close(number)
+        return number
+
+    before = opened()
+    for _ in range(3):
+        with pytest.raises(files.UnfitFileError):
+            files.read(tmp_path, 1)
+    assert opened() == before
+
+
 @pytest.fixture(params=["pipe", "device", "folder", "socket", "link to a pipe"])
 def unfit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     path = tmp_path / "unfit"
@@ -60,6 +125,35 @@ def unfit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
             os.mkfifo(tmp_path / "pipe")
             path.symlink_to(tmp_path / "pipe")
     return path
+
+
+TERMINAL = """
+import os, sys
+from pathlib import Path
+from aoshell.bounded import files
+try:
+    files.read(Path(sys.argv[1]), 10)
+except files.UnfitFileError as error:
+    print(error)
+try:
+    os.open("/dev/tty", os.O_RDWR)
+except OSError:
+    print("it has no terminal")
+"""
+
+
+def test_a_terminal_that_is_named_does_not_become_ours() -> None:
+    """Ctrl-C typed there would end a program that runs without one."""
+    controller, terminal = os.openpty()
+    try:
+        command = [sys.executable, "-c", TERMINAL, os.ttyname(terminal)]
+        done = subprocess.run(
+            command, start_new_session=True, capture_output=True, text=True, timeout=60
+        )
+    finally:
+        os.close(controller)
+        os.close(terminal)
+    assert done.stdout.splitlines() == ["is no regular file", "it has no terminal"]
 
 
 READERS: dict[str, Callable[[Path], object]] = {

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import ssl
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 
+import httpcore
+import httpx
 import pytest
 
 from aoshell.attest.collateral import kds
@@ -119,6 +122,61 @@ def test_what_goes_beyond_a_bound_is_refused_by_name(script: Script, why: str) -
     assert caught.value.stage == "read"
 
 
+def test_an_answer_with_too_many_headers_is_closed() -> None:
+    """Else its connection would stay taken."""
+    closed: list[bool] = []
+
+    class Body(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b""
+
+        async def aclose(self) -> None:
+            closed.append(True)
+
+    def respond(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers=[("a", "b")] * (http.MOST_HEADERS + 1), stream=Body())
+
+    async def sent() -> None:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(respond)) as client:
+            with pytest.raises(http.ResponseLimitError, match="more than 4096 headers"):
+                await http.send(client, client.build_request("GET", "http://node.example"))
+            assert closed == [True]
+
+    asyncio.run(sent())
+
+
+def test_connections_through_a_proxy_are_counted_too() -> None:
+    async def guarded() -> None:
+        proxies = {"all://": httpx.AsyncHTTPTransport(proxy="http://proxy.example:1")}
+        async with http.guard_client(httpx.AsyncClient(mounts=proxies)) as client:
+            for transport in (client._transport, *client._mounts.values()):
+                assert isinstance(transport, httpx.AsyncHTTPTransport)
+                assert isinstance(transport._pool._network_backend, http._Backend)
+
+    asyncio.run(guarded())
+
+
+class Endless(httpcore.AsyncNetworkStream):
+    """A connection on which as much comes as is asked for."""
+
+    async def read(self, max_bytes: int, *_timeout: object) -> bytes:
+        return bytes(max_bytes)
+
+    async def start_tls(self, *_arguments: object, **_named: object) -> Endless:
+        return self
+
+
+def test_a_head_has_its_bound_under_tls_too() -> None:
+    async def counted() -> None:
+        stream = await http._Stream(Endless()).start_tls(ssl.create_default_context())
+        http._left.set([10])
+        assert len(await stream.read(100)) == 10
+        with pytest.raises(http.ResponseLimitError, match="before the body"):
+            await stream.read(100)
+
+    asyncio.run(counted())
+
+
 def test_chunks_of_a_byte_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "MOST_PIECES", 1000)
     with pytest.raises(AoError, match="more than 1,000 pieces"):
@@ -199,9 +257,10 @@ def test_lines_come_as_they_were_packed(size: int) -> None:
         (b"", "break off"),
     ],
 )
-def test_lines_have_bounds(data: bytes, why: str) -> None:
+@pytest.mark.parametrize("size", [1, 1000])
+def test_lines_have_bounds(data: bytes, why: str, size: int) -> None:
     with pytest.raises(DamagedZipError, match=why):
-        for _ in unpacked_lines(pieces(data, 1000), 4 << 20, 2 << 20):
+        for _ in unpacked_lines(pieces(data, size), 4 << 20, 2 << 20):
             pass
 
 

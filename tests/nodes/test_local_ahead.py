@@ -220,16 +220,35 @@ async def test_a_node_that_closes_writes_what_is_ahead(opening, folder):
     assert count(folder, "log", "cause IS NOT NULL") == HOPS
 
 
+GIVE = """
+Handlers.add("Give", "Give", function(msg)
+  Assign({Processes = {msg.To}, Message = msg.Id})
+end)
+"""
+
+
+@in_loop
+async def test_a_message_ahead_of_the_log_that_cannot_be_written_is_assigned_once(
+    opening, monkeypatch
+):
+    """What assigns it has gone with it, and comes again."""
+    monkeypatch.setattr(retries, "RETRY", 0.05)
+    async with opening() as local:
+        one, other = await local.spawn(GIVE), await local.spawn()
+        disk = FullDisk(local, monkeypatch, 1)
+        line = f'Send({{Target = "{one}", Action = "Give", To = "{other}"}})'
+        last = await local.post(one, line, Action="Eval")
+        await local.node.settled(last.id)
+        assert not disk.left
+        assert [one.tag("Action") for one in await local.messages(other)].count("Give") == 1
+        assert await local.node.verify_log(one) == await local.node.verify_log(other) == []
+
+
 @in_loop
 async def test_a_message_ahead_of_the_log_can_be_assigned(opening):
     """Its id is looked up in the log."""
-    give = """
-    Handlers.add("Give", "Give", function(msg)
-      Assign({Processes = {msg.To}, Message = msg.Id})
-    end)
-    """
     async with opening() as local:
-        one, other = await local.spawn(give), await local.spawn()
+        one, other = await local.spawn(GIVE), await local.spawn()
         line = f'Send({{Target = "{one}", Action = "Give", To = "{other}"}})'
         last = await local.post(one, line, Action="Eval")
         await computed(local)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,6 +30,7 @@ class Disk:
         self.roots = Roots(lambda _root: "")
         self.waiters = Waiters()
         self.enqueued: list[int] = []
+        self.told: list[int] = []  # whose results were announced
         self.written: list[tuple[Batch, bool]] = []  # and whether that was fsynced
         self.timers: list[tuple[str, float | None]] = []
         self.error: AoError | None = None
@@ -65,7 +67,8 @@ class Disk:
         scheduled: list[Any] = [(self.begin(seq, message.root), []) for seq in sent]
         self.roots.done(message)
         computed = Computed(message.seq, "ok", 0.0, 0, 0, 0, b"")
-        self.committing.add(message, computed, Pushed(scheduled=scheduled), [])
+        told = partial(self.told.append, message.seq)
+        self.committing.add(message, computed, Pushed(scheduled=scheduled), [told])
 
     def await_root(self, message: Logged) -> asyncio.Future[None]:
         """Somebody waits until nothing is left of what a message caused."""
@@ -97,6 +100,19 @@ async def test_what_is_forgotten_is_not_computed():
     disk.committing.dispatch()
     await turns()
     assert disk.enqueued == []
+
+
+@in_loop
+async def test_what_is_forgotten_is_not_announced_with_what_comes_then():
+    disk = Disk()
+    waits = disk.await_root(disk.begin(1))
+    await turns()
+    disk.answer(disk.begin(2))
+    disk.committing.forget()
+    disk.answer(disk.begin(3))
+    disk.committing.flush()
+    assert disk.told == [3] and [len(batch.results) for batch, _ in disk.written] == [1]
+    waits.cancel()
 
 
 @in_loop
@@ -145,6 +161,17 @@ async def test_what_nobody_waits_for_is_fsynced_a_moment_later():
     assert disk.timers == [("sync", QUIET)] and disk.committing.unsynced
     disk.committing.sync()
     assert [sync for _, sync in disk.written] == [False, True] and not disk.committing.unsynced
+
+
+@in_loop
+async def test_results_with_fsync_cover_those_without_it_before():
+    disk = Disk()
+    disk.answer(disk.begin(1))
+    disk.committing.flush()
+    disk.answer(disk.begin(2))
+    disk.committing.sync()
+    assert not disk.committing.unsynced
+    assert [sync for _, sync in disk.written] == [False, True]
 
 
 @in_loop

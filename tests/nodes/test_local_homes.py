@@ -15,6 +15,7 @@ from eventually import in_loop, until
 from local_home import COUNTER, database, lived, next_event, opened
 
 from aoshell.errors import AoError
+from aoshell.nodes.local.log.lock import HeldError, lock_folder
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.local.workers import images, live
 
@@ -30,6 +31,19 @@ async def test_a_second_node_on_a_home_is_refused_with_the_pid(opening, folder):
         assert (await local.node.info()).kind == "local"
     async with opening():
         pass  # the lock went with the first
+
+
+@pytest.mark.parametrize("said", ["", "x", "12x\n/socket\n", "-5\n\n", "9" * 5000])
+def test_a_home_that_somebody_holds_is_refused_whatever_its_lock_says(folder, said):
+    """Its holder has not written it yet, or somebody else wrote into it."""
+    holder = lock_folder(folder)
+    try:
+        holder.path.write_text(said)
+        with pytest.raises(HeldError, match="pid"):
+            lock_folder(folder)
+    finally:
+        holder.close()
+    lock_folder(folder).close()
 
 
 @in_loop

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from local_home import FullDisk, Local, database
 
 from aoshell.errors import AoError
 from aoshell.nodes.local import committing
+from aoshell.nodes.local.log.rows import Batch
 from aoshell.nodes.local.waiting import retries
 from aoshell.nodes.local.workers import live as live_process
 from aoshell.nodes.local.workers.live import WINDOW, Live
@@ -192,6 +194,34 @@ async def test_what_runs_while_a_message_is_refused_is_computed_again(opening, m
 
 
 @in_loop
+async def test_what_was_sent_when_a_message_is_refused_is_computed_once(opening, monkeypatch):
+    """It is on disk and not with its worker yet: only the log brings it there."""
+    monkeypatch.setattr(retries, "RETRY", 0.05)
+    async with opening() as local:
+        one, other = await local.spawn(), await local.spawn()
+        disk = FullDisk(local, monkeypatch, 0, lambda batch: batch.log and not batch.results)
+        dispatched = list[int]()
+        enqueue = local.engine._committing._enqueue
+
+        def noted(logged: Any, body: Any) -> None:
+            dispatched.append(logged.seq)
+            enqueue(logged, body)
+
+        def refused(_live: Live, _logged: Any) -> None:
+            disk.left = 1
+            with pytest.raises(AoError, match="full"):
+                row = local.engine.processes.find(other)
+                local.engine.intake.send(row, local.item(other, "2", Action="Eval"))
+
+        monkeypatch.setattr(local.engine._committing, "_enqueue", noted)
+        OnAnswer(monkeypatch, 1, refused)
+        await local.eval(one, f'Send({{Target = "{other}", Data = "x"}})')
+        assert not disk.left and dispatched == []
+        assert await local.value(other, "return #Inbox") == "2"
+        assert await local.node.verify_log(other) == []
+
+
+@in_loop
 async def test_what_a_full_disk_left_undone_comes_before_what_is_sent_then(opening, monkeypatch):
     """The retry is not due within the test, so the new message starts the work again."""
     monkeypatch.setattr(retries, "RETRY", 600)
@@ -220,6 +250,30 @@ async def test_a_process_that_could_not_be_written_is_not_there(opening, monkeyp
         assert local.engine.processes.find(definition.id) is None
         assert (await local.node.spawn(definition)).process == definition.id
         assert (await local.node.result(definition.id, 0)).ok
+
+
+@in_loop
+async def test_who_waits_for_the_log_hears_of_what_comes_and_of_what_is_taken_back(opening):
+    """At once, and not with the next result."""
+    async with opening() as local:
+        row = local.engine.processes.find(await local.spawn())
+        error = AoError("the message was taken back", stage="node")
+        for change in (
+            lambda: local.engine.admit(Batch(facts={"fact": 1}), []),
+            lambda: local.engine._let_go(row, error),
+        ):
+            waits = asyncio.ensure_future(local.node.network.stored_changed())
+            await asyncio.sleep(0)
+            change()
+            await asyncio.wait_for(waits, 60)
+
+
+@in_loop
+async def test_a_message_that_is_written_ends_the_count_of_failures(opening):
+    async with opening() as local:
+        local.engine.retries.failures = 1
+        local.engine.admit(Batch(facts={"fact": 1}), [])
+        assert local.engine.retries.failures == 0
 
 
 @in_loop
@@ -313,6 +367,27 @@ async def test_a_changed_memory_limit_holds_for_what_is_computed_again(opening):
         heavy = await local.post(pid, HEAVY, Action="Eval")
         assert (await local.node.result(pid, first.slot)).ok
         assert (await local.node.result(pid, heavy.slot)).outcome == "memory"
+
+
+@in_loop
+async def test_what_was_computed_when_limits_change_is_not_computed_again(opening, monkeypatch):
+    async with opening() as local:
+        pid, answered = await local.spawn("N = 1"), list[int]()
+
+        def change(_live: Live, _logged: Any) -> None:
+            local.engine.set_limits(replace(local.engine.limits, memory=128 << 20))
+
+        OnAnswer(monkeypatch, 1, change)
+        on_done = Live._on_done
+
+        def noted(live: Live, *frame: Any) -> None:
+            answered.append(live.sent[0].logged.slot)
+            on_done(live, *frame)
+
+        monkeypatch.setattr(Live, "_on_done", noted)
+        await local.eval(pid, "N = N + 1")
+        assert await local.value(pid, "N") == "2"
+        assert answered == [1, 2]
 
 
 @in_loop
@@ -443,8 +518,9 @@ async def test_no_cron_message_comes_while_a_log_is_cut(opening):
         await local.node.workbench.warp(2 * 3_600_000)
         assert len(await local.messages(pid)) == 1
         local.engine.cutting.held = ""
-        local.engine.ticking.begin()
-        assert len(await local.messages(pid)) == 2
+        row = local.engine.processes.find(pid)
+        local.engine._let_go(row, AoError("the message was taken back", stage="node"))
+        assert len(await local.messages(pid)) == 2  # at once then
 
 
 @pytest.mark.parametrize(

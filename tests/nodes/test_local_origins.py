@@ -7,13 +7,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from eventually import in_loop
+from local_home import FullDisk
 from test_local_workers import ROW, logged
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.local.forked.memories import Memories
 from aoshell.nodes.local.forked.origins import Origins
 from aoshell.nodes.local.forked.withheld import Elsewhere
-from aoshell.nodes.local.log.rows import AS_NODE, OF_UNIT, Origin
+from aoshell.nodes.local.log.rows import AS_NODE, OF_UNIT, Batch, Origin
 
 POINT = 7  # the fork point
 MEMORY = 4  # the slot behind which a memory is
@@ -101,6 +103,37 @@ def test_an_origin_is_read_again_where_its_number_may_be_another_ones(tmp_path: 
     assert one.of(1) == PLAIN
     one.forget_all()
     assert one.of(1) is None
+
+
+@in_loop
+async def test_a_process_does_not_inherit_the_origin_of_one_that_had_its_number(opening) -> None:
+    """Else what it sends would be held back, as delivered elsewhere."""
+    async with opening() as local:
+        listener = await local.spawn()
+        fork = await local.spawn()
+        number = local.engine.processes.look_up(fork).number
+        local.engine.store.commit(Batch(origins=[PLAIN._replace(process=number)]), sync=True)
+        local.engine.start_over()
+        assert local.engine.origins.of(number) is not None
+        await local.node.delete(fork)
+        own = await local.spawn()
+        assert local.engine.processes.look_up(own).number == number
+        await local.eval(own, f'Send({{Target = "{listener}", Data = "x"}})')
+        assert await local.value(listener, "return #Inbox") == "2"
+
+
+@in_loop
+async def test_a_process_that_was_refused_leaves_no_origin(opening, monkeypatch) -> None:
+    """The next one gets its number, and may be a fork."""
+    async with opening() as local:
+        await local.spawn()
+        disk = FullDisk(local, monkeypatch, 1, lambda batch: batch.processes)
+        with pytest.raises(AoError, match="full"):
+            await local.node.spawn(local.definition())
+        assert not disk.left
+        number = local.engine.scheduler.new_process()
+        local.engine.store.commit(Batch(origins=[PLAIN._replace(process=number)]), sync=True)
+        assert local.engine.origins.of(number) is not None
 
 
 def test_a_memory_stays_while_a_fork_begins_with_it_or_one_is_coming(tmp_path: Path) -> None:

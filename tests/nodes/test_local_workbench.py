@@ -10,6 +10,7 @@ from local_home import NOBODY, Local, plain
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.local.clock.ticking import FARTHEST
+from aoshell.nodes.local.tracing import trace
 from aoshell.nodes.values import Limits, NameTakenError, NotFoundError
 from aoshell.protocol.message import Message, tags_of
 
@@ -199,6 +200,19 @@ async def test_a_queue_is_delivered_message_by_message(opening) -> None:
 
 
 @in_loop
+async def test_a_queue_waits_on_when_slots_are_taken_back(opening) -> None:
+    async with opening() as local:
+        bench = local.node.workbench
+        listener, process = await local.spawn(LISTENER), await local.spawn(COUNTER)
+        await local.eval(listener, "return 1")
+        await bench.pause(listener, True)
+        await local.send(process, Action="Add", Peer=listener)
+        await bench.undo(listener, 1)
+        assert len(await bench.queued(listener)) == 1
+        assert await local.value(listener, "return #Heard") == "0"
+
+
+@in_loop
 async def test_a_stand_in_answers_for_an_address(opening) -> None:
     script = b'Handlers.add("Price", "Price", function(m) m.reply({Data = "42"}) end)'
     async with opening() as local:
@@ -214,6 +228,19 @@ async def test_a_stand_in_answers_for_an_address(opening) -> None:
             await local.node.workbench.mock(NOBODY, script, "again")
         with pytest.raises(UsageError, match="no address"):
             await local.node.workbench.mock("short", script, "again")
+
+
+@in_loop
+async def test_a_trace_has_bounds_for_what_was_not_delivered_too(opening) -> None:
+    async with opening() as local:
+        process = await local.spawn()
+        lost = f'Send({{Target = "{NOBODY}", Data = "x"}}) '
+        line = await local.post(process, lost * 3, Action="Eval")
+        await local.node.settled(line.id)
+        root = local.engine.store.by_id(line.id, 0).root
+        for limit, largest, hops in ((9, 1 << 20, 4), (4, 1 << 20, 4), (2, 1 << 20, 2), (9, 0, 1)):
+            page = trace(local.engine, root, limit, largest)
+            assert (len(page.hops), page.more) == (hops, hops < 4)
 
 
 @in_loop

@@ -132,6 +132,15 @@ def test_a_hostile_length_of_tags_is_not_read() -> None:
     assert caught.value.position == 98 + 2 + 16
 
 
+def test_a_field_of_a_stream_has_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    longest = max(len(part) for part in (ITEM.signature, ITEM.owner, ITEM.encoded_tags))
+    monkeypatch.setattr(stream, "LARGEST_FIELD", longest)
+    assert stream.read(io.BytesIO(ITEM.raw)).id == ITEM.id
+    monkeypatch.setattr(stream, "LARGEST_FIELD", longest - 1)
+    with pytest.raises(ProtocolError, match=f"{longest} bytes announced, at most {longest - 1}"):
+        stream.read(io.BytesIO(ITEM.raw))
+
+
 def test_ten_megabytes_are_never_held(wallet: Wallet) -> None:
     megabyte = bytes(range(256)) * 4096
 

@@ -12,17 +12,23 @@ from aoshell.protocol.commitment import (
     CURRENT,
     EDGE,
     HMAC,
+    MOST,
     RSA,
     Commitment,
     Profile,
     id_of,
     make_commitment,
+    read_parameters,
     signature_base,
     write_commitments,
 )
+from aoshell.protocol.encoding import ProtocolError
 from aoshell.protocol.httpsig import SignatureStatus, check
 from aoshell.protocol.message import raw
+from aoshell.protocol.nested import carry, nested_commitments, to_map
+from aoshell.protocol.rebuild import unsigned
 from aoshell.protocol.signing import commit
+from aoshell.protocol.tabm import Tabm
 from aoshell.protocol.wallet import Wallet
 
 
@@ -101,3 +107,52 @@ def test_the_id_of_an_hmac_is_the_hmac() -> None:
     assert id_of(b"\0" * 512) != "A" * 43
     one = make_commitment(b"\1" * 32, EDGE, alg=HMAC, keyid="ao")
     assert (one.committer, one.owner, one.id) == ("", b"", id_of(b"\1" * 32))
+
+
+@pytest.mark.parametrize("profile", [EDGE, CURRENT])
+def test_commitments_inside_a_message_are_under_their_own_ids(
+    wallet: Wallet, profile: Profile
+) -> None:
+    message: Tabm = {"a": "1"}
+    signature, mac = commit(wallet, message, profile=profile)
+    carried = carry(message, (mac, signature), lambda keys: unsigned(keys, profile).id)
+    assert [one.alg for one, _ in nested_commitments(carried)] == [RSA, HMAC]  # signers first
+    kept = carried["commitments"]
+    assert isinstance(kept, dict)
+    swapped: Tabm = {signature.id: kept[mac.id], mac.id: kept[signature.id]}
+    with pytest.raises(ProtocolError, match="under an id that is not its own"):
+        nested_commitments(message | {"commitments": swapped})
+    both = write_commitments([replace(one, components=None) for one in (signature, mac)])
+    source = kept[signature.id]
+    assert isinstance(source, dict)
+    with pytest.raises(ProtocolError, match="under an id that is not its own"):
+        nested_commitments(message | {"commitments": {signature.id: source | both}})
+
+
+def test_commitments_inside_a_message_have_a_bound() -> None:
+    for count, why in ((MOST, "without its signature"), (MOST + 1, "too many")):
+        kept: Tabm = {str(number): {} for number in range(count)}
+        with pytest.raises(ProtocolError, match=why):
+            nested_commitments({"commitments": kept})
+
+
+@pytest.mark.parametrize("keys", [{"1": "a", "2": {"b": "c"}}, {"1": "a", "3": "b"}, "a"])
+def test_the_keys_that_a_commitment_covers_are_a_list_of_texts(
+    wallet: Wallet, keys: str | Tabm
+) -> None:
+    signature, _ = commit(wallet, {"a": "1"}, profile=CURRENT)
+    source = to_map(signature) | {"committed": keys}
+    with pytest.raises(ProtocolError, match="the keys that it covers are"):
+        nested_commitments({"a": "1", "commitments": {signature.id: source}})
+
+
+def test_what_is_bundled_says_so() -> None:
+    for said, due in (("true", True), ("false", False), ("", False)):
+        assert read_parameters({"alg": RSA, "bundle": said}, "here")["bundle"] is due
+
+
+@pytest.mark.parametrize("value", [True, "1", 1.5, b"1"])
+def test_a_time_of_a_signature_is_a_whole_number(value: object) -> None:
+    assert read_parameters({"alg": RSA, "created": 1}, "here")["created"] == 1
+    with pytest.raises(ProtocolError, match="'created' has another type"):
+        read_parameters({"alg": RSA, "created": value}, "here")

@@ -6,7 +6,14 @@ import base64
 
 import pytest
 
-from aoshell.protocol.commitment import CURRENT, EDGE, Profile
+from aoshell.protocol.commitment import (
+    CURRENT,
+    EDGE,
+    RSA,
+    Profile,
+    make_commitment,
+    signature_base,
+)
 from aoshell.protocol.digest import content_digest
 from aoshell.protocol.encoding import ProtocolError, b64url
 from aoshell.protocol.httpsig import (
@@ -78,6 +85,18 @@ def test_data_beside_its_digest_in_a_part() -> None:
     assert decode(headers, body) == {"body": {"action": "Eval", "data": "1+1"}}
     with pytest.raises(ProtocolError):
         decode(headers, body.replace(b"data: 1+1", b"data: 1+2"))
+    with pytest.raises(ProtocolError, match="the body is not the one"):  # nor is there another one
+        decode(headers, body.replace(b"data: 1+1", b"data: 1+1\r\n\r\nprinted"))
+
+
+def test_a_value_cannot_bring_the_line_of_the_path_along() -> None:
+    fields = {"@path": "/x", "a": 'v\n"path": /y'}
+    one = make_commitment(b"s" * 512, CURRENT, alg=RSA, keyid="k", components=("@path", "a"))
+    assert b'"path": /y' in signature_base(one, fields)  # there it is a value and no line
+    with pytest.raises(ProtocolError, match="a value with a line break could be two"):
+        signature_base(one, fields, path_as_key=True)
+    fields["a"] = "v\nw"
+    assert b'"path": /x\n"a": v\nw\n' in signature_base(one, fields, path_as_key=True)
 
 
 @pytest.mark.parametrize("profile", [EDGE, CURRENT])

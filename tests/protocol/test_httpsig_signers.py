@@ -53,6 +53,21 @@ def test_an_hmac_adds_nothing_to_a_signed_body(wallet: Wallet) -> None:
     assert (checked.verified, checked.message) == (SIGNED, covered)
 
 
+@pytest.mark.parametrize("profile", [EDGE, CURRENT])
+def test_a_map_that_is_put_into_a_signed_body_is_not_signed(
+    wallet: Wallet, profile: Profile
+) -> None:
+    """The signature covers the digest of the body, and what it covered was the data alone."""
+    covered: Tabm = {"data": "printed"}
+    signatures = write_commitments(commit(wallet, covered, profile=profile))
+    more: Tabm = covered | {"m": {"balance": "1000000"}}
+    fields, body = wire.encode(more, profile)
+    checked = check(fields | signatures, body or b"")
+    assert checked.message == more
+    assert checked.outcome is SignatureStatus.VERIFIED, checked.failure
+    assert checked.verified == covered
+
+
 def carried(message: Tabm, *commitments: Commitment) -> Tabm:
     return carry(message, commitments, lambda keys: unsigned(keys).id)
 
@@ -114,6 +129,26 @@ def test_a_map_that_only_an_hmac_covers_gives_no_id(wallet: Wallet) -> None:
     checked = check(fields | write_commitments(commitments), body or b"")
     assert checked.outcome is SignatureStatus.VERIFIED
     assert (checked.verified, checked.ids) == (SIGNED, {})
+
+
+def test_a_map_within_that_only_an_hmac_covers_gives_no_id(wallet: Wallet) -> None:
+    inner: Tabm = SIGNED | {"m": carried(MORE, *commit(wallet, MORE))}
+    checked = check_map(carried(inner, commit(wallet, SIGNED)[0], commit(wallet, inner)[1]), EDGE)
+    assert checked.outcome is SignatureStatus.VERIFIED
+    assert (checked.verified, checked.ids) == (SIGNED, {})
+
+
+def test_a_parameter_within_that_is_not_known_leaves_it_open(wallet: Wallet) -> None:
+    """It might mean anything, so the signature is not called bad."""
+    signature, _ = commit(wallet, SIGNED)
+    inner = carried(SIGNED, signature)
+    kept = inner["commitments"]
+    assert isinstance(kept, dict)
+    source = kept[signature.id]
+    assert isinstance(source, dict)
+    assert check_map(inner, EDGE).outcome is SignatureStatus.VERIFIED
+    source[INPUT] = f'{source[INPUT]};x="y"'
+    assert check_map(inner, EDGE).outcome is SignatureStatus.UNCHECKABLE
 
 
 @pytest.mark.parametrize("bundle", [False, True])

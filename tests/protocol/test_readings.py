@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -14,6 +15,7 @@ from aoshell.protocol.commitment import (
     signature_base,
     write_commitments,
 )
+from aoshell.protocol.encoding import ProtocolError
 from aoshell.protocol.httpsig import Checked, SignatureStatus
 from aoshell.protocol.jsonform import check_json
 from aoshell.protocol.nested import carry, to_map
@@ -136,6 +138,20 @@ def test_a_map_of_many_keys_is_in_the_order_of_the_node(
                 rebuilder.check(one, {"a": "b", "many": many})
 
 
+@pytest.mark.parametrize(("count", "sorts"), [(32, True), (33, False)])
+def test_a_part_of_many_keys_is_found_by_its_id_in_the_order_of_the_node(
+    count: int, sorts: bool
+) -> None:
+    many = mixed(count)
+    assert httpsig.find_part(many, unsigned(many, CURRENT).id) == many
+    as_came = unsigned(many, CURRENT, as_came=True).id
+    if sorts:
+        with pytest.raises(ProtocolError, match="another message"):
+            httpsig.find_part(many, as_came)
+    else:
+        assert httpsig.find_part(many, as_came) == many
+
+
 def test_what_a_node_took_out_of_a_signed_map_makes_it_uncheckable(wallet: Wallet) -> None:
     """As `patch@1.0` does with an outbox: the id stands for keys that are not there."""
     stale = signing.commit(wallet, {"first": "x"}, profile=CURRENT)[1]
@@ -157,6 +173,47 @@ def test_what_came_instead_of_a_signed_map_makes_it_uncheckable(wallet: Wallet) 
     one = signed(wallet, {"body+link": "x" * 43, "status": "200"})
     checked = came({"body": "<html>", "status": "200"}, one)
     assert checked.outcome is SignatureStatus.UNCHECKABLE
+
+
+def test_a_text_that_came_as_a_map_does_not_fit(wallet: Wallet) -> None:
+    """Also beside a map that did not come, which alone would leave it open."""
+    one = signed(wallet, {"a": "1", "body+link": "x" * 43, "status": "200"})
+    checked = came({"a": {"b": "c"}, "body": "<html>", "status": "200"}, one)
+    assert checked.outcome is SignatureStatus.BAD
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_of_two_who_name_signatures_of_a_map_both_must_name_one(
+    wallet: Wallet, other_wallet: Wallet, first: int
+) -> None:
+    body, ones = twice(wallet)
+    named = [[ones[0].id], [one.id for one in ones]]
+    outer = [
+        signed(signer, {"path": "p", "body+link": add_ids(ids)})
+        for signer, ids in zip((wallet, other_wallet), named[first:] + named[:first], strict=True)
+    ]
+    fields, sent = wire.encode({"path": "p", "body": body}, CURRENT)
+    checked = httpsig.check([*fields.items(), *write_commitments(outer).items()], sent or b"")
+    assert checked.outcome is SignatureStatus.VERIFIED, checked.failure
+    assert checked.ids == {"body": frozenset(named[0])}
+
+
+@pytest.mark.parametrize(
+    ("alg", "digest", "due"),
+    [
+        ("rsa-pss-sha512", "sha512", SignatureStatus.VERIFIED),
+        ("rsa-pss-sha512", "sha256", SignatureStatus.BAD),
+        ("rsa-pss-sha256", "sha256", SignatureStatus.UNCHECKABLE),
+        ("rsa-pss-sha256", "sha512", SignatureStatus.UNCHECKABLE),
+    ],
+)
+def test_a_signature_is_of_the_kind_that_it_says(
+    wallet: Wallet, alg: str, digest: Literal["sha256", "sha512"], due: SignatureStatus
+) -> None:
+    bare = replace(signed(wallet, {"a": "1"}), alg=alg)
+    base = signature_base(bare, {"a": "1"})
+    checked = came({"a": "1"}, bare.signed(wallet.sign(base, digest)))
+    assert checked.outcome is due
 
 
 def test_readings_are_bounded(wallet: Wallet, monkeypatch: pytest.MonkeyPatch) -> None:

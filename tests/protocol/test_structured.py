@@ -15,12 +15,14 @@ from aoshell.protocol.structured import (
     LARGEST_INTEGER,
     LARGEST_READ,
     Atom,
+    LinkedItem,
     from_tabm,
     read_types,
     to_tabm,
+    value_of,
     write_types,
 )
-from aoshell.protocol.tabm import DEEPEST, Tabm
+from aoshell.protocol.tabm import DEEPEST, TYPES, Tabm
 
 TEXT = st.text(max_size=20) | st.binary(max_size=20).map(text)
 LOWER = st.characters(max_codepoint=0x7F, exclude_categories=["Lu"])
@@ -170,6 +172,31 @@ def test_values_without_a_form_are_refused(message: Any, what: str) -> None:
 def test_binaries_that_are_not_of_their_type(tabm: Tabm, what: str) -> None:
     with pytest.raises(ProtocolError, match=what):
         from_tabm(tabm)
+
+
+def test_what_is_beside_the_values_stays_out() -> None:
+    assert from_tabm({"a": "b", "commitments": {"x": {"y": "z"}}}) == {"a": "b"}
+    assert from_tabm({TYPES: '.="empty-message"'}) == {}
+    for name in ("AO-Types", "ao-types"):
+        with pytest.raises(AoError, match="written by the codec"):
+            to_tabm({name: "x"})
+
+
+def test_an_atom_in_quotes_is_the_same_atom() -> None:
+    quoted: Tabm = {TYPES: 'a="atom", b="atom"', "a": '"true"', "b": '"null"'}
+    assert from_tabm(quoted) == {"a": True, "b": None}
+
+
+def test_a_boolean_is_no_integer() -> None:
+    with pytest.raises(ProtocolError, match="no integer"):
+        from_tabm({TYPES: 'a="integer"', "a": "?1"})
+
+
+def test_a_link_in_a_list_is_told_from_a_text_and_from_a_map() -> None:
+    found = value_of({TYPES: '.="list"', "1+link": "x" * 43, "2": "x" * 43, "3+link": {"a": "b"}})
+    assert found == ["x" * 43, "x" * 43, {"a": "b"}]
+    assert isinstance(found, list)
+    assert [isinstance(one, LinkedItem) for one in found] == [True, False, False]
 
 
 def test_nesting_is_bounded() -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aoshell.errors import AoError
+from aoshell.protocol import wallet as module
 from aoshell.protocol.encoding import b64url, unb64url
 from aoshell.protocol.wallet import Wallet, address_of, verify
 
@@ -148,3 +149,38 @@ def test_cryptography_is_not_imported_before_it_is_needed() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
+
+
+def test_numbers_that_do_not_belong_together(small: dict[str, str]) -> None:
+    """Each is wrong in one way only, and no other check sees it."""
+    good = {
+        name: int.from_bytes(unb64url(text), "big") for name, text in small.items() if name != "kty"
+    }
+    p, q, d = good["p"], good["q"], good["d"] + 2
+    for wrong in (
+        {"n": good["n"] + 2},
+        {"p": 1, "q": good["n"]},
+        {"p": good["n"], "q": 1},
+        {"d": d, "dp": d % (p - 1), "dq": d % (q - 1)},
+        {"dp": good["dp"] + 2},
+        {"dq": good["dq"] + 2},
+        {"qi": good["qi"] + 2},
+        {"qi": good["qi"] + p},
+    ):
+        numbers = good | wrong
+        octets = {
+            name: one.to_bytes((one.bit_length() + 7) // 8, "big") for name, one in numbers.items()
+        }
+        with pytest.raises(AoError, match="belong together"):
+            Wallet.from_jwk({"kty": "RSA"} | {name: b64url(raw) for name, raw in octets.items()})
+
+
+def test_a_key_that_takes_long_to_verify_verifies_nothing(
+    wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever signs chooses the key, and so how long that takes."""
+    signature = wallet.sign(b"x")
+    monkeypatch.setattr(module, "LARGEST_BITS", 4096)
+    assert verify(wallet.owner, b"x", signature)
+    monkeypatch.setattr(module, "LARGEST_BITS", 4095)
+    assert not verify(wallet.owner, b"x", signature)

@@ -11,15 +11,15 @@ import struct
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sandbox_guest import definition
-from sandbox_worker import Driven, driven, eventually, group_of, is_alive
+from sandbox_worker import Driven, driven, end, eventually, group_of, is_alive
 
 from aoshell.sandbox import environment
 from aoshell.sandbox.supervising.supervisor import Supervisor
@@ -334,17 +334,25 @@ from sandbox_worker import Driven
 from aoshell.sandbox.supervising.supervisor import Supervisor
 supervisor = Supervisor()
 supervisor.start()
-idle, busy, dry = (Driven(supervisor) for _ in range(3))
+idle, busy, again, dry, trial, doubtful = (Driven(supervisor) for _ in range(6))
 from sandbox_guest import eval_message
-busy.start(eval_message("while true do end"), 1.0)
-dry.send(["dry", 0, 1, 1.0, *eval_message("while true do end")])
+endless, long = eval_message("while true do end"), 120.0  # seconds: more than is waited
+busy.start(endless, long)
+for _ in range(2):  # another parked process waits for it then
+    again.send(["park", 0])
+    again.await_frame("parked")
+again.start(endless, long)
+dry.send(["dry", 0, 1, long, *endless])
+trial.send(["trial", 0, 1, long, "", [False, *endless]])
+doubtful.send(["trial", 0, 1, long, "", [True, *endless]])
 zygote = supervisor._zygotes["lua"].pid
-print(zygote, idle.worker.group, busy.worker.group, dry.worker.group, flush=True)
+print(zygote, *(one.worker.group for one in (idle, busy, again, dry, trial, doubtful)), flush=True)
 sys.stdin.read()
 """
 
 
 def test_all_vanish_with_a_shell_that_is_killed() -> None:
+    """Also what computes in a fork, however much time its message has."""
     repo, tests = Path(__file__).parents[2], Path(__file__).parent
     script = textwrap.dedent(SHELL).format(repo=str(repo), tests=str(tests))
     shell = subprocess.Popen(
@@ -352,13 +360,16 @@ def test_all_vanish_with_a_shell_that_is_killed() -> None:
     )
     assert shell.stdout and shell.stdin
     zygote, *groups = map(int, shell.stdout.readline().split())
-    assert is_alive(zygote) and all(map(group_of, groups))  # control: they live while it does
-    time.sleep(0.2)
-    assert all(map(group_of, groups))
-    shell.send_signal(signal.SIGKILL)
-    shell.wait()
-    shell.stdin.close()
-    shell.stdout.close()
-    # The one that computes ends at the end of its message's time, the others at once.
-    assert eventually(lambda: not is_alive(zygote))
-    assert eventually(lambda: not any(map(group_of, groups)))
+    try:
+        # In each a parked process and one that goes on; in the last ones further forks as well.
+        assert eventually(lambda: [*map(len, map(group_of, groups))] == [2, 2, 2, 3, 3, 4])
+        assert is_alive(zygote)
+        shell.send_signal(signal.SIGKILL)
+        shell.wait()
+        assert eventually(lambda: not is_alive(zygote))
+        assert eventually(lambda: not any(map(group_of, groups)))
+    finally:
+        shell.kill()
+        shell.communicate()
+        for pid in chain.from_iterable(map(group_of, groups)):
+            end(pid)

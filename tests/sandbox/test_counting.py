@@ -284,6 +284,54 @@ def test_of_what_others_have_made_the_newest_is_kept(monkeypatch: pytest.MonkeyP
     assert list(counting._given.values()) == made[-10:]
 
 
+@pytest.mark.parametrize("lines", range(246, 258))
+def test_what_counting_takes_is_told_for_each_counter(lines: int) -> None:
+    """Also where constants must be brought in by registers: 256 fit into an instruction."""
+    text = "local n = 0\nfunction f()\n" + "n = n + 1\n" * lines + "end"
+    dump = compiled(text.encode())
+    made = make_counting(dump)
+    before, after = (read_dump(code).inner[0] for code in (dump, made.code))
+    of_f = f"{before.first} {before.last}"
+    costs = [cost for place, *_way, cost in kinds(made.counters) if place == of_f]
+    assert sum(costs) == len(after.code) - len(before.code)
+    assert set(costs) == {3 if after.constant_count <= 256 else 5}
+
+
+def test_what_jumps_over_a_counter_is_told_too() -> None:
+    made = make_counting(compiled(b"local n = 0\nwhile n < 3 do\n n = n + 1\nend\nreturn n"))
+    assert {cost for *_way, cost in kinds(made.counters)} == {3, 4}
+
+
+def test_code_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    dump = compiled(b"return 'of a size that no other text here has'")
+    monkeypatch.setattr(counting, "LARGEST", len(dump) - 1)
+    with pytest.raises(ValueError, match="too large"):
+        make_counting(dump)
+    monkeypatch.setattr(counting, "LARGEST", len(dump))
+    make_counting(dump)
+
+
+def test_what_the_compiler_allows_may_be_used_to_the_last() -> None:
+    """One more of each is taken for counting, and no more."""
+    names = ", ".join(f"a{at}" for at in range(199))
+    for arguments, fits in ((49, True), (50, False)):
+        text = f"local {names}\nreturn f({', '.join(names.split(', ')[:arguments])})"
+        dump = compiled(text.encode())
+        assert read_dump(dump).registers == 200 + arguments
+        if fits:
+            make_counting(dump)
+        else:
+            with pytest.raises(ValueError, match="registers"):
+                make_counting(dump)
+    outer, inner = (
+        tuple(f"{name}{at}" for at in range(many)) for name, many in (("a", 150), ("b", 104))
+    )
+    text = "".join(f"local {name}\n" for name in outer) + "local function f()\n"
+    text += "".join(f"local {name}\n" for name in inner) + "return function()\n"
+    text += "".join(f"{name} = 1\n" for name in outer + inner) + "end end\nreturn f"
+    make_counting(compiled(text.encode()))
+
+
 def test_the_limits_of_the_compiler_are_kept() -> None:
     names = [f"a{at}" for at in range(199)]
     text = f"local {', '.join(names)}\nreturn f({', '.join(names[:51])})"

@@ -334,3 +334,7 @@ async def test_undo_stops_at_the_fork_point_and_a_copy_is_a_fork_too(
         assert isinstance(await node.sign(wallet, process, (), b""), Message)
         copy = await node.workbench.fork(process, 3, "copy")
         assert copy.origin is not None and copy.origin.slot == 3
+        item = await node.sign(wallet, process, (Tag("Action", "Add"),), b"")
+        await node.result(process, (await node.send(process, item)).place)
+        later = await node.workbench.fork(process, None, "later")  # what follows was computed here
+        assert later.slots == 6 and later.origin is not None and later.origin.slot == 4

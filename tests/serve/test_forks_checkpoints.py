@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from test_forks import settings
 from aoshell.errors import AoError
 from aoshell.forks import remote as remotes
 from aoshell.forks.remote import Remote
+from aoshell.nodes.remote.arweave.verified import VerifiedCode
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
@@ -103,5 +105,88 @@ async def test_what_unpacks_to_too_much_is_refused(
         try:
             with pytest.raises(AoError, match="unpack to more than 1 MB"):
                 await remote.checkpoint(PROCESS, MODULE, 20)
+        finally:
+            await remote.close()
+
+
+class LyingGateway:
+    """Lists one checkpoint as whoever asks wants it, and gives another one."""
+
+    def __init__(self, owner: str, tags: list[tuple[str, str]], data: bytes) -> None:
+        self.given = VerifiedCode("c" * 43, tags_of(tags), data, b"", owner)
+        self.says = remotes.CHECKPOINT_OWNERS[0]
+        self.nonces = ["5", "x", "7", "9" * 16, "8", "6"]
+
+    async def listed(self, _owner: str, _tags: object) -> AsyncIterator[dict[str, object]]:
+        for nonce in self.nonces:
+            tags = [{"name": "Nonce", "value": nonce}]
+            yield {"id": self.given.id, "owner": {"address": self.says}, "tags": tags}
+
+    async def code(self, _id: str) -> VerifiedCode:
+        return self.given
+
+
+MEMORY = b"m" * 65536
+SIGNED = {
+    "Type": "Checkpoint",
+    "Process": PROCESS,
+    "Module": MODULE,
+    "Nonce": "7",
+    "SHA-256": hashlib.sha256(MEMORY).hexdigest(),
+    "Content-Encoding": "gzip",
+}
+
+
+def lying(folder: Path, gateway: LyingGateway) -> Remote:
+    remote = Remote.named("http://127.0.0.1:1", settings(folder))
+    remote.gateway = gateway  # type: ignore[assignment]
+    return remote
+
+
+@pytest.mark.parametrize("name", ["Type", "Process", "Module", "Nonce"])
+@pytest.mark.parametrize("doubled", [False, True])
+@in_loop
+async def test_what_is_signed_counts_and_not_what_a_gateway_lists(
+    folder: Path, name: str, doubled: bool
+) -> None:
+    """Of two tags of a name the first."""
+    owner, packed = remotes.CHECKPOINT_OWNERS[0], gzip.compress(MEMORY)
+    own = list(SIGNED.items())
+    other = [(name, "other"), *own] if doubled else [*(SIGNED | {name: "other"}).items()]
+    for tags, fits in ((own, True), (other, False)):
+        remote = lying(folder, LyingGateway(owner, tags, packed))
+        try:
+            if fits:
+                found = await remote.checkpoint(PROCESS, MODULE, 7)
+                assert found is not None and found.data == MEMORY
+            else:
+                with pytest.raises(AoError, match=f"its {name} is 'other'"):
+                    await remote.checkpoint(PROCESS, MODULE, 7)
+        finally:
+            await remote.close()
+
+
+@in_loop
+async def test_who_signed_counts_and_not_whom_a_gateway_names(folder: Path) -> None:
+    gateway = LyingGateway("s" * 43, list(SIGNED.items()), gzip.compress(MEMORY))
+    remote = lying(folder, gateway)
+    try:
+        with pytest.raises(AoError, match="whom nobody trusts with memories"):
+            await remote.checkpoint(PROCESS, MODULE, 7)
+        gateway.says = "s" * 43
+        assert await remote.checkpoint(PROCESS, MODULE, 7) is None
+    finally:
+        await remote.close()
+
+
+@in_loop
+async def test_a_memory_that_breaks_off_is_refused(folder: Path) -> None:
+    owner = remotes.CHECKPOINT_OWNERS[0]
+    for cut, why in ((-9, "another SHA-256|break off"), (-1, "break off")):
+        packed = gzip.compress(MEMORY)[:cut]
+        remote = lying(folder, LyingGateway(owner, list(SIGNED.items()), packed))
+        try:
+            with pytest.raises(AoError, match=why):
+                await remote.checkpoint(PROCESS, MODULE, 7)
         finally:
             await remote.close()

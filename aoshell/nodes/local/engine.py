@@ -261,7 +261,6 @@ class Engine:
         raised = limits.pushes > now.pushes
         self.limits = limits
         if anew:
-            self.flush()
             self.start_over()
         if raised:
             self.keeping.release_held()

@@ -143,7 +143,8 @@ class Checkpoints:
         while at >= 0:
             before = kept[at - 1] if at else -1
             room -= _size(older.path(str(kept[at])))
-            if room < 0 or (at < len(kept) - 1 and behind - before <= SPREAD * (newest - behind)):
+            # Of the last older one the distance is 0, so it stays.
+            if room < 0 or behind - before <= SPREAD * (newest - behind):
                 room += _size(older.path(str(kept[at])))
                 older.remove(str(kept[at]))
             else:

@@ -206,7 +206,7 @@ def check_result(failed: bool, result: FlatResult) -> None:
     if not failed and _sends_nothing(result):
         return
     checker = _ResultChecker(result.values)
-    checker.take(is_text if failed else _is_bool)
+    checker.take(is_text if failed else lambda error: error is False)
     checker.take(is_text, 2)
     checker.take(_is_bool)
     checker.take_texts()
