@@ -114,7 +114,7 @@ class LocalBackend:
         if not self._program:
             raise_descriptors()
             _freeze()
-        fetch = self._endpoints and partial(_fetch_module, self._endpoints, settings)
+        fetch = self._endpoints and partial(fetch_module, self._endpoints, settings)
         supervisor, self._supervisor = self._supervisor, None
         return await HomeNode.open(
             Home(settings.state, supervisor, fetch),
@@ -316,16 +316,32 @@ def _gateway(endpoints: Endpoints, settings: Settings, waiting: Waiting) -> Gate
     return Gateway(Client(endpoints.gateway, waiting), settings.cache / "modules", bundler)
 
 
-async def _fetch_module(
-    endpoints: Callable[[], Endpoints], settings: Settings, module: str
+async def fetch_module(
+    endpoints: Callable[[], Endpoints],
+    settings: Settings,
+    module: str,
+    tell: Callable[[str], None] = lambda _line: None,
 ) -> Module:
-    """Code by its transaction id, for the built-in node."""
-    from aoshell.nodes.remote.http.progress import Waiting
+    """Code by its transaction id, from the cache of the home or from the gateway.
 
-    gateway = _gateway(endpoints(), settings, Waiting())
+    Args:
+        tell: shows what is waited for, where that takes long.
+
+    Raises:
+        AoError: there is none, it cannot be fetched, or it does not belong to the id.
+    """
+    import asyncio
+
+    from aoshell.nodes.remote.http.progress import Waiting
+    from aoshell.shell.view.waiting import report
+
+    waiting = Waiting()
+    gateway = _gateway(endpoints(), settings, waiting)
+    reporting = asyncio.create_task(report(waiting, tell))
     try:
         return await gateway.module(module)
     finally:
+        reporting.cancel()
         await gateway.close()
 
 

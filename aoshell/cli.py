@@ -11,10 +11,11 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext, redirect_stdout
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aoshell import interrupts
-from aoshell.backends import Backend, LocalBackend, RemoteBackend
+from aoshell.backends import Backend, LocalBackend, RemoteBackend, fetch_module
 from aoshell.errors import AoError, UsageError
 from aoshell.scarcity import refuse_too_little, to_ao_error
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from aoshell.home.endpoints import Endpoints
     from aoshell.home.folders import Settings
     from aoshell.nodes.base import Node
-    from aoshell.nodes.values import ProcessInfo
+    from aoshell.nodes.values import Module, ProcessInfo
     from aoshell.profiling.workers import WorkerTimes
     from aoshell.protocol.wallet import Wallet
     from aoshell.shell.attached.past import Past, Recorded
@@ -86,7 +87,7 @@ def _run(arguments: list[str], backend: Backend | None) -> int:
     if arguments[:1] == ["fuzz"]:
         from aoshell.fuzz.command import main as fuzz
 
-        return fuzz(arguments[1:])
+        return fuzz(arguments[1:], _fetch)
     if arguments[:1] == ["serve"]:
         from aoshell.serve.command import main as serve
 
@@ -216,13 +217,25 @@ def _backend(options: Options, settings: Settings, times: WorkerTimes | None) ->
 
 def _served_backend(settings: Settings, fetch: bool) -> Backend:
     """The built-in node; it asks a gateway for modules only if `fetch` is true."""
+    endpoints = partial(_endpoints, settings) if fetch else None
+    return LocalBackend(named=True, endpoints=endpoints)
 
-    def resolved() -> Endpoints:
-        from aoshell.home.endpoints import resolve_endpoints
 
-        return resolve_endpoints({}, os.environ, settings.config / "config.toml")
 
-    return LocalBackend(named=True, endpoints=resolved if fetch else None)
+def _endpoints(settings: Settings) -> Endpoints:
+    """What the environment and the config file name."""
+    from aoshell.home.endpoints import resolve_endpoints
+
+    return resolve_endpoints({}, os.environ, settings.config / "config.toml")
+
+
+async def _fetch(settings: Settings, module: str) -> Module:
+    """Code by its transaction id, for `aoshell fuzz`. What takes long is told on stderr."""
+    from aoshell.shell.view.streams import writer
+
+    tell = writer(sys.stderr, needed=False)
+    endpoints = partial(_endpoints, settings)
+    return await fetch_module(endpoints, settings, module, lambda line: tell(f"{line}\n"))
 
 
 def _prompt(options: Options, settings: Settings, backend: Backend) -> int:

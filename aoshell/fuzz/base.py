@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from aoshell.fuzz.given_module import GivenModule
 from aoshell.fuzz.oracle import Oracle, Verdict
 from aoshell.fuzz.sequences import Person, Sequences, Step, spread
 from aoshell.fuzz.words.vocabulary import Vocabulary
@@ -32,7 +33,7 @@ class Target:
         invariants: a file of invariants, None without.
         load: blueprints and files that are loaded into it first.
         tags: of the process that is made from a file.
-        module: the aos, WebAssembly, into which a Lua file is loaded; None for the environment.
+        module: into which a Lua file is loaded; None for the environment.
     """
 
     name: str
@@ -41,7 +42,7 @@ class Target:
     invariants: Path | None = None
     load: tuple[str, ...] = ()
     tags: tuple[tuple[str, str], ...] = ()
-    module: Path | None = None
+    module: GivenModule | None = None
 
     @property
     def is_python(self) -> bool:

@@ -13,6 +13,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from aoshell import interrupts
 from aoshell.errors import AoError, UsageError
 from aoshell.fuzz.base import Base, Target
 from aoshell.fuzz.exporting import exported
+from aoshell.fuzz.given_module import Fetch, given_module
 from aoshell.fuzz.installing import require_hypothesis
 from aoshell.fuzz.opening import open_base
 from aoshell.fuzz.report import Report
@@ -28,6 +30,7 @@ from aoshell.fuzz.search import MOST_FAULTS, Fault, Search
 from aoshell.fuzz.writing import TestText, doubt_of
 from aoshell.fuzz.writing_python import PythonTestText, doubt_of_python
 from aoshell.home.folders import Settings
+from aoshell.protocol.aos_modules import AOS_MODULES
 from aoshell.shell.code.files import read_file
 from aoshell.shell.flags.parser import CommandParser
 from aoshell.shell.view.streams import writer
@@ -42,8 +45,12 @@ _Run = Callable[[Coroutine[Any, Any, Any]], Any]  # runs a coroutine to its end
 _TESTS = 1000  # most tests of one file with numbered names
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Fuzz what a command line names; returns the exit code."""
+def main(arguments: Sequence[str], fetch: Fetch | None = None) -> int:
+    """Fuzz what a command line names; returns the exit code.
+
+    Args:
+        fetch: fetches modules that this home does not have; None without a network.
+    """
     try:
         given = make_parser().parse(arguments)
     except SystemExit as leaving:
@@ -51,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         require_hypothesis()
         with interrupts.ended_alike():
-            return _run(given)
+            return _run(given, fetch)
     except KeyboardInterrupt:  # before there was anything to report
         return interrupts.INTERRUPTED
     except AoError as error:  # 1 would mean that a fault was found
@@ -59,16 +66,21 @@ def main(arguments: Sequence[str]) -> int:
         return MISUSED
 
 
-def _run(given: argparse.Namespace) -> int:
+def _run(given: argparse.Namespace, fetch: Fetch | None) -> int:
+    settings = Settings.find()
     with (
         interrupts.kept(),
-        exported(Settings.find(), given.what) as file,
+        exported(settings, given.what) as file,
         asyncio.Runner() as runner,
     ):
-        return _fuzz(_target(given, file), given, partial(interrupts.run_on, runner))
+        run = partial(interrupts.run_on, runner)
+        target = _target(given, file)
+        with given_module(settings, given.module, run, fetch) as module:
+            return _fuzz(replace(target, module=module), given, run)
 
 
 def _target(given: argparse.Namespace, file: Path | None) -> Target:
+    """What is fuzzed, but for its module. Looked at before a module is fetched."""
     path = file or Path(given.what)
     invariants = Path(given.invariants) if given.invariants else _beside(path)
     if invariants is not None and not invariants.is_file():
@@ -77,12 +89,14 @@ def _target(given: argparse.Namespace, file: Path | None) -> Target:
         raise UsageError(
             "--tag and --module are for a file", hint="a process has a definition with both"
         )
-    module = Path(given.module) if given.module else None
-    if module is not None and not module.is_file():
-        raise UsageError(f"there is no file {module}", hint="--module FILE names an aos module")
-    is_export = file is not None
-    more = tuple(given.load), tuple(given.tag), module
-    return Target(given.what, path, is_export, invariants, *more)
+    if given.module and path.suffix == ".wasm":
+        raise UsageError(
+            f"{path} is a module itself, and --module is for Lua", hint="leave --module out"
+        )
+    more = tuple(given.load), tuple(given.tag)
+    target = Target(given.what, path, file is not None, invariants, *more)
+    _refuse_unwritable(_place(given, target.is_python, is_first=True))
+    return target
 
 
 def _beside(path: Path) -> Path | None:
@@ -92,7 +106,6 @@ def _beside(path: Path) -> Path | None:
 
 
 def _fuzz(target: Target, given: argparse.Namespace, run: _Run) -> int:
-    _refuse_unwritable(_place(given, target.is_python, is_first=True))
     opening = open_base(target)
     base = run(opening.__aenter__())
     try:
@@ -141,6 +154,9 @@ def _write(base: Base, fault: Fault, given: argparse.Namespace, before: list[Pat
     export = f"{first.stem}.process" if target.is_export else ""
     if export and not before:
         _put(place.parent / export, read_file(target.file, EXPORT))
+    copy = target.module.copy_for(place.parent) if target.module else ""
+    if target.module and copy and not before:
+        _put(place.parent / copy, target.module.data)
     given_to = (base, fault.failed, place.parent, given.seed, export)
     written = PythonTestText(*given_to).python() if target.is_python else TestText(*given_to).lua()
     _put(place, written.encode("utf-8", "surrogateescape"))
@@ -190,7 +206,8 @@ def make_parser() -> CommandParser:
     parser = CommandParser(
         "aoshell fuzz",
         description="Look for messages that make a process fail or break its invariants"
-        " (docs/fuzz.md). Uses no network, and does not change the process.",
+        " (docs/fuzz.md). The process does not change, and nothing is sent; the network is asked"
+        " only for a module that is not here.",
         epilog="Each fault is written as a test, which fails until the fault is fixed."
         " NAME.invariants.lua (or .py) next to NAME.lua is read automatically.",
         allow_abbrev=False,
@@ -230,8 +247,10 @@ def make_parser() -> CommandParser:
     )
     parser.add_argument(
         "--module",
-        metavar="FILE",
-        help="an aos module (WebAssembly) that the Lua file is loaded into",
+        default="",
+        metavar="ID|FILE",
+        help=f"the module that the Lua file is loaded into: a file, the id or the name of one, or"
+        f" {', '.join(AOS_MODULES)}",
     )
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="the same N draws the same messages (0)"

@@ -70,7 +70,7 @@ async def _made(node: AsyncNode, target: Target) -> AsyncProcess:
     if target.module is None:
         process = await node.spawn(target.file, tags=target.tags)
     else:
-        process = await node.spawn(target.module, tags=target.tags)
+        process = await node.spawn(target.module.file, tags=target.tags)
         await process.load(target.file)
     for one in target.load:
         await process.blueprint(Path(one) if "." in one else one)

@@ -27,6 +27,8 @@ _TRAP = re.compile(
     r"unreachable|out of bounds|undefined element|uninitialized element|integer (?:divide|overflow)"
     r"|indirect call|invalid conversion to integer|call stack exhausted|null (?:reference|pointer)"
 )
+# What Lua in WebAssembly says where its memory cannot grow: the limit of our own host.
+_FULL = re.compile(r'(?:\[string "[\w.-]+"\]:\d+: )*not enough memory')
 _RAISED_AGAIN = re.compile(r'(?:\[string "[\w.-]+"\]:\d+: )+(?=\S+:\d+: )')  # by aos, in front
 _PLACE = re.compile(r"(?P<file>[^\s:\"]+):(?P<line>\d+): ")
 _AT = re.compile(r"[^\s:\"]+:\d+")
@@ -103,6 +105,10 @@ class Oracle:
         self._seconds = seconds
         self._memory = memory
 
+    @property
+    def _full(self) -> str:
+        return f"it needs more than {self._memory >> 20} MB"
+
     def judge(self, step: Step, done: Performed) -> Verdict | None:
         """The verdict on a message's outcome; None if nothing is wrong."""
         if done.outcome == "ok":
@@ -129,6 +135,8 @@ class Oracle:
             about = rest.partition('"')[2].partition('"')[0]
             return Verdict("answer" if kind == "handler" else "invariant", about, text)
         reason = _RAISED_AGAIN.sub("", split_error(error)[1].split("\n")[0], count=1)
+        if _FULL.fullmatch(reason):
+            return Verdict("memory", step.handler, self._full)
         if step.formed and (_CRASH.search(reason) or (self.is_bare and _TRAP.search(reason))):
             return Verdict("raises", step.handler, reason)
         return None
@@ -137,6 +145,6 @@ class Oracle:
         where = f", at {done.line}" if done.line else ""
         what = {
             "time": f"it computes for more than {self._seconds:g} s{where}",
-            "memory": f"it needs more than {self._memory >> 20} MB{where}",
+            "memory": f"{self._full}{where}",
         }.get(done.outcome, f"its worker dies under it{where}")
         return Verdict(done.outcome, step.handler, what)

@@ -99,6 +99,7 @@ class Report:
             "messages": done.messages,
             "seconds": round(done.seconds, 1),
             "seed": self._seed,
+            "module": module.name if (module := self._base.target.module) else "",
             "stopped": done.stopped,
         }
 

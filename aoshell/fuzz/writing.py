@@ -19,7 +19,14 @@ from aoshell.testing.runs.running import SECONDS, Runner
 SAYS = 'Handlers.add("Say", "Say", function(msg) Send(msg.Data) end)'
 _FIELDS = frozenset(("Data", "Tags", "Target", "Anchor", "From", "Owner"))  # of a message in tests
 COMPILING = 30.0  # seconds for a test that compiles a module
+SLOW = f"It compiles a module: aoshell test --timeout {COMPILING:g} gives it the time for that."
 LONG = 500  # most characters of a reason in a test
+
+
+def command_of(target: Target, seed: int) -> str:
+    """The command line that found what a test shows."""
+    module = f" --module {target.module.name}" if target.module else ""
+    return f"aoshell fuzz {target.name}{module} --seed {seed}"
 
 
 @dataclass(slots=True)
@@ -42,8 +49,9 @@ class TestText:
         verdict, target = self.failed.verdict, self.base.target
         about = f"{verdict.kind} {verdict.about}".strip()
         lines = [
-            lua_comment(f"Found by aoshell fuzz {target.name} --seed {self.seed}:"),
+            lua_comment(f"Found by {command_of(target, self.seed)}:"),
             lua_comment(verdict.text[:LONG]),
+            *([lua_comment(SLOW)] if target.module and target.module.is_wasm else []),
             f"test({lua_string(f'fuzz: {about}')}, function(t)",
         ]
         body = [*self._people(), *self._process(), *self._steps()]
@@ -81,7 +89,8 @@ class TestText:
             yield f"p:invariants({lua_string(self._path(target.invariants))})"
 
     def _made_of(self, target: Target) -> str:
-        file = lua_string(self._path(target.module or target.file))
+        module = target.module
+        file = lua_string(module.path_from(self.folder) if module else self._path(target.file))
         if not target.tags:
             return file
         tags = (

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from aoshell.fuzz.base import Base, Failed
 from aoshell.fuzz.sequences import Person, Step, steps_back
-from aoshell.fuzz.writing import LONG, SAYS
+from aoshell.fuzz.writing import LONG, SAYS, command_of
 from aoshell.testing.recorded.writing import ADDRESS
 
 _SECONDS = 120  # most time of pytest for the test
@@ -38,7 +38,7 @@ class PythonTestText:
     def python(self) -> str:
         """The text of the file."""
         target, verdict = self.base.target, self.failed.verdict
-        about = f"Found by aoshell fuzz {target.name} --seed {self.seed}:\n{verdict.text[:LONG]}"
+        about = f"Found by {command_of(target, self.seed)}:\n{verdict.text[:LONG]}"
         body = [*self._process(), *self._people(), *self._steps()]
         return "\n".join(
             [
@@ -56,7 +56,8 @@ class PythonTestText:
             yield f"process = ao_node.restore(HERE / {self.export!r}, {names})"
         else:
             tags = f", tags={list(target.tags)!r}" if target.tags else ""
-            made_of = self._path(target.module or target.file)
+            module = target.module
+            made_of = module.path_from(self.folder) if module else self._path(target.file)
             yield f"process = ao_node.spawn(HERE / {made_of!r}{tags})"
             if target.module is not None:
                 yield f"process.load(HERE / {self._path(target.file)!r})"

@@ -13,6 +13,8 @@ import pytest
 from gateway_session import LUA, WASM, ask, signed
 from legacy_server import Network, Reply, told
 from legacy_session import network, quick
+from program import AOSHELL
+from program import run as run_program
 
 from aoshell.errors import AoError
 from aoshell.nodes.remote.arweave import gateway
@@ -202,3 +204,20 @@ def test_a_gateway_that_repeats_its_page_is_asked_no_further(
 
     assert asyncio.run(whole()) == ["x" * 43, "y" * 43]
     assert len(network.asked("gateway")) == 2
+
+
+def test_fuzz_fetches_the_module_that_it_is_given_once(
+    network: Network, wallet: Wallet, aoshell_home: Path, tmp_path: Path
+) -> None:
+    item = signed(wallet, data=b"Limit = 5")
+    network.publish(item)
+    fault = 'Handlers.add("Go", "Go", function() if Limit then local _ = Nothing.x end end)'
+    (tmp_path / "a.lua").write_text(fault)
+    environment = {**os.environ, "GATEWAY_URL": network.unit("gateway")}
+    command = [*AOSHELL, "fuzz", "a.lua", "-x", "--module", item.id]
+    for _ in range(2):
+        done = run_program(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 1, done.stderr
+        assert 'handler "Go"' in done.stdout
+    assert len(network.asked("gateway")) == 2  # once: what is known of it, and its data
+    assert not (aoshell_home / "state").exists()  # the home is only read

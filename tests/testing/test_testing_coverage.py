@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wasmtime
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.values import Limits
@@ -27,6 +28,13 @@ from aoshell.testing.testbed.opening import Zygotes, open_node
 LITTLE = Limits(seconds=0.2, memory=64 << 20)
 FLOW = Path(__file__).resolve().parents[1] / "lua" / "data" / "flow.lua"
 
+# It takes each message.
+TAKING = """(module
+  (memory (export "memory") 16)
+  (data (i32.const 8) "{\\"ok\\":true,\\"response\\":{\\"Output\\":\\"taken\\"}}\\00")
+  (func (export "malloc") (param i32) (result i32) (i32.const 1024))
+  (func (export "free") (param i32))
+  (func (export "handle") (param i32 i32) (result i32) (i32.const 8)))"""
 SHOP = """local stock = { tea = 3 }
 
 local function left(name)
@@ -369,6 +377,25 @@ def test_webassembly_is_named_and_left_out() -> None:
     coverage.know(ModuleSource(b"\0asm", {}, path=Path("/x/counter.wasm")))
     assert list(coverage.notes) == [
         "/x/counter.wasm is WebAssembly, which has no line hook: it is left out"
+    ]
+
+
+def test_lua_that_is_loaded_into_webassembly_is_not_said_to_have_not_run(
+    shop: Path, capsys: Any
+) -> None:
+    (shop / "taking.wasm").write_bytes(wasmtime.wat2wasm(TAKING))
+    (shop / "other.lua").write_text("Other = 1")
+    (shop / "shop_test.lua").write_text(
+        'test("both", function(t)\n  t:spawn("shop.lua")\n  local there = t:spawn("taking.wasm")\n'
+        '  there:load("shop.lua")\n  there:fork():load("other.lua")\nend)\n'
+    )
+    _, end = covered(capsys)
+    assert [Path(one["file"]).name for one in end["coverage"]] == ["shop.lua"]
+    left_out = "was loaded into WebAssembly, which has no line hook"
+    assert sorted(end["notes"]) == [
+        f"{shop}/other.lua {left_out}: it is left out",
+        f"{shop}/shop.lua {left_out}: what ran of it there is left out",
+        f"{shop}/taking.wasm is WebAssembly, which has no line hook: it is left out",
     ]
 
 

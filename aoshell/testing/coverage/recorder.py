@@ -73,6 +73,7 @@ class Coverage:
         # By name and digest, why the file cannot count, "" if it can; shared as well.
         self._handed: dict[tuple[str, str], str] = {}
         self._uncounted: dict[Path, str] = {}  # files that cannot, and why
+        self._in_wasm: dict[Path, None] = {}  # files that were loaded into WebAssembly
         self._twins: dict[tuple[str, str], set[Path]] = {}
         self._left_out = False
         self._changed: dict[Path, None] = {}
@@ -83,6 +84,10 @@ class Coverage:
         """Sentences about what the figures leave out."""
         for path in self.modules:
             yield f"{path} is WebAssembly, which has no line hook: it is left out"
+        for path in self._in_wasm:
+            there = "into WebAssembly, which has no line hook"
+            also = "what ran of it there is left out" if path in self.files else "it is left out"
+            yield f"{path} was loaded {there}: {also}"
         for path, why in self._uncounted.items():
             yield f"{path} is left out, as its lines cannot be counted: {why}"
         for path in self._changed:
@@ -104,8 +109,12 @@ class Coverage:
 
     # Files ------------------------------------------------------------------------------------
 
-    def know(self, module: ModuleSource) -> None:
-        """Count the files of a module from now on, except blueprints that come with aoshell."""
+    def know(self, module: ModuleSource, *, in_wasm: bool = False) -> None:
+        """Count the files of a module from now on, except blueprints that come with aoshell.
+
+        Args:
+            in_wasm: a WebAssembly process evaluates them, where nothing counts lines.
+        """
         if module.path is not None:
             self.modules[module.path.resolve()] = None
         program = module.program
@@ -113,6 +122,9 @@ class Coverage:
             return
         for file in program.files:
             path = (program.root / file.path).resolve()
+            if in_wasm:
+                self._in_wasm[path] = None
+                continue
             self._know_file(path, file.path, file.data, _BREAK.sub(b"\n", file.source))
             self._uncounted.pop(path, None)
             if why := self._handed[self.files[path].name, self.files[path].digest]:
@@ -213,6 +225,7 @@ class Coverage:
             ],
             "handlers": [[*place, list(names)] for place, names in self.handlers.items()],
             "modules": [str(path) for path in self.modules],
+            "in_wasm": [str(path) for path in self._in_wasm],
             "others": list(self._other_texts),
             "uncounted": [[str(path), why] for path, why in self._uncounted.items()],
             "left_out": self._left_out,
@@ -228,6 +241,7 @@ class Coverage:
             for name in names:
                 self._name(Place(*place), name)
         self.modules.update(dict.fromkeys(map(Path, packed["modules"])))
+        self._in_wasm.update(dict.fromkeys(map(Path, packed["in_wasm"])))
         self._other_texts.update(dict.fromkeys(packed["others"]))
         for path, why in packed["uncounted"]:
             self._leave_out(Path(path), why)

@@ -212,13 +212,24 @@ class AsyncNode:
         """End its workers and release its folder."""
         await self.local.close()
 
-    def _read(self, source: Source) -> ModuleSource:
-        """The code of a source; errors show its lines from now on. Raises AoError."""
+    def _read(self, source: Source, *, in_wasm: bool = False) -> ModuleSource:
+        """The code of a source; errors show its lines from now on. Raises AoError.
+
+        Args:
+            in_wasm: a WebAssembly process will evaluate it.
+        """
         found = read_source(source, self.folder)
         self.sources.update(found.files)
         if self._coverage is not None:
-            self._coverage.know(found)
+            self._coverage.know(found, in_wasm=in_wasm)
         return found
+
+    async def _read_for(self, process: str, source: Source) -> ModuleSource:
+        """The code of a source that a process will evaluate. Raises AoError."""
+        if self._coverage is None:
+            return self._read(source)
+        module = await self.local.fetch((await self.local.find(process)).module)
+        return self._read(source, in_wasm=module.kind == "wasm")
 
     def _signed(
         self,
@@ -305,7 +316,7 @@ class AsyncProcess:
             AoError: the source cannot be read.
             EvalFailed: it raised an error, or overran a limit.
         """
-        program = self.node._read(source)
+        program = await self.node._read_for(self.id, source)
         module = await self.node.local.upload(program.data, "")
         return await self._eval(text(bind_module(program.data, module.id)))
 
@@ -317,7 +328,7 @@ class AsyncProcess:
             EvalFailed: it raised an error, or overran a limit.
         """
         file = name if isinstance(name, Path) else blueprint_path(name, SHIPPED)
-        program = self.node._read(file)
+        program = await self.node._read_for(self.id, file)
         return await self._eval(text(program.data))
 
     async def invariants(self, file: Path | str) -> Answer:
