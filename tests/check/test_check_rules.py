@@ -60,6 +60,11 @@ BOTH = [
     ("only-here", "require('.process').waits()"),
 ]
 LEGACY = [
+    ("only-here", wrapped("msg.reply({ Data = json.encode(Inbox) })")),
+    ("only-here", "local codec = require('json') x = base64.encode(codec.encode({}))"),
+    ("only-here", "apm.install('x')"),
+    ("module", "local json = require('.json')"),
+    ("module", "require('.state')"),
     ("only-here", "Send({ Target = 'AOS', Action = 'Spawn', Module = 'm' })"),
     ("authority", "Spawn('m', { Name = 'x' })"),
     ("authority", "Spawn({})"),
@@ -298,6 +303,8 @@ def test_what_is_fine_is_let_be(source: str, target: str) -> None:
         wrapped("local reply = Receive({ From = msg.From }) print(reply.TagArray)"),
         "goto on ::on:: x = string.pack('i4', coroutine.isyieldable() and 1 or 2)",
         'local json, bint = require("json"), require(".bint")(256)',
+        'json = json or require("json") x = json.encode({})',
+        "if json then x = json.encode({}) end",
         'local crypto = require(".crypto") require("ao") require(".utils")',
     ],
 )

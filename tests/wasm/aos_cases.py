@@ -130,6 +130,39 @@ CASES = [
         "type(Inbox[#Inbox].Data)",
     ),
     case("messages: an Eval that fails", message("Eval", "error('in eval')")),
+    case("module: .json", "(pcall(require, '.json'))"),
+    case("error: bit32.band({})", "bit32.band({})"),
+    case(
+        "error: a reply that is a text",
+        """Handlers.add('text', 'Text', function(m)
+          local _, problem = pcall(m.reply, 'x') print((problem:gsub('^.-%d: ', ''))) end)""",
+        message("Text"),
+        "Handlers.remove('text')",
+    ),
+    case(
+        "error: a handler without a handle",
+        "Handlers.add('none', 'None', nil)",
+        "Handlers.remove('none')",
+    ),
+    case(
+        "globals: functions put into aos's tables",
+        """Kept = { list = Handlers.list, evaluate = Handlers.evaluate, send = ao.send }
+        Handlers.list = { table.unpack(Handlers.list) }
+        Handlers.evaluate = function(m, e) print('evaluates') return Kept.evaluate(m, e) end
+        ao.send = function(m) m.Extra = 'more' return Kept.send(m) end
+        Handlers.add('in', 'In', function(m) m.reply({ Data = 'x' }) end)""",
+        message("In"),
+        "Handlers.list, Handlers.evaluate, ao.send = Kept.list, Kept.evaluate, Kept.send",
+    ),
+    case(
+        "globals: Handlers, replaced as a whole",
+        """Handlers.add('whole', 'Whole', function() print('aos') end)
+        Kept = Handlers
+        Handlers = setmetatable({}, { __index = Kept })
+        Handlers.evaluate = function() Handlers = Kept print('the script') end""",
+        message("Whole"),
+        "Handlers = Kept Handlers.remove('whole')",
+    ),
     case(
         "send: its tags",
         "#ao.send({Target = 'T', Action = 'A', N = 7, Tags = {B = 'c'}, Data = 'd'}).Tags",
@@ -313,6 +346,11 @@ DIFFERENT = {
     "globals: Errors": "a handler's error",
     "form: a whole float in a tag": "a whole float in a tag",
     "form: a traceback": "a traceback",
+    "module: .json": "the modules `.json` and `.apm`",
+    "error: bit32.band({})": "wrong arguments of aos's functions",
+    "error: a reply that is a text": "wrong arguments of aos's functions",
+    "error: a handler without a handle": "wrong arguments of aos's functions",
+    "globals: Handlers, replaced as a whole": "aos's globals that a script replaces as a whole",
 }
 
 # Case → such a row, and the versions of aos that differ from the newest one there.
