@@ -131,6 +131,19 @@ CASES = [
     ),
     case("messages: an Eval that fails", message("Eval", "error('in eval')")),
     case("module: .json", "(pcall(require, '.json'))"),
+    case("module: math of Lua 5.2", "type(math.pow) .. type(math.log10) .. type(math.frexp)"),
+    case(
+        "sort: elements that differ",
+        """local list = {} for i = 1, 120 do list[i] = { key = i * 37 % 121 } end
+        table.sort(list, function(a, b) return a.key < b.key end)
+        for i, one in ipairs(list) do list[i] = one.key end return table.concat(list, ' ')""",
+    ),
+    case(
+        "sort: equal elements",
+        """local list = {} for i = 1, 9 do list[i] = { key = i % 2, at = i } end
+        table.sort(list, function(a, b) return a.key < b.key end)
+        for i, one in ipairs(list) do list[i] = one.at end return table.concat(list, ' ')""",
+    ),
     case("error: bit32.band({})", "bit32.band({})"),
     case(
         "error: a reply that is a text",
@@ -346,6 +359,8 @@ DIFFERENT = {
     "globals: Errors": "a handler's error",
     "form: a whole float in a tag": "a whole float in a tag",
     "form: a traceback": "a traceback",
+    "module: math of Lua 5.2": "functions of Lua 5.2 in `math`",
+    "sort: equal elements": "equal elements, when sorted",
     "module: .json": "the modules `.json` and `.apm`",
     "error: bit32.band({})": "wrong arguments of aos's functions",
     "error: a reply that is a text": "wrong arguments of aos's functions",
