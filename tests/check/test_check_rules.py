@@ -388,6 +388,12 @@ def test_a_name_that_was_hardly_meant_is_a_warning() -> None:
 def test_older_modules_keep_the_names_of_tags(source: str) -> None:
     assert rules(source, "2.0.1") - {"print-arguments"} == set()
     assert rules("print(Utils.normalize('x'))", "2.0.1") == {"missing-member"}
+
+
+def test_a_boot_handler_is_lost_in_2_0_1_only() -> None:
+    source = "Handlers.prepend('_boot', 'Boot', function() print('boots') end)"
+    assert rules(source, "2.0.1") == {"handler-reserved"}
+    assert rules(source, "legacy") == rules(source, "hyperbeam") == set()
     assert rules(source, "2.0.6") == rules(source, "legacy")
 
 
