@@ -83,6 +83,14 @@ CASES = [
         "Handlers.remove('show')",
     ),
     case(
+        "handlers: the case of values",
+        """Handlers.add('title', { Action = 'Cased' }, function() print('in any case') end)
+        Handlers.add('lower', { Action = 'cased' }, function() print('in lower case') end)""",
+        message("cased"),
+        "Handlers.remove('title')",
+        "Handlers.remove('lower')",
+    ),
+    case(
         "handlers: what patterns answer",
         """Kinds = { run = -1, go = 1, skip = 0, yes = true, no = false, stop = 'break',
           on = 'continue', other = 'word', off = 'skip' }
@@ -372,6 +380,10 @@ DIFFERENT = {
 _BOOT = ("`_boot` in the list of handlers", ("aos2_0_1",))
 _VERSION = ("the version that it names", ("aos2_0_1", "aos2_0_3"))
 OLDER = {
+    "handlers: the case of values": (
+        "the case of values in a pattern's table",
+        ("aos2_0_1", "aos2_0_3", "aos2_0_4_32"),
+    ),
     "handlers: their order": _BOOT,
     "handlers: once and maxRuns": _BOOT,
     "handlers: tables": _BOOT,
