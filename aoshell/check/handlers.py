@@ -14,7 +14,7 @@ from aoshell.lua import syntax as tree
 from aoshell.protocol.tag_names import lower_case, title_case
 
 _VERBS = frozenset(("add", "append", "prepend", "once"))
-_BUILT_IN = frozenset(("_eval", "_default", "_boot"))
+_BUILT_IN = frozenset(("_eval", "_default", "_boot"))  # of aos itself
 _HOLDS = {
     "name": ("string",),
     "pattern": ("string", "table", "function"),
@@ -88,7 +88,9 @@ def check_handlers(facts: SourceFacts, world: World) -> Iterator[Finding]:
         if wrong:
             continue
         name = constant_value(handler.name)
-        if name in _BUILT_IN and handler.replaces:
+        # Since 2.0.3, aos adds _boot for the first message only, before any script can.
+        is_lost = name in _BUILT_IN and (name != "_boot" or world.keeps_tags)
+        if is_lost and handler.replaces:
             yield facts.text.finding(
                 "handler-reserved", "warning", handler.call.at,
                 f"{world.aos} replaces the handler '{name}' by its own with each message",

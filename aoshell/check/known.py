@@ -98,15 +98,22 @@ HYPER_AOS_GLOBALS = (
 
 # Only this shell's environment has these.
 OWN_GLOBALS = _words("MyModule spawn")
+# Globals that this shell's environment has from the start, and aos once something assigns them.
+LATE_GLOBALS = {
+    "json": 'write local json = require("json")',
+    "base64": 'write local base64 = require(".base64")',
+    "apm": "bundle the package with your files, or load aos's blueprint apm first",
+}
+OWN_MODULES = _words(".apm")
 OWN_CALLS = frozenset((("require .process", "drop"), ("require .process", "waits")))
 
-_COMMON_MODULES = """.ao .base64 .boot .chance .default .dump .eval .handlers .handlers-utils .json
+_COMMON_MODULES = """.ao .base64 .boot .chance .default .dump .eval .handlers .handlers-utils
     .pretty .process .stringify .utils"""
 _LIBRARIES = _words("_G coroutine debug io math os package string table utf8 bit32")
 
 AOS_MODULES = _LIBRARIES | _words(
     _COMMON_MODULES
-    + " .apm .assignment .bint .crypto .crypto.cipher .crypto.cipher.aes .crypto.cipher.aes128"
+    + " .assignment .bint .crypto .crypto.cipher .crypto.cipher.aes .crypto.cipher.aes128"
     " .crypto.cipher.aes192 .crypto.cipher.aes256 .crypto.cipher.issac .crypto.cipher.mode.cbc"
     " .crypto.cipher.mode.cfb .crypto.cipher.mode.ctr .crypto.cipher.mode.ecb"
     " .crypto.cipher.mode.ofb .crypto.cipher.morus .crypto.cipher.norx .crypto.digest"
@@ -117,7 +124,9 @@ AOS_MODULES = _LIBRARIES | _words(
     " .crypto.util.stream .crypto.init .crypto.cipher.init .crypto.digest.init .crypto.kdf.init"
     " .crypto.mac.init .crypto.util.init ao json lsqlite3"
 )
-HYPER_AOS_MODULES = (_LIBRARIES - {"coroutine"}) | _words(_COMMON_MODULES + " .state .string-ext")
+HYPER_AOS_MODULES = (_LIBRARIES - {"coroutine"}) | _words(
+    _COMMON_MODULES + " .json .state .string-ext"
+)
 
 # Sources of hyper-aos that are not in its usual build.
 HYPER_AOS_SPARE = _words(".assignment .bint")

@@ -85,6 +85,12 @@ def _is_open(path: Path, facts: SourceFacts, world: World) -> bool:
 
 def _global(path: Path, node: tree.SyntaxNode, facts: SourceFacts, world: World) -> Finding | None:
     name = path[0]
+    if name in known.LATE_GLOBALS and world.is_legacy:
+        return facts.text.finding(
+            "only-here", "warning", node.at,
+            f"'{name}' is a global of this shell, and of aos only once something assigns it",
+            known.LATE_GLOBALS[name],
+        )  # fmt: skip
     if name in world.globals:
         return None
     if name in known.OWN_GLOBALS:
@@ -197,6 +203,14 @@ def check_own_calls(facts: SourceFacts, world: World) -> Iterator[Finding]:
             )  # fmt: skip
 
 
+_SOMEWHERE = known.AOS_MODULES | known.HYPER_AOS_MODULES | known.OWN_MODULES
+
+
+def _spelt(name: str) -> tuple[str, ...]:
+    """Other names that a module may have: aos has `json` where hyper-aos has `.json`."""
+    return f".{name}", name.removeprefix(".")
+
+
 def check_modules(facts: SourceFacts, world: World) -> Iterator[Finding]:
     """Modules that neither the files nor the target's aos have."""
     for name, call in facts.required():
@@ -208,9 +222,9 @@ def check_modules(facts: SourceFacts, world: World) -> Iterator[Finding]:
                     "spawn the process from that module",
                 )  # fmt: skip
             continue
-        if name in known.AOS_MODULES and name not in known.HYPER_AOS_MODULES:
-            similar = f".{name}" if f".{name}" in world.loadable else ""
-            message = f"hyper-aos has no module '{name}'"
+        if name in _SOMEWHERE:
+            similar = next((other for other in _spelt(name) if other in world.loadable), "")
+            message = f"{world.aos} has no module '{name}'"
             advice = f"require '{similar}'" if similar else "bundle a Lua file that does it"
             severity: Severity = "warning" if name in known.HYPER_AOS_SPARE else "error"
             yield facts.text.finding("module", severity, call.at, message, advice)

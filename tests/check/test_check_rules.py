@@ -60,6 +60,11 @@ BOTH = [
     ("only-here", "require('.process').waits()"),
 ]
 LEGACY = [
+    ("only-here", wrapped("msg.reply({ Data = json.encode(Inbox) })")),
+    ("only-here", "local codec = require('json') x = base64.encode(codec.encode({}))"),
+    ("only-here", "apm.install('x')"),
+    ("module", "local json = require('.json')"),
+    ("module", "require('.state')"),
     ("only-here", "Send({ Target = 'AOS', Action = 'Spawn', Module = 'm' })"),
     ("authority", "Spawn('m', { Name = 'x' })"),
     ("authority", "Spawn({})"),
@@ -298,6 +303,8 @@ def test_what_is_fine_is_let_be(source: str, target: str) -> None:
         wrapped("local reply = Receive({ From = msg.From }) print(reply.TagArray)"),
         "goto on ::on:: x = string.pack('i4', coroutine.isyieldable() and 1 or 2)",
         'local json, bint = require("json"), require(".bint")(256)',
+        'json = json or require("json") x = json.encode({})',
+        "if json then x = json.encode({}) end",
         'local crypto = require(".crypto") require("ao") require(".utils")',
     ],
 )
@@ -381,6 +388,12 @@ def test_a_name_that_was_hardly_meant_is_a_warning() -> None:
 def test_older_modules_keep_the_names_of_tags(source: str) -> None:
     assert rules(source, "2.0.1") - {"print-arguments"} == set()
     assert rules("print(Utils.normalize('x'))", "2.0.1") == {"missing-member"}
+
+
+def test_a_boot_handler_is_lost_in_2_0_1_only() -> None:
+    source = "Handlers.prepend('_boot', 'Boot', function() print('boots') end)"
+    assert rules(source, "2.0.1") == {"handler-reserved"}
+    assert rules(source, "legacy") == rules(source, "hyperbeam") == set()
     assert rules(source, "2.0.6") == rules(source, "legacy")
 
 

@@ -83,6 +83,14 @@ CASES = [
         "Handlers.remove('show')",
     ),
     case(
+        "handlers: the case of values",
+        """Handlers.add('title', { Action = 'Cased' }, function() print('in any case') end)
+        Handlers.add('lower', { Action = 'cased' }, function() print('in lower case') end)""",
+        message("cased"),
+        "Handlers.remove('title')",
+        "Handlers.remove('lower')",
+    ),
+    case(
         "handlers: what patterns answer",
         """Kinds = { run = -1, go = 1, skip = 0, yes = true, no = false, stop = 'break',
           on = 'continue', other = 'word', off = 'skip' }
@@ -130,6 +138,52 @@ CASES = [
         "type(Inbox[#Inbox].Data)",
     ),
     case("messages: an Eval that fails", message("Eval", "error('in eval')")),
+    case("module: .json", "(pcall(require, '.json'))"),
+    case("module: math of Lua 5.2", "type(math.pow) .. type(math.log10) .. type(math.frexp)"),
+    case(
+        "sort: elements that differ",
+        """local list = {} for i = 1, 120 do list[i] = { key = i * 37 % 121 } end
+        table.sort(list, function(a, b) return a.key < b.key end)
+        for i, one in ipairs(list) do list[i] = one.key end return table.concat(list, ' ')""",
+    ),
+    case(
+        "sort: equal elements",
+        """local list = {} for i = 1, 9 do list[i] = { key = i % 2, at = i } end
+        table.sort(list, function(a, b) return a.key < b.key end)
+        for i, one in ipairs(list) do list[i] = one.at end return table.concat(list, ' ')""",
+    ),
+    case("error: bit32.band({})", "bit32.band({})"),
+    case(
+        "error: a reply that is a text",
+        """Handlers.add('text', 'Text', function(m)
+          local _, problem = pcall(m.reply, 'x') print((problem:gsub('^.-%d: ', ''))) end)""",
+        message("Text"),
+        "Handlers.remove('text')",
+    ),
+    case(
+        "error: a handler without a handle",
+        "Handlers.add('none', 'None', nil)",
+        "Handlers.remove('none')",
+    ),
+    case(
+        "globals: functions put into aos's tables",
+        """Kept = { list = Handlers.list, evaluate = Handlers.evaluate, send = ao.send }
+        Handlers.list = { table.unpack(Handlers.list) }
+        Handlers.evaluate = function(m, e) print('evaluates') return Kept.evaluate(m, e) end
+        ao.send = function(m) m.Extra = 'more' return Kept.send(m) end
+        Handlers.add('in', 'In', function(m) m.reply({ Data = 'x' }) end)""",
+        message("In"),
+        "Handlers.list, Handlers.evaluate, ao.send = Kept.list, Kept.evaluate, Kept.send",
+    ),
+    case(
+        "globals: Handlers, replaced as a whole",
+        """Handlers.add('whole', 'Whole', function() print('aos') end)
+        Kept = Handlers
+        Handlers = setmetatable({}, { __index = Kept })
+        Handlers.evaluate = function() Handlers = Kept print('the script') end""",
+        message("Whole"),
+        "Handlers = Kept Handlers.remove('whole')",
+    ),
     case(
         "send: its tags",
         "#ao.send({Target = 'T', Action = 'A', N = 7, Tags = {B = 'c'}, Data = 'd'}).Tags",
@@ -313,12 +367,23 @@ DIFFERENT = {
     "globals: Errors": "a handler's error",
     "form: a whole float in a tag": "a whole float in a tag",
     "form: a traceback": "a traceback",
+    "module: math of Lua 5.2": "functions of Lua 5.2 in `math`",
+    "sort: equal elements": "equal elements, when sorted",
+    "module: .json": "the modules `.json` and `.apm`",
+    "error: bit32.band({})": "wrong arguments of aos's functions",
+    "error: a reply that is a text": "wrong arguments of aos's functions",
+    "error: a handler without a handle": "wrong arguments of aos's functions",
+    "globals: Handlers, replaced as a whole": "aos's globals that a script replaces as a whole",
 }
 
 # Case → such a row, and the versions of aos that differ from the newest one there.
 _BOOT = ("`_boot` in the list of handlers", ("aos2_0_1",))
 _VERSION = ("the version that it names", ("aos2_0_1", "aos2_0_3"))
 OLDER = {
+    "handlers: the case of values": (
+        "the case of values in a pattern's table",
+        ("aos2_0_1", "aos2_0_3", "aos2_0_4_32"),
+    ),
     "handlers: their order": _BOOT,
     "handlers: once and maxRuns": _BOOT,
     "handlers: tables": _BOOT,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from aos_cases import BLUEPRINTS, CASES, DIFFERENT, OLDER, Case
 from signers import Ed25519
 from test_conformance import NEWEST, Shell, modules, opened, plain
 
+from aoshell.check import known
 from aoshell.protocol.message import Result
 from aoshell.shell.code.bundle import bundle
 from aoshell.shell.view.errors_view import split_error
@@ -215,6 +216,49 @@ def test_programs_of_files_run_in_aos_as_in_ours(
         "of a caller": "failed: caller",
     }
     assert {lines[3] for lines in said.values()} == {"ok: true"}
+
+
+def _list(names: Iterable[str]) -> str:
+    return f"{{{', '.join(repr(name) for name in sorted(names))}}}"
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "members"),
+    [
+        (NEWEST, known.AOS_GLOBALS, known.AOS),
+        ("aos2_0_1", known.AOS_2_0_1_GLOBALS, known.AOS_2_0_1),
+    ],
+)
+def test_the_checker_knows_which_names_aos_has(
+    tmp_path: Path,
+    signer: Ed25519,
+    modules: Path,
+    name: str,
+    names: frozenset[str],
+    members: known.Members,
+) -> None:
+    # _ENV is no global; Nonce and ao._hints come with messages.
+    late = {*known.LATE_GLOBALS, "_ENV", "Nonce"}
+    asked = {
+        f"for _, name in ipairs({_list(names)}) do if _G[name] == nil then add(name) end end": late,
+        f"for _, name in ipairs({_list(known.AOS_MODULES)}) do "
+        "if not pcall(require, name) then add(name) end end": {"lsqlite3"},
+    }
+    for library, keys in members.items():
+        place = f"require({library.split()[1]!r})" if library.startswith("require") else library
+        there = (
+            f"for _, key in ipairs({_list(keys)}) do if {place}[key] == nil then add(key) end end"
+        )
+        asked[there] = {"_hints"}
+    lines = tuple(f"local found = {{}} local function add(x) found[#found + 1] = x end {line} "
+                  "return table.concat(found, ' ')" for line in asked)  # fmt: skip
+    source = (modules / f"{name}.wasm").read_bytes()
+    found = answers(tmp_path / "node", signer, [Case("names", lines)], source)["names"]
+    missing = [set(line.removeprefix("ok: ").split()) for line in found]
+    assert all(line.startswith("ok: ") for line in found), found
+    assert [less - allowed for less, allowed in zip(missing, asked.values(), strict=True)] == [
+        set() for _ in asked
+    ]
 
 
 def test_the_tables_have_what_is_different() -> None:
