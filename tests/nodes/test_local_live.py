@@ -5,6 +5,7 @@ The worker is played by the test.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from types import SimpleNamespace
 from typing import Any
@@ -14,9 +15,11 @@ from eventually import in_loop
 from test_local_workers import LIMITS, ROW, logged
 
 from aoshell.errors import AoError
+from aoshell.nodes.local.log.form import FlatResult
+from aoshell.nodes.local.log.rows import Logged
 from aoshell.nodes.local.workers import live as module
 from aoshell.nodes.local.workers.code import WorkerCode
-from aoshell.nodes.local.workers.jobs import MAX_DEATHS, Dry, Job
+from aoshell.nodes.local.workers.jobs import MAX_DEATHS, Cost, Dry, Job
 from aoshell.nodes.local.workers.live import MAX_PROMOTIONS, Live, PoolCalls
 from aoshell.nodes.local.workers.pool import Computer
 
@@ -56,6 +59,7 @@ class Played:
 
     def __init__(self, messages: int) -> None:
         self.results: list[tuple[int, str]] = []  # number and outcome
+        self.unbegun: list[int] = []  # those of them that took no time
         self.done: list[Any] = []  # what the pool is told
         self.crowded = False
         self.queue = deque(Job(logged(seq), []) for seq in range(1, messages + 1))
@@ -65,7 +69,7 @@ class Played:
             checkpoints=SimpleNamespace(read=lambda _id, _environment: None),
             base_of=lambda _row: None,
             store=SimpleNamespace(entries=lambda *_: iter(())),
-            add_result=lambda message, outcome, *_: self.results.append((message.seq, outcome)),
+            add_result=self._add_result,
             dispatch=lambda: None,
             flush=lambda: None,
         )
@@ -81,6 +85,11 @@ class Played:
         supervisor: Any = SimpleNamespace(worker=lambda *_: self.worker)
         code = WorkerCode("lua", None)
         self.live = Live(context, pool, supervisor, ROW, code, self.queue, deque[Dry]())
+
+    def _add_result(self, message: Logged, outcome: str, cost: Cost, _result: FlatResult) -> None:
+        self.results.append((message.seq, outcome))
+        if not cost.milliseconds:
+            self.unbegun.append(message.seq)
 
     def says(self, *frame: Any) -> None:
         """The worker says something."""
@@ -242,6 +251,81 @@ async def test_a_message_is_stopped_once_another_fork_can_take_over() -> None:
 
 
 @in_loop
+async def test_what_is_stopped_before_a_fork_began_it_never_runs() -> None:
+    it = Played(4)
+    it.says("parked", 0, 7)
+    for seq in (3, 2, 1):
+        it.live.cancel(seq)
+    it.told()
+    it.says("promoted", 0, "killed", "", 8)
+    assert it.told() == [("failed", 1, 1)] and it.results == [(1, "time")]
+    await asyncio.sleep(0)
+    assert it.told() == [("failed", 1, 2), ("failed", 1, 3), *run(4, epoch=1)]
+    assert it.results == [(1, "time"), (2, "time"), (3, "time")] and it.unbegun == [2, 3]
+
+
+@in_loop
+async def test_what_is_stopped_before_it_is_sent_never_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    it = Played(0)
+    it.queue.extend(Job(logged(seq), [], cancelled=seq == 2) for seq in (1, 2, 3))
+    in_vain: list[None] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(it.live, "_end_unbegun", lambda: in_vain.append(None))
+        it.live.pump()
+        await asyncio.sleep(0)
+    assert it.told() == run(1) and in_vain == []
+    it.ends(1)
+    await asyncio.sleep(0)
+    assert it.told() == [("failed", 0, 2), *run(3)]
+    assert it.results == [(1, "ok"), (2, "time")] and it.unbegun == [2]
+
+
+@in_loop
+async def test_what_is_stopped_and_may_have_begun_is_not_said_never_to_have_run() -> None:
+    it = Played(1)
+    it.says("parked", 0, 7)
+    it.live.cancel(1)
+    it.live._gone()
+    it.live._over = False  # as the next one, with the same queue
+    it.told()
+    it.live.pump()
+    assert it.told() == run(1)
+    it.says("parked", 0, 7)
+    it.says("promoted", 0, "killed", "", 8)
+    assert it.results == [(1, "time")] and it.unbegun == []
+
+
+@pytest.mark.parametrize("end", ["_gone", "kill", "leave"])
+@in_loop
+async def test_whose_worker_is_gone_takes_no_message_from_the_next_one(end: str) -> None:
+    it = Played(0)
+    it.crowded = True
+    it.queue.append(Job(logged(1), [], cancelled=True))
+    it.live.pump()
+    getattr(it.live, end)()
+    it.queue.append(Job(logged(2), []))
+    it.live.pump()
+    await asyncio.sleep(0)
+    assert len(it.queue) == 2 and it.results == [] and it.told() == []
+
+
+@in_loop
+async def test_whose_worker_is_gone_replays_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PAUSE", 0)
+    it = Played(0)
+    it.worker.backlog = module.BACKLOG + 1
+    it.live._replay = iter([["replay", 0, 1]])
+    it.live._feed()
+    it.live._gone()
+    it.worker.backlog = 0
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert it.told() == []
+
+
+@in_loop
 async def test_who_has_had_a_long_turn_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TURN", 2)
     it = Played(0)
@@ -302,7 +386,9 @@ async def test_what_is_to_be_stopped_stays_so_when_all_begins_anew() -> None:
     it.enqueue(2)
     assert it.computer.cancel(1, 1) and not it.computer.cancel(1, 3)
     it.computer.drop_all()
-    assert (it.enqueue(1).cancelled, it.enqueue(2).cancelled) == (True, False)
+    first, second = it.enqueue(1), it.enqueue(2)
+    assert (first.cancelled, second.cancelled) == (True, False)
+    assert not first.is_to_be_skipped  # it may have begun
     it.computer.stop()
 
 

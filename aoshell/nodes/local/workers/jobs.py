@@ -13,6 +13,7 @@ from aoshell.nodes.local.log.signed import signature_of
 from aoshell.nodes.values import Limits
 from aoshell.sandbox.frames import Frame
 
+STOPPED = "stopped by the user"  # the error of a message that was cancelled
 MAX_DEATHS = 3  # of workers under one message; then it is given up
 
 
@@ -62,6 +63,7 @@ class Job:
         deaths: times that it made its worker die; `MAX_DEATHS` are the outcome `crash`.
         kills: times that its worker was killed from outside; `MAX_DEATHS` hold it, without outcome.
         cancelled: the user wants it stopped.
+        maybe_begun: a worker was sent it, and may have run some of it.
     """
 
     logged: Logged
@@ -69,6 +71,12 @@ class Job:
     deaths: int = 0
     kills: int = 0
     cancelled: bool = False
+    maybe_begun: bool = False
+
+    @property
+    def is_to_be_skipped(self) -> bool:
+        """Whether it ends as one that never ran."""
+        return self.cancelled and not self.maybe_begun
 
 
 @dataclass(slots=True)
@@ -110,7 +118,7 @@ def judge_death(job: Job, why: str, limits: Limits, memory: int) -> tuple[str, s
         memory: bytes that this process may use; `limits.memory` is for new ones.
     """
     if job.cancelled:
-        return "time", "stopped by the user"
+        return "time", STOPPED
     if why == "time":
         return "time", time_text(limits)
     if why == "memory":

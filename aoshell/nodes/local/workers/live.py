@@ -30,6 +30,7 @@ from aoshell.nodes.local.workers.images import Images
 from aoshell.nodes.local.workers.jobs import (
     KILLED,
     MAX_DEATHS,
+    STOPPED,
     Cost,
     Dry,
     Job,
@@ -108,6 +109,7 @@ class Live:
         self._since = time.monotonic()  # when the oldest sent message may have begun
         self._last: Logged | None = None  # the last message that the state holds
         self._restored = False  # it was given a checkpoint
+        self._over = False  # its worker is gone: what is queued is for the next one
         self.leaving = False
         self.images = Images(context, row, self._request_image, self._image_settled)
         self.began = False
@@ -160,7 +162,7 @@ class Live:
 
     def _feed(self) -> None:
         """Send the past, a part at a time, then the new messages."""
-        while self._replay is not None:
+        while self._replay is not None and not self._over:
             if self._worker.backlog > BACKLOG:
                 asyncio.get_running_loop().call_later(PAUSE, self._feed)
                 return
@@ -175,12 +177,16 @@ class Live:
 
     def pump(self) -> None:
         """Send new messages, up to the window, and dry runs behind the last one."""
-        if self._replay is not None or self._behind:
+        if not self._may_send:
             return
         seconds = self._context.get_limits().seconds
         while self._queue and len(self._sent) < self._window and self._worker.backlog < BACKLOG:
             if self._turn >= TURN and self._pool.is_crowded():
                 break  # the others' turn
+            if self._queue[0].is_to_be_skipped:
+                if not self._sent:  # not from here: a result may bring more messages to the caller
+                    asyncio.get_running_loop().call_soon(self._take, self._end_unbegun)
+                break
             if not self._sent:
                 self._since = time.monotonic()
             self._turn += 1
@@ -190,7 +196,25 @@ class Live:
         if not self._queue and not self._sent:
             self._dries.send_all()
 
+    @property
+    def _may_send(self) -> bool:
+        """Whether the worker holds the state behind all that is done."""
+        return not self._over and self._replay is None and not self._behind
+
+    def _end_unbegun(self) -> None:
+        """Finish messages that are to be stopped and were not sent: they never run."""
+        while self._may_send and not self._sent and self._queue:
+            if not self._queue[0].is_to_be_skipped:
+                break
+            job = self._queue.popleft()
+            self._worker.send(["failed", self._epoch, job.logged.seq, STOPPED])
+            self._sent.append(job)
+            self._finish("time", Cost(0, 0, 0), failed_result(STOPPED))
+        if self._may_send:
+            self._proceed()
+
     def _send_job(self, job: Job, seconds: float) -> None:
+        job.maybe_begun = True
         self._worker.send(["run", self._epoch, job.logged.seq, seconds, *job.message])
 
     def _send_dry(self, token: int, dry: Dry) -> None:
@@ -326,7 +350,11 @@ class Live:
             if done > seq:
                 self._worker.send([command, self._epoch, done, *rest])
         self._behind = False
-        while len(self._sent) > WINDOW:  # it has not begun these; the next failure would cost more
+        # None of these was begun: those beyond a window would cost too much at the next failure,
+        # and those that are to be stopped need not begin.
+        for job in self._sent:
+            job.maybe_begun = bool(job.kills or job.deaths)
+        while len(self._sent) > WINDOW or any(job.is_to_be_skipped for job in self._sent):
             self._queue.appendleft(self._sent.pop())
             self._turn -= 1
         seconds = self._context.get_limits().seconds
@@ -357,6 +385,7 @@ class Live:
 
     def _hold(self, why: str) -> None:
         """Let the worker go; the messages are kept without an outcome."""
+        self._over = True
         self._worker.kill()
         self._worker.close()
         self._take_back()
@@ -374,6 +403,7 @@ class Live:
 
     def _gone(self) -> None:
         """The worker has ended with all its forks."""
+        self._over = True
         # An answer that no worker gives is the message's doing. A death from outside is not, and is
         # counted by the pool only.
         if self._sent and self.began and self._worker.unbelieved:
@@ -421,6 +451,7 @@ class Live:
         self.leaving = False
         if self._sent or self._dries.are_sent or (self._queue and not self._pool.is_crowded()):
             return  # work came in the meantime
+        self._over = True
         self._worker.close()
         self._pool.left(self, False)
 
@@ -457,6 +488,7 @@ class Live:
 
     def kill(self) -> None:
         """End at once, with all forks."""
+        self._over = True
         self._dries.fail("the process was put away under a dry run")
         self.images.settle()
         self._worker.kill()

@@ -60,7 +60,7 @@ class Computer:
         if self._stopped:
             return
         job, key = Job(logged, make_message_frame(logged, wire)), (logged.seq, logged.id)
-        job.cancelled = key in self._cancelled
+        job.cancelled = job.maybe_begun = key in self._cancelled
         self._cancelled.discard(key)
         self._queues.setdefault(logged.process, deque()).append(job)
         self._pump(logged.process)
