@@ -95,10 +95,12 @@ class Played:
         """The worker says something."""
         self.live._frame(list(frame))
 
-    def ends(self, seq: int, *, epoch: int = 0, error: bool = False) -> None:
+    def ends(
+        self, seq: int, *, epoch: int = 0, error: bool = False, milliseconds: float = 1.0
+    ) -> None:
         """It says that a message is done."""
         outcome, result = ("error", FAILED) if error else ("ok", OK)
-        self.says("done", epoch, seq, outcome, *COST, *result)
+        self.says("done", epoch, seq, outcome, milliseconds, *COST[1:], *result)
         self.live._read()
 
     def told(self) -> list[tuple[Any, ...]]:
@@ -340,12 +342,59 @@ async def test_who_has_had_a_long_turn_makes_room(monkeypatch: pytest.MonkeyPatc
 
 
 @in_loop
+async def test_who_has_computed_long_takes_back_what_was_sent_and_makes_room() -> None:
+    it = Played(4)
+    it.says("parked", 0, 7)
+    it.ends(1, milliseconds=1000 * module.TURN_SECONDS + 1)
+    it.says("parked", 1, 8)
+    assert it.worker.ends == []  # nobody waits
+    it.crowded = True
+    it.ends(2)
+    it.says("parked", 2, 9)
+    assert it.worker.ends == ["stopped"]
+    it.live.images.spent = 0  # nothing is worth an image
+    it.live.images.settle()
+    it.told()
+    it.says("promoted", 2, "killed", "", 10)
+    assert it.told() == [] and it.worker.ends == ["stopped", "closed"]
+    assert it.results == [(1, "ok"), (2, "ok")] and it.done[-1] == ("left", False)
+    assert [(job.logged.seq, job.kills) for job in it.queue] == [(3, 0), (4, 0)]
+
+
+@pytest.mark.parametrize("unsaved", [False, True])
+@in_loop
+async def test_the_one_that_is_computed_is_not_taken_back(unsaved: bool) -> None:
+    it = Played(3 if unsaved else 2)
+    it.live.images.unsaved = unsaved  # its log would be replayed: it leaves by messages only
+    it.says("parked", 0, 7)
+    it.crowded = True
+    it.ends(1, milliseconds=1000 * module.TURN_SECONDS + 1)
+    it.says("parked", 1, 8)
+    assert it.worker.ends == []
+
+
+@in_loop
+async def test_what_was_taken_back_fails_for_what_it_did() -> None:
+    it = Played(3)
+    it.says("parked", 0, 7)
+    it.crowded = True
+    it.ends(1, milliseconds=1000 * module.TURN_SECONDS + 1)
+    it.says("parked", 1, 8)
+    it.says("promoted", 1, "time", "", 9)  # its time was up before it was ended
+    assert it.results == [(1, "ok"), (2, "time")]
+    assert [job.logged.seq for job in it.queue] == [3] and it.live.leaving
+
+
+@in_loop
 async def test_who_is_to_leave_stays_where_work_has_come() -> None:
     it = Played(0)
     it.queue.append(Job(logged(1), []))
     it.live.leave()
     assert it.worker.ends == [] and not it.live.leaving and it.done == []
+    assert it.told() == run(1)  # nobody else would have it sent
+    it = Played(0)
     it.crowded = True
+    it.queue.append(Job(logged(1), []))
     it.live.leave()
     assert it.worker.ends == ["closed"] and it.done == [("left", False)]
 
