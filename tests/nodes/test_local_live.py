@@ -21,7 +21,7 @@ from aoshell.nodes.local.workers import live as module
 from aoshell.nodes.local.workers.code import WorkerCode
 from aoshell.nodes.local.workers.jobs import MAX_DEATHS, Cost, Dry, Job
 from aoshell.nodes.local.workers.live import MAX_PROMOTIONS, Live, PoolCalls
-from aoshell.nodes.local.workers.pool import Computer
+from aoshell.nodes.local.workers.pool import UNSTABLE, Computer
 
 OK = [False, "", "", False, 0, 0, 0, ""]  # a result
 FAILED = ["on purpose", "", "", False, 0]
@@ -465,7 +465,7 @@ async def test_a_process_that_was_given_up_is_tried_with_its_next_message() -> N
             it.computer._live[1] = left
             assert death == it.computer._failures.get(1, 0)
             it.computer.left(left, True)
-        assert it.computer.given_up == {1: "no worker for this process stays up"}
+        assert it.computer.given_up == {1: UNSTABLE}
         it.stuck.clear()
         it.enqueue(1)
         assert it.computer.given_up == {}

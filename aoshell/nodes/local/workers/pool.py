@@ -23,6 +23,12 @@ from aoshell.nodes.local.workers.loader import Loader
 from aoshell.nodes.local.workers.room import Room
 from aoshell.sandbox.supervising.supervisor import Supervisor
 
+# What ends workers before they answer is not known here; these are what a user can look at.
+UNSTABLE = (
+    "no worker for this process stays up; if too few processes or too little memory are left, raise"
+    " `ulimit -u` or end other programs"
+)
+
 
 class Computer:
     """Computes messages, those of a process in their order. Runs on the event loop."""
@@ -212,7 +218,7 @@ class Computer:
             return
         del self._live[process]
         if died and self._failed_again(process):
-            self.give_up(live.row, "no worker for this process stays up")
+            self.give_up(live.row, UNSTABLE)
         elif self._queues.get(process) or self._dries.get(process):
             self._waiting.append(process)
         else:  # thousands may exist: nothing is kept for one that is put away
