@@ -87,9 +87,10 @@ class CommandOutput:
 
     Attributes:
         value: the answer as JSON knows it.
-        text: the answer for a person; `table` is shown where this is "".
-        prose: whether the text is sentences, to be broken between words where a screen is narrow.
-        rows: the same, where each line of it stands for itself.
+        text: the answer for a person; `table` is shown where this is "". Where a screen is narrow,
+            its lines are broken between words.
+        prose: whether they are paragraphs, which are filled anew.
+        verbatim: whether they are code or data, and stay as they are.
         note: shown above the answer on a screen, on stderr in a pipe.
         answer: of the message that the command sent; shown above the text.
         ok: False makes the exit code 1.
@@ -101,7 +102,7 @@ class CommandOutput:
     value: object = None
     text: str = ""
     prose: bool = False
-    rows: bool = False
+    verbatim: bool = False
     table: Table | None = None
     note: str = ""
     answer: LineAnswer | None = None

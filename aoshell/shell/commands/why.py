@@ -119,7 +119,7 @@ async def why(session: Session, given: Given) -> CommandOutput:
     lines += [*explanation(facts, recorded), *other_names(facts, message)]
     notes = (foreign_note(place.process, recorded.slot), state_note(place.process, None))
     note = "\n".join(filter(None, notes))
-    return CommandOutput(facts, text="\n".join(lines), rows=True, note=note)
+    return CommandOutput(facts, text="\n".join(lines), note=note)
 
 
 async def _ask(session: Session, message: Message, process: str, where: str) -> dict[str, Any]:
