@@ -58,8 +58,13 @@ def is_garbled(answer: Response) -> bool:
     return False
 
 
-def read_bundle(page: Mapping[str, Any], process: str, where: str) -> list[ForeignMessage]:
+def read_bundle(
+    page: Mapping[str, Any], process: str, where: str, *, as_node: bool
+) -> list[ForeignMessage]:
     """The messages of an answer that `keep_answer` kept, their signatures checked.
+
+    Args:
+        as_node: whether they are wanted as a node gives them to a process in Lua (`told`).
 
     Raises:
         AoError: stage "schedule", it is not such an answer; stage "verify", a signature is wrong.
@@ -71,7 +76,7 @@ def read_bundle(page: Mapping[str, Any], process: str, where: str) -> list[Forei
     except (KeyError, TypeError, ValueError, binascii.Error, ProtocolError) as error:
         raise no_schedule(where, error) from None
     edges = {_slot_of(edge): edge for edge in page.get(EDGES, ())}
-    found = [_read(assignment, edges, process, where) for assignment in listed]
+    found = [_read(assignment, edges, process, where, as_node) for assignment in listed]
     return sorted(found, key=lambda one: one.assigned.slot)
 
 
@@ -99,11 +104,14 @@ def _whole(body: Tabm, edge: Any) -> Tabm:
     return kept | {"commitments": commitments or {}}
 
 
-def _read(assignment: Tabm, edges: Mapping[str, Any], process: str, where: str) -> ForeignMessage:
+def _read(
+    assignment: Tabm, edges: Mapping[str, Any], process: str, where: str, as_node: bool
+) -> ForeignMessage:
     body = assignment["body"]
     assert isinstance(body, dict)
     check_number(len(body), where)
-    said_of = [_said(part) for part in (body, assignment)]  # before parts are removed below
+    # Before parts are removed below.
+    said_of = [_said(part) for part in (body, assignment)] if as_node else []
     for part in (body, assignment):
         _complete(part)
     edge = edges.get(str(assignment.get("slot")))
@@ -139,9 +147,12 @@ def _read(assignment: Tabm, edges: Mapping[str, Any], process: str, where: str) 
     taken = _taken(message, identity, owner, assigned)
     scheduler = by[0] if len(by) == 1 else ""
     several = len(inner.committers) > 1
-    request = {**said, **said_of[1]}
-    request["body"] = {**(inner.verified or inner.message), **said_of[0]}
-    return ForeignMessage(assigned, taken, None, is_signed, scheduler, several, _packed(request))
+    told = b""
+    if as_node:
+        request = {**said, **said_of[1]}
+        request["body"] = {**(inner.verified or inner.message), **said_of[0]}
+        told = _packed(request)
+    return ForeignMessage(assigned, taken, None, is_signed, scheduler, several, told)
 
 
 def _said(part: Tabm) -> dict[str, object]:

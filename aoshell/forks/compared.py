@@ -55,7 +55,10 @@ async def compare_fork(
     try:
         assert node.local is not None
         begin = max(0, origin.memory) if changed.module is None else 0
-        log = await _log(remote, settings, process.id, origin.slot, tell, begin)
+        is_computed = changed.module is not None
+        log = await _log(
+            remote, settings, process.id, origin.slot, tell, begin, as_node=is_computed
+        )
         if changed.module is not None:
             results, notes = await _computed(remote, log, changed, node.local.limits, tell)
             notes = (*notes, "computed from slot 0 on: no state of another module is stored")
@@ -84,7 +87,8 @@ async def compare_live(
     process, slot = parse_place(place)
     remote = Remote.named(source, settings, gateway)
     try:
-        log = await _log(remote, settings, process, slot, tell)
+        # Its code is known by its log only.
+        log = await _log(remote, settings, process, slot, tell, as_node=True)
         results, notes = await _computed(remote, log, changed, Limits(), tell)
         last = log.messages[-1].assigned.slot
         return await _compared(remote, log, results, 0, last, notes, tell)
@@ -99,9 +103,11 @@ async def _log(
     slot: int | None,
     tell: Tell,
     begin: int = 0,
+    *,
+    as_node: bool,
 ) -> ForeignLog:
     cache = LogCache(cache_folder(settings), remote.source, cache_key(process, begin))
-    return await read_log(remote, cache, process, slot, tell, begin)
+    return await read_log(remote, cache, process, slot, tell, begin, as_node=as_node)
 
 
 async def _computed(

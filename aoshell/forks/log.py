@@ -59,19 +59,28 @@ class ForeignLog:
         return Counter(found.scheduler for found in self.messages)
 
 
-def read_page(page: Sequence[Any], process: str, where: str) -> list[ForeignMessage]:
-    """The messages of a page, by slot, their signatures checked. Raises AoError."""
+def read_page(
+    page: Sequence[Any], process: str, where: str, *, as_node: bool
+) -> list[ForeignMessage]:
+    """The messages of a page, by slot, their signatures checked. Raises AoError.
+
+    Args:
+        as_node: as `read_bundle` has it.
+    """
     found: list[ForeignMessage] = []
     for one in page:
         is_bundle = isinstance(one, Mapping) and BUNDLE in one
-        found += read_bundle(one, process, where) if is_bundle else [read_edge(one, where)]
+        if is_bundle:
+            found += read_bundle(one, process, where, as_node=as_node)
+        else:
+            found.append(read_edge(one, where))
     return sorted(found, key=lambda one: one.assigned.slot)
 
 
 async def read_definition(remote: Remote, process: str) -> ForeignMessage:
     """Slot 0 of a process. Raises AoError as `read_log`."""
     page = await remote.page(process, -1, 0)
-    found = next(iter(read_page(page, process, remote.source)), None)
+    found = next(iter(read_page(page, process, remote.source, as_node=False)), None)
     if found is None or found.message is None:
         raise NotFoundError(
             f"{remote.source} has no log of {process}",
@@ -89,25 +98,28 @@ async def read_log(
     slot: int | None,
     tell: Tell,
     begin: int = 0,
+    *,
+    as_node: bool,
 ) -> ForeignLog:
     """The log of a process up to a slot; None for all that is there now.
 
     Args:
         begin: the first slot that is read.
         tell: shows the progress.
+        as_node: whether its messages are also needed in the form of a HyperBEAM node (`told`).
 
     Raises:
         NotFoundError: the process is not there.
         AoError: it cannot be read, or is invalid; what was read is cached.
     """
     await remote.meet(process)
-    reading = _Reading(remote, process, slot, tell, begin)
+    reading = _Reading(remote, process, slot, tell, begin, as_node)
     kept = [page for page in cache.pages() if page]
     try:
         await reading.take_kept(kept)
     except AoError:  # a page of another log, or damaged
         cache.forget()
-        reading = _Reading(remote, process, slot, tell, begin)
+        reading = _Reading(remote, process, slot, tell, begin, as_node)
     try:
         await reading.read(cache)
     except AoError as error:
@@ -115,15 +127,22 @@ async def read_log(
             raise
         # The source may have another log now than when a part of it was cached.
         cache.forget()
-        reading = _Reading(remote, process, slot, tell, begin)
+        reading = _Reading(remote, process, slot, tell, begin, as_node)
         await reading.read(cache)
     return reading.log()
 
 
 class _Reading:
     def __init__(
-        self, remote: Remote, process: str, slot: int | None, tell: Tell, begin: int
+        self,
+        remote: Remote,
+        process: str,
+        slot: int | None,
+        tell: Tell,
+        begin: int,
+        as_node: bool,
     ) -> None:
+        self._as_node = as_node
         self._begin = begin
         self._remote = remote
         self._process = process
@@ -225,7 +244,9 @@ class _Reading:
     async def _take(self, page: Sequence[Any]) -> None:
         where, remote = self._remote.source, self._remote
         # In a thread: signatures take a tenth of a millisecond each.
-        found = await asyncio.to_thread(read_page, page, self._process, where)
+        found = await asyncio.to_thread(
+            read_page, page, self._process, where, as_node=self._as_node
+        )
         if self._following is None:
             fork = await remote.forked(self._process)
             self._following = Following(

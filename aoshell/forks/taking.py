@@ -20,6 +20,7 @@ from aoshell.forks.messages import ForeignMessage
 from aoshell.forks.remote import ForeignMemory, Remote, cache_folder
 from aoshell.home.folders import Settings
 from aoshell.nodes.base import Node
+from aoshell.nodes.local.log.rows import AS_NODE
 from aoshell.nodes.remote.http.client import ConnectionLostError
 from aoshell.nodes.values import NotFoundError
 from aoshell.protocol.encoding import brief, has_id_form
@@ -123,7 +124,7 @@ async def take_defined(
     begin = memory.slot if memory else 0
     notes = await _of_source(remote, process, begin)
     cache = LogCache(cache_folder(settings), remote.source, cache_key(process, begin))
-    log = await read_log(remote, cache, process, slot, tell, begin)
+    log = await read_log(remote, cache, process, slot, tell, begin, as_node=code.told == AS_NODE)
     if memory is not None:
         log = dataclasses.replace(log, messages=(first, *log.messages))
     crons = await past_crons(remote, log, code.kind == "wasm", memory, tell)

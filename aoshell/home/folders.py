@@ -90,9 +90,10 @@ class Settings(NamedTuple):
 
 
 def _of_xdg() -> tuple[str, ...]:
-    """The folders for state, config and cache on Linux; none if something is unusual.
+    """The folders for state, config and cache on Linux; none if the user's home is unusual.
 
-    Same as `_of_platform`, whose import takes ten milliseconds.
+    Same as `_of_platform`, whose import takes ten milliseconds. But platformdirs 4.0 takes relative
+    paths; the XDG Base Directory Specification says to ignore them, and empty ones.
     """
     home = os.environ.get("HOME", "")
     if sys.platform != "linux" or "ANDROID_DATA" in os.environ or not home.startswith("/"):
@@ -100,8 +101,9 @@ def _of_xdg() -> tuple[str, ...]:
     home = home.rstrip("/")
     defaults = {"STATE": f"{home}/.local/state", "CONFIG": f"{home}/.config"}
     defaults["CACHE"] = f"{home}/.cache"
-    found = [os.environ.get(f"XDG_{name}_HOME") or usual for name, usual in defaults.items()]
-    return tuple(f"{one}/{APP}" for one in found) if all(map(os.path.isabs, found)) else ()
+    named = {name: os.environ.get(f"XDG_{name}_HOME", "") for name in defaults}
+    found = {name: value for name, value in named.items() if value.startswith("/")}
+    return tuple(f"{one}/{APP}" for one in (defaults | found).values())
 
 
 def _of_platform() -> tuple[str, ...]:

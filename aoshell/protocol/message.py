@@ -116,7 +116,7 @@ class Result:
         assignments: (message id, process ids) pairs that `ao.assign` asked for.
         suspended: True when the handler waits for another message (`receive`).
         resumed: ids of earlier messages whose suspended handling ended in this slot.
-        milliseconds: compute time, wall clock.
+        milliseconds: compute time, wall clock; 0 of a message that was stopped before it began.
         memory: bytes of the process's heap afterwards.
         gas: fuel used, 0 where it is not counted.
         print: True where the node says that the output is for those who watch the process, not the

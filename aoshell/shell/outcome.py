@@ -87,9 +87,10 @@ class CommandOutput:
 
     Attributes:
         value: the answer for JSON.
-        text: the answer for people; if it is "", `table` is shown.
-        prose: whether the text is sentences, to be broken between words on a narrow screen.
-        rows: the same, but each line is separate.
+        text: the answer for people; if it is "", `table` is shown. On a narrow screen its lines are
+            broken between words.
+        prose: whether the text is paragraphs, to be filled anew.
+        verbatim: whether the text is code or data, to be shown as it is.
         note: shown above the answer on a screen, on stderr in a pipe.
         answer: the answer to the message that the command sent; shown above the text.
         ok: False makes the exit code 1.
@@ -101,7 +102,7 @@ class CommandOutput:
     value: object = None
     text: str = ""
     prose: bool = False
-    rows: bool = False
+    verbatim: bool = False
     table: Table | None = None
     note: str = ""
     answer: LineAnswer | None = None

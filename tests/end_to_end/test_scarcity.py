@@ -84,6 +84,28 @@ def test_a_limit_that_is_met_is_named(environment: dict[str, str], limit: str, w
         assert never not in done.stderr
 
 
+# As the kernel does where no more processes may be: each fork of the zygote fails.
+NO_FORKS = """
+import sys
+from aoshell import cli
+from aoshell.sandbox.supervising import zygote_handle
+zygote_handle.START = zygote_handle.START.replace("main()", "") + chr(10) + chr(10).join([
+    "import errno, os",
+    "def fork(): raise BlockingIOError(errno.EAGAIN, 'no more processes')",
+    "os.fork = fork",
+    "main()",
+])
+sys.exit(cli.main())
+"""
+
+
+def test_workers_that_cannot_be_forked_say_what_to_do(environment: dict[str, str]) -> None:
+    done = run(environment, NO_FORKS)
+    assert done.returncode == 1
+    assert "no worker for this process stays up; if too few processes" in done.stderr
+    assert "raise `ulimit -u`" in done.stderr and "Traceback" not in done.stderr
+
+
 def test_few_descriptors_are_enough_for_many_processes(environment: dict[str, str]) -> None:
     """Workers make room for one another."""
     script = "for i = 1, 5 do Spawn('aos', {}) end\nreturn 20+22\n"

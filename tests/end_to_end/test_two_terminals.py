@@ -33,6 +33,14 @@ LINES = 50
 COUNT = "N = (N or 0) + 1 return N"
 
 
+def _read_line(file: IO[str]) -> str:
+    """The next line, and no byte behind it: `communicate` does not see what a buffer holds."""
+    line = b""
+    while not line.endswith(b"\n") and (byte := os.read(file.fileno(), 1)):
+        line += byte
+    return line.decode()
+
+
 class Piped:
     """A shell whose lines come through a pipe, one by one."""
 
@@ -58,13 +66,12 @@ class Piped:
 
     def hear(self) -> str:
         assert self.process.stdout
-        return self.process.stdout.readline().rstrip("\n")
+        return _read_line(self.process.stdout).rstrip("\n")
 
     def told(self, pattern: str) -> str:
         """The first line of stderr that matches."""
-        err: IO[str] | None = self.process.stderr
-        assert err
-        for line in err:
+        assert self.process.stderr
+        while line := _read_line(self.process.stderr):
             if re.search(pattern, line):
                 return line
         raise AssertionError(f"{pattern} was not said")

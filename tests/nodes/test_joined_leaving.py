@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from eventually import in_loop, turns, until
 from joined_shells import ENDLESS, Heard, shell, two
-from local_home import plain
+from local_home import Local, plain
 from signers import Ed25519
 from zygotes import SHARED
 
@@ -20,6 +20,7 @@ from aoshell.nodes.joined.carrying import Home
 from aoshell.nodes.joined.frames import Code
 from aoshell.nodes.joined.node import HomeNode
 from aoshell.nodes.values import Limits
+from aoshell.protocol.ans104 import DataItem
 
 
 @in_loop
@@ -96,6 +97,45 @@ async def test_what_changes_something_is_not_done_twice(
         assert lost.value.stage == "join" and lost.value.hint
         monkeypatch.undo()
         assert await carrier.node.workbench.warp(0) == 1000
+
+
+@in_loop
+async def test_each_carrier_is_asked_once_whether_it_takes_what_is_signed(
+    folder: Path, signer: Ed25519, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def sign(local: Local, process: str) -> DataItem:
+        item = await local.node.sign(local.wallet, process, (), b"")  # type: ignore[arg-type]
+        assert isinstance(item, DataItem)
+        return item
+
+    async def say(local: Local, process: str) -> None:
+        await local.node.send(process, await sign(local, process))
+
+    async with shell(folder, signer, "b:2") as joined, shell(folder, signer, "c:3") as other:
+        ask = reach.Reach.call
+
+        async def call(self: reach.Reach, verb: Any, *args: Any) -> Any:
+            if verb is verbs.TAKES_UNSIGNED and self is other.node._reach:  # type: ignore
+                asked.append(args[0])
+            return await ask(self, verb, *args)
+
+        monkeypatch.setattr(reach.Reach, "call", call)
+        one, two = await joined.spawn("X = 1"), await joined.spawn("X = 2")
+        for process in (one, one, two, one, two):
+            await say(other, process)
+        assert asked == [one, two]
+        item = await sign(other, one)
+        await joined.node.delete(one)
+        with pytest.raises(AoError):
+            await other.node.send(one, item)
+        await sign(other, one)
+        assert asked == [one, two, one]  # a fork may have come in its place
+        await joined.node.close()
+        await until(lambda: other.node._reach.node is not None)  # type: ignore[attr-defined]
+        await say(other, two)
+        assert asked == [one, two, one, two]
 
 
 @in_loop

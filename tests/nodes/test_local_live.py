@@ -5,6 +5,7 @@ The test acts as the worker.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from types import SimpleNamespace
 from typing import Any
@@ -14,11 +15,13 @@ from eventually import in_loop
 from test_local_workers import LIMITS, ROW, logged
 
 from aoshell.errors import AoError
+from aoshell.nodes.local.log.form import FlatResult
+from aoshell.nodes.local.log.rows import Logged
 from aoshell.nodes.local.workers import live as module
 from aoshell.nodes.local.workers.code import WorkerCode
-from aoshell.nodes.local.workers.jobs import MAX_DEATHS, Dry, Job
+from aoshell.nodes.local.workers.jobs import MAX_DEATHS, Cost, Dry, Job
 from aoshell.nodes.local.workers.live import MAX_PROMOTIONS, Live, PoolCalls
-from aoshell.nodes.local.workers.pool import Computer
+from aoshell.nodes.local.workers.pool import UNSTABLE, Computer
 
 OK = [False, "", "", False, 0, 0, 0, ""]  # a result
 FAILED = ["on purpose", "", "", False, 0]
@@ -56,6 +59,7 @@ class Played:
 
     def __init__(self, messages: int) -> None:
         self.results: list[tuple[int, str]] = []  # number and outcome
+        self.unbegun: list[int] = []  # those of them that took no time
         self.done: list[Any] = []  # what the pool is told
         self.crowded = False
         self.queue = deque(Job(logged(seq), []) for seq in range(1, messages + 1))
@@ -65,7 +69,7 @@ class Played:
             checkpoints=SimpleNamespace(read=lambda _id, _environment: None),
             base_of=lambda _row: None,
             store=SimpleNamespace(entries=lambda *_: iter(())),
-            add_result=lambda message, outcome, *_: self.results.append((message.seq, outcome)),
+            add_result=self._add_result,
             dispatch=lambda: None,
             flush=lambda: None,
         )
@@ -82,14 +86,21 @@ class Played:
         code = WorkerCode("lua", None)
         self.live = Live(context, pool, supervisor, ROW, code, self.queue, deque[Dry]())
 
+    def _add_result(self, message: Logged, outcome: str, cost: Cost, _result: FlatResult) -> None:
+        self.results.append((message.seq, outcome))
+        if not cost.milliseconds:
+            self.unbegun.append(message.seq)
+
     def says(self, *frame: Any) -> None:
         """The worker says something."""
         self.live._frame(list(frame))
 
-    def ends(self, seq: int, *, epoch: int = 0, error: bool = False) -> None:
+    def ends(
+        self, seq: int, *, epoch: int = 0, error: bool = False, milliseconds: float = 1.0
+    ) -> None:
         """It says that a message is done."""
         outcome, result = ("error", FAILED) if error else ("ok", OK)
-        self.says("done", epoch, seq, outcome, *COST, *result)
+        self.says("done", epoch, seq, outcome, milliseconds, *COST[1:], *result)
         self.live._read()
 
     def told(self) -> list[tuple[Any, ...]]:
@@ -242,6 +253,81 @@ async def test_a_message_is_stopped_once_another_fork_can_take_over() -> None:
 
 
 @in_loop
+async def test_what_is_stopped_before_a_fork_began_it_never_runs() -> None:
+    it = Played(4)
+    it.says("parked", 0, 7)
+    for seq in (3, 2, 1):
+        it.live.cancel(seq)
+    it.told()
+    it.says("promoted", 0, "killed", "", 8)
+    assert it.told() == [("failed", 1, 1)] and it.results == [(1, "time")]
+    await asyncio.sleep(0)
+    assert it.told() == [("failed", 1, 2), ("failed", 1, 3), *run(4, epoch=1)]
+    assert it.results == [(1, "time"), (2, "time"), (3, "time")] and it.unbegun == [2, 3]
+
+
+@in_loop
+async def test_what_is_stopped_before_it_is_sent_never_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    it = Played(0)
+    it.queue.extend(Job(logged(seq), [], cancelled=seq == 2) for seq in (1, 2, 3))
+    in_vain: list[None] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(it.live, "_end_unbegun", lambda: in_vain.append(None))
+        it.live.pump()
+        await asyncio.sleep(0)
+    assert it.told() == run(1) and in_vain == []
+    it.ends(1)
+    await asyncio.sleep(0)
+    assert it.told() == [("failed", 0, 2), *run(3)]
+    assert it.results == [(1, "ok"), (2, "time")] and it.unbegun == [2]
+
+
+@in_loop
+async def test_what_is_stopped_and_may_have_begun_is_not_said_never_to_have_run() -> None:
+    it = Played(1)
+    it.says("parked", 0, 7)
+    it.live.cancel(1)
+    it.live._gone()
+    it.live._over = False  # as the next one, with the same queue
+    it.told()
+    it.live.pump()
+    assert it.told() == run(1)
+    it.says("parked", 0, 7)
+    it.says("promoted", 0, "killed", "", 8)
+    assert it.results == [(1, "time")] and it.unbegun == []
+
+
+@pytest.mark.parametrize("end", ["_gone", "kill", "leave"])
+@in_loop
+async def test_whose_worker_is_gone_takes_no_message_from_the_next_one(end: str) -> None:
+    it = Played(0)
+    it.crowded = True
+    it.queue.append(Job(logged(1), [], cancelled=True))
+    it.live.pump()
+    getattr(it.live, end)()
+    it.queue.append(Job(logged(2), []))
+    it.live.pump()
+    await asyncio.sleep(0)
+    assert len(it.queue) == 2 and it.results == [] and it.told() == []
+
+
+@in_loop
+async def test_whose_worker_is_gone_replays_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PAUSE", 0)
+    it = Played(0)
+    it.worker.backlog = module.BACKLOG + 1
+    it.live._replay = iter([["replay", 0, 1]])
+    it.live._feed()
+    it.live._gone()
+    it.worker.backlog = 0
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert it.told() == []
+
+
+@in_loop
 async def test_who_has_had_a_long_turn_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TURN", 2)
     it = Played(0)
@@ -256,12 +342,59 @@ async def test_who_has_had_a_long_turn_makes_room(monkeypatch: pytest.MonkeyPatc
 
 
 @in_loop
+async def test_who_has_computed_long_takes_back_what_was_sent_and_makes_room() -> None:
+    it = Played(4)
+    it.says("parked", 0, 7)
+    it.ends(1, milliseconds=1000 * module.TURN_SECONDS + 1)
+    it.says("parked", 1, 8)
+    assert it.worker.ends == []  # nobody waits
+    it.crowded = True
+    it.ends(2)
+    it.says("parked", 2, 9)
+    assert it.worker.ends == ["stopped"]
+    it.live.images.spent = 0  # nothing is worth an image
+    it.live.images.settle()
+    it.told()
+    it.says("promoted", 2, "killed", "", 10)
+    assert it.told() == [] and it.worker.ends == ["stopped", "closed"]
+    assert it.results == [(1, "ok"), (2, "ok")] and it.done[-1] == ("left", False)
+    assert [(job.logged.seq, job.kills) for job in it.queue] == [(3, 0), (4, 0)]
+
+
+@pytest.mark.parametrize("unsaved", [False, True])
+@in_loop
+async def test_the_one_that_is_computed_is_not_taken_back(unsaved: bool) -> None:
+    it = Played(3 if unsaved else 2)
+    it.live.images.unsaved = unsaved  # its log would be replayed: it leaves by messages only
+    it.says("parked", 0, 7)
+    it.crowded = True
+    it.ends(1, milliseconds=1000 * module.TURN_SECONDS + 1)
+    it.says("parked", 1, 8)
+    assert it.worker.ends == []
+
+
+@in_loop
+async def test_what_was_taken_back_fails_for_what_it_did() -> None:
+    it = Played(3)
+    it.says("parked", 0, 7)
+    it.crowded = True
+    it.ends(1, milliseconds=1000 * module.TURN_SECONDS + 1)
+    it.says("parked", 1, 8)
+    it.says("promoted", 1, "time", "", 9)  # its time was up before it was ended
+    assert it.results == [(1, "ok"), (2, "time")]
+    assert [job.logged.seq for job in it.queue] == [3] and it.live.leaving
+
+
+@in_loop
 async def test_who_is_to_leave_stays_where_work_has_come() -> None:
     it = Played(0)
     it.queue.append(Job(logged(1), []))
     it.live.leave()
     assert it.worker.ends == [] and not it.live.leaving and it.done == []
+    assert it.told() == run(1)  # nobody else would have it sent
+    it = Played(0)
     it.crowded = True
+    it.queue.append(Job(logged(1), []))
     it.live.leave()
     assert it.worker.ends == ["closed"] and it.done == [("left", False)]
 
@@ -302,7 +435,9 @@ async def test_what_is_to_be_stopped_stays_so_when_all_begins_anew() -> None:
     it.enqueue(2)
     assert it.computer.cancel(1, 1) and not it.computer.cancel(1, 3)
     it.computer.drop_all()
-    assert (it.enqueue(1).cancelled, it.enqueue(2).cancelled) == (True, False)
+    first, second = it.enqueue(1), it.enqueue(2)
+    assert (first.cancelled, second.cancelled) == (True, False)
+    assert not first.is_to_be_skipped  # it may have begun
     it.computer.stop()
 
 
@@ -330,7 +465,7 @@ async def test_a_process_that_was_given_up_is_tried_with_its_next_message() -> N
             it.computer._live[1] = left
             assert death == it.computer._failures.get(1, 0)
             it.computer.left(left, True)
-        assert it.computer.given_up == {1: "no worker for this process stays up"}
+        assert it.computer.given_up == {1: UNSTABLE}
         it.stuck.clear()
         it.enqueue(1)
         assert it.computer.given_up == {}

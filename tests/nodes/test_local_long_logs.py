@@ -185,7 +185,7 @@ async def test_a_process_that_is_not_added_whole_is_not_there(opening, folder, h
         commit, left = local.engine.store.commit, [3]
 
         def failing(batch, *, sync):
-            adds = adding.ADDING in batch.facts  # the node may write results besides
+            adds = adding.PARTIAL in batch.facts  # the node may write results besides
             left[0] -= adds
             if adds and left[0] == 0:
                 if how == "ends":

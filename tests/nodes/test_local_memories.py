@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import hashlib
 import json
 import os
+import shutil
 import signal
 import struct
+import subprocess
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 from eventually import in_loop
 from program import run
+from signers import Ed25519
 from zygotes import SHARED
 
 import aoshell
@@ -36,10 +40,12 @@ from aoshell.nodes.local.forked.memories import (
     digest_of,
     pack,
 )
-from aoshell.nodes.local.history import adding
+from aoshell.nodes.local.history import adding, cutting, dumping
 from aoshell.nodes.local.history.transfer import FORKED
+from aoshell.nodes.local.log.rows import PARTIAL
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.node import LocalNode
+from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import Message, tags_of
 from aoshell.sandbox import environment
@@ -168,6 +174,13 @@ def files(folder: Path) -> tuple[str, ...]:
 NAMES = (f"{hashlib.sha256(MEMORY).hexdigest()}.memory",)
 
 
+def killed_at(step: int, folder: Path, *deed: str) -> subprocess.CompletedProcess[str]:
+    """Have a deed done by a process that is killed at a step, or ends where it has fewer."""
+    driver = str(Path(__file__).with_name("steps_driver.py"))
+    own = os.environ | {"PYTHONPATH": str(Path(aoshell.__file__).parents[1])}
+    return run([sys.executable, driver, str(folder), str(step), *deed], env=own)
+
+
 def test_a_kill_at_any_step_leaves_all_of_a_fork_or_nothing(tmp_path: Path) -> None:
     exported = tmp_path / "twin.process"
     exported.write_bytes(a_fork())
@@ -188,10 +201,7 @@ def test_a_kill_at_any_step_leaves_all_of_a_fork_or_nothing(tmp_path: Path) -> N
     outcomes = []
     for step in range(100):
         folder = tmp_path / f"{step}"
-        driver = [sys.executable, str(Path(__file__).with_name("import_driver.py"))]
-        own = os.environ | {"PYTHONPATH": str(Path(aoshell.__file__).parents[1])}
-        given = [*driver, str(folder), str(exported), str(step)]
-        ended = run(given, env=own)
+        ended = killed_at(step, folder, "import", str(exported))
         outcomes.append(asyncio.run(left(folder)))
         if ended.returncode == 0:
             break
@@ -200,6 +210,124 @@ def test_a_kill_at_any_step_leaves_all_of_a_fork_or_nothing(tmp_path: Path) -> N
     assert outcomes[-1] == whole
     assert set(outcomes) == {nothing, whole} and len(outcomes) > 8
     assert outcomes == sorted(outcomes, key=lambda one: one[0])
+
+
+ADDRESS = "m" * 42 + "w"
+
+
+@contextlib.asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[LocalNode]:
+    node = await LocalNode.open(folder, supervisor=SHARED)
+    try:
+        yield node
+    finally:
+        await node.close()
+
+
+async def make_fork_to_delete(node: LocalNode) -> str:
+    await node.restore(a_fork())
+    return PROCESS
+
+
+async def make_stand_in_to_delete(node: LocalNode) -> str:
+    await node.workbench.mock(ADDRESS, b"Handlers.add('Any', function() return 1 end, print)", "x")
+    own = node.address
+    for slot in range(3):
+        item = Message(b64url(bytes([slot]) * 32), own, own, ADDRESS, (), b"")
+        await node.result(ADDRESS, (await node.send(ADDRESS, item)).slot or 0)
+    await node.workbench.mark(ADDRESS, "here")
+    for live in node._engine.computer._live.values():
+        await live.images.ask()
+    return ADDRESS
+
+
+def rows_of(store: Store, number: int) -> int:
+    """Rows that a process with that number has in all tables, but for its own row."""
+    asked = (
+        "SELECT count(*) FROM log WHERE process = ?",
+        "SELECT count(*) FROM results",
+        "SELECT count(*) FROM kept",
+        "SELECT count(*) FROM origins WHERE process = ?",
+    )
+    return sum(store.select_one(one, *[number] * one.count("?"))[0] for one in asked)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("make", [make_fork_to_delete, make_stand_in_to_delete])
+def test_a_kill_at_any_step_of_a_deletion_leaves_all_or_nothing(
+    tmp_path: Path, signer: Ed25519, make: Callable[[LocalNode], Awaitable[str]]
+) -> None:
+    """And what was signed for it before is given out in neither case."""
+    home = tmp_path / "home"
+
+    async def begin() -> tuple[str, int]:
+        async with opened(home) as node:
+            process = PROCESS if make is make_fork_to_delete else ADDRESS
+            await node.network.keep(DataItem.sign(signer, process, (), b"before"))
+            assert await make(node) == process
+            await node.workbench.pause(process, True)
+            return process, rows_of(node._engine.store, 1)
+
+    async def left(folder: Path, process: str) -> tuple[int, int]:
+        """Its rows, one of its own row with them, and files of its state."""
+        async with opened(folder) as node:
+            store, found = node._engine.store, await node.processes()
+            stored = (await node.network.stored_behind(-1, 99)).entries
+            assert [one.signed for one in stored if one.message.data == b"before"] == [None]
+            with pytest.raises(AoError):
+                await node.network.keep(DataItem.sign(signer, process, (), b"after"))
+            rows = rows_of(store, 1)
+            if not found:
+                assert store.meta("adding") in (None, 0) and store.meta("paused") in (None, "[]")
+                assert (store.meta(f"marks {process}") or "{}") == "{}"
+                assert not list((folder / "checkpoints").glob(f"{process}*"))
+                assert files(folder) == ()
+            return len(found), rows
+
+    process, all_rows = asyncio.run(begin())
+    outcomes = []
+    for step in range(100):
+        folder = tmp_path / f"{step}"
+        shutil.copytree(home, folder)
+        ended = killed_at(step, folder, "delete", process)
+        outcomes.append(asyncio.run(left(folder, process)))
+        if ended.returncode == 0:
+            break
+        assert ended.returncode == -signal.SIGKILL, ended.stderr
+    assert outcomes[-1] == (0, 0) and len(outcomes) > 5
+    assert set(outcomes) == {(1, all_rows), (0, 0)}
+    assert outcomes == sorted(outcomes, reverse=True)
+
+
+@in_loop
+async def test_what_is_being_deleted_is_in_no_dump_and_what_fails_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cutting, "SLICE", 1)
+    forget, dumped = Store.forget, []
+
+    def failing(store: Store, process: int, slot: int, most: int) -> int:
+        if store.meta(PARTIAL):
+            header = dumping.read_header(store)
+            dumped.append((header, list(dumping._records(store, header, lambda _: None))))
+            raise AoError("the disk is full", stage="store")
+        return forget(store, process, slot, most)
+
+    async with opened(tmp_path) as node:
+        process = await make_stand_in_to_delete(node)
+        monkeypatch.setattr(Store, "forget", failing)
+        with pytest.raises(AoError, match="the disk is full"):
+            await node.delete(process)
+        monkeypatch.undo()
+        message = Message("n" * 43, node.address, node.address, process, (), b"")
+        receipt = await node.send(process, message)
+    ((header, found),) = dumped
+    assert (header["processes"], header["messages"]) == (0, 0)
+    assert not any("process" in record or "message" in record for record in found)
+    async with opened(tmp_path) as node:
+        assert (await node.find(process)).slots == (receipt.slot or 0) + 1
+        await node.delete(process)
+        assert await node.processes() == []
 
 
 @in_loop

@@ -11,7 +11,7 @@ from eventually import in_loop, until
 from local_home import tags
 
 from aoshell.errors import AoError
-from aoshell.nodes.local.workers import room
+from aoshell.nodes.local.workers import live, room
 from aoshell.nodes.values import Limits
 from aoshell.protocol.message import Message
 
@@ -50,6 +50,22 @@ async def test_a_zygote_that_dies_is_replaced(opening):
         os.kill(local.engine.supervisor._zygotes["lua"].pid, signal.SIGKILL)
         other = await local.spawn()
         assert await local.value(pid, "1 + 1") == await local.value(other, "1 + 1") == "2"
+
+
+@in_loop
+async def test_what_was_sent_to_a_slow_worker_holds_up_nobody_else(opening, monkeypatch):
+    """Its messages were sent ahead before the first slow one was answered."""
+    monkeypatch.setattr(live, "TURN_SECONDS", 0.1)
+    async with opening(Limits(workers=1)) as local:
+        slow, other = await local.spawn("N = 0"), await local.spawn("N = 0")
+        code = "for i = 1, 2e6 do end N = N + 1"
+        sent = [await local.post(slow, code, Action="Eval") for _ in range(60)]
+        waited = asyncio.ensure_future(local.node.result(slow, sent[-1].slot))
+        await local.node.result(slow, sent[0].slot)
+        assert await local.value(other, "N") == "0"
+        assert not waited.done()
+        assert (await waited).ok and await local.value(slow, "N") == "60"
+        assert await local.node.verify_log(slow) == []
 
 
 @in_loop

@@ -62,9 +62,9 @@ class Driven:
         """The next frame. Raises TimeoutError."""
         return self.loop.run_until_complete(asyncio.wait_for(self.frames.get(), seconds))
 
-    def await_frame(self, *names: str, seconds: float = PATIENCE) -> Frame:
+    def await_frame(self, *names: str) -> Frame:
         """The next frame of one of these names; others are passed over."""
-        until = time.monotonic() + seconds
+        until = time.monotonic() + PATIENCE
         while True:
             frame = self.next(max(0.001, until - time.monotonic()))
             if frame[0] in names:

@@ -61,15 +61,11 @@ def test_what_never_ends_is_ended(what: str, worker: Driven) -> None:
     ended = worker.eval(LOOP + ENDLESS[what], seconds=SHORT)
     if ended[1] == "ok":  # it waits for the next message
         ended = worker.run(message("next", "", "Action", "x"), seconds=SHORT)
-    assert ended[:2] in (("promoted", "time"), ("done", "memory"), ("done", "error")), ended
+    # Its time was up: nothing else ends it so. Only one of them is refused before it begins, and
+    # those that grow may come to the limit on memory first.
+    by = ("done", "error") if what == "require" else ("promoted", "time")
+    assert ended[:2] in (by, ("done", "memory")), ended
     assert worker.is_well()
-
-
-@pytest.mark.parametrize("what", ["loop", "pcall", "coroutine", "pattern", "Prompt"])
-def test_control_without_the_limit_it_does_not_end(what: str, worker: Driven) -> None:
-    worker.start(eval_message(LOOP + ENDLESS[what]), seconds=0)  # a timer of 0 is none
-    with pytest.raises(TimeoutError):
-        worker.await_frame("done", "promoted", "gone", seconds=6 * SHORT)
 
 
 def test_the_prints_of_an_ended_message_are_kept(worker: Driven) -> None:

@@ -20,7 +20,7 @@ from served_node import served
 from test_forks import asked, counted, home, settings
 
 from aoshell.errors import AoError
-from aoshell.forks import messages
+from aoshell.forks import bundles, messages, taking
 from aoshell.forks.compared import compare_fork
 from aoshell.forks.making import BY_LUA, left_out
 from aoshell.forks.messages import Following, ForeignMessage, read_edge
@@ -30,6 +30,7 @@ from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.local.workers import images
 from aoshell.protocol.message import Message, tags_of
 from aoshell.protocol.wallet import Wallet
+from aoshell.sandbox.luerl import pack
 from aoshell.serve.serving import ServeOptions, Serving
 from aoshell.shell.ports.forking import Changed
 
@@ -213,6 +214,22 @@ async def test_a_lua_process_of_a_real_node_comes_to_the_same_here(
             node, settings(here), taken.process, "", 0, None, Changed(), told
         )
         assert (found.equal, found.different, found.uncompared) == (7, (), ())
+
+
+@pytest.mark.parametrize("is_lua", [True, False])
+@in_loop
+async def test_requests_are_packed_for_the_code_that_gets_them(
+    folder: Path, recorded: list[Any], monkeypatch: pytest.MonkeyPatch, is_lua: bool
+) -> None:
+    here, packed = folder / "here", []
+    monkeypatch.setattr(bundles, "pack", lambda request: packed.append(request) or pack(request))
+    if not is_lua:  # any other code, as far as the log is concerned
+        monkeypatch.setattr(taking, "AS_NODE", "none")
+    async with replayed(recorded) as url, home(here) as node:
+        taken = await take_from(node, settings(here), url, process_of(recorded), "twin", told)
+        assert len(packed) == (7 if is_lua else 0)
+        await compare_fork(node, settings(here), taken.process, "", 0, None, Changed(), told)
+        assert len(packed) == (7 if is_lua else 0)
 
 
 @pytest.mark.parametrize("generation", ["luerl-sept", "luerl-nov"])

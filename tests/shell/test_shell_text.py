@@ -215,11 +215,15 @@ def test_help_fits_a_screen(columns: int, topic: str) -> None:
     assert re.sub(r"\s+", " ", " ".join(lines)).strip() == words
 
 
-def test_what_is_no_prose_is_never_broken() -> None:
+def test_an_answer_is_broken_between_words_and_code_never() -> None:
     shown: list[str] = []
     renderer = Renderer(shown.append, shown.append, colour=False, columns=lambda: 20)
-    renderer.outcome(".json x", CommandOutput(text="a long answer " * 9))
-    assert shown == ["a long answer " * 9 + "\n"]
+    answer = "a long answer " * 9
+    renderer.outcome(".json x", CommandOutput(text=answer, verbatim=True))
+    assert shown == [answer + "\n"]
+    renderer.outcome(".as alice", CommandOutput(text=answer))
+    lines = shown[1].splitlines()
+    assert " ".join(lines).split() == answer.split() and max(map(len, lines)) <= 20
 
 
 COLUMNS = (20, 21, 33, 40, 60, 80, 100, 132, 200, 300)

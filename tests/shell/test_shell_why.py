@@ -145,6 +145,28 @@ def test_a_message_that_a_limit_stopped_is_not_computed_again(
     typing(body)
 
 
+def test_a_message_that_was_stopped_while_it_waited_never_ran(
+    typing: Callable[[Body], None],
+) -> None:
+    async def body(typed: Typed) -> None:
+        desk, node = typed.session.attached.id, typed.node
+        wallet = await typed.session.wallet()
+        named = tags_of([("Data-Protocol", "ao"), ("Type", "Message"), ("Action", "Eval")])
+        items = [DataItem.sign(wallet, desk, named, b"while true do end") for _ in range(2)]
+        first, second = [await node.send(desk, item) for item in items]
+        for line in (second, first):
+            await node.cancel(desk, line.slot)
+        reply = await typed.reply(f".why {second.slot}")
+        assert f"slot {second.slot}: Eval from" in reply.text
+        assert reply.text.endswith("\nit never ran: stopped by the user while it waited")
+        value: Any = reply.value
+        assert (value["asked"], value["ran"], value["error"]) == ([], False, "stopped by the user")
+        said = await typed.error(f".why {first.slot}")
+        assert "stopped by the user (time): which handlers the message asked is not known" in said
+
+    typing(body)
+
+
 @pytest.mark.parametrize(
     ("outcome", "said"),
     [

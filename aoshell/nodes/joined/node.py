@@ -115,8 +115,7 @@ class HomeNode:
     # Messages ---------------------------------------------------------------------------------
 
     async def sign(self, wallet: Wallet, target: str, tags: tuple[Tag, ...], data: bytes) -> Sent:
-        unsigned = bool(target) and await self._reach.call(verbs.TAKES_UNSIGNED, target)
-        if unsigned:
+        if target and await self._reach.takes_unsigned(target):
             return unsigned_for(wallet.address, target, tags, data)
         return signed_for(self._reach.address, wallet, target, tags, data)
 
@@ -126,7 +125,7 @@ class HomeNode:
     async def send(self, process: str, item: Sent) -> Receipt:
         if isinstance(item, Message):
             return await self._reach.deliver(verbs.SAY, process, item)
-        return await self._reach.deliver(verbs.SEND, process, item_of(item))
+        return await self._reach.send_signed(process, item_of(item))
 
     async def result(self, process: str, place: int | str) -> Result:
         return await self._reach.result(process, place)

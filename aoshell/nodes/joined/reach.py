@@ -41,7 +41,7 @@ SHORTEST, LONGEST = 0.005, 0.1  # seconds between two tries
 # How often a harmless call is tried: each other shell of a home may become the carrier, and leave.
 # The bound is for a call that itself kills the carrier.
 TRIES = SHELLS + 1
-SENT = 256  # newest messages of this shell whose slots are remembered
+SENT = 256  # newest messages of this shell whose slots and processes are remembered
 ROOTS = 32  # newest messages of this shell whose consequences are looked up after a loss
 MISSED = 1000  # results of a process that are looked up after a loss
 SEEN = 4096  # newest results that are remembered, so that none is reported twice
@@ -77,6 +77,8 @@ class Reach:
         self._sent: dict[tuple[str, int | str], str] = {}
         self._seen: dict[tuple[str, int, int, str, int], None] = {}
         self._wallets: set[str] = set()
+        # Processes that messages may be signed for, and whether such a one was taken since.
+        self._signable: dict[str, bool] = {}
         self.address = ""
 
     # What is known without asking ---------------------------------------------------------------
@@ -244,6 +246,7 @@ class Reach:
         if wire is not self._wire or self._closed:
             return
         self._limits, self._wire = wire.limits, None
+        self._signable.clear()
         self._regain()
 
     def _regain(self) -> None:
@@ -321,6 +324,28 @@ class Reach:
             task.cancel()
         if receipt.slot is not None:
             _note(self._sent, (receipt.process, receipt.slot), receipt.id, SENT)
+        return receipt
+
+    async def takes_unsigned(self, process: str) -> bool:
+        """Whether nothing may be signed for a process.
+
+        Asked once of each carrier: where it has then taken a signed message, the process is one of
+        this home. A fork with its id can come only when that one is deleted, and refuses what is
+        signed.
+        """
+        if self._signable.get(process):
+            return False
+        unsigned = await self.call(verbs.TAKES_UNSIGNED, process)
+        if not unsigned:
+            _note(self._signable, process, False, SENT)
+        return unsigned
+
+    async def send_signed(self, process: str, item: DataItem) -> Receipt:
+        """Hand in a signed message to a process."""
+        asked = self._signable.pop(process, None) is not None
+        receipt = await self.deliver(verbs.SEND, process, item)
+        if asked:
+            _note(self._signable, process, True, SENT)
         return receipt
 
     async def result(self, process: str, place: int | str) -> Result:

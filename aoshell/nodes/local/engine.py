@@ -91,6 +91,7 @@ class Engine:
             lambda number, _id, _created: keeps_names(store, number)
         )
         self.work = LongWork()
+        turn = asyncio.Lock()  # of who adds or deletes a process
         self.processes = ProcessRows(
             store, self.scheduler, self.modules, self.clock, self._get_limits
         )
@@ -146,7 +147,14 @@ class Engine:
             fetch, store, self.modules, self.roots, self.events, self.keeping.release
         )
         self.cutting = Cutting(
-            store, self.checkpoints, self.marks, self.keeping, self.work, self._hold, self._let_go
+            store,
+            self.checkpoints,
+            self.marks,
+            self.keeping,
+            self.work,
+            turn,
+            self._hold,
+            self._let_go,
         )
         self.ticking = Ticking(
             self.clock,
@@ -175,6 +183,7 @@ class Engine:
             self.work,
             self.flush,
             self.add_with_log,
+            turn,
         )
         self.settling = Settling(
             store,

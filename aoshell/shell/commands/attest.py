@@ -81,7 +81,6 @@ async def run_attest(
     return CommandOutput(
         value,
         text=render_trial(trial, _TRUST),
-        rows=True,
         note="\n".join(filter(None, notes)),
         ok=trial.verdict.verdict == "PASS",
     )
@@ -174,7 +173,7 @@ async def trust(session: Session, given: Given) -> CommandOutput:
     found = Image("", measurement=measurement) if measurement else _attested(session)
     own.put(replace(found, name=name, covers_os=covers_os))
     text = f"{name} is trusted: {found.identity}\nthe next .attest uses it"
-    return CommandOutput({"name": name, "measurement": found.identity}, text=text, rows=True)
+    return CommandOutput({"name": name, "measurement": found.identity}, text=text)
 
 
 def _list_trusted(trusted: Sequence[Image]) -> CommandOutput:
@@ -185,7 +184,7 @@ def _list_trusted(trusted: Sequence[Image]) -> CommandOutput:
     rows = tuple((one.name, ", ".join(one.reviewed) or "-", one.identity) for one in trusted)
     if not rows:
         return CommandOutput(value, text="no software is trusted yet")
-    return CommandOutput(value, text=_whole(("NAME", "REVIEWED", "MEASUREMENT"), rows), rows=True)
+    return CommandOutput(value, text=_whole(("NAME", "REVIEWED", "MEASUREMENT"), rows))
 
 
 def _whole(columns: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> str:
@@ -238,7 +237,7 @@ async def nodes(session: Session, given: Given) -> CommandOutput:
     )
     notes.append(unprotected(urls))
     text = _whole(("NODE", "EVIDENCE", "WHAT"), rows)
-    return CommandOutput(found, text=text, rows=True, note="\n".join(filter(None, notes)))
+    return CommandOutput(found, text=text, note="\n".join(filter(None, notes)))
 
 
 async def _offers(session: Session, urls: Sequence[str]) -> list[dict[str, object]]:

@@ -61,7 +61,8 @@ async def load_blueprint(session: Session, given: Given) -> CommandOutput:
     origin = "comes with aoshell" if path.parent == SHIPPED else str(path)
     value = {"name": name, "origin": origin, **asdict(facts)}
     if shows:
-        return CommandOutput(value, text="\n".join(program.files.values()).rstrip("\n"))
+        code = "\n".join(program.files.values()).rstrip("\n")
+        return CommandOutput(value, text=code, verbatim=True)
     session.front.feed("\n".join((_summary(name, origin, facts), *program.program.notes)))
     await _agree(session, name, pins.get(name), facts, sure)
     session.journal.files[facts.hash] = path

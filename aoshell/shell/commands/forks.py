@@ -72,7 +72,7 @@ async def _fork_live(
     note = "\n".join((network_text(network), ready_note(found[0])))
     ids = [process.id if len(places) == 1 else f"{process.id} {process.name}" for process in found]
     value, ok = network_value(network, places), not network.failed
-    return CommandOutput(value, text="\n".join(ids), rows=True, note=note, ok=ok)
+    return CommandOutput(value, text="\n".join(ids), note=note, ok=ok)
 
 
 def read_places(place: str, others: str | None) -> tuple[str, ...]:

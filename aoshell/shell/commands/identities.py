@@ -85,7 +85,9 @@ async def send(session: Session, given: Given) -> CommandOutput:
     value = {"process": process.id, "as": session.identities.current}
     note = f"{name} slot {answer.own.slot}" if answer.own.slot >= 0 else name
     text = "\n".join(shown)
-    return CommandOutput(value, text=text, note=note, answer=answer, ok=_taken(answer))
+    return CommandOutput(
+        value, text=text, verbatim=True, note=note, answer=answer, ok=_taken(answer)
+    )
 
 
 def _introduce(session: Session, addresses: Iterable[str]) -> None:

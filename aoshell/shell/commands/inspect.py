@@ -35,7 +35,7 @@ async def inspect(session: Session, given: Given) -> CommandOutput:
     tree = await read_tree(session, state, value, depth, whole=False)
     drawn = "\n".join(draw_tree(tree, value))
     names = await session.naming.of(ID.findall(drawn))
-    return CommandOutput(asdict(tree), text=_named(drawn, names))
+    return CommandOutput(asdict(tree), text=_named(drawn, names), verbatim=True)
 
 
 def _named(drawn: str, names: Mapping[str, str]) -> str:
@@ -62,4 +62,4 @@ async def json_(session: Session, given: Given) -> CommandOutput:
         shown = json.dumps(found, indent=2)
     more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
     note = f"null instead: {'; '.join(lost[:5])}{more}" if lost else ""
-    return CommandOutput(found, text=shown, note=note)
+    return CommandOutput(found, text=shown, verbatim=True, note=note)

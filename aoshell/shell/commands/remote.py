@@ -125,6 +125,6 @@ async def now(session: Session, given: Given) -> CommandOutput:
     found = await state.now(session.attached.id, key)
     if isinstance(found, str):
         note = "" if found else f"there is nothing at {key or 'the top'}; .now shows all keys"
-        return CommandOutput(found, text=found, note=note)
+        return CommandOutput(found, text=found, verbatim=True, note=note)
     shown = json.dumps(found, indent=2, default=str, ensure_ascii=False)
-    return CommandOutput(json.loads(shown), text=shown)
+    return CommandOutput(json.loads(shown), text=shown, verbatim=True)

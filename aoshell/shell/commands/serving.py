@@ -34,7 +34,7 @@ async def serve(session: Session, given: Given) -> CommandOutput:
     if known and port != "show":
         text = f"this node is served already, on {facts.url}"
         return CommandOutput(facts.as_json(), text=text, note=".serve show, .serve off")
-    return CommandOutput(facts.as_json(), text=facts.as_text())
+    return CommandOutput(facts.as_json(), text=facts.as_text(), verbatim=True)
 
 
 def _check_port(text: str) -> None:

@@ -46,7 +46,7 @@ async def history(session: Session, given: Given) -> CommandOutput:
     found.reverse()
     text = "\n".join(line.replace("\n", "\n    ") for line in found)
     nothing = f"no line has {rest}" if rest else "nothing was typed yet"
-    return CommandOutput(found, text=text or nothing, rows=True)
+    return CommandOutput(found, text=text or nothing)
 
 
 @command("source")

@@ -40,7 +40,6 @@ async def trace(session: Session, given: Given) -> CommandOutput:
     return CommandOutput(
         [_value(hop) for hop in hops],
         text="\n".join(_tree(hops, names)),
-        rows=True,
         note=await _elsewhere(session, hops),
     )
 
@@ -134,7 +133,7 @@ async def log(session: Session, given: Given) -> CommandOutput:
     lines = _Slot(names, session.remote).lines(messages[0], result)
     lines.insert(0, f"{named_id(process, place.process.name)} slot {slot}")
     note = foreign_note(place.process, slot)
-    return CommandOutput(_whole(entry), text="\n".join(lines), note=note)
+    return CommandOutput(_whole(entry), text="\n".join(lines), verbatim=True, note=note)
 
 
 def _ids(message: Message, result: Result) -> Iterator[str]:

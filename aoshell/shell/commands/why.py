@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aoshell.errors import UsageError
+from aoshell.protocol.message import Message
 from aoshell.shell.attached.feed import named_id
 from aoshell.shell.attached.questions import query
 from aoshell.shell.attached.session import Session
@@ -14,6 +17,8 @@ from aoshell.shell.commands.workbench import workbench_of
 from aoshell.shell.help.explaining import (
     ask_why,
     explanation,
+    facts_without_run,
+    never_ran,
     other_names,
     read_facts,
     refuse_stopped,
@@ -87,7 +92,7 @@ async def why(session: Session, given: Given) -> CommandOutput:
     caused, the newest failure or the newest message. The message is handled once more in the state
     before it; the result is discarded. It shows why a sender was not trusted, where a pattern did
     not fit, and what went into the Inbox. A message that a limit or the user stopped is not handled
-    again.
+    again; of one that was stopped while it waited, it says that it never ran.
     """
     place = await find_place(session, given[PLACE])
     process = place.process.id
@@ -99,14 +104,13 @@ async def why(session: Session, given: Given) -> CommandOutput:
         )
     here = process == session.attached.id
     where = f"{recorded.slot}" if here else f"{place.process.name or process}@{recorded.slot}"
-    refuse_stopped(recorded, where)
+    if not never_ran(recorded):
+        refuse_stopped(recorded, where)
     message = (await session.node.schedule(process, recorded.slot, recorded.slot))[0]
-    session.doing = f".why computes slot {recorded.slot} once more"
-    try:
-        found = await workbench_of(session).at(process, recorded.slot - 1, ask_why(message))
-    finally:
-        session.doing = ""
-    facts = read_facts(found, where)
+    if never_ran(recorded):
+        facts = facts_without_run(message, recorded)
+    else:
+        facts = await _ask(session, message, process, where)
     names = await session.naming.of([message.from_])
     sender = named_id(facts["from"], names.get(facts["from"], ""))
     head = f"{named_id(process, place.process.name)} slot {recorded.slot}"
@@ -114,4 +118,16 @@ async def why(session: Session, given: Given) -> CommandOutput:
     lines += [*explanation(facts, recorded), *other_names(facts, message)]
     notes = (foreign_note(place.process, recorded.slot), state_note(place.process, None))
     note = "\n".join(filter(None, notes))
-    return CommandOutput(facts, text="\n".join(lines), rows=True, note=note)
+    return CommandOutput(facts, text="\n".join(lines), note=note)
+
+
+async def _ask(session: Session, message: Message, process: str, where: str) -> dict[str, Any]:
+    """Have a message handled once more; what the environment reports of it."""
+    assert message.assignment is not None
+    slot = message.assignment.slot
+    session.doing = f".why computes slot {slot} once more"
+    try:
+        found = await workbench_of(session).at(process, slot - 1, ask_why(message))
+    finally:
+        session.doing = ""
+    return read_facts(found, where)

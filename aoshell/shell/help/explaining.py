@@ -41,6 +41,16 @@ def refuse_stopped(recorded: Result, place: str) -> None:
         )
 
 
+def never_ran(recorded: Result) -> bool:
+    """Whether a message was stopped while it waited, so that no handler saw anything of it."""
+    return recorded.outcome == "time" and not recorded.milliseconds
+
+
+def facts_without_run(message: Message, recorded: Result) -> dict[str, Any]:
+    """What is known of a message that never ran, as `read_facts` gives it of others."""
+    return {"from": message.from_, "asked": [], "ran": False, "error": recorded.error}
+
+
 def read_facts(found: Result, place: str) -> dict[str, Any]:
     """What the environment reports of a message that was handled once more.
 
@@ -76,6 +86,8 @@ def _unknown(what: str, place: str) -> AoError:
 def explanation(facts: Mapping[str, Any], recorded: Result) -> list[str]:
     """What happened to a message, as lines; `recorded`: its result in the log."""
     lines: list[str] = []
+    if facts.get("ran") is False:
+        return [f"it never ran: {recorded.error} while it waited"]
     if facts.get("refused"):
         return lines + _refusal(facts)
     asked = facts.get("asked") or []

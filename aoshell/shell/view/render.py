@@ -123,7 +123,7 @@ class Renderer:
             self._table(reply.table)
 
     def _fitted(self, reply: CommandOutput) -> str:
-        columns = self._columns() if reply.prose or reply.rows else 0
+        columns = 0 if reply.verbatim else self._columns()
         if not columns:
             return reply.text
         return (wrapped if reply.prose else wrapped_rows)(reply.text, columns)

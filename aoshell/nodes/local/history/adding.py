@@ -1,8 +1,8 @@
 """Adds a process together with its log: `.import` and `.fork`.
 
 A long log is written in slices, so that the rest of the node can go on. The process itself is
-written with the last slice. Until then its number is marked. If the node ends before that, its next
-start deletes everything under that number.
+written with the last slice. Until then its number is marked, as is that of a process that is being
+deleted. If the node ends before that, its next start deletes everything under that number.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.history.longwork import LongWork
-from aoshell.nodes.local.log.rows import ADDING, Batch, Computed, Logged, Origin, ProcessRow
+from aoshell.nodes.local.log.rows import PARTIAL, Batch, Computed, Logged, Origin, ProcessRow
 from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.processes.process_rows import ProcessRows
@@ -32,6 +32,7 @@ class Adding:
     Args:
         flush: writes the results of workers.
         add_with_log: writes the last slice and the process, and has the rest of the log computed.
+        turn: of who adds or deletes a process (`PARTIAL`).
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Adding:
         work: LongWork,
         flush: Callable[[], object],
         add_with_log: Callable[[Batch], None],
+        turn: asyncio.Lock,
     ) -> None:
         self._store = store
         self._scheduler = scheduler
@@ -51,7 +53,7 @@ class Adding:
         self._work = work
         self._flush = flush
         self._add_with_log = add_with_log
-        self._turn = asyncio.Lock()
+        self._turn = turn
         self._forget()
 
     def check_new(self, process_id: str) -> None:
@@ -105,7 +107,7 @@ class Adding:
             at = 0
             while known - at > SLICE:
                 batch = self._batch(row, entries[at : at + SLICE])
-                batch.facts[ADDING] = row.number
+                batch.facts[PARTIAL] = row.number
                 self._flush()
                 self._store.commit(batch, sync=False)
                 at += SLICE
@@ -122,7 +124,7 @@ class Adding:
                 batch.origins.append(origin._replace(process=row.number))
             batch.computed_to = done
             if at:
-                batch.facts[ADDING] = 0
+                batch.facts[PARTIAL] = 0
             self._add_with_log(batch)
         return row
 
@@ -138,10 +140,10 @@ class Adding:
         return made
 
     def _forget(self) -> None:
-        """Delete a process that was added only in part."""
+        """Delete a process that was added or deleted only in part."""
         store = self._store
-        number = store.meta(ADDING) or 0
+        number = store.meta(PARTIAL) or 0
         while number and store.forget(number, 0, SLICE):
             pass
         if number:
-            store.set_meta(ADDING, 0)
+            store.set_meta(PARTIAL, 0)

@@ -19,7 +19,7 @@ from aoshell.errors import AoError
 from aoshell.nodes.local.delivery.keeping import Keeping
 from aoshell.nodes.local.history.longwork import LongWork, Progress, run_in_thread
 from aoshell.nodes.local.log.checkpoint import Checkpoints
-from aoshell.nodes.local.log.rows import ProcessRow
+from aoshell.nodes.local.log.rows import PARTIAL, ProcessRow
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.processes.marks import Marks
 
@@ -31,6 +31,7 @@ class Cutting:
     """Cuts one log at a time.
 
     Args:
+        turn: of who adds or deletes a process (`PARTIAL`).
         hold: stops computing a process.
         let_go: goes on with it; waits for its results end with the error.
 
@@ -45,6 +46,7 @@ class Cutting:
         marks: Marks,
         keeping: Keeping,
         work: LongWork,
+        turn: asyncio.Lock,
         hold: Callable[[ProcessRow], None],
         let_go: Callable[[ProcessRow, AoError], None],
     ) -> None:
@@ -53,6 +55,7 @@ class Cutting:
         self._marks = marks
         self._keeping = keeping
         self._work = work
+        self._deleting = turn
         self._hold = hold
         self._let_go = let_go
         self._turn = asyncio.Lock()
@@ -85,13 +88,23 @@ class Cutting:
             return path
 
     async def delete(self, row: ProcessRow) -> None:
-        """Delete a process with its log, its marks and its queue."""
-        async with self._alone(row, AoError("the process was deleted", stage="node")):
+        """Delete a process with its log, its marks and its queue.
+
+        Behind a kill in the middle, the next start deletes the rest of it. Where an error ends it,
+        the process stays, with the log that it has then.
+        """
+        alone = self._alone(row, AoError("the process was deleted", stage="node"))
+        async with self._deleting, alone:
             self._marks.cut(row.id, 0)
             self._checkpoints.remove(row.id)
-            await self._cut("delete", row, 0)
             if row.id in self._keeping.paused:
                 self._keeping.pause(row, False)
+            try:
+                await self._cut("delete", row, 0)
+            except BaseException:
+                with suppress(AoError):  # it takes messages again, which the next start must keep
+                    self._store.set_meta(PARTIAL, 0)
+                raise
 
     @asynccontextmanager
     async def _alone(self, row: ProcessRow, error: AoError) -> AsyncIterator[None]:

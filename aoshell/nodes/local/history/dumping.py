@@ -27,7 +27,15 @@ from aoshell.nodes.local.history import parts, records
 from aoshell.nodes.local.history.longwork import Progress
 from aoshell.nodes.local.log import elsewhere as ids
 from aoshell.nodes.local.log.reading import LOGGED, pair, prefixed
-from aoshell.nodes.local.log.rows import ADDING, Computed, Kept, Logged, Origin, Upload
+from aoshell.nodes.local.log.rows import (
+    PARTIAL,
+    Computed,
+    Kept,
+    Logged,
+    Origin,
+    ProcessRow,
+    Upload,
+)
 from aoshell.nodes.local.log.schema import VERSION
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.processes.marks import Marks
@@ -75,7 +83,7 @@ def read_header(store: Store) -> dict[str, Any]:
             hint="use the aoshell that wrote it",
         )
     clock, key = NodeClock(store), store.meta("node_public_key")
-    ids = {row.id for row in store.processes()}
+    ids = {row.id for row in _processes(store)}
     return {
         "aoshell": __version__,
         "node": address_of(key) if key else "",
@@ -86,10 +94,16 @@ def read_header(store: Store) -> dict[str, Any]:
         "processes": len(ids),
         "modules": store.select_one("SELECT count(*) FROM modules")[0],
         "messages": store.select_one(
-            "SELECT count(*) FROM log WHERE process != ?", store.meta(ADDING) or 0
+            "SELECT count(*) FROM log WHERE process != ?", store.meta(PARTIAL) or 0
         )[0],
         "uploads": _count_uploads(store),
     }
+
+
+def _processes(store: Store) -> list[ProcessRow]:
+    """Those that are there as a whole, the newest first."""
+    partial = store.meta(PARTIAL) or 0
+    return [row for row in store.processes() if row.number != partial]
 
 
 def count_left_out(store: Store, header: dict[str, Any]) -> int:
@@ -120,14 +134,12 @@ def _records(
         yield {"module": [module_id, kind, records.text_of(data), created]}
     for name in store.module_names():
         yield {"name": list(name)}
-    rows = store.processes()[::-1]
+    rows = _processes(store)[::-1]
     for row in rows:
         yield {"process": records.without_defaults(row)}
-    for row in rows:
-        if origin := store.origin(row.number):
-            yield records.of_origin(origin)
-    held = store.select("SELECT DISTINCT memory FROM origins WHERE memory != '' ORDER BY memory")
-    for (digest,) in held:
+    origins = [origin for row in rows if (origin := store.origin(row.number))]
+    yield from map(records.of_origin, origins)
+    for digest in sorted({origin.memory for origin in origins if origin.memory}):
         yield records.of_memory(Memories(store.folder), digest)
     marks = Marks(store)
     for row in rows:
@@ -163,11 +175,11 @@ def _number(found: _Entry | Upload) -> int:
 
 
 def _log(store: Store) -> Iterator[_Entry | Upload]:
-    """All messages, except those of a process that is being added."""
+    """All messages, except those of a process that is being added or deleted."""
     rows = store.stream(
         f"SELECT {prefixed(LOGGED)}, r.* FROM log l LEFT JOIN results r USING (seq) "
         "WHERE process != ? ORDER BY l.seq",
-        store.meta(ADDING) or 0,
+        store.meta(PARTIAL) or 0,
     )
     yield from map(pair, rows)
 

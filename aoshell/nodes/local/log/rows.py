@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-ADDING = "adding"  # in the table of facts: number of the process that is being added, 0 for none
+# In the table of facts: number of the process of which a part is there, as it is being added or
+# deleted; 0 for none. The next start deletes that part.
+PARTIAL = "adding"
 
 HTTPSIG = "httpsig"
 OF_UNIT = "unit"  # a message to a WASM fork, which is called as the network's compute unit does

@@ -7,7 +7,7 @@ from typing import Any
 
 from aoshell.nodes.glances import Use
 from aoshell.nodes.local.log.reading import LOGGED, PROCESS, Reader, pair, prefixed
-from aoshell.nodes.local.log.rows import ADDING, Computed, Logged, ProcessRow, Upload
+from aoshell.nodes.local.log.rows import PARTIAL, Computed, Logged, ProcessRow, Upload
 from aoshell.nodes.served import Span
 from aoshell.nodes.values import Place
 from aoshell.protocol.encoding import has_id_form
@@ -154,9 +154,9 @@ def find_upload(reader: Reader, item_id: str) -> Upload | None:
 
 
 def taken_behind(reader: Reader, seq: int, limit: int) -> list[Logged | Upload]:
-    """What the node took after a number, in order, without a process that is being added."""
+    """What the node took after a number, in order, without processes that are `PARTIAL`."""
     first = reader.select_one(
-        "SELECT min(seq) FROM log WHERE process = ?", reader.meta(ADDING) or 0
+        "SELECT min(seq) FROM log WHERE process = ?", reader.meta(PARTIAL) or 0
     )[0]
     last = first or 1 << 62
     logged = reader.select(

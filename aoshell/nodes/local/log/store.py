@@ -18,7 +18,7 @@ from typing import Any
 from aoshell.nodes.local.log import database, elsewhere
 from aoshell.nodes.local.log.lock import HomeLock, lock_folder
 from aoshell.nodes.local.log.reading import CUTS, LOGGED, LOWEST, MOST_CUTS, PROCESS, Reader
-from aoshell.nodes.local.log.rows import Batch, Logged, Origin, ProcessRow
+from aoshell.nodes.local.log.rows import PARTIAL, Batch, Logged, Origin, ProcessRow
 from aoshell.nodes.local.log.totals import key_of
 
 _ADD_PROCESS = (
@@ -178,7 +178,8 @@ class Store(Reader):
         """Delete the last messages of a process from a slot on, `most` at a time. Returns how many.
 
         Their results and kept messages are deleted, too, and after slot 0 the process itself. What
-        remains is always a valid log. The home still remembers the id of a deleted fork.
+        remains is always a valid log, marked as `PARTIAL` if all of it is to go. The home still
+        remembers the id of a deleted fork.
         """
         last = (
             "(SELECT seq FROM log WHERE process = ? AND slot >= ? "
@@ -217,4 +218,12 @@ class Store(Reader):
                     (process,),
                 )
                 db.execute("DELETE FROM meta WHERE key = ?", (key_of(process),))
+                self._mark_partial(process)
             return gone
+
+    def _mark_partial(self, process: int) -> None:
+        """Mark a process as `PARTIAL` while there is more of its log to delete."""
+        more = self.select("SELECT 1 FROM log WHERE process = ? LIMIT 1", process)
+        marked = self.meta(PARTIAL) == process
+        if bool(more) != marked:
+            self._set_meta(PARTIAL, process if more else 0)

@@ -10,6 +10,7 @@ from aoshell.nodes.glances import HopPage, Overview, Progress, Use
 from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.spans import logged_in, newest_processes, used_in
+from aoshell.nodes.local.network.shapes import texts_of, with_texts
 from aoshell.nodes.local.tracing import trace
 from aoshell.nodes.served import EntryPage, Span
 from aoshell.nodes.values import LogEntry, Place
@@ -47,25 +48,18 @@ class LocalGlances:
 
     def _given(self, entry: LogEntry) -> LogEntry:
         """A message with its result; a sentence replaces data that contains an item for a fork."""
-        elsewhere, result = self._engine.origins.elsewhere, entry.result
+        origins, elsewhere = self._engine.origins, self._engine.origins.elsewhere
+        if not elsewhere:
+            return entry
+        message, result = entry.message, entry.result
 
         def given(data: bytes) -> bytes:
             own = elsewhere.within(data)
-            return (
-                self._engine.origins.withheld(entry.message.id, own).what.encode() if own else data
-            )
+            return origins.withheld(message.id, own).what.encode() if own else data
 
-        if not elsewhere:
-            return entry
-        message = replace(entry.message, data=given(entry.message.data))
         if result is not None:
-            output = given(result.output.encode("utf-8", "surrogateescape"))
-            result = replace(
-                result,
-                output=output.decode("utf-8", "surrogateescape"),
-                messages=tuple(replace(sent, data=given(sent.data)) for sent in result.messages),
-            )
-        return LogEntry(message, result)
+            result = with_texts(result, map(given, texts_of(result)))
+        return LogEntry(replace(message, data=given(message.data)), result)
 
     async def use(self, process: str, slots: int, parts: int) -> Sequence[Use]:
         row = self._engine.processes.look_up(process)

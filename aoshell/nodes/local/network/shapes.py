@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -16,7 +16,7 @@ from aoshell.nodes.served import Scheduled, Stored
 from aoshell.nodes.transaction import Transaction
 from aoshell.nodes.values import HttpMessage, Signed
 from aoshell.protocol.ans104 import DataItem
-from aoshell.protocol.message import Message, text
+from aoshell.protocol.message import Message, Result, text
 
 Original: TypeAlias = "Logged | Upload | None"
 """The message or upload that an assignment is of."""
@@ -57,6 +57,19 @@ def data_of(stored: Stored) -> bytes:
     if signed is None:
         return stored.message.data
     return signed.body if isinstance(signed, HttpMessage) else signed.data
+
+
+def texts_of(result: Result) -> tuple[bytes, ...]:
+    """The parts of a result that may contain a signed item: its output, and the data it sent."""
+    output = result.output.encode("utf-8", "surrogateescape")
+    return (output, *(sent.data for sent in result.messages))
+
+
+def with_texts(result: Result, texts: Iterable[bytes]) -> Result:
+    """A result with other parts in place of those of `texts_of`."""
+    output, *data = texts
+    sent = tuple(replace(one, data=new) for one, new in zip(result.messages, data, strict=True))
+    return replace(result, output=output.decode("utf-8", "surrogateescape"), messages=sent)
 
 
 # These bytes are checked, as a process may come from a file whose import did not check them.

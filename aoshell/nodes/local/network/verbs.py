@@ -38,6 +38,7 @@ from aoshell.nodes.local.network.shapes import (
     excluded,
     scheduled_of,
     stored_of,
+    texts_of,
 )
 from aoshell.nodes.local.network.states import States
 from aoshell.nodes.local.processes.aliases import BUILT_IN, TAGS
@@ -256,8 +257,7 @@ class LocalNetwork:
         elsewhere, result = self._engine.origins.elsewhere, entry.result
         if result is None or not elsewhere:
             return entry
-        output = result.output.encode("utf-8", "surrogateescape")
-        for data in (output, *(sent.data for sent in result.messages)):
+        for data in texts_of(result):
             if own := await _within(data, elsewhere):
                 raise self._engine.origins.withheld(entry.message.id, own)
         return entry

@@ -53,16 +53,15 @@ class DryRuns:
             else:
                 self._send(token, dry)
 
-    def answer(self, token: int, outcome: str, cost: Cost, result: FlatResult) -> bool:
-        """Take the worker's answer. True if the run was killed from outside, to be sent again."""
+    def answer(self, token: int, outcome: str, cost: Cost, result: FlatResult) -> None:
+        """Take the worker's answer. A run that was killed from outside waits again."""
         dry = self._sent.pop(token, None)
         if dry is None:
-            return False
+            return
         if outcome == "killed":
-            return self._count_death(dry, "killed from outside", self._waiting.append)
-        if not dry.answer.done():
+            self._count_death(dry, "killed from outside", self._waiting.append)
+        elif not dry.answer.done():
             dry.answer.set_result((outcome, cost, result))
-        return False
 
     def take_back(self) -> None:
         """The worker is gone: dry runs that were sent wait again, before the others."""
@@ -70,13 +69,12 @@ class DryRuns:
             self._count_death(dry, "with all its forks", self._waiting.appendleft)
         self._sent.clear()
 
-    def _count_death(self, dry: Dry, how: str, put_back: Callable[[Dry], None]) -> bool:
+    def _count_death(self, dry: Dry, how: str, put_back: Callable[[Dry], None]) -> None:
         dry.deaths += 1
         if dry.deaths >= MAX_DEATHS:
             dry.fail(death_text(dry, how))
-            return False
-        put_back(dry)
-        return True
+        else:
+            put_back(dry)
 
     def drop_cancelled(self) -> None:
         """Drop waiting dry runs that were cancelled."""

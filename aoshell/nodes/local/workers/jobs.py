@@ -13,6 +13,7 @@ from aoshell.nodes.local.log.signed import signature_of
 from aoshell.nodes.values import Limits
 from aoshell.sandbox.frames import Frame
 
+STOPPED = "stopped by the user"  # the error of a message that was cancelled
 MAX_DEATHS = 3  # workers that may die during one message; then it is given up
 
 
@@ -63,6 +64,7 @@ class Job:
         kills: how often its worker was killed from outside; after `MAX_DEATHS` the message is
             kept without an outcome.
         cancelled: whether the user wants to stop it.
+        maybe_begun: whether a worker got it, and may have run a part of it.
     """
 
     logged: Logged
@@ -70,6 +72,12 @@ class Job:
     deaths: int = 0
     kills: int = 0
     cancelled: bool = False
+    maybe_begun: bool = False
+
+    @property
+    def is_to_be_skipped(self) -> bool:
+        """Whether it ends as one that never ran."""
+        return self.cancelled and not self.maybe_begun
 
 
 @dataclass(slots=True)
@@ -111,7 +119,7 @@ def judge_death(job: Job, why: str, limits: Limits, memory: int) -> tuple[str, s
         memory: bytes that this process may use; `limits.memory` is for new processes.
     """
     if job.cancelled:
-        return "time", "stopped by the user"
+        return "time", STOPPED
     if why == "time":
         return "time", time_text(limits)
     if why == "memory":

@@ -30,6 +30,7 @@ from aoshell.nodes.local.workers.images import Images
 from aoshell.nodes.local.workers.jobs import (
     KILLED,
     MAX_DEATHS,
+    STOPPED,
     Cost,
     Dry,
     Job,
@@ -48,7 +49,8 @@ from aoshell.sandbox.supervising.worker_handle import WorkerHandle
 # widens it by one.
 WINDOW, WIDEST = 64, 512
 QUICK = 1.0  # milliseconds that a quick answer takes at most
-TURN = 512  # messages that a process computes before it makes room for others
+# What a process computes before it makes room for others: messages, and seconds.
+TURN, TURN_SECONDS = 512, 3.0
 BACKLOG = 4 << 20  # bytes waiting to be sent to a worker before replay pauses
 PAUSE = 0.002  # seconds of such a pause
 MAX_PROMOTIONS = 64  # roll-backs without an answer in between; each needs a resend
@@ -104,10 +106,13 @@ class Live:
         self._promotions = 0  # since the last answer
         self._parked = False  # whether a parked fork can take over from the computing one
         self._behind = False  # whether a fork that took over still lacks messages
-        self._turn = 0
+        self._turn = 0  # messages sent since its worker began
+        self._computed = 0.0  # seconds that they took
+        self._recalls = False  # whether the computing fork is ended to get sent messages back
         self._since = time.monotonic()  # when the oldest sent message may have begun
         self._last: Logged | None = None  # the last message that the state holds
         self._restored = False  # whether it got a checkpoint
+        self._over = False  # whether its worker is gone: queued messages are for the next one
         self.leaving = False
         self.images = Images(context, row, self._request_image, self._image_settled)
         self.began = False
@@ -160,7 +165,7 @@ class Live:
 
     def _feed(self) -> None:
         """Send the replay, a part at a time, then the new messages."""
-        while self._replay is not None:
+        while self._replay is not None and not self._over:
             if self._worker.backlog > BACKLOG:
                 asyncio.get_running_loop().call_later(PAUSE, self._feed)
                 return
@@ -175,12 +180,16 @@ class Live:
 
     def pump(self) -> None:
         """Send new messages, up to the window, and dry runs after the last one."""
-        if self._replay is not None or self._behind:
+        if not self._may_send:
             return
         seconds = self._context.get_limits().seconds
         while self._queue and len(self._sent) < self._window and self._worker.backlog < BACKLOG:
-            if self._turn >= TURN and self._pool.is_crowded():
-                break  # it is the turn of others
+            if self._is_turn_over:
+                break
+            if self._queue[0].is_to_be_skipped:
+                if not self._sent:  # not from here: a result may bring more messages to the caller
+                    asyncio.get_running_loop().call_soon(self._take, self._end_unbegun)
+                break
             if not self._sent:
                 self._since = time.monotonic()
             self._turn += 1
@@ -190,7 +199,41 @@ class Live:
         if not self._queue and not self._sent:
             self._dries.send_all()
 
+    @property
+    def _may_send(self) -> bool:
+        """Whether the worker holds the state behind all that is done."""
+        return not self._over and self._replay is None and not self._behind
+
+    @property
+    def _is_turn_over(self) -> bool:
+        """Whether it is the turn of others that wait for room."""
+        return (self._turn >= TURN or self._was_turn_long) and self._pool.is_crowded()
+
+    @property
+    def _was_turn_long(self) -> bool:
+        # What no image can hold has to be replayed: it goes by messages only.
+        return self._computed > TURN_SECONDS and not self.images.unsaved
+
+    def _recall(self) -> None:
+        """Take back what a worker was sent and is slow to begin, where others wait for room."""
+        if self._was_turn_long and len(self._sent) > 1 and self._pool.is_crowded():
+            self._recalls = True
+            self._worker.stop_computing()
+
+    def _end_unbegun(self) -> None:
+        """Finish messages that are to be stopped and were not sent: they never run."""
+        while self._may_send and not self._sent and self._queue:
+            if not self._queue[0].is_to_be_skipped:
+                break
+            job = self._queue.popleft()
+            self._worker.send(["failed", self._epoch, job.logged.seq, STOPPED])
+            self._sent.append(job)
+            self._finish("time", Cost(0, 0, 0), failed_result(STOPPED))
+        if self._may_send:
+            self._proceed()
+
     def _send_job(self, job: Job, seconds: float) -> None:
+        job.maybe_begun = True
         self._worker.send(["run", self._epoch, job.logged.seq, seconds, *job.message])
 
     def _send_dry(self, token: int, dry: Dry) -> None:
@@ -228,6 +271,7 @@ class Live:
         while self._tail and self._tail[0][0] <= seq:
             self._tail.popleft()
         self._stop_cancelled()
+        self._recall()
 
     def _on_done(
         self,
@@ -261,6 +305,7 @@ class Live:
         self.used = self._since = time.monotonic()
         self._last = job.logged
         self.images.spent += cost.milliseconds / 1000
+        self._computed += cost.milliseconds / 1000
         self._context.add_result(job.logged, outcome, cost, result)
         self._stop_cancelled()
 
@@ -269,7 +314,7 @@ class Live:
         if self.images.is_due:
             self.images.ask()
         self.pump()
-        is_over = self._turn >= TURN and not self._sent and self._pool.is_crowded()
+        is_over = not self._sent and self._is_turn_over
         if self.leaving or not (self.idle or is_over):
             return
         if self._queue:  # its turn is over, others wait
@@ -296,11 +341,9 @@ class Live:
         self.began = True
         self._pool.answered(self.row.number)
         self._context.flush()  # the answer may depend on results that are not written yet
-        if self._dries.answer(token, outcome, Cost(milliseconds, memory, gas), result):
-            self.pump()
+        self._dries.answer(token, outcome, Cost(milliseconds, memory, gas), result)
         self.used = time.monotonic()
-        if self.idle:
-            self._pool.idled()
+        self._proceed()
 
     def _on_tried(self, *_values: Any) -> None:
         raise FrameError("a live process has no trials")
@@ -316,8 +359,10 @@ class Live:
             raise FrameError("nothing dies that often")
         # `add_result` below may enqueue more, which must come after what the new fork lacks.
         self._behind = True
-        if why != "rollback" and self._sent:
-            self._blame(self._sent[0], why, printed)
+        recalled, self._recalls = self._recalls, False
+        begun = self._sent[0] if why != "rollback" and self._sent else None
+        if begun and not (recalled and why == "killed"):
+            self._blame(begun, why, printed)
             if self._sent and self._sent[0].kills >= MAX_DEATHS:
                 self._behind = False
                 self._hold(KILLED)
@@ -326,7 +371,12 @@ class Live:
             if done > seq:
                 self._worker.send([command, self._epoch, done, *rest])
         self._behind = False
-        while len(self._sent) > WINDOW:  # not begun yet; the next failure would resend them, too
+        # The others have not begun. More than a window of them would cost too much at the next
+        # failure, and those that are to be stopped need not begin.
+        for job in self._sent:
+            job.maybe_begun = job is begun
+        most = 0 if recalled else WINDOW
+        while len(self._sent) > most or any(job.is_to_be_skipped for job in self._sent):
             self._queue.appendleft(self._sent.pop())
             self._turn -= 1
         seconds = self._context.get_limits().seconds
@@ -357,6 +407,7 @@ class Live:
 
     def _hold(self, why: str) -> None:
         """Give up the worker; the messages are kept without an outcome."""
+        self._over = True
         self._worker.kill()
         self._worker.close()
         self._take_back()
@@ -374,6 +425,7 @@ class Live:
 
     def _gone(self) -> None:
         """The worker has ended with all its forks."""
+        self._over = True
         # A forged answer counts against the message. A death from outside does not; only the pool
         # counts it.
         if self._sent and self.began and self._worker.unbelieved:
@@ -420,7 +472,9 @@ class Live:
     def _depart(self) -> None:
         self.leaving = False
         if self._sent or self._dries.are_sent or (self._queue and not self._pool.is_crowded()):
-            return  # work came in the meantime
+            self.pump()  # work came in the meantime
+            return
+        self._over = True
         self._worker.close()
         self._pool.left(self, False)
 
@@ -457,6 +511,7 @@ class Live:
 
     def kill(self) -> None:
         """End at once, with all forks."""
+        self._over = True
         self._dries.fail("the process was put away under a dry run")
         self.images.settle()
         self._worker.kill()

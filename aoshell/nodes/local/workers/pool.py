@@ -23,6 +23,12 @@ from aoshell.nodes.local.workers.loader import Loader
 from aoshell.nodes.local.workers.room import Room
 from aoshell.sandbox.supervising.supervisor import Supervisor
 
+# What ends workers before they answer is not known here; these are what a user can look at.
+UNSTABLE = (
+    "no worker for this process stays up; if too few processes or too little memory are left, raise"
+    " `ulimit -u` or end other programs"
+)
+
 
 class Computer:
     """Computes messages, for each process in order. Runs on the event loop."""
@@ -60,7 +66,7 @@ class Computer:
         if self._stopped:
             return
         job, key = Job(logged, make_message_frame(logged, wire)), (logged.seq, logged.id)
-        job.cancelled = key in self._cancelled
+        job.cancelled = job.maybe_begun = key in self._cancelled
         self._cancelled.discard(key)
         self._queues.setdefault(logged.process, deque()).append(job)
         self._pump(logged.process)
@@ -216,7 +222,7 @@ class Computer:
             return
         del self._live[process]
         if died and self._failed_again(process):
-            self.give_up(live.row, "no worker for this process stays up")
+            self.give_up(live.row, UNSTABLE)
         elif self._queues.get(process) or self._dries.get(process):
             self._waiting.append(process)
         else:  # thousands of processes may exist: keep nothing for one without a worker

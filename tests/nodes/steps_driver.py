@@ -1,7 +1,7 @@
-"""Imports a process into a home, and kills itself at the step that it is told.
+"""Imports or deletes a process of a home, and kills itself at the step that it is told.
 
-Arguments: the folder of the node, the file of the process, the number of the step. The steps are
-before and after each fsync, rename and transaction.
+Arguments: the folder of the node, the number of the step, `import` and the file of a process, or
+`delete` and its id. The steps are before and after each fsync, rename, removal and transaction.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from aoshell.nodes.local.history import adding
+from aoshell.nodes.local.history import adding, cutting
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.node import LocalNode
 
@@ -43,20 +43,27 @@ class Steps:
         return called
 
 
-async def main(folder: Path, file: Path, last: int) -> None:
+async def main(folder: Path, last: int, deed: str, of: str) -> None:
     steps = Steps(last)
     with (
         patch.object(os, "fsync", steps.around(os.fsync)),
         patch.object(Path, "replace", steps.around(Path.replace)),
         patch.object(Store, "commit", steps.around(Store.commit)),
+        patch.object(Store, "forget", steps.around(Store.forget)),
+        patch.object(Store, "set_meta", steps.around(Store.set_meta)),
+        patch.object(Path, "unlink", steps.around(Path.unlink)),
         patch.object(adding, "SLICE", 1),
+        patch.object(cutting, "SLICE", 1),
     ):
         node = await LocalNode.open(folder)
         steps.begun = True
-        await node.restore(file.read_bytes())
+        if deed == "import":
+            await node.restore(Path(of).read_bytes())
+        else:
+            await node.delete(of)
         steps.begun = False
         await node.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])))
+    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:]))
