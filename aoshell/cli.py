@@ -221,7 +221,6 @@ def _served_backend(settings: Settings, fetch: bool) -> Backend:
     return LocalBackend(named=True, endpoints=endpoints)
 
 
-
 def _endpoints(settings: Settings) -> Endpoints:
     """What the environment and the config file name."""
     from aoshell.home.endpoints import resolve_endpoints
