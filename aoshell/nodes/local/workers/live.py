@@ -455,9 +455,13 @@ class Live:
             self.images.ask()
         self.images.give_up_late(now)
 
-    def kill(self) -> None:
-        """End at once, with all forks."""
-        self._dries.fail("the process was put away under a dry run")
+    def kill(self, why: str = "") -> None:
+        """End at once, with all forks.
+
+        Args:
+            why: fails its dry runs; without it, those who wait for them ask again.
+        """
+        self._dries.end(why)
         self.images.settle()
         self._worker.kill()
         self._worker.close()

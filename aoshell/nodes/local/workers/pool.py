@@ -23,6 +23,8 @@ from aoshell.nodes.local.workers.loader import Loader
 from aoshell.nodes.local.workers.room import Room
 from aoshell.sandbox.supervising.supervisor import Supervisor
 
+CLOSED = "the node is closed"
+
 
 class Computer:
     """Computes messages, those of a process in their order. Runs on the event loop."""
@@ -70,7 +72,7 @@ class Computer:
     ) -> asyncio.Future[tuple[str, Cost, FlatResult]]:
         """Evaluate behind all that is scheduled: outcome, cost, result. Raises AoError."""
         if self._stopped:
-            raise AoError("the node is closed", stage="node")
+            raise AoError(CLOSED, stage="node")
         answer: asyncio.Future[tuple[str, Cost, FlatResult]] = self.loop.create_future()
         answer.add_done_callback(partial(self._dry_done, process))
         self._dries.setdefault(process, deque()).append(Dry(message, answer))
@@ -98,13 +100,17 @@ class Computer:
     def is_live(self, process: int) -> bool:
         return process in self._live
 
-    def drop(self, process: int) -> None:
-        """Forget a process's worker and its work, but not which messages are to be stopped."""
+    def drop(self, process: int, why: str = "") -> None:
+        """Forget a process's worker and its work, but not which messages are to be stopped.
+
+        Args:
+            why: fails its dry runs; without it, those who wait for them ask again.
+        """
         jobs = list(self._queues.pop(process, ()))
         live = self._live.pop(process, None)
         if live:
             jobs += live.sent
-            live.kill()
+            live.kill(why)
         self._cancelled |= {(job.logged.seq, job.logged.id) for job in jobs if job.cancelled}
 
     def hold(self, process: int) -> None:
@@ -119,11 +125,12 @@ class Computer:
 
     def drop_all(self) -> None:
         """Forget all workers and all work: their state may be ahead of the log."""
+        why = CLOSED if self._stopped else ""
         for process in [*self._live, *self._queues]:
-            self.drop(process)
+            self.drop(process, why)
         for dries in self._dries.values():
             for dry in dries:
-                dry.fail("the process was put away under a dry run")
+                dry.end(why)
         self._dries.clear()
         self._waiting.clear()
 
@@ -238,7 +245,7 @@ class Computer:
 
     def fail(self, row: ProcessRow, why: str) -> None:
         """The node has a defect: forget the process's worker and work, and give it up."""
-        self.drop(row.number)
+        self.drop(row.number, why)
         self.give_up(row, why)
 
     def give_up(self, row: ProcessRow, why: str) -> None:
