@@ -74,7 +74,7 @@ async def test_a_fork_goes_on_by_itself(opening) -> None:
 
 
 @in_loop
-async def test_a_fork_of_a_process_that_wrote_to_itself_says_what_it_would_have_said(opening) -> None:
+async def test_a_fork_of_a_process_that_wrote_to_itself_names_itself(opening) -> None:
     async with opening() as local:
         process = await local.spawn()
         sent = await local.post(process, "Send({Target = ao.id, Action = 'Hi'})", Action="Eval")
