@@ -62,6 +62,33 @@ def test_taking_back(typing: Use) -> None:
     typing(body)
 
 
+@pytest.mark.parametrize("seen", [False, True])
+def test_what_was_taken_back_is_not_the_last_thing_that_happened(typing: Use, seen: bool) -> None:
+    async def body(typed: Typing) -> None:
+        await typed("X = 1")
+        await typed("X = 2")
+        if seen:  # it came from elsewhere
+            typed.session.feed.arrived = (typed.session.attached.id, 2)
+        await typed.value(".undo")
+        assert [hop["slot"] for hop in await typed.value(".trace")] == [1]
+        assert (await typed.value(".log"))["slot"] == 1
+        assert "slot 1: Eval" in await typed.text(".why")
+        assert "has no slot" not in await typed.seen(".result")
+
+    typing(body)
+
+
+def test_what_was_sent_to_a_deleted_process_is_not_the_last_thing_either(typing: Use) -> None:
+    async def body(typed: Typing) -> None:
+        await typed(".fork as twin")
+        await typed(".send twin Action=Hi")
+        await typed(".delete twin --yes")
+        for line in (".trace", ".why", ".log", ".result"):
+            assert "no process" not in await typed.seen(line)
+
+    typing(body)
+
+
 def test_time(typing: Use) -> None:
     async def body(typed: Typing) -> None:
         before = int(await typed.value("os.time()"))

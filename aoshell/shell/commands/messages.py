@@ -13,7 +13,13 @@ from aoshell.shell.attached.session import Session
 from aoshell.shell.code.bundle import short_string
 from aoshell.shell.commands import command, usage_error
 from aoshell.shell.commands.grammar import Given
-from aoshell.shell.commands.places import State, find_place, find_state, process_or_attached
+from aoshell.shell.commands.places import (
+    State,
+    find_place,
+    find_state,
+    last_sent,
+    process_or_attached,
+)
 from aoshell.shell.commands.table import PLACE, STATE
 from aoshell.shell.outcome import CommandOutput, LineAnswer
 from aoshell.shell.table import Table
@@ -143,8 +149,8 @@ async def result(session: Session, given: Given) -> CommandOutput:
 
 async def _receipt(session: Session, reference: str) -> Receipt:
     """The message of a place; a remote node is asked for an id as it is."""
-    if not reference and session.last_sent:
-        return session.last_sent
+    if not reference and (sent := await last_sent(session)):
+        return sent
     if session.remote and has_id_form(reference):
         return Receipt(reference, session.attached.id, None)
     place = await find_place(session, reference)
