@@ -21,6 +21,7 @@ from aoshell.shell.commands.places import (
     process_or_attached,
 )
 from aoshell.shell.commands.table import PLACE, STATE
+from aoshell.shell.names.naming import typed_name
 from aoshell.shell.outcome import CommandOutput, LineAnswer
 from aoshell.shell.table import Table
 from aoshell.shell.view.errors_view import split_error
@@ -167,7 +168,7 @@ async def waits(session: Session, given: Given) -> CommandOutput:
         if process.id != session.attached.id:
             raise UsageError(
                 "what waits is dropped in the attached process only",
-                hint=f".attach {process.name or process.id[:8]} first",
+                hint=f".attach {typed_name(process.name or process.id[:8])} first",
             )
         name = short_string(_resolved(given["ID"], await _waiting(session, process))).decode()
         dropped = f'return require(".process").drop({name})'
