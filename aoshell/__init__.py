@@ -3,7 +3,7 @@
 `aoshell.open` and `aoshell.testing` are the Python API (docs/testing.md).
 """
 
-from typing import TYPE_CHECKING
+TYPE_CHECKING = False  # that of `typing` would be imported before Ctrl-C is handled (`entry`)
 
 if TYPE_CHECKING:
     from aoshell import testing as testing

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+# `signal` and `typing` import more than all of this.
+import _signal  # type: ignore[import-not-found]
 import gc
-import signal
-from typing import NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 # Thresholds of the garbage collector; 700, 10, 10 by default. Neither imports nor messages leave
 # cycles. By default Python would collect 60 times at a start, a tenth of its time, and use 40 of
@@ -16,8 +20,8 @@ COLLECT = 100_000, 20, 20
 def main() -> NoReturn:
     """Run the command that was typed, and exit with its code."""
     gc.set_threshold(*COLLECT)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     from aoshell import interrupts
 
     interrupts.end_on_ctrl_c()

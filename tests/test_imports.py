@@ -287,3 +287,14 @@ def test_a_circle_is_seen() -> None:
 
 def test_the_files_are_found() -> None:
     assert PACKAGE / "protocol" / "message.py" in files()
+
+
+def test_the_entry_point_imports_next_to_nothing_before_ctrl_c_is_handled() -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(PACKAGE.parent)!r}); before = set(sys.modules);"
+        " import aoshell.entry; print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert set(done.stdout.split()) <= {"__future__", "_signal", "aoshell", "aoshell.entry", "gc"}

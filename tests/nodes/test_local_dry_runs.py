@@ -114,3 +114,40 @@ async def test_a_cancelled_dry_run_is_stopped(opening):
         await asyncio.sleep(0.05)
         waiting.cancel()
         assert plain((await other).output) == "7"
+
+
+@in_loop
+@pytest.mark.parametrize("cut", ["another", "this"])
+async def test_a_dry_run_is_asked_again_where_a_log_was_cut_under_it(opening, cut):
+    async with opening() as local:
+        pid, other = await local.spawn("N = 0"), await local.spawn()
+        await local.eval(pid, "N = 1")
+        cut_off = pid if cut == "this" else other
+        await local.eval(cut_off, "N = 2")
+        last = await local.node.slots(cut_off) - 1
+        asked = owned(local, "local n = 0 for i = 1, 2e7 do n = n + i end return N")
+        dry = asyncio.ensure_future(local.node.dryrun(pid, asked))
+        await asyncio.sleep(0.05)
+        await local.node.workbench.undo(cut_off, last)
+        assert plain((await dry).output) == "1"
+
+
+@in_loop
+async def test_a_dry_run_of_a_process_that_is_deleted_under_it_fails(opening):
+    async with opening() as local:
+        pid = await local.spawn()
+        dry = asyncio.ensure_future(local.node.dryrun(pid, owned(local, "while true do end")))
+        await asyncio.sleep(0.05)
+        await local.node.delete(pid)
+        with pytest.raises(AoError, match="no process"):
+            await dry
+
+
+@in_loop
+async def test_a_dry_run_says_that_the_node_was_closed_under_it(opening):
+    async with opening() as local:
+        pid = await local.spawn()
+        dry = asyncio.ensure_future(local.node.dryrun(pid, owned(local, "while true do end")))
+        await asyncio.sleep(0.05)
+    with pytest.raises(AoError, match="the node is closed"):
+        await dry

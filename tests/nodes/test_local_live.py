@@ -14,12 +14,11 @@ import pytest
 from eventually import in_loop
 from test_local_workers import LIMITS, ROW, logged
 
-from aoshell.errors import AoError
 from aoshell.nodes.local.log.form import FlatResult
 from aoshell.nodes.local.log.rows import Logged
 from aoshell.nodes.local.workers import live as module
 from aoshell.nodes.local.workers.code import WorkerCode
-from aoshell.nodes.local.workers.jobs import MAX_DEATHS, Cost, Dry, Job
+from aoshell.nodes.local.workers.jobs import MAX_DEATHS, Cost, Dry, Job, PutAwayError
 from aoshell.nodes.local.workers.live import MAX_PROMOTIONS, Live, PoolCalls
 from aoshell.nodes.local.workers.pool import UNSTABLE, Computer
 
@@ -476,7 +475,7 @@ async def test_a_process_that_was_given_up_is_tried_with_its_next_message() -> N
 async def test_a_worker_that_was_put_away_says_nothing_of_the_next_one() -> None:
     it = Pool()
     before: Any = SimpleNamespace(row=ROW)
-    now: Any = SimpleNamespace(row=ROW, kill=lambda: None, sent=[])
+    now: Any = SimpleNamespace(row=ROW, kill=lambda _why: None, sent=[])
     it.computer._live[1] = now
     it.computer.left(before, True)
     assert it.computer.is_live(1) and it.computer._failures == {}
@@ -484,11 +483,11 @@ async def test_a_worker_that_was_put_away_says_nothing_of_the_next_one() -> None
 
 
 @in_loop
-async def test_a_dry_run_of_a_process_without_a_worker_fails_when_all_begins_anew() -> None:
+async def test_a_dry_run_of_a_process_without_a_worker_is_put_away_when_all_begins_anew() -> None:
     it = Pool()
     dry = it.computer.dry_run(1, [])
     it.computer.drop_all()
-    with pytest.raises(AoError, match="put away under a dry run"):
+    with pytest.raises(PutAwayError):
         await dry
     it.computer.stop()
 

@@ -75,6 +75,18 @@ async def test_a_fork_goes_on_by_itself(opening) -> None:
 
 
 @in_loop
+async def test_a_fork_of_a_process_that_wrote_to_itself_names_itself(opening) -> None:
+    async with opening() as local:
+        process = await local.spawn()
+        sent = await local.post(process, "Send({Target = ao.id, Action = 'Hi'})", Action="Eval")
+        await local.node.settled(sent.id)
+        twin = (await local.node.workbench.fork(process, None, "twin")).id
+        heard = plain((await local.node.result(twin, 2)).output)
+        assert heard.startswith(f"New Message From {twin[:3]}...{twin[-3:]}: ")
+        assert await local.node.verify_log(twin) == []
+
+
+@in_loop
 async def test_undo_takes_back_and_keeps_a_copy(opening) -> None:
     async with opening() as local:
         process = await counted(local)

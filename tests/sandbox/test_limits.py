@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from sandbox_guest import eval_message, message
+from sandbox_guest import eval_message, first_message, message
 from sandbox_worker import Driven, Workers, driven, end, eventually, group_of
 
 from aoshell.sandbox.supervising.supervisor import Supervisor
@@ -181,6 +181,27 @@ def test_a_computing_fork_that_is_killed_leaves_a_parked_one(worker: Driven) -> 
     assert worker.await_frame("promoted")[2] == "killed"
     worker.epoch += 1
     assert worker.is_well()
+
+
+@pytest.mark.parametrize("before", ["message", "dry run", "log"])
+def test_what_was_printed_before_is_not_said_of_who_is_killed(before: str, worker: Driven) -> None:
+    """Who is stopped before it has begun has printed nothing, whatever came before it."""
+    said = eval_message("print('before')")
+    if before == "log":
+        worker.send(["replay", 0, 1, *first_message()])
+        worker.send(["replay", 0, 2, *said])
+        worker.send(["park", 0])
+        worker.await_frame("parked")
+    else:
+        assert worker.eval("print('before')")[1] == "ok"
+    if before == "dry run":
+        worker.send(["dry", worker.epoch, 7, 10.0, *said])
+        worker.await_frame("dried")
+        worker.send(["checkpoint", worker.epoch, 1])  # its turn comes when the dry run is over
+        worker.await_frame("image")
+    end(worker.worker.pid)
+    _name, _seq, why, printed, _pid = worker.await_frame("promoted")
+    assert (why, printed) == ("killed", "")
 
 
 def test_only_the_newest_state_stays_parked(worker: Driven) -> None:

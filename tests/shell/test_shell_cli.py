@@ -102,6 +102,7 @@ def test_json_objects(home: Settings) -> None:
         (["--timeout", "nan"], "0.001 to 86400"),
         (["--memory", "65537"], "1 to 65536"),
         (["--list", "a"], "--list takes no name"),
+        (["--list", "--run", "1"], "--list only lists, and --run or --load"),
         (["na\udcff", "--run", "1"], "UTF-8"),
         (["--memory", "x"], "--memory"),
         (["x", "--cron", "soon", "--run", "1"], "no interval"),

@@ -312,3 +312,20 @@ def test_who_owns_what_is_pushed_is_shown_where_a_client_has_spawned() -> None:
     table = process_table([made, replace(made, authority="f" * 43)])
     assert table.columns[-1] == "AUTHORITY"
     assert [row[-1] for row in table.rows] == ["node", "f" * 43]
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        (".editor", "in a pipe, code may have several lines as it is"),
+        (".more", "in a pipe, answers are shown whole"),
+        (".names", "the names are for completion by Tab"),
+    ],
+)
+def test_what_needs_a_terminal_says_what_there_is_without_one(
+    node: FakeNode, home: Settings, line: str, hint: str
+) -> None:
+    async def body(session: Session, _: Screen) -> None:
+        assert failed(await run_line(session, line)).hint == hint
+
+    use(node, home, body)

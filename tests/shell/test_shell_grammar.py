@@ -59,7 +59,7 @@ from aoshell.shell.commands.table import GROUPS, TABLE
             "--where A=b C=d",
             {"--where": "--where", "NAME=VALUE…": "A=b C=d"},
         ),
-        ("[NODE] [--save FILE]", 'x --save "two words"', {"NODE": "x", "--save": '"two words"'}),
+        ("[NODE] [--save FILE]", 'x --save "two words"', {"NODE": "x", "--save": "two words"}),
     ],
 )
 def test_reads(usage: str, text: str, given: dict[str, str] | tuple[str, str]) -> None:

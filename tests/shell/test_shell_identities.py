@@ -65,6 +65,8 @@ def test_lines_of_somebody_else_are_messages(typing: Use, alice: Wallet) -> None
         assert "alice is not the owner" in seen and "New Message From" in seen
         found = await typed.json("1 + 1")
         assert (found["ok"], found["outcome"]) == (False, "unevaluated")
+        assert "alice is not the owner" in found["error"]
+        assert "its Owner is not who signed it" in (await typed.json(".result"))["error"]
         await typed(".as me")
         assert await typed.value("Inbox[#Inbox].From") == alice.address
         assert "alice" in await typed.seen(".messages")

@@ -62,6 +62,33 @@ def test_taking_back(typing: Use) -> None:
     typing(body)
 
 
+@pytest.mark.parametrize("seen", [False, True])
+def test_what_was_taken_back_is_not_the_last_thing_that_happened(typing: Use, seen: bool) -> None:
+    async def body(typed: Typing) -> None:
+        await typed("X = 1")
+        await typed("X = 2")
+        if seen:  # it came from elsewhere
+            typed.session.feed.arrived = (typed.session.attached.id, 2)
+        await typed.value(".undo")
+        assert [hop["slot"] for hop in await typed.value(".trace")] == [1]
+        assert (await typed.value(".log"))["slot"] == 1
+        assert "slot 1: Eval" in await typed.text(".why")
+        assert "has no slot" not in await typed.seen(".result")
+
+    typing(body)
+
+
+def test_what_was_sent_to_a_deleted_process_is_not_the_last_thing_either(typing: Use) -> None:
+    async def body(typed: Typing) -> None:
+        await typed(".fork as twin")
+        await typed(".send twin Action=Hi")
+        await typed(".delete twin --yes")
+        for line in (".trace", ".why", ".log", ".result"):
+            assert "no process" not in await typed.seen(line)
+
+    typing(body)
+
+
 def test_time(typing: Use) -> None:
     async def body(typed: Typing) -> None:
         before = int(await typed.value("os.time()"))
@@ -209,3 +236,39 @@ def test_a_pipe_hears_what_the_built_in_node_is_at(monkeypatch: pytest.MonkeyPat
             front.close()
 
     assert re.fullmatch(r"· undo desk  \d+\.\d s  500 of 200,000 messages", asyncio.run(heard()))
+
+
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_quotes_around_a_name_or_a_file_are_no_part_of_it(
+    typing: Use, tmp_path: Path, quote: str
+) -> None:
+    def quoted(name: object) -> str:
+        return f"{quote}{name}{quote}"
+
+    async def body(typed: Typing) -> None:
+        said = await typed.seen(f".spawn aos as {quoted('my token')}")
+        assert '.attach "my token" sends lines to it' in said
+        assert (await typed.value(f".fork {quoted('my token')} as {quoted('my twin')}"))["id"]
+        await typed(f".attach {quoted('my twin')}")
+        assert typed.session.attached.name == "my twin"
+        await typed.value(f".snapshot {quoted('as new')}")
+        await typed("X = 1")
+        assert (await typed.value(f".restore {quoted('as new')}"))["taken_back"] == 1
+        await typed.value(f".rename as {quoted('his twin')}")
+        assert 'did you mean "his twin"?' in await typed.error(".messages histwin")
+        file = tmp_path / "his twin.process"
+        await typed.value(f".export {quoted(file)}")
+        assert file.is_file()
+        await typed(".attach desk")
+        await typed.value(f".delete {quoted('his twin')}")
+        assert (await typed.value(f".import {quoted(file)} as {quoted('a b')}"))["name"] == "a b"
+        code = tmp_path / "a b.lua"
+        code.write_text("return 1")
+        await typed.value(f".publish {quoted(code)} as {quoted('c d')}")
+        for module in (code, "c d"):
+            await typed.value(f".spawn {quoted(module)}")
+        stand_in = f".mock {'x' * 43} {quoted(code)} as {quoted('e f')}"
+        assert (await typed.value(stand_in))["name"] == "e f"
+        assert "stands where NAME is due" in await typed.error(f".spawn aos as {quoted('')}")
+
+    typing(body)

@@ -172,3 +172,15 @@ def test_a_tag_that_the_code_looks_for_by_another_name(fail: Fail) -> None:
     assert "otherName" not in text  # the code does not look for it
     kept = f'p = t:spawn {{ file = "code.lua", tags = "as-sent" }} {send.replace("x", "z", 1)}'
     assert fail(kept)["text"] == "not equal"
+
+
+@pytest.mark.parametrize("value", ["3", "", "{}", '{ what = "spawn" }'])
+def test_what_a_test_yields_is_no_request(fail: Fail, value: str) -> None:
+    failure = fail(f"coroutine.yield({value})")
+    assert (failure["outcome"], failure["line"]) == ("failed", 3)
+    assert failure["text"].startswith("coroutine.yield works in a coroutine that the test has made")
+
+
+def test_more_time_is_no_way_out_of_too_little_memory(fail: Fail) -> None:
+    failure = fail('local x = {} while true do x[#x + 1] = ("x"):rep(1 << 20) .. #x end')
+    assert "needs more than 256 MB" in failure["text"] and "--timeout" not in failure["text"]

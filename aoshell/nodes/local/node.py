@@ -6,7 +6,7 @@ import asyncio
 import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from aoshell.nodes.local.log.rows import Batch, Computed, ProcessRow
 from aoshell.nodes.local.log.scheduler import block_height
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.waiting.events import EventSubscription, Sink
-from aoshell.nodes.local.workers.jobs import make_message_frame, time_text
+from aoshell.nodes.local.workers.jobs import PutAwayError, make_message_frame, time_text
 from aoshell.nodes.values import (
     EndpointFinding,
     Limits,
@@ -239,6 +239,11 @@ class LocalNode:
         return [form.load_entry(process, *found).message for found in rows]
 
     async def dryrun(self, process: str, item: Message) -> Result:
+        while True:
+            with suppress(PutAwayError):  # then the log may be another one: all is looked up again
+                return await self._dryrun(process, item)
+
+    async def _dryrun(self, process: str, item: Message) -> Result:
         row = self._engine.processes.look_up(process)
         head = self._engine.scheduler.head(row.number)
         await self._engine.settling.wait_for_result(row.number, head.slot)

@@ -235,15 +235,25 @@ def _renamed(
     logged: Logged, computed: Computed | None, old: str, new: str
 ) -> tuple[Logged, Computed | None]:
     """A message and its result with another process id, and so without a signature."""
-    before, after = old.encode(), new.encode()
+
+    def named(text: bytes) -> bytes:
+        for before, after in ((old, new), (_short(old), _short(new))):
+            text = text.replace(before.encode(), after.encode())
+        return text
+
     request = logged.signed if logged.form == OF_NODE else None  # scripts get no item
     message = logged._replace(
         id=logged.id.replace(old, new),
-        body=logged.body.replace(before, after),
-        signed=request and request.replace(before, after),
+        body=named(logged.body),
+        signed=request and named(request),
         assignment="",
         assigned=None,
     )
     if computed is None:
         return message, None
-    return message, computed._replace(body=computed.body.replace(before, after))
+    return message, computed._replace(body=named(computed.body))
+
+
+def _short(id: str) -> str:
+    """How the default handler of aos shows who has sent a message."""
+    return f"{id[:3]}...{id[-3:]}"

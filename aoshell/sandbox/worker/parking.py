@@ -210,4 +210,5 @@ class Parking:
                 end_as(status)
             why = "rollback"
         self.epoch += 1
-        self._sockets.send(["promoted", seq, why, self._printed.text(), os.getpid()])
+        printed = self._printed.text_under(why)
+        self._sockets.send(["promoted", seq, why, printed, os.getpid()])

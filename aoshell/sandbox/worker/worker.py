@@ -185,6 +185,7 @@ class Worker:
         """Take the task's time limit away: what comes now has limits of its own."""
         if self._task:
             self._task = ""
+            self._printed.clear()
             signal.setitimer(signal.ITIMER_PROF, 0)
 
     # Messages -----------------------------------------------------------------------------
@@ -196,6 +197,7 @@ class Worker:
         outcome, spent, result = self._compute(seconds, message)
         cost = (spent * 1000, self._runtime.memory, self._runtime.gas_used)
         self._send_lines(outcome)
+        self._printed.end()  # before it is sent: who reads it may kill this fork for the next one
         self._sockets.send(["done", self._parking.epoch, seq, outcome, *cost, *result])
         # Exit after the result is sent. The parked process has the state before the message.
         if outcome != "ok":
@@ -268,6 +270,7 @@ class Worker:
         self._seq = seq
 
     def _park(self) -> None:
+        self._printed.clear()  # a log that was computed again has printed, too
         self._parking.park(self._seq)
 
     # What changes no state ----------------------------------------------------------------
@@ -295,6 +298,7 @@ class Worker:
             printed = self._printed.text()
             cost = (seconds * 1000, 0, 0)
             self._sockets.send(["dried", token, outcome, *cost, None, printed, "", False, 0])
+        self._printed.clear()
 
     def _trial(self, token: int, seconds: float, end: str, *steps: list[Any]) -> None:
         self._end_task()

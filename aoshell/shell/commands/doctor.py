@@ -14,6 +14,7 @@ from aoshell.shell.attached.questions import dryrun
 from aoshell.shell.attached.session import Session
 from aoshell.shell.commands import command
 from aoshell.shell.commands.grammar import Given
+from aoshell.shell.names.naming import typed_name
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.table import Table
 from aoshell.shell.view.tables import table_lines
@@ -59,7 +60,7 @@ async def _examined(session: Session, node: LocalVerbs) -> AsyncIterator[Endpoin
     for one in waiting:
         name, left = one.name or short_id(one.id), one.slots - one.computed
         many = f"{left} messages are" if left > 1 else "1 message is"
-        hint = f".messages {name} lists them; .limits says what one may use"
+        hint = f".messages {typed_name(name)} lists them; .limits says what one may use"
         yield EndpointFinding("waiting", name, True, f"{many} not computed yet", hint)
     if kept := len(await node.undelivered()):
         many = f"{kept} messages were" if kept > 1 else "1 message was"

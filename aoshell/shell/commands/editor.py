@@ -9,10 +9,11 @@ from aoshell.shell.commands.terminal import TerminalFront, terminal_front
 from aoshell.shell.outcome import CommandOutput
 
 
-def _screen(session: Session) -> TerminalFront:
-    return terminal_front(
-        session, "that needs a terminal", "in a pipe, code may have several lines as it is"
-    )
+def _screen(session: Session, instead: str) -> TerminalFront:
+    return terminal_front(session, "that needs a terminal", instead)
+
+
+_TYPED = "in a pipe, code may have several lines as it is"
 
 
 @command("editor")
@@ -22,7 +23,7 @@ async def editor(session: Session, _: Given) -> CommandOutput:
     Enter always begins the next line. .done evaluates, .cancel discards, .delete takes back the
     line above, .print shows all lines so far.
     """
-    return await _evaluated(session, await _screen(session).compose())
+    return await _evaluated(session, await _screen(session, _TYPED).compose())
 
 
 @command("pad")
@@ -32,7 +33,7 @@ async def pad(session: Session, _: Given) -> CommandOutput:
     The editor begins with what you wrote last in this session. Code that is empty, or that you did
     not change, is not evaluated.
     """
-    return await _evaluated(session, await _screen(session).pad())
+    return await _evaluated(session, await _screen(session, _TYPED).pad())
 
 
 async def _evaluated(session: Session, code: str) -> CommandOutput:
@@ -49,7 +50,7 @@ async def more(session: Session, _: Given) -> CommandOutput:
     An answer of more than two screens stops after one. `pager = true` in the config file shows
     every answer longer than the screen in the pager.
     """
-    found = await _screen(session).more()
+    found = await _screen(session, "in a pipe, answers are shown whole").more()
     return CommandOutput({"shown": found}, note="" if found else "no answer was cut")
 
 
@@ -60,5 +61,5 @@ async def names(session: Session, _: Given) -> CommandOutput:
     On the built-in node this happens after each line. A process on a remote node is asked only by
     this command, with a dry run, which changes nothing.
     """
-    count = await _screen(session).learn_names()
+    count = await _screen(session, "the names are for completion by Tab").learn_names()
     return CommandOutput({"names": count}, text=f"{count} names")

@@ -45,6 +45,7 @@ class Kind:
         long: it may have blanks in it.
         form: what one word of it looks like; None for any word.
         lua: it is Lua.
+        bare: quotes around it are not part of it.
         words: all that it can be, if these are always the same.
     """
 
@@ -52,18 +53,19 @@ class Kind:
     long: bool = False
     form: re.Pattern[str] | None = None
     lua: bool = False
+    bare: bool = False
     words: tuple[str, ...] = ()
 
 
 KINDS: Mapping[str, Kind] = {
     "AMOUNT": Kind("a number, or on or off", words=("on", "off")),
-    "BLUEPRINT": Kind("the name of a blueprint"),
+    "BLUEPRINT": Kind("the name of a blueprint", bare=True),
     "CHOICE": Kind("a value", long=True),
     "CODE": Kind("Lua", long=True, lua=True),
     "COMMAND": Kind("a command"),
     "DATA": Kind("text", long=True),
     "DURATION": Kind("a time like 90s, 1h30m or 2d", long=True),
-    "FILE": Kind("a file", long=True),
+    "FILE": Kind("a file", long=True, bare=True),
     "FUNCTION": Kind("a function of a process"),
     "ID": Kind("an id"),
     "IDENTITY": Kind("the name of an identity"),
@@ -72,9 +74,9 @@ KINDS: Mapping[str, Kind] = {
     "LIMIT": Kind("the name of a limit", words=(*RANGES, "network")),
     "MEASUREMENT": Kind("96 hexadecimal digits"),
     "MESSAGE": Kind("the id of a message, or its beginning"),
-    "MODULE": Kind("a module: its name or id, or a file"),
+    "MODULE": Kind("a module: its name or id, or a file", bare=True),
     "N": Kind("a number", form=_DIGITS),
-    "NAME": Kind("a name"),
+    "NAME": Kind("a name", bare=True),
     "NAME=VALUE": Kind("a tag", long=True, form=_TAG),
     "NODE": Kind("the URL of a node"),
     "PORT": Kind("the number of a port", form=_DIGITS),
@@ -85,7 +87,7 @@ KINDS: Mapping[str, Kind] = {
     "SETTING": Kind("the name of a setting"),
     "SLOT": Kind("the number of a slot", form=_DIGITS),
     "SOURCE": Kind("where a live process is: a URL, a profile, or legacy"),
-    "SNAPSHOT": Kind("the name of a snapshot"),
+    "SNAPSHOT": Kind("the name of a snapshot", bare=True),
     "URL": Kind("a URL"),
     "WORD": Kind("a word"),
     "VALUE": Kind("a Lua expression", long=True, lua=True),
@@ -156,6 +158,10 @@ class _Part:
     def long(self) -> bool:
         return self.many or any(one in KINDS and KINDS[one].long for one in self.options)
 
+    def bared(self, value: str) -> str:
+        """A value of this without quotes around it, where these are no part of it."""
+        return value if self.many else _bared(self.options, value)
+
     def accepts(self, word: str) -> bool:
         """Whether a word can be this part, or begin it."""
         return any(_accepts(one, word) for one in self.options)
@@ -168,6 +174,12 @@ class _Part:
     def special(self) -> bool:
         """Whether only certain words fit this part."""
         return all(one not in KINDS or KINDS[one].form for one in self.options)
+
+
+def _bared(options: tuple[str, ...], value: str) -> str:
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    bare = quoted and any(one in KINDS and KINDS[one].bare for one in options)
+    return value[1:-1] if bare else value
 
 
 def _accepts(option: str, word: str) -> bool:
@@ -262,7 +274,7 @@ class Grammar:
             elif not values:
                 flags[name] = name
             elif equals or words:
-                flags[name] = value if equals else words.pop(0)[0]
+                flags[name] = _bared(values, value if equals else words.pop(0)[0])
                 if whole and not any(_accepts(one, flags[name]) for one in values):
                     raise MisfitError(f"{name} takes {_listed(values)}, not {brief(flags[name])}")
             elif whole:
@@ -302,7 +314,10 @@ class _Reading:
             results = (self.match(way, at, found) for way in ways)
             return next((one for one in results if one is not None), None)
         for after in self._ends(first, at, rest):
-            value = self.text[self.words[at].start() : self.words[after - 1].end()]
+            value = first.bared(self.text[self.words[at].start() : self.words[after - 1].end()])
+            if not value:
+                self._note(at, first.options)
+                continue
             result = self.match(rest, after, {**found, first.key: value})
             if result is not None:
                 return result

@@ -13,8 +13,15 @@ from aoshell.shell.attached.session import Session
 from aoshell.shell.code.bundle import short_string
 from aoshell.shell.commands import command, usage_error
 from aoshell.shell.commands.grammar import Given
-from aoshell.shell.commands.places import State, find_place, find_state, process_or_attached
+from aoshell.shell.commands.places import (
+    State,
+    find_place,
+    find_state,
+    last_sent,
+    process_or_attached,
+)
 from aoshell.shell.commands.table import PLACE, STATE
+from aoshell.shell.names.naming import typed_name
 from aoshell.shell.outcome import CommandOutput, LineAnswer
 from aoshell.shell.table import Table
 from aoshell.shell.view.errors_view import split_error
@@ -143,8 +150,8 @@ async def result(session: Session, given: Given) -> CommandOutput:
 
 async def _receipt(session: Session, reference: str) -> Receipt:
     """The message at a place; a remote node is asked for an id directly."""
-    if not reference and session.last_sent:
-        return session.last_sent
+    if not reference and (sent := await last_sent(session)):
+        return sent
     if session.remote and has_id_form(reference):
         return Receipt(reference, session.attached.id, None)
     place = await find_place(session, reference)
@@ -161,7 +168,7 @@ async def waits(session: Session, given: Given) -> CommandOutput:
         if process.id != session.attached.id:
             raise UsageError(
                 "what waits is dropped in the attached process only",
-                hint=f".attach {process.name or process.id[:8]} first",
+                hint=f".attach {typed_name(process.name or process.id[:8])} first",
             )
         name = short_string(_resolved(given["ID"], await _waiting(session, process))).decode()
         dropped = f'return require(".process").drop({name})'

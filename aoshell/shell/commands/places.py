@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aoshell.errors import UsageError
-from aoshell.nodes.values import Hop, NotFoundError, ProcessInfo
+from aoshell.nodes.values import Hop, NotFoundError, ProcessInfo, Receipt
 from aoshell.protocol.encoding import brief, has_id_form
 from aoshell.shell.attached.feed import named_id
 from aoshell.shell.attached.questions import global_hint
@@ -163,9 +163,9 @@ async def _last(session: Session) -> Place:
     """The last event: what arrived since the last line; else, of all that this line caused, the
     newest failure or the newest message; else the newest slot of the attached process.
     """
-    if arrived := session.feed.arrived:
-        return Place(await session.node.find(arrived[0]), arrived[1])
-    sent = session.last_sent
+    if arrived := await _arrived(session):
+        return arrived
+    sent = await last_sent(session)
     if sent is None:
         return Place(session.attached, max(0, await session.node.slots(session.attached.id) - 1))
     hops = await session.node.local.workbench.trace(sent.id) if session.node.local else ()
@@ -173,6 +173,30 @@ async def _last(session: Session) -> Place:
         return Place(await session.node.find(found[0]), found[1])
     slot = (await session.node.result(sent.process, sent.place)).slot
     return Place(await session.node.find(sent.process), slot)
+
+
+async def last_sent(session: Session) -> Receipt | None:
+    """The newest receipt of this session; None where its message is not in the log any more."""
+    sent = session.last_sent
+    if sent is None or sent.slot is None or session.node.local is None:
+        return sent
+    try:
+        found = await session.node.schedule(sent.process, sent.slot, sent.slot)
+    except NotFoundError:
+        return None
+    return sent if any(message.id == sent.id for message in found) else None
+
+
+async def _arrived(session: Session) -> Place | None:
+    """What was shown last and no line of this session caused; None where that was taken back."""
+    if session.feed.arrived is None:
+        return None
+    process, slot = session.feed.arrived
+    try:
+        found = await session.node.find(process)
+        return Place(found, slot) if slot < await session.node.slots(process) else None
+    except NotFoundError:
+        return None
 
 
 def _newest(hops: Sequence[Hop]) -> tuple[str, int] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 from aoshell.errors import AoError, UnsupportedError, UsageError
@@ -14,12 +13,13 @@ from aoshell.shell.attached.feed import short_id
 from aoshell.shell.attached.journal import Deed
 from aoshell.shell.attached.owners import way_in
 from aoshell.shell.attached.session import Session
-from aoshell.shell.code.files import read_file, write_new_file
+from aoshell.shell.code.files import path_of_argument, read_file, write_new_file
 from aoshell.shell.code.spawning import SpawnRequest
 from aoshell.shell.code.spawning import spawn as make
 from aoshell.shell.commands import command
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.places import find_process, process_or_attached
+from aoshell.shell.names.naming import typed_name
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.ports.forking import fork_text
 from aoshell.shell.view.tables import process_table, remote_table
@@ -102,7 +102,8 @@ async def spawn(session: Session, given: Given) -> CommandOutput:
 
 def ready_note(info: ProcessInfo) -> str:
     """The note that a process exists, and how to send lines to it."""
-    return f"{info.name or 'it'} is there; .attach {info.name or info.id[:12]} sends lines to it"
+    typed = typed_name(info.name or info.id[:12])
+    return f"{info.name or 'it'} is there; .attach {typed} sends lines to it"
 
 
 async def _taken(session: Session, name: str) -> bool:
@@ -140,7 +141,7 @@ async def export(session: Session, given: Given) -> CommandOutput:
     local = local_verbs(session)
     data = await local.export(session.attached.id)
     warnings = await local.warnings(session.attached.id)
-    path = Path(given["FILE"]).expanduser()
+    path = path_of_argument(given["FILE"])
     await asyncio.to_thread(write_new_file, path, data, "export")  # a disk may take its time
     return CommandOutput(
         {"file": str(path), "bytes": len(data), "warnings": list(warnings)},
@@ -154,7 +155,7 @@ async def import_(session: Session, given: Given) -> CommandOutput:
     """Import a process from a file that .export wrote.
 
     It keeps its name unless `as NAME` gives another one. A name that is taken is refused."""
-    file, name = Path(given["FILE"]).expanduser(), given["NAME"]
+    file, name = path_of_argument(given["FILE"]), given["NAME"]
     info = await local_verbs(session).restore(read_file(file, _LARGEST), name, unique=True)
     record_deed(session, "import", process=info.id, file=file.absolute())
     return CommandOutput(process_value(info), text=info.id, note=ready_note(info))

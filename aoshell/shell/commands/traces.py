@@ -13,7 +13,7 @@ from aoshell.shell.attached.session import Session
 from aoshell.shell.commands import command
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.messages import message_value
-from aoshell.shell.commands.places import find_place
+from aoshell.shell.commands.places import find_place, last_sent
 from aoshell.shell.commands.table import PLACE
 from aoshell.shell.commands.workbench import workbench_of
 from aoshell.shell.outcome import CommandOutput
@@ -54,8 +54,8 @@ async def _elsewhere(session: Session, hops: Sequence[Hop]) -> str:
 
 async def _message(session: Session, reference: str) -> tuple[str, str]:
     """The process and the id of the message that is meant."""
-    if not reference and session.last_sent and not session.feed.arrived:
-        return session.last_sent.id, session.last_sent.process
+    if not reference and not session.feed.arrived and (sent := await last_sent(session)):
+        return sent.id, sent.process
     place = await find_place(session, reference)
     id, slot = place.process.id, place.slot
     return (await session.node.schedule(id, slot, slot))[0].id, id

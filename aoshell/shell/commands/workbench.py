@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 
 from aoshell.errors import UsageError
 from aoshell.nodes.base import Workbench
@@ -13,6 +12,7 @@ from aoshell.shell.attached.feed import named_id
 from aoshell.shell.attached.journal import Deed
 from aoshell.shell.attached.session import Session
 from aoshell.shell.code.bundle import bundle, refuse_unloadable
+from aoshell.shell.code.files import path_of_argument
 from aoshell.shell.commands import command
 from aoshell.shell.commands.code import read_only
 from aoshell.shell.commands.grammar import Given
@@ -183,7 +183,7 @@ async def step(session: Session, given: Given) -> CommandOutput:
 async def mock(session: Session, given: Given) -> CommandOutput:
     """Make a stand-in for an address that is not on this node: a process from FILE."""
     id, name = given["ID"], given["NAME"]
-    file = Path(given["FILE"]).expanduser()
+    file = path_of_argument(given["FILE"])
     program = bundle(file)
     refuse_unloadable(program)
     for note in program.program.notes:

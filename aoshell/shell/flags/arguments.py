@@ -104,6 +104,8 @@ def parse_arguments(arguments: Sequence[str]) -> Options:
 def _refuse_contradictions(given: argparse.Namespace, reference: str) -> None:
     if given.list and reference:
         raise UsageError(f"--list takes no name, but got {reference}", hint="aoshell --list")
+    if given.list and given.script:
+        raise UsageError("--list only lists, and --run or --load does not go with it")
     if given.state:
         _refuse_with_state(given)
     if given.watch is None:

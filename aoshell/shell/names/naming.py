@@ -26,6 +26,18 @@ def plain_reference(typed: str) -> str:
     return name.removesuffix(_ELLIPSIS)
 
 
+def typed_name(name: str) -> str:
+    """How dot commands take a name: in quotes where it has blanks, behind `@` where it is a number.
+
+    The inverse of `plain_reference`.
+    """
+    if name.isdecimal():
+        return f"@{name}"
+    if not any(mark.isspace() or mark in "\"'" for mark in name):
+        return name
+    return f"'{name}'" if '"' in name else f'"{name}"'
+
+
 class Naming:
     """Names and ids of one node and one home.
 
@@ -124,7 +136,8 @@ class Naming:
         by_lower = {one.lower(): one for one in known}
         close = get_close_matches(name.lower(), by_lower, 3, 0.6)
         close += [one for one in by_lower if one.startswith(name.lower()) and one not in close][:3]
-        found = [by_lower[one] if plain else reference_to(by_lower[one]) for one in close[:3]]
+        shown = typed_name if plain else reference_to
+        found = [shown(by_lower[one]) for one in close[:3]]
         return f"did you mean {' or '.join(found)}?" if found else ""
 
     async def of(self, ids: Iterable[str]) -> dict[str, str]:

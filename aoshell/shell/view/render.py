@@ -17,13 +17,9 @@ from aoshell.shell.view.errors_view import failure_text
 from aoshell.shell.view.streams import Write
 from aoshell.shell.view.tables import process_table, remote_table, table_lines
 from aoshell.shell.view.text import clean, fitted_excerpts, wrapped, wrapped_rows, wrapped_sentences
-from aoshell.shell.view.values import UNEVALUATED, outcome_value, process_value
+from aoshell.shell.view.values import outcome_value, process_value, unevaluated
 
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
-NOT_OWNER = (
-    "{} is not the owner, so the line arrived as an ordinary message"
-    " (.send sends other messages; .as me: the own wallet)"
-)
 
 
 class Renderer:
@@ -105,7 +101,7 @@ class Renderer:
         if answer.hint and (self._columns() or not answer.last.ok):
             self.note(f"  → {answer.hint}")
         if not answer.evaluated:
-            self.note(NOT_OWNER.format(answer.author) if answer.author else UNEVALUATED)
+            self.note(unevaluated(answer))
         if answer.waiting:
             self.note(
                 f"slot {answer.own.slot} still waits for a message, and none is on its way"

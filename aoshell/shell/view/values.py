@@ -7,10 +7,19 @@ from aoshell.protocol.message import Outgoing, Result, text
 from aoshell.shell.outcome import CommandOutput, Interrupted, LineAnswer, LineFailure, Outcome
 from aoshell.shell.view.errors_view import split_error
 
-UNEVALUATED = (
-    "this process did not evaluate the line: its Owner is no longer its maker, or its Eval"
-    " handler did not take it"
+_UNEVALUATED = (
+    "this process did not evaluate the line: its Owner is not who signed it, or its Eval handler"
+    " did not take it"
 )
+_NOT_OWNER = (
+    "{} is not the owner, so the line arrived as an ordinary message"
+    " (.send sends other messages; .as me: the own wallet)"
+)
+
+
+def unevaluated(answer: LineAnswer) -> str:
+    """Why a line was not evaluated."""
+    return _NOT_OWNER.format(answer.author) if answer.author else _UNEVALUATED
 
 
 def process_value(info: ProcessInfo) -> dict[str, object]:
@@ -45,7 +54,7 @@ def _answer_value(answer: LineAnswer) -> dict[str, object]:
         "resumed": answer.later.slot if answer.later else None,
         "output": "\n".join(text for result in answer.results if (text := _printed(result))),
         "returned": answer.last.returned or None,
-        "error": split_error(answer.last.error)[1] if answer.evaluated else UNEVALUATED,
+        "error": split_error(answer.last.error)[1] if answer.evaluated else unevaluated(answer),
         "hint": answer.hint,
         "messages": [_message_value(message) for r in answer.results for message in r.messages],
         "assignments": [one for result in answer.results for one in assignment_values(result)],

@@ -4,15 +4,20 @@ local raise = require(".failed").raise
 
 local asking = {}
 local run  -- the coroutine of the test
+local made  -- the request that it waits for
 
 function asking.begin(test) run = test end
 
 -- Make a request; returns the answer, or raises the reason why it failed.
 function asking.ask(what, arguments)
   if running() ~= run then raise("a test's verbs do not work in a coroutine of its own") end
-  local answer = yield { what = what, arguments = arguments or {} }
+  made = { what = what, arguments = arguments or {} }
+  local answer = yield(made)
   if answer.refused then raise(answer.refused) end
   return answer.value
 end
+
+-- Whether what the test has yielded is a request, and no value of its own.
+function asking.is_request(value) return value ~= nil and rawequal(value, made) end
 
 return asking

@@ -33,6 +33,11 @@ function failed.raise(text, differences)
   error(setmetatable({ text = text, place = place(traceback("", 2)), differences = differences }, Failed), 0)
 end
 
+-- The failure of a coroutine that is suspended.
+function failed.at(thread, text)
+  return setmetatable({ text = text, place = place(traceback(thread, "")) }, Failed)
+end
+
 -- What Lua says where a result has no reply is about a nil value only.
 local NO_REPLY = "\n→ no message went back to the sender: t:sent(result, { Action = … }) says why"
 

@@ -22,6 +22,7 @@ local loading = false
 local prints = {}
 local now = 0  -- of the step, milliseconds
 local run  -- the coroutine of the test
+local YIELDED = "coroutine.yield works in a coroutine that the test has made, not in the test itself"
 
 -- What a test file sees ---------------------------------------------------------------------------
 
@@ -118,7 +119,10 @@ end
 
 local function go_on(...)
   local ok, result = resume(run, ...)
-  if status(run) ~= "dead" then return result end
+  if status(run) ~= "dead" then
+    if asking.is_request(result) then return result end
+    return { finished = true, failure = failed.describe(failed.at(run, YIELDED)) }
+  end
   return { finished = true, failure = ok and result or not ok and failed.describe(result) or nil }
 end
 

@@ -41,12 +41,14 @@ class TestSandbox:
 
     Attributes:
         prints: what the file printed while it was loaded.
+        is_late: it has ended because it computed for too long.
     """
 
     def __init__(self, supervisor: Supervisor, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         self._seconds = seconds
         self.prints: list[str] = []
+        self.is_late = False
         self._answer: asyncio.Future[str] = loop.create_future()
         self._ended = ""  # the reason why it has ended
         self._steps = 0
@@ -134,7 +136,7 @@ class TestSandbox:
                     "time": f"the test computed for more than {self._seconds:g} s at a stretch",
                     "memory": OVER,
                 }.get(how, "the test's sandbox has died")
-                self._printed = widen(printed)
+                self._printed, self.is_late = widen(printed), how == "time"
                 self._stop(why)
             case ["broken" | "unable", why]:
                 self._stop(why)

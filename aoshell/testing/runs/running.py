@@ -224,7 +224,8 @@ class Runner:
                 what = f"it took more than {self._seconds:g} s{run.doing()}\n{_LONGER}"
                 problem = TestFailure(what, shown, test.line)
             except SandboxStoppedError as error:
-                problem = TestFailure(f"{error}{run.doing()}\n{_LONGER}", shown, test.line)
+                longer = f"\n{_LONGER}" if guest.is_late else ""
+                problem = TestFailure(f"{error}{run.doing()}{longer}", shown, test.line)
             except AoError as error:
                 problem = TestFailure(_refusal(error), shown, test.line)
             if outcome == "error":

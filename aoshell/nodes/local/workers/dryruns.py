@@ -81,7 +81,9 @@ class DryRuns:
         for dry in [dry for dry in self._waiting if dry.answer.cancelled()]:
             self._waiting.remove(dry)
 
-    def fail(self, why: str) -> None:
-        """Fail all of them."""
+    def end(self, why: str) -> None:
+        """Fail all of them; without a reason, those who wait ask again."""
         for dry in [*self._waiting, *self._sent.values()]:
-            dry.fail(why)
+            dry.end(why)
+        self._waiting.clear()
+        self._sent.clear()

@@ -92,6 +92,17 @@ class Dry:
         if not self.answer.done():
             self.answer.set_exception(AoError(text, stage="compute"))
 
+    def end(self, why: str) -> None:
+        """Fail it; without a reason, as `PutAwayError`."""
+        if why:
+            self.fail(why)
+        elif not self.answer.done():
+            self.answer.set_exception(PutAwayError)
+
+
+class PutAwayError(Exception):
+    """Workers begin anew, as when a log was cut: a dry run that they had is asked again."""
+
 
 def death_text(job: Job | Dry, how: str) -> str:
     """The error of a message that is given up."""

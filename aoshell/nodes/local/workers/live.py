@@ -509,10 +509,14 @@ class Live:
             self.images.ask()
         self.images.give_up_late(now)
 
-    def kill(self) -> None:
-        """End at once, with all forks."""
+    def kill(self, why: str = "") -> None:
+        """End at once, with all forks.
+
+        Args:
+            why: the error of its dry runs; without it, they are asked again.
+        """
         self._over = True
-        self._dries.fail("the process was put away under a dry run")
+        self._dries.end(why)
         self.images.settle()
         self._worker.kill()
         self._worker.close()

@@ -23,6 +23,7 @@ from aoshell.nodes.local.workers.loader import Loader
 from aoshell.nodes.local.workers.room import Room
 from aoshell.sandbox.supervising.supervisor import Supervisor
 
+CLOSED = "the node is closed"
 # What ends workers before they answer is not known here; these are what a user can look at.
 UNSTABLE = (
     "no worker for this process stays up; if too few processes or too little memory are left, raise"
@@ -76,7 +77,7 @@ class Computer:
     ) -> asyncio.Future[tuple[str, Cost, FlatResult]]:
         """Evaluate a message after all scheduled ones: outcome, cost, result. Raises AoError."""
         if self._stopped:
-            raise AoError("the node is closed", stage="node")
+            raise AoError(CLOSED, stage="node")
         answer: asyncio.Future[tuple[str, Cost, FlatResult]] = self.loop.create_future()
         answer.add_done_callback(partial(self._dry_done, process))
         self._dries.setdefault(process, deque()).append(Dry(message, answer))
@@ -104,13 +105,17 @@ class Computer:
     def is_live(self, process: int) -> bool:
         return process in self._live
 
-    def drop(self, process: int) -> None:
-        """Drop a process's worker and work, but remember which messages are cancelled."""
+    def drop(self, process: int, why: str = "") -> None:
+        """Drop a process's worker and work, but remember which messages are cancelled.
+
+        Args:
+            why: the error of its dry runs; without it, they are asked again.
+        """
         jobs = list(self._queues.pop(process, ()))
         live = self._live.pop(process, None)
         if live:
             jobs += live.sent
-            live.kill()
+            live.kill(why)
         self._cancelled |= {(job.logged.seq, job.logged.id) for job in jobs if job.cancelled}
 
     def hold(self, process: int) -> None:
@@ -125,11 +130,12 @@ class Computer:
 
     def drop_all(self) -> None:
         """Drop all workers and all work, as states may be ahead of the log."""
+        why = CLOSED if self._stopped else ""
         for process in [*self._live, *self._queues]:
-            self.drop(process)
+            self.drop(process, why)
         for dries in self._dries.values():
             for dry in dries:
-                dry.fail("the process was put away under a dry run")
+                dry.end(why)
         self._dries.clear()
         self._waiting.clear()
 
@@ -248,7 +254,7 @@ class Computer:
 
     def fail(self, row: ProcessRow, why: str) -> None:
         """The node has a bug: drop the process's worker and work, and give it up."""
-        self.drop(row.number)
+        self.drop(row.number, why)
         self.give_up(row, why)
 
     def give_up(self, row: ProcessRow, why: str) -> None:
