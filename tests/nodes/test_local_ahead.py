@@ -284,7 +284,7 @@ async def test_many_that_are_put_away_are_sent_to_at_once(opening):
 async def test_results_do_not_wait_without_end(opening, folder, monkeypatch):
     """Without a request they are written a moment later, or when there are many."""
     async with opening() as local:
-        monkeypatch.setattr(committing, "MOST_ROWS", 10)
+        monkeypatch.setattr(committing, "MOST_ROWS", HOPS + 2)  # two for each hop
         await chain(local)
         assert 0 < count(folder, "log", "cause IS NOT NULL") < HOPS
     monkeypatch.setattr(committing, "GROUP", 0.001)

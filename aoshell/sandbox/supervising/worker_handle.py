@@ -93,6 +93,7 @@ class WorkerHandle:
         self._image: Frame | None = None
         self._watch: Watch | None = None
         self._unsent = bytearray()
+        self._gathers = False  # a frame was sent in this turn: those behind it wait for its end
         self._closed = False
         self.pid = 0
         self.group = 0
@@ -115,18 +116,27 @@ class WorkerHandle:
         self.send(["watch", 0, watch.lines])
 
     def send(self, frame: Frame, blob: bytes = b"") -> None:
-        """Queue a frame; never blocks. What one turn of the loop queues is sent together."""
-        if not self._unsent and not self._closed:
-            self._loop.call_soon(self._send)
+        """Queue a frame; never blocks.
+
+        The first one of a turn of the loop is sent at once: the worker computes it beside the rest
+        of the turn. Those behind it are sent together.
+        """
         if self._follow:
             self._follow(self, frame)
+        is_first = not (self._gathers or self._unsent or self._closed)
         self._unsent += encode_frame(frame, pack_list)
         self._unsent += blob
+        if is_first:
+            self._gathers = True
+            self._send_some()
+            self._loop.call_soon(self._send_gathered)
 
-    def _send(self) -> None:
+    def _send_gathered(self) -> None:
+        self._gathers = False
         if self._closed:
             return
-        self._send_some()
+        if self._unsent:
+            self._send_some()
         if self._unsent:
             self._loop.add_writer(self._main.fileno(), self._writable)
 
