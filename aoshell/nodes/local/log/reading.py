@@ -6,6 +6,7 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -354,6 +355,7 @@ def pair(row: Any) -> tuple[Logged, Computed | None]:
     return Logged(*row[:_WIDTH]), Computed(*row[_WIDTH:]) if row[_WIDTH] is not None else None
 
 
+@cache
 def prefixed(columns: str) -> str:
     """The columns with the prefix `l.`, for a query that calls the table `l`."""
     return ", ".join(f"l.{name.strip()}" for name in columns.split(","))
