@@ -118,7 +118,7 @@ class WorkerHandle:
     def send(self, frame: Frame, blob: bytes = b"") -> None:
         """Queue a frame; never blocks.
 
-        The first one of a turn of the loop is sent at once: the worker computes it beside the rest
+        The first one of a turn of the loop is sent at once: the worker computes it during the rest
         of the turn. Those behind it are sent together.
         """
         if self._follow:

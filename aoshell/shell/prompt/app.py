@@ -51,7 +51,7 @@ from aoshell.shell.view.waiting import SHOWN_AFTER
 if TYPE_CHECKING:
     from aoshell.shell.prompt.helpers import Helpers
 
-_LOADED_AFTER = 0.02  # seconds behind Enter, when ↑ brings back lines though a line still runs
+_LOADED_AFTER = 0.02  # seconds after Enter until the history is loaded, for ↑ while a line runs
 LOWEST = 10  # rows that a screen needs for a line below the prompt
 _CAUSED = "· waiting for all that the last line caused, before the rest of the paste"
 _ECHOED = 8_000  # characters of a queued line that are shown
@@ -469,7 +469,7 @@ class Prompt:
     def _begin(self) -> None:
         """Begin an empty line, with the present history."""
         self._buffer.reset()
-        # Drawing loads it, behind the answer: 10,000 entries take a fifth as long as that. While a
+        # Drawing loads it, after the answer: 10,000 entries take a fifth as long as that. While a
         # line runs nothing is drawn.
         load = self._buffer.load_history_if_not_yet_loaded
         asyncio.get_running_loop().call_later(_LOADED_AFTER, load)
