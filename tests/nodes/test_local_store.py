@@ -15,8 +15,8 @@ from aoshell.nodes.local.log import elsewhere, form, reading, spans
 from aoshell.nodes.local.log import store as store_module
 from aoshell.nodes.local.log.assigning import Assigner
 from aoshell.nodes.local.log.rows import (
-    ADDING,
     LOST,
+    PARTIAL,
     QUEUED,
     Arrival,
     Batch,
@@ -546,9 +546,9 @@ def test_what_the_node_took_is_listed_in_order_but_for_what_is_being_added(store
     assert spans.taken_behind(store, 0, 9) == everything
     assert spans.taken_behind(store, 0, 3) == everything[:3]
     assert spans.taken_behind(store, 2, 9) == everything[2:]
-    store.set_meta(ADDING, added.process)
+    store.set_meta(PARTIAL, added.process)
     assert spans.taken_behind(store, 0, 9) == [first, upload]
-    store.set_meta(ADDING, 0)
+    store.set_meta(PARTIAL, 0)
     assert spans.taken_behind(store, 0, 9) == everything
 
 

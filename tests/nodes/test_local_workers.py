@@ -112,7 +112,7 @@ async def test_dry_runs_that_nobody_waits_for_are_dropped_and_others_fail() -> N
     one.all[1].answer.cancel()
     one.runs.drop_cancelled()
     assert list(one.waiting) == [one.all[0], one.all[2]]
-    one.runs.fail("no more")
+    one.runs.end("no more")
     for dry in one.waiting:
         with pytest.raises(AoError, match="no more"):
             await dry.answer

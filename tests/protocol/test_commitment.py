@@ -130,7 +130,7 @@ def test_commitments_inside_a_message_are_under_their_own_ids(
 
 
 def test_commitments_inside_a_message_have_a_bound() -> None:
-    for count, why in ((MOST, "without its signature"), (MOST + 1, "too many")):
+    for count, why in ((MOST, "without its signature"), (MOST + 1, "has more than")):
         kept: Tabm = {str(number): {} for number in range(count)}
         with pytest.raises(ProtocolError, match=why):
             nested_commitments({"commitments": kept})
@@ -142,7 +142,7 @@ def test_the_keys_that_a_commitment_covers_are_a_list_of_texts(
 ) -> None:
     signature, _ = commit(wallet, {"a": "1"}, profile=CURRENT)
     source = to_map(signature) | {"committed": keys}
-    with pytest.raises(ProtocolError, match="the keys that it covers are"):
+    with pytest.raises(ProtocolError, match="list of the keys that it covers"):
         nested_commitments({"a": "1", "commitments": {signature.id: source}})
 
 

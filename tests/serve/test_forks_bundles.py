@@ -36,7 +36,7 @@ def read(*assignments: Tabm) -> list[ForeignMessage]:
     listed: Tabm = {str(at): one for at, one in enumerate(assignments, 1)}
     fields, body = wire.encode({"assignments": listed}, CURRENT)
     page: Any = {BUNDLE: [list(map(list, fields.items())), base64.b64encode(body or b"").decode()]}
-    return read_bundle(page, PROCESS, "the node")
+    return read_bundle(page, PROCESS, "the node", as_node=True)
 
 
 def test_who_signed_what_is_what_the_signatures_say(wallet: Wallet, other_wallet: Wallet) -> None:

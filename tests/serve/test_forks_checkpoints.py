@@ -171,7 +171,7 @@ async def test_who_signed_counts_and_not_whom_a_gateway_names(folder: Path) -> N
     gateway = LyingGateway("s" * 43, list(SIGNED.items()), gzip.compress(MEMORY))
     remote = lying(folder, gateway)
     try:
-        with pytest.raises(AoError, match="whom nobody trusts with memories"):
+        with pytest.raises(AoError, match="is not trusted for memories"):
             await remote.checkpoint(PROCESS, MODULE, 7)
         gateway.says = "s" * 43
         assert await remote.checkpoint(PROCESS, MODULE, 7) is None

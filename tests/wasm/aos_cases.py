@@ -356,10 +356,10 @@ DIFFERENT = {
     "error: ao.spawn()": "`ao.spawn` with too few arguments",
     "error: ao.spawn('M')": "`ao.spawn` with too few arguments",
     "error: Send({Target = 'T', Data = print})": "a function as Data",
-    "send: what it returns": "numbers and booleans in the tags of what `ao.send` returns",
-    "send: a boolean, as it comes back": "numbers and booleans in the tags of what `ao.send` returns",
-    "json: '1.'": "numbers that JSON does not have (`01`, `1.`)",
-    "json: '01'": "numbers that JSON does not have (`01`, `1.`)",
+    "send: what it returns": "numbers and booleans in the tags of the table that `ao.send` returns",
+    "send: a boolean, as it comes back": "numbers and booleans in the tags of the table that `ao.send` returns",
+    "json: '1.'": "numbers that are invalid JSON (`01`, `1.`)",
+    "json: '01'": "numbers that are invalid JSON (`01`, `1.`)",
     "libraries: which there are": "`io`, `loadfile` and others",
     "place: next({}, 'x')": "`next` with a key that is not there",
     "globals: HANDLER_PRINT_LOGS": "`HANDLER_PRINT_LOGS`",
@@ -378,7 +378,7 @@ DIFFERENT = {
 
 # Case → such a row, and the versions of aos that differ from the newest one there.
 _BOOT = ("`_boot` in the list of handlers", ("aos2_0_1",))
-_VERSION = ("the version that it names", ("aos2_0_1", "aos2_0_3"))
+_VERSION = ("the version that it reports", ("aos2_0_1", "aos2_0_3"))
 OLDER = {
     "handlers: the case of values": (
         "the case of values in a pattern's table",

@@ -51,7 +51,6 @@ from aoshell.shell.view.waiting import SHOWN_AFTER
 if TYPE_CHECKING:
     from aoshell.shell.prompt.helpers import Helpers
 
-_LOADED_AFTER = 0.02  # seconds after Enter until the history is loaded, for ↑ while a line runs
 LOWEST = 10  # rows that a screen needs for a line below the prompt
 _CAUSED = "· waiting for all that the last line caused, before the rest of the paste"
 _ECHOED = 8_000  # characters of a queued line that are shown
@@ -469,10 +468,8 @@ class Prompt:
     def _begin(self) -> None:
         """Begin an empty line, with the present history."""
         self._buffer.reset()
-        # Drawing loads it, after the answer: 10,000 entries take a fifth as long as that. While a
-        # line runs nothing is drawn.
-        load = self._buffer.load_history_if_not_yet_loaded
-        asyncio.get_running_loop().call_later(_LOADED_AFTER, load)
+        # Loaded now: drawing would load it, and nothing is drawn while a line runs.
+        self._buffer.load_history_if_not_yet_loaded()
 
     def keep(self, typed: str) -> None:
         """Keep lines that were typed and not run: ↑ brings them back."""
