@@ -55,10 +55,8 @@ async def compare_fork(
     try:
         assert node.local is not None
         begin = max(0, origin.memory) if changed.module is None else 0
-        is_computed = changed.module is not None
-        log = await _log(
-            remote, settings, process.id, origin.slot, tell, begin, as_node=is_computed
-        )
+        as_node = changed.module is not None  # only then are its messages computed
+        log = await _log(remote, settings, process.id, origin.slot, tell, begin, as_node=as_node)
         if changed.module is not None:
             results, notes = await _computed(remote, log, changed, node.local.limits, tell)
             notes = (*notes, "computed from slot 0 on: no state of another module is stored")

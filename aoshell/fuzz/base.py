@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from aoshell.fuzz.given_module import GivenModule
+from aoshell.fuzz.given_module import GivenModule, path_from
 from aoshell.fuzz.oracle import Oracle, Verdict
 from aoshell.fuzz.sequences import Person, Sequences, Step, spread
 from aoshell.fuzz.words.vocabulary import Vocabulary
@@ -48,6 +48,12 @@ class Target:
     def is_python(self) -> bool:
         """Whether the invariants are in Python."""
         return self.invariants is not None and self.invariants.suffix == ".py"
+
+    def spawned_from(self, folder: Path) -> str:
+        """The file that tests in a folder make the process from."""
+        if self.module is not None:
+            return self.module.path_from(folder)
+        return path_from(self.file, folder)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,11 @@ Run = Callable[[Coroutine[object, object, Module]], Module]
 _SHORT = 8  # characters of an id in a file's name
 
 
+def path_from(file: Path, folder: Path) -> str:
+    """A file as tests in a folder name it."""
+    return Path(os.path.relpath(file.resolve(), folder.resolve())).as_posix()
+
+
 @dataclass(frozen=True, slots=True)
 class GivenModule:
     """A module into which a Lua file is loaded.
@@ -53,8 +58,7 @@ class GivenModule:
 
     def path_from(self, folder: Path) -> str:
         """Its file as tests in a folder name it."""
-        real, beside = self.file.resolve(), self.copy_for(folder)
-        return beside or Path(os.path.relpath(real, folder.resolve())).as_posix()
+        return self.copy_for(folder) or path_from(self.file, folder)
 
     def copy_for(self, folder: Path) -> str:
         """The name of the copy that tests in a folder need; "" where they may read its file."""

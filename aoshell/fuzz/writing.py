@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from aoshell.fuzz.base import Base, Failed, Target
+from aoshell.fuzz.given_module import path_from
 from aoshell.fuzz.oracle import Verdict
 from aoshell.fuzz.sequences import Step, steps_back
 from aoshell.protocol.message import text
@@ -89,8 +89,7 @@ class TestText:
             yield f"p:invariants({lua_string(self._path(target.invariants))})"
 
     def _made_of(self, target: Target) -> str:
-        module = target.module
-        file = lua_string(module.path_from(self.folder) if module else self._path(target.file))
+        file = lua_string(target.spawned_from(self.folder))
         if not target.tags:
             return file
         tags = (
@@ -100,7 +99,7 @@ class TestText:
         return f"{{ file = {file}, tags = {{ {', '.join(tags)} }} }}"
 
     def _path(self, file: Path) -> str:
-        return Path(os.path.relpath(file.resolve(), self.folder.resolve())).as_posix()
+        return path_from(file, self.folder)
 
     def _steps(self) -> Iterator[str]:
         """The messages. Those before the last one may be refused, which is not a fault."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aoshell.fuzz.base import Base, Failed
+from aoshell.fuzz.given_module import path_from
 from aoshell.fuzz.sequences import Person, Step, steps_back
 from aoshell.fuzz.writing import LONG, SAYS, command_of
 from aoshell.testing.recorded.writing import ADDRESS
@@ -56,8 +56,7 @@ class PythonTestText:
             yield f"process = ao_node.restore(HERE / {self.export!r}, {names})"
         else:
             tags = f", tags={list(target.tags)!r}" if target.tags else ""
-            module = target.module
-            made_of = module.path_from(self.folder) if module else self._path(target.file)
+            made_of = target.spawned_from(self.folder)
             yield f"process = ao_node.spawn(HERE / {made_of!r}{tags})"
             if target.module is not None:
                 yield f"process.load(HERE / {self._path(target.file)!r})"
@@ -69,7 +68,7 @@ class PythonTestText:
         self._names = {owner: "ao_node.owner.address", self.base.rehearsal.process: "process.id"}
 
     def _path(self, file: Path) -> str:
-        return Path(os.path.relpath(file.resolve(), self.folder.resolve())).as_posix()
+        return path_from(file, self.folder)
 
     def _people(self) -> Iterator[str]:
         for person in self.base.people[1:]:

@@ -117,7 +117,7 @@ async def test_each_carrier_is_asked_once_whether_it_takes_what_is_signed(
         ask = reach.Reach.call
 
         async def call(self: reach.Reach, verb: Any, *args: Any) -> Any:
-            if verb is verbs.TAKES_UNSIGNED and self is other.node._reach:  # type: ignore
+            if verb is verbs.TAKES_UNSIGNED and self is other.node._reach:  # type: ignore[attr-defined]
                 asked.append(args[0])
             return await ask(self, verb, *args)
 

@@ -9,7 +9,7 @@ from eventually import in_loop, until
 from local_home import KINDS, NOBODY, SMALL, plain, tags
 
 from aoshell.errors import AoError
-from aoshell.protocol.message import Message
+from aoshell.protocol.message import Message, Result
 
 
 def unsigned(data: str, **values: str) -> Message:
@@ -20,6 +20,14 @@ def unsigned(data: str, **values: str) -> Message:
 def owned(local, data: str) -> Message:
     me = local.wallet.address
     return Message("", me, me, "", tags(Action="Eval"), data.encode())
+
+
+async def under_way(local, pid: str, code: str) -> asyncio.Task[Result]:
+    """A dry run that a worker has."""
+    dry = asyncio.ensure_future(local.node.dryrun(pid, owned(local, code)))
+    number, live = local.engine.processes.find(pid).number, local.engine.computer._live
+    await until(lambda: number in live and live[number]._dries.are_sent)
+    return dry
 
 
 @in_loop
@@ -125,9 +133,7 @@ async def test_a_dry_run_is_asked_again_where_a_log_was_cut_under_it(opening, cu
         cut_off = pid if cut == "this" else other
         await local.eval(cut_off, "N = 2")
         last = await local.node.slots(cut_off) - 1
-        asked = owned(local, "local n = 0 for i = 1, 2e7 do n = n + i end return N")
-        dry = asyncio.ensure_future(local.node.dryrun(pid, asked))
-        await asyncio.sleep(0.05)
+        dry = await under_way(local, pid, "local n = 0 for i = 1, 2e7 do n = n + i end return N")
         await local.node.workbench.undo(cut_off, last)
         assert plain((await dry).output) == "1"
 
@@ -136,8 +142,7 @@ async def test_a_dry_run_is_asked_again_where_a_log_was_cut_under_it(opening, cu
 async def test_a_dry_run_of_a_process_that_is_deleted_under_it_fails(opening):
     async with opening() as local:
         pid = await local.spawn()
-        dry = asyncio.ensure_future(local.node.dryrun(pid, owned(local, "while true do end")))
-        await asyncio.sleep(0.05)
+        dry = await under_way(local, pid, "while true do end")
         await local.node.delete(pid)
         with pytest.raises(AoError, match="no process"):
             await dry
@@ -147,7 +152,6 @@ async def test_a_dry_run_of_a_process_that_is_deleted_under_it_fails(opening):
 async def test_a_dry_run_says_that_the_node_was_closed_under_it(opening):
     async with opening() as local:
         pid = await local.spawn()
-        dry = asyncio.ensure_future(local.node.dryrun(pid, owned(local, "while true do end")))
-        await asyncio.sleep(0.05)
+        dry = await under_way(local, pid, "while true do end")
     with pytest.raises(AoError, match="the node is closed"):
         await dry

@@ -104,13 +104,14 @@ async def why(session: Session, given: Given) -> CommandOutput:
         )
     here = process == session.attached.id
     where = f"{recorded.slot}" if here else f"{place.process.name or process}@{recorded.slot}"
-    if not never_ran(recorded):
+    has_run = not never_ran(recorded)
+    if has_run:
         refuse_stopped(recorded, where)
     message = (await session.node.schedule(process, recorded.slot, recorded.slot))[0]
-    if never_ran(recorded):
-        facts = facts_without_run(message, recorded)
-    else:
+    if has_run:
         facts = await _ask(session, message, process, where)
+    else:
+        facts = facts_without_run(message, recorded)
     names = await session.naming.of([message.from_])
     sender = named_id(facts["from"], names.get(facts["from"], ""))
     head = f"{named_id(process, place.process.name)} slot {recorded.slot}"
