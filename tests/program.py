@@ -234,17 +234,28 @@ class Ended(pexpect.spawn):
 
 
 class Spawn(Ended):
-    """The same, of a program whose interpreter is there already."""
+    """The same, of a program whose interpreter is there already.
+
+    Args:
+        ahead: is typed before the program begins.
+    """
+
+    def __init__(self, *args: Any, ahead: bytes = b"", **how: Any) -> None:
+        self._ahead = ahead
+        super().__init__(*args, **how)
 
     def _spawnpty(self, args: list[Any], **how: Any) -> ptyprocess.PtyProcess:
         command, environment, folder = [os.fsdecode(arg) for arg in args], how["env"], how["cwd"]
         plain = how["preexec_fn"] is None and how["echo"]
         server = _server(command, environment, folder) if plain else None
         if server is None:
-            return super()._spawnpty(args, **how)
+            fresh = super()._spawnpty(args, **how)
+            os.write(fresh.fd, self._ahead)
+            return fresh
         ours, theirs = pty.openpty()
         try:
             termios.tcsetwinsize(theirs, how.get("dimensions", (24, 80)))
+            os.write(ours, self._ahead)
             child = server.fork(command, environment, folder, [theirs] * 3, terminal=True)
         finally:
             os.close(theirs)

@@ -152,9 +152,9 @@ def test_ctrl_c_gives_up_the_wait_and_never_the_shell(terminal: Terminal) -> Non
 
 
 def test_a_long_line_on_a_dumb_terminal(environment: dict[str, str]) -> None:
-    child = Spawn(AOSHELL[0], AOSHELL[1:], env=environment | {"TERM": "dumb"}, timeout=60)
+    dumb, typed = environment | {"TERM": "dumb"}, b"return 'up' .. 1\r"
+    child = Spawn(AOSHELL[0], AOSHELL[1:], env=dumb, timeout=60, ahead=typed)
     try:
-        child.send("return 'up' .. 1\r")
         child.expect("> up1\r\n")  # typed ahead, so its echo is above the prompt
         child.send(f"return #'{'x' * 6000}' .. 'x\x7f'\r")
         child.expect("\r\n6000\r\n")
