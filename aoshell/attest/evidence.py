@@ -172,7 +172,7 @@ class Evidence:
         answer: of `~snp@1.0/generate`, with a report in it.
         exchange: with `~measurement@1.0`, or an envelope alone.
         fault: why a file cannot be read, though its form is known.
-        table: the certificate table behind a raw report, b"" without one.
+        table: the certificate table after a raw report, b"" without one.
         form: how a raw report was written in its file, for people; "" for bytes alone.
         challenge: None if the node was not challenged.
         configuration: what the node tells of it now; None if it tells nothing. Not kept in files.

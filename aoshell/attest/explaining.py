@@ -135,7 +135,7 @@ ERRORS: Mapping[str, str] = {
     "CERT_PARSE": "A certificate cannot be read.",
     "CERT_PROFILE": "A certificate has not the names or uses that AMD's have in its place.",
     "CERT_REVOKED": "AMD's list of revoked certificates names one of these.",
-    "CERT_TABLE": "The certificate table behind the report is not whole.",
+    "CERT_TABLE": "The certificate table after the report is not whole.",
     **dict.fromkeys(
         ("CHAIN_INTERMEDIATE_SIGNATURE", "CHAIN_LEAF_SIGNATURE", "CHAIN_ROOT_SIGNATURE"),
         "The certificate above did not sign this one.",
@@ -222,7 +222,7 @@ ERRORS: Mapping[str, str] = {
     "that is needed.",
     "QUOTE_SIGNATURE": "The attestation key did not sign the quote.",
     "QUOTE_SIGNER": "The quote names another key as its signer.",
-    "QUOTE_TRAILING": "There are bytes behind the end of the quote.",
+    "QUOTE_TRAILING": "There are bytes after the end of the quote.",
     "QUOTE_TYPE": "The TPM signed something else than a quote.",
     "TPM_STRUCTURE": "A structure of the TPM cannot be read, or holds no key.",
     # --- a TPM: what was booted

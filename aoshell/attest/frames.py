@@ -1,10 +1,10 @@
 """Reads reports in the frames and encodings that other tools put around them.
 
 A form is recognised by its magic number and its lengths, and its reserved bytes must be zero. Only
-the 1184 bytes of the report, and a certificate table behind it, are passed on.
+the 1184 bytes of the report, and a certificate table after it, are passed on.
 
     bytes alone                             sev tools, configfs-tsm, go-sev-guest
-    a certificate table behind them         go-sev-guest `attest -extended`
+    a certificate table after them         go-sev-guest `attest -extended`
     32 bytes of header before them          the answer of SNP_GET_REPORT (MSG_REPORT_RSP), alone or
                                             in the 4000 bytes of the Linux ioctl
     Azure's HCL frame                       the vTPM of a confidential VM, NV index 0x01400001
@@ -51,7 +51,7 @@ class Framed:
     Attributes:
         raw: the report; if no form was recognised, the whole file.
         text: the report as JSON, to be read instead of `raw`; b"" if it is not JSON.
-        table: the certificate table behind it, b"" without one.
+        table: the certificate table after it, b"" without one.
         form: how it was written ("in base64"), for people; "" for bytes alone.
     """
 
@@ -115,9 +115,9 @@ def _from_firmware(data: bytes) -> Framed | None:
         what = f"the firmware answered with the status {status:#x}, not with a report"
     elif not due or any(rest[SIZE:]):
         what = f"an answer of the firmware in {len(data)} bytes; it has {_ANSWERS[0]}, or "
-        what += f"{_ANSWERS[1]} that are zero behind the report"
+        what += f"{_ANSWERS[1]} that are zero after the report"
     else:
-        return Framed(rest[:SIZE], form="behind the header of the firmware's answer")
+        return Framed(rest[:SIZE], form="after the header of the firmware's answer")
     raise EvidenceError("REPORT_FORM", what, _HINT)
 
 

@@ -51,7 +51,7 @@ PLATFORM_BITS = {
     "tio": 7,
 }
 
-# (begin, end) of what must be zero in every version. The last is behind the signature, not signed.
+# (begin, end) of what must be zero in every version. The last follows the signature, not signed.
 _RESERVED = (
     (0x04C, 0x050),
     (0x18B, 0x1A0),

@@ -25,7 +25,7 @@ _NAMES = {
 
 
 def looks_like_table(data: bytes) -> bool:
-    """Whether a table seems to begin here: its first entry is a known one, or it points behind the
+    """Whether a table seems to begin here: its first entry is a known one, or it points after the
     end of a table. A host may list other things than certificates."""
     if len(data) < _ENTRY.size:
         return False

@@ -90,20 +90,22 @@ def _inserted(log: ForeignLog, changed: Changed) -> Inserted | None:
     if changed.load is None:
         return None
     last = log.messages[-1].assigned.slot
-    if not 0 <= changed.behind <= last:
-        raise UsageError(f"there is no slot {changed.behind} to load it after", hint=f"0 to {last}")
-    return Inserted(changed.behind, read_code(changed.load))
+    if not 0 <= changed.after_slot <= last:
+        raise UsageError(
+            f"there is no slot {changed.after_slot} to load it after", hint=f"0 to {last}"
+        )
+    return Inserted(changed.after_slot, read_code(changed.load))
 
 
 async def _check_loaded(node: LocalNode, process: str, inserted: Inserted) -> None:
     """Raise AoError if the loaded code failed."""
-    for entry in await node.results(process, inserted.behind - 1, 2):
+    for entry in await node.results(process, inserted.after_slot - 1, 2):
         result = entry.result
-        if result is None or (result.slot, result.tick) != (inserted.behind, 1):
+        if result is None or (result.slot, result.tick) != (inserted.after_slot, 1):
             continue
         if result.error:
             raise AoError(
-                f"the code fails when it is loaded after slot {inserted.behind}: {result.error}",
+                f"the code fails when it is loaded after slot {inserted.after_slot}: {result.error}",
                 stage="load",
                 hint="nothing was compared",
             )

@@ -63,8 +63,8 @@ async def compare_fork(
         else:
             results = await _stored(node, process.id, first, last)
         if changed.load is not None:
-            behind, began = await _loaded(node, process.id, changed, last)
-            results, notes = {**results, **behind}, (*notes, began)
+            rerun, began = await _loaded(node, process.id, changed, last)
+            results, notes = {**results, **rerun}, (*notes, began)
         return await _compared(remote, log, results, first, last, notes, tell)
     finally:
         await remote.close()
@@ -124,10 +124,12 @@ async def _loaded(
 ) -> tuple[Mapping[int, Result], str]:
     """The results of a fork with inserted Lua, and a note on where computing began."""
     assert node.local is not None and changed.load is not None
-    if not 0 <= changed.behind <= last:
-        raise UsageError(f"there is no slot {changed.behind} to load it after", hint=f"0 to {last}")
+    if not 0 <= changed.after_slot <= last:
+        raise UsageError(
+            f"there is no slot {changed.after_slot} to load it after", hint=f"0 to {last}"
+        )
     code = await asyncio.to_thread(read_code, changed.load)
-    again = await node.local.workbench.rerun(process, changed.behind, code, last)
+    again = await node.local.workbench.rerun(process, changed.after_slot, code, last)
     began = f"after slot {again.begin}, whose state is stored" if again.begin >= 0 else "at slot 0"
     found = {one.slot: one for one in again.results if not one.tick}
     return found, f"computed again, beginning {began}"

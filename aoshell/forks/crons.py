@@ -72,7 +72,7 @@ class PastCrons:
         notes: what a person should know.
     """
 
-    behind: Mapping[int, Sequence[CronMessage]]
+    by_slot: Mapping[int, Sequence[CronMessage]]
     notes: tuple[str, ...] = ()
 
 
@@ -108,24 +108,24 @@ async def past_crons(
     origin = places[0]
     try:
         if memory is not None:
-            places = _behind_memory(places[1:], memory)
+            places = _after_memory(places[1:], memory)
         crons = parse_crons(first.tags)
         if not crons or len(places) < 2:
             return NO_CRONS
         await _check_units(remote, is_wasm)
         tell("the blocks of Arweave are read, for its cron messages")
         blocks = await _blocks(remote, places)
-        behind = make_crons(crons, origin, places, blocks)
+        by_slot = make_crons(crons, origin, places, blocks)
     except InexactCronError as why:
         return PastCrons({}, (_left_out(str(why)),))
     except AoError as error:
         return PastCrons({}, (_left_out(error.what),))
-    many = sum(map(len, behind.values()))
+    many = sum(map(len, by_slot.values()))
     note = f"{many:,} cron messages were made as a compute unit makes them: no scheduler lists them"
-    return PastCrons(behind, (note,) if many else ())
+    return PastCrons(by_slot, (note,) if many else ())
 
 
-def _behind_memory(places: Sequence[Assigned], memory: ForeignMemory) -> Sequence[Assigned]:
+def _after_memory(places: Sequence[Assigned], memory: ForeignMemory) -> Sequence[Assigned]:
     if len(places) > 1 and memory.timestamp != places[0].timestamp:
         raise InexactCronError(
             f"the memory after slot {memory.slot} may contain some of those that follow this slot"
@@ -255,9 +255,9 @@ def _between(
             yield number, CronMessage(left.timestamp + 1000 * step, height, crons[number].tags)
             continue
         height = block.height
-        behind = height - origin.height
+        passed = height - origin.height
         for number, cron in enumerate(crons):
-            if cron.blocks and behind and behind % cron.every == 0:
+            if cron.blocks and passed and passed % cron.every == 0:
                 yield number, CronMessage(block.timestamp, height, cron.tags)
 
 

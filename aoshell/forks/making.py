@@ -81,7 +81,7 @@ class ForkedCode:
 class Inserted:
     """Lua that the owner of a process evaluates between two slots of its log."""
 
-    behind: int
+    after_slot: int
     code: bytes
 
 
@@ -311,11 +311,11 @@ def _records(
         seq += 1
         logged = _logged(seq, one, chain, code.told)
         chain = logged.chain
-        behind = [logged]
-        if inserted is not None and logged.slot == inserted.behind:
-            behind.append(owners_eval(row, logged, inserted.code))
-        behind += [_cron_message(row, logged, made) for made in crons.behind.get(logged.slot, ())]
-        for tick, each in enumerate(behind):
+        entries = [logged]
+        if inserted is not None and logged.slot == inserted.after_slot:
+            entries.append(owners_eval(row, logged, inserted.code))
+        entries += [_cron_message(row, logged, made) for made in crons.by_slot.get(logged.slot, ())]
+        for tick, each in enumerate(entries):
             seq = logged.seq + tick
             numbered = each._replace(seq=seq, root=seq, tick=tick)
             found.append(records.of_entry(numbered, None))

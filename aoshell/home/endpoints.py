@@ -234,8 +234,8 @@ def _choose(
         return replace(profile, layers=(given, *profile.layers, around))
     default = config.named(config.default) if config.default else None
     if units:
-        behind = default.layers if default and default.kind == LEGACY else ()
-        return _Choice(LEGACY, legacy, (given, around, *behind))
+        others = default.layers if default and default.kind == LEGACY else ()
+        return _Choice(LEGACY, legacy, (given, around, *others))
     if "node" in around:
         return _Choice(HYPERBEAM, ENVIRONMENT["node"], (given, around))
     if default:

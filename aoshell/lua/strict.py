@@ -64,7 +64,7 @@ class StrictLexer:
 
     Attributes:
         long_brackets: (offset, level, whether it is a comment) of each long bracket.
-        escapes: (offset, character behind the backslash) of each escape in a string.
+        escapes: (offset, character after the backslash) of each escape in a string.
     """
 
     def __init__(self, source: str) -> None:

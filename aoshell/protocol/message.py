@@ -30,7 +30,7 @@ class Assignment:
         process: id of the process, 43 characters base64url.
         slot: position in the process's log, from 0 (its own definition). A cron message has the
             slot that it follows.
-        tick: 0 for a message, 1… for the cron messages placed behind that slot.
+        tick: 0 for a message, 1… for the cron messages placed after that slot.
         timestamp: milliseconds since the Unix epoch.
         block_height: Arweave block height, synthetic on the local node.
         hash_chain: base64url SHA-256 over the previous link and the message id.

@@ -135,9 +135,9 @@ class Serving:
             opening.push_async_callback(first.close)
             opening.push_async_callback(page.close)  # or the port would wait for its streams to end
             ports: dict[str, int] = {}
-            for name, behind in LAYOUT.items() if options.ports else ():
+            for name, steps in LAYOUT.items() if options.ports else ():
                 alone = Application((roles.alone(name),), guard, tell, hidden, load)
-                for step in behind:
+                for step in steps:
                     port = options.port and first.port + step
                     single = await server.HttpServer.open(alone, options.host, port, most)
                     opening.push_async_callback(single.close)
@@ -203,7 +203,7 @@ class _Roles:
         from aoshell.serve.hyper.call import Services
         from aoshell.serve.hyper.role import HyperBeam
 
-        behind = Services(
+        services = Services(
             self._node,
             self._network,
             self._checker,
@@ -212,7 +212,7 @@ class _Roles:
             self._dry_runs,
             computing,
         )
-        return (HyperBeam(behind),)
+        return (HyperBeam(services),)
 
     def alone(self, name: str) -> Role:
         """One role, for a port of its own."""

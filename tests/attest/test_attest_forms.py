@@ -149,7 +149,7 @@ REFUSED: dict[str, tuple[Callable[[Line], bytes], str]] = {
     ),
     "an answer, more behind": (
         lambda m: (header() + m.report()).ljust(3999, b"\0") + b"x",
-        "zero behind the report",
+        "zero after the report",
     ),
     "HCL of TDX": (lambda m: hcl(vouching(m), kind=4), "a report of kind 4"),
     "HCL, other data": (lambda m: hcl(m.report()), "does not hold the hash of its runtime data"),

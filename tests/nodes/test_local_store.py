@@ -215,10 +215,10 @@ def test_a_stand_in_is_what_its_definition_says(store, scheduler, slot, tags, is
     bodies[slot] = form.dump_wire([*[""] * form.TAGS, *tags])
     store.commit(Batch(log=[scheduler.assign(1, "x", body) for body in bodies]), sync=True)
     assert elsewhere.stand_ins(store) == ([ROW.id] if is_one else [])
-    assert elsewhere.stand_ins(store, behind=ROW.number) == []
+    assert elsewhere.stand_ins(store, after=ROW.number) == []
     store.commit(Batch(origins=[Origin(1, "source", 5, 0, 0, "", 0, 0)]), sync=True)
     assert elsewhere.forks(store) == [ROW.id]
-    assert elsewhere.forks(store, behind=ROW.number) == []
+    assert elsewhere.forks(store, after=ROW.number) == []
 
 
 def test_a_tree_that_is_cut_off_has_what_came_first(store, scheduler):

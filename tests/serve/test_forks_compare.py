@@ -73,7 +73,7 @@ async def test_other_code_shows_what_it_would_have_changed(folder: Path, wallet:
         fork = await forked(node, here, there, await counted(there))
         fix = folder / "fix.lua"
         fix.write_text(FIX)
-        told = await compared(node, here, fork, Changed(load=fix, behind=2))
+        told = await compared(node, here, fork, Changed(load=fix, after_slot=2))
         assert [(one.slot, one.kind) for one in told.different] == [
             (3, "messages"),
             (4, "messages"),
@@ -82,9 +82,9 @@ async def test_other_code_shows_what_it_would_have_changed(folder: Path, wallet:
         assert not told.same and told.equal == 3
         fix.write_text("this is no Lua")
         with pytest.raises(AoError, match="fails when it is loaded"):
-            await compared(node, here, fork, Changed(load=fix, behind=2))
+            await compared(node, here, fork, Changed(load=fix, after_slot=2))
         with pytest.raises(AoError, match="there is no slot 9"):
-            await compared(node, here, fork, Changed(load=fix, behind=9))
+            await compared(node, here, fork, Changed(load=fix, after_slot=9))
         with pytest.raises(AoError, match="cannot be read"):
             await compared(node, here, fork, Changed(load=folder / "none.lua"))
         assert len(await node.processes()) == 1
@@ -229,6 +229,6 @@ async def test_code_is_loaded_into_the_newest_state_that_is_kept_and_comes_to_th
         assert (again.begin, anew.begin) == (behind, -1) and behind >= 14
         assert again.results == anew.results
         assert [one.messages[0].data for one in anew.results] == [b"23", b"33"]
-        told = await compared(node, here, fork, Changed(load=fix, behind=9))
+        told = await compared(node, here, fork, Changed(load=fix, after_slot=9))
         assert told.notes == ("computed again, beginning at slot 0",)
         assert [one.slot for one in told.different] == [10, 11, 12, 13, 14]

@@ -306,9 +306,9 @@ def test_lines_that_wait_keep_their_order() -> None:
     queued.add(["d"], drawn=False)
     queued.go_on()
     assert [queued.take()[0] for _ in range(4)] == ["a", "b", "c", "d"]
-    assert not queued and not queued.held and not queued.behind() and not queued.offer
+    assert not queued and not queued.held and not queued.waiting() and not queued.offer
     queued.add(["\x1b[31mred\nsecond"], drawn=False)
-    assert "\x1b" not in queued.behind()
+    assert "\x1b" not in queued.waiting()
     queued.hold()
     assert "\x1b" not in queued.listing() and queued.listing().count("\n") == 1
 

@@ -146,7 +146,7 @@ def test_without_a_terminal_it_follows_until_it_is_cancelled(
 def test_bad_input(typing: Use, line: str, said: str) -> None:
     async def body(typed: Typing) -> None:
         assert said in await typed.error(line)
-        assert typed.session.behind is None
+        assert typed.session.watching is None
 
     typing(body)
 

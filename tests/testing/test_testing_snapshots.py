@@ -143,7 +143,7 @@ BROKEN = [
     (HEAD.encode() + b"## a\n1\n", "2: a snapshot has no test above it"),
     (HEAD.encode() + b"# t0\n1\n", "3: this line belongs to no snapshot"),
     (HEAD.encode() + b"# t0\n## a\n\n", "3: this snapshot is empty"),
-    (HEAD.encode() + b"# t0\n## a\n#b\n", "4: a name is missing behind #"),
+    (HEAD.encode() + b"# t0\n## a\n#b\n", "4: a name is missing after #"),
     (HEAD.encode() + b"# t0\n## a\n<<<<<<< HEAD\n1\n", "4: a merge conflict is not resolved"),
 ]
 

@@ -243,7 +243,7 @@ class Links:
         if len(answers) > MOST_LINKS:
             raise _limit(f"more than {MOST_LINKS} links")
         if sum(map(size_of, answers.values())) > LARGEST:
-            raise _limit(f"more than {LARGEST} bytes behind its links")
+            raise _limit(f"more than {LARGEST} bytes after its links")
 
     def resolve(self, message: Mapping[str, Value], depth: int = 0) -> dict[str, Value]:
         """A message with what it links to in place. What is missing stays a link.
@@ -319,7 +319,7 @@ def read_part(answer: RawResponse, link: str) -> Value:
             return read_json_part(read_json(answer.body), link)
         return httpsig.read_part(answer.headers, answer.body, link)
     except (ProtocolError, EvidenceError) as error:
-        raise EvidenceError("LINK_MISMATCH", f"behind the link {link}: {error.what}") from None
+        raise EvidenceError("LINK_MISMATCH", f"after the link {link}: {error.what}") from None
 
 
 def size_of(answer: RawResponse) -> int:

@@ -34,7 +34,7 @@ LARGEST = 16 << 20  # bytes: QEMU takes no more
 MOST_SECTIONS = 64
 LARGEST_SECTIONS = 64 << 20  # bytes, of all sections together
 
-_ENTRY = struct.Struct("<H16s")  # behind the content of a block: size of all, GUID
+_ENTRY = struct.Struct("<H16s")  # after the content of a block: size of all, GUID
 _BEHIND_TABLE = 32  # bytes: the reset vector
 _FOOTER = UUID("96b582de-1fb2-45f7-baea-a366c55a082d")
 _METADATA = UUID("dc886566-984a-4798-a75e-5585a7bf67cc")

@@ -223,5 +223,5 @@ def _encrypt(key: bytes, data: bytes) -> bytes:
 
 
 def _sized(data: bytes) -> bytes:
-    """A byte string behind its length in two bytes (TPM2B)."""
+    """A byte string after its length in two bytes (TPM2B)."""
     return len(data).to_bytes(2, "big") + data

@@ -34,7 +34,7 @@ EFI_RUNTIME_DRIVER = 0x80000005
 EFI_AUTHORITY = 0x800000E0
 
 SEPARATORS = (bytes(4), b"\xff" * 4)
-"""Data of a separator, behind which the operating system is started."""
+"""Data of a separator, after which the operating system is started."""
 
 _SIZES = {0x04: 20, 0x0B: 32, 0x0C: 48, 0x0D: 64, 0x12: 32, 0x27: 32, 0x28: 48, 0x29: 64}
 _SIGNATURE = b"Spec ID Event03\0"
@@ -144,7 +144,7 @@ def read_event_log(data: bytes) -> EventLog:
         event = _read_event(reader, sizes, len(events) + 1)
         if event.type == NO_ACTION and event.data.startswith(_LOCALITY):
             if locality is not None or any(one.pcr == 0 for one in events):
-                raise reader.refuse("a locality that is told again, or behind events of PCR 0")
+                raise reader.refuse("a locality that is told again, or after events of PCR 0")
             locality = _read_locality(reader, event)
         events.append(event)
     return EventLog(tuple(events), locality or 0)

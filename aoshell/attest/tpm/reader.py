@@ -48,7 +48,7 @@ class BytesReader:
         return int.from_bytes(self.take(size), self._order)
 
     def sized(self, most: int) -> bytes:
-        """A byte string behind its length in two bytes (TPM2B).
+        """A byte string after its length in two bytes (TPM2B).
 
         Args:
             most: bytes that it may have.
@@ -62,4 +62,4 @@ class BytesReader:
         """Checks that nothing is left."""
         if self:
             left = len(self._data) - self.at
-            raise self.refuse(f"{left} bytes behind the end", error)
+            raise self.refuse(f"{left} bytes after the end", error)

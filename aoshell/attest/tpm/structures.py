@@ -1,7 +1,7 @@
 """Public areas of TPM keys, and what a quote signs.
 
 Sources: TPM 2.0 Library Part 2, sections 12.2 (TPMT_PUBLIC), 8.3 (TPMA_OBJECT) and 10.12
-(TPMS_ATTEST); Part 1, section 16 (names). Numbers are big-endian; "TPM2B" is a byte string behind
+(TPMS_ATTEST); Part 1, section 16 (names). Numbers are big-endian; "TPM2B" is a byte string after
 its length in two bytes. Each structure has one reading, and no byte is left over.
 """
 
@@ -300,7 +300,7 @@ def read_quote(data: bytes) -> Quote:
     Raises:
         EvidenceError: QUOTE_MAGIC: no TPM made it. QUOTE_TYPE: it is no quote. QUOTE_SELECTION:
             a selection that is none of a PC's PCRs, or two of one bank. QUOTE_TRAILING: bytes
-            behind its end. TPM_STRUCTURE: anything else.
+            after its end. TPM_STRUCTURE: anything else.
     """
     reader = BytesReader(data, "the quote", ERROR)
     if len(data) > LARGEST_QUOTE:

@@ -91,7 +91,7 @@ class DerReader:
     def end(self) -> None:
         """Checks that nothing is left."""
         if self:
-            raise self.refuse("something behind the end")
+            raise self.refuse("something after the end")
 
     def rest(self) -> bytes:
         """All that is left, unread."""

@@ -93,7 +93,7 @@ class WorkerHandle:
         self._image: Frame | None = None
         self._watch: Watch | None = None
         self._unsent = bytearray()
-        self._gathers = False  # a frame was sent in this turn: those behind it wait for its end
+        self._gathers = False  # a frame was sent in this turn: later ones wait for its end
         self._closed = False
         self.pid = 0
         self.group = 0
@@ -119,7 +119,7 @@ class WorkerHandle:
         """Queue a frame; never blocks.
 
         The first one of a turn of the loop is sent at once: the worker computes it during the rest
-        of the turn. Those behind it are sent together.
+        of the turn. Later ones are sent together.
         """
         if self._follow:
             self._follow(self, frame)

@@ -65,7 +65,7 @@ class Session:
         naming: names for ids, and ids for names.
         ahead: the signature of the line that is being typed.
         turn: lock of the running line; what runs in the background waits for it.
-        behind: the task that runs in the background (`.watch`).
+        watching: the task of `.watch`, which runs in the background.
         visited: ids of the processes that lines and messages went to, in order.
         journal: what no log holds.
         attested: the last result of `.attest`; None before the first.
@@ -127,7 +127,7 @@ class Session:
         self.forking = forking
         self.served: Served | None = None
         self.turn = asyncio.Lock()
-        self.behind: asyncio.Task[None] | None = None
+        self.watching: asyncio.Task[None] | None = None
         self.visited: dict[str, None] = {}
         self.journal = Journal()
         self.attested: Trial | None = None
@@ -291,7 +291,7 @@ class Session:
         Returns:
             False if neither runs any more.
         """
-        return await self.stop_lines() or await self.end_behind()
+        return await self.stop_lines() or await self.end_watch()
 
     async def stop_lines(self) -> bool:
         """Stop computing the last line and all that were given up.
@@ -307,9 +307,9 @@ class Session:
                 stopped |= await node.cancel(line.process, line.slot)
         return stopped
 
-    async def end_behind(self) -> bool:
+    async def end_watch(self) -> bool:
         """End the background task; False if there is none."""
-        task, self.behind = self.behind, None
+        task, self.watching = self.watching, None
         if task is None or task.done():
             return False
         task.cancel()
@@ -355,7 +355,7 @@ class Session:
         served, self.served = self.served, None
         if served is not None:
             await served.close()
-        await self.end_behind()
+        await self.end_watch()
         self.feed.flush()
         self._following.cancel()
         with suppress(asyncio.CancelledError, AoError):  # cancelled by the line above

@@ -138,7 +138,7 @@ def read_changed(module: str, load: str) -> Changed:
         return Changed(module=Path(module).expanduser())
     name, separator, slot = load.rpartition("@")
     if separator and slot.isdecimal() and len(slot) < 16:
-        return Changed(load=Path(name).expanduser(), behind=int(slot))
+        return Changed(load=Path(name).expanduser(), after_slot=int(slot))
     return Changed(load=Path(load).expanduser()) if load else Changed()
 
 

@@ -57,7 +57,7 @@ async def watch(session: Session, given: Given) -> CommandOutput:
     """
     named = given["FILE…|off"]
     if named == "off":
-        ended = await session.end_behind()
+        ended = await session.end_watch()
         return CommandOutput({"watching": []}, text="nothing is watched" + " any more" * ended)
     files = _files(named)
     value = {"process": session.attached.id, "watching": [str(file) for file in files]}
@@ -66,10 +66,10 @@ async def watch(session: Session, given: Given) -> CommandOutput:
     reloader = Reloader(session)
     for file in files:
         session.front.feed(await reloader.load(file))
-    await session.end_behind()
+    await session.end_watch()
     if not session.front.asks:
         await reloader.follow(nullcontext())  # this line has the turn already
-    session.behind = asyncio.create_task(reloader.follow(session.turn))
+    session.watching = asyncio.create_task(reloader.follow(session.turn))
     return CommandOutput(value, note=f"watching {', '.join(map(str, files))}; .watch off ends it")
 
 

@@ -27,7 +27,7 @@ def plain_reference(typed: str) -> str:
 
 
 def typed_name(name: str) -> str:
-    """How dot commands take a name: in quotes where it has blanks, behind `@` where it is a number.
+    """How dot commands take a name: in quotes where it has blanks, after `@` where it is a number.
 
     The inverse of `plain_reference`.
     """

@@ -69,12 +69,12 @@ class Changed:
     Attributes:
         module: a file with the module to run instead of the process's own, None for its own.
         load: a file with Lua that its owner evaluates, None for none.
-        behind: the slot after which that Lua is evaluated.
+        after_slot: the slot after which that Lua is evaluated.
     """
 
     module: Path | None = None
     load: Path | None = None
-    behind: int = 0
+    after_slot: int = 0
 
 
 @dataclass(frozen=True, slots=True)

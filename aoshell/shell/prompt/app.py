@@ -93,7 +93,7 @@ class Prompt:
         self._listed = True
         self._busy = bool(self._queue)
         self._watching: Task[None] | None = None
-        self._busy_line = BusyLine(self._show_stage, self._queue.behind, self._read_early)
+        self._busy_line = BusyLine(self._show_stage, self._queue.waiting, self._read_early)
         self._beside = Beside(self, lambda: self._session)
         self._padded = ""
         self._helpers: Helpers | None = None
@@ -235,7 +235,7 @@ class Prompt:
                 work.cancel()
             # Not awaited here: if the session fails to open, the caller needs that error.
             await asyncio.wait({work})
-            self._leave_behind()
+            self._keep_unsent()
         if not work.cancelled() and (error := work.exception()):
             raise error
         return 0
@@ -476,7 +476,7 @@ class Prompt:
         self._history.keep([typed])
         self._begin()
 
-    def _leave_behind(self) -> None:
+    def _keep_unsent(self) -> None:
         """Save the lines that will not run to the history, and say how many there are."""
         lines = self._queue.lines
         if typed := self._entry.take().strip():

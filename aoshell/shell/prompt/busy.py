@@ -22,7 +22,7 @@ class BusyLine:
 
     Args:
         show: gets the text whenever it may have changed; "" for nothing.
-        behind: the lines that wait, "" for none.
+        waiting: the lines that wait, "" for none.
         begun: called once, when a line has run long enough to be shown.
 
     Attributes:
@@ -30,9 +30,9 @@ class BusyLine:
     """
 
     def __init__(
-        self, show: Callable[[str], None], behind: Callable[[], str], begun: Callable[[], None]
+        self, show: Callable[[str], None], waiting: Callable[[], str], begun: Callable[[], None]
     ) -> None:
-        self._show, self._behind, self._begun = show, behind, begun
+        self._show, self._waiting, self._begun = show, waiting, begun
         self._following: asyncio.Task[None] | None = None
         self.shown = False
 
@@ -64,8 +64,8 @@ class BusyLine:
                     since = now
                 doing = was
                 text = f"· {doing}  {_seconds(now - since)}"
-            behind = self._behind()
-            self._show(f"{text} · {behind}" if behind else text)
+            waiting = self._waiting()
+            self._show(f"{text} · {waiting}" if waiting else text)
             await asyncio.sleep(EVERY)
 
 

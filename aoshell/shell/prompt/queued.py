@@ -91,7 +91,7 @@ class Queued:
         more = len(self.held) - len(shown)
         return "".join(shown) + (f"  … {more} more\n" if more else "")
 
-    def behind(self) -> str:
+    def waiting(self) -> str:
         """The lines that wait after the running one, on one line of the screen; "" for none."""
         parts = []
         if self._next:

@@ -78,7 +78,7 @@ async def report(node: Staged, pass_on: Callable[[str], None]) -> None:
 
 
 def line(stage: Stage, seconds: float) -> str:
-    """`· compute https://node.example  3.2 s`, and the node's note behind it."""
+    """`· compute https://node.example  3.2 s`, and the node's note after it."""
     text = f"· {stage.name} {stage.where}  {seconds:.1f} s"
     return f"{text}  {stage.note}" if stage.note else text
 

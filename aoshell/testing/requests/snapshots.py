@@ -107,7 +107,7 @@ def _parse(path: Path, lines: list[str]) -> dict[Key, str]:
         elif line.startswith("# "):
             test, body = line[2:], None
         elif line.startswith("#"):
-            raise SnapshotsError(path, number, "a name is missing behind #")
+            raise SnapshotsError(path, number, "a name is missing after #")
         elif body is not None:
             body.append(line)
         elif line.strip():

@@ -225,11 +225,11 @@ def whole_of(packed: bytes) -> Iterator[bytes]:
     for block in unpacking.feed(packed[_HEAD:]):
         rest += block
         if pages < 0:
-            head, newline, behind = bytes(rest).partition(b"\n")
+            head, newline, following = bytes(rest).partition(b"\n")
             if not newline:
                 raise ValueError("a memory has no head")
             facts = jsontext.parse(head, largest=_LONGEST_HEAD)
-            pages, rest = int(facts["pages"]), bytearray(behind)
+            pages, rest = int(facts["pages"]), bytearray(following)
             if facts["globals"] is not None or not 0 < pages <= MOST_PAGES:
                 raise ValueError("a memory has another head")
         while len(rest) >= 8 + PAGE:

@@ -185,6 +185,6 @@ class Origins:
             raise UsageError(
                 f"slot {slot} comes from {origin.source}: {process.name or process.id} was forked"
                 f" after slot {origin.slot}",
-                hint=f"fork it anew behind an earlier slot: .fork {origin.source}"
+                hint=f"fork it anew after an earlier slot: .fork {origin.source}"
                 f" {process.id}@SLOT as NAME",
             )

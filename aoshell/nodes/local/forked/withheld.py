@@ -50,10 +50,10 @@ class Elsewhere:
         ids = [*elsewhere.forks(reader), *elsewhere.gone(reader)]
         return cls(ids, elsewhere.stand_ins(reader))
 
-    def grown(self, reader: Reader, behind: int) -> Elsewhere:
-        """These, and the ids of processes with numbers above `behind`."""
-        new = [*elsewhere.forks(reader, behind), *elsewhere.gone(reader)]
-        stand_ins = elsewhere.stand_ins(reader, behind)
+    def grown(self, reader: Reader, after: int) -> Elsewhere:
+        """These, and the ids of processes with numbers above `after`."""
+        new = [*elsewhere.forks(reader, after), *elsewhere.gone(reader)]
+        stand_ins = elsewhere.stand_ins(reader, after)
         if not stand_ins and self._ids.issuperset(new):
             return self
         return Elsewhere(self._ids.union(new), self.stand_ins.union(stand_ins))

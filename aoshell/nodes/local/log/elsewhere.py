@@ -16,22 +16,22 @@ _GONE = "elsewhere:"  # begins the facts about deleted ones; the id follows
 _BEHIND = "elsewhere;"  # the first text after all of these
 
 
-def forks(reader: Reader, behind: int = 0) -> list[str]:
+def forks(reader: Reader, after: int = 0) -> list[str]:
     """The ids of forks that are here. Raises AoError if the database cannot be read.
 
     Args:
-        behind: only processes with numbers above this one.
+        after: only processes with numbers above this one.
     """
     query = "SELECT id FROM processes JOIN origins ON process = number WHERE number > ?"
-    return [id for (id,) in reader.select(query, behind)]
+    return [id for (id,) in reader.select(query, after)]
 
 
-def stand_ins(reader: Reader, behind: int = 0) -> list[str]:
+def stand_ins(reader: Reader, after: int = 0) -> list[str]:
     """The ids of stand-ins that are here, as `forks`."""
     rows = reader.select(
         "SELECT p.id, l.body FROM processes p JOIN log l ON l.process = p.number "
         "WHERE p.number > ? AND l.slot = 0 AND l.tick = 0 AND instr(l.body, ?)",
-        behind,
+        after,
         f'"{MOCK}"'.encode(),
     )
     return [id for id, body in rows if _is_stand_in(body)]

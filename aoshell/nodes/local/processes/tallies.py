@@ -30,8 +30,8 @@ class Tallies:
             running = self._running[process] = Running(process, place)
         running.add(logged, computed)
         self._places[process] = place
-        behind = logged.slot + logged.tick
-        if behind and not behind % EVERY:
+        place = logged.slot + logged.tick
+        if place and not place % EVERY:
             self._due.append(process)
 
     def place(self, process: int) -> Place | None:

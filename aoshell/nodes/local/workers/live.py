@@ -201,7 +201,7 @@ class Live:
 
     @property
     def _may_send(self) -> bool:
-        """Whether the worker holds the state behind all that is done."""
+        """Whether the worker holds the state after all that is done."""
         return not self._over and self._replay is None and not self._behind
 
     @property

@@ -23,17 +23,17 @@ def mended(headers: Headers, body: bytes) -> tuple[Headers, bytes]:
     """The repaired head and body; unchanged if the answer is not broken in this way."""
     if any(name in _FRAMING for name, _ in headers):
         return headers, body
-    behind: list[tuple[str, str]] = []
+    following: list[tuple[str, str]] = []
     at = 0
-    while len(behind) < FIELDS and (found := _FIELD.match(body, at)):
+    while len(following) < FIELDS and (found := _FIELD.match(body, at)):
         name, value = found[1].decode("ascii").lower(), found[2].decode("utf-8", "surrogateescape")
-        behind.append((name, value.strip(" \t")))
+        following.append((name, value.strip(" \t")))
         at = found.end()
-    framing = {name: value for name, value in behind if name in _FRAMING}
+    framing = {name: value for name, value in following if name in _FRAMING}
     if body[at : at + 2] != b"\r\n" or framing != {"transfer-encoding": "chunked"}:
         return headers, body
     content = _unchunked(body, at + 2)
-    return (headers, body) if content is None else ((*headers, *behind), content)
+    return (headers, body) if content is None else ((*headers, *following), content)
 
 
 def _unchunked(body: bytes, at: int) -> bytes | None:

@@ -57,8 +57,8 @@ def _with_space(answer: Response, failure: SignatureError) -> Checked | None:
     base = b"\n" + failure.base
     for at, (name, value) in enumerate(answer.headers[:_TRIED]):
         line = raw(f"\n{escaped(name)}: {value}")
-        before, found, behind = base.partition(line + b"\n")
-        spaced = before + line + b" \n" + behind
+        before, found, after = base.partition(line + b"\n")
+        spaced = before + line + b" \n" + after
         if value and found and fits(failure.commitment, spaced[1:]):
             # The full check costs as much as the first one, so do it only once.
             whole = (*answer.headers[:at], (name, value + " "), *answer.headers[at + 1 :])

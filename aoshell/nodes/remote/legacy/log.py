@@ -50,42 +50,42 @@ class Log:
         except NotListedError:
             return int((await self._end(process))["slot"]) + 1
 
-    async def steps(self, process: str, behind: Mapping[str, Any] | None) -> Sequence[Step]:
+    async def steps(self, process: str, after: Mapping[str, Any] | None) -> Sequence[Step]:
         """A page of a feed (`feed.Page`): the results so far, after a short wait."""
         try:
-            return await self._by_slots(process, behind, PAGE, PROMPT)
+            return await self._by_slots(process, after, PAGE, PROMPT)
         except NotListedError:
-            return await self._by_ids(process, behind, PAGE)
+            return await self._by_ids(process, after, PAGE)
 
     async def entries(self, process: str, after: int, limit: int) -> Sequence[LogEntry]:
         """Up to `limit` slots after slot `after`, with cron results in between. Raises AoError."""
-        behind = {"slot": after}
+        begin = {"slot": after}
         try:
-            steps = await self._by_slots(process, behind, limit, float("inf"))
+            steps = await self._by_slots(process, begin, limit, float("inf"))
         except NotListedError:
-            steps = await self._by_ids(process, behind, limit)
+            steps = await self._by_ids(process, begin, limit)
         return [step.entry for step in steps if step.entry]
 
     # As the SU lists it -----------------------------------------------------------------------
 
     async def _by_slots(
-        self, process: str, behind: Mapping[str, Any] | None, limit: int, seconds: float
+        self, process: str, after: Mapping[str, Any] | None, limit: int, seconds: float
     ) -> Sequence[Step]:
-        if behind is None:
+        if after is None:
             slot, when = place(await self._scheduler.latest(process))
             return [Step({"slot": slot, "timestamp": when})]
-        slot, when = int(behind["slot"]), int(behind.get("timestamp", 0))
+        slot, when = int(after["slot"]), int(after.get("timestamp", 0))
         messages = await self._scheduler.page(process, slot, when, limit)
-        steps = await self._with_results(process, behind, messages, seconds)
-        if "id" in behind:
+        steps = await self._with_results(process, after, messages, seconds)
+        if "id" in after:
             notice = _changed(self._computer.endpoint, "by time", slot)
-            steps.insert(0, Step(_without_id(behind), notice=notice))
+            steps.insert(0, Step(_without_id(after), notice=notice))
         return steps
 
     async def _with_results(
         self,
         process: str,
-        behind: Mapping[str, Any],
+        after: Mapping[str, Any],
         messages: Sequence[Message],
         seconds: float,
     ) -> list[Step]:
@@ -98,7 +98,7 @@ class Log:
         Raises:
             AoError: the first result failed; or any result, if `seconds` is infinite.
         """
-        edges = await self._edges(process, behind, messages)
+        edges = await self._edges(process, after, messages)
         found = {edge.slot: edge for edge in edges if not edge.cron}
         start, asked, entries = time.monotonic(), False, list[LogEntry]()
         for message in messages:
@@ -117,16 +117,16 @@ class Log:
             if time.monotonic() - start > seconds:
                 break
         if asked:  # requesting them has also computed the cron results between them
-            edges = await self._edges(process, behind, messages[: len(entries)])
-        return self._merged(process, behind, entries, [edge for edge in edges if edge.cron])
+            edges = await self._edges(process, after, messages[: len(entries)])
+        return self._merged(process, after, entries, [edge for edge in edges if edge.cron])
 
     async def _edges(
-        self, process: str, behind: Mapping[str, Any], messages: Sequence[Message]
+        self, process: str, after: Mapping[str, Any], messages: Sequence[Message]
     ) -> Sequence[Edge]:
         """The CU's results after a cursor, up to the last of the messages."""
-        slot, when = int(behind["slot"]), int(behind.get("timestamp", 0))
+        slot, when = int(after["slot"]), int(after.get("timestamp", 0))
         if when:
-            since = cursor(when, slot, behind.get("cron") or "")
+            since = cursor(when, slot, after.get("cron") or "")
         elif messages:
             since = str(place(messages[0]).timestamp - 1)
         else:
@@ -138,12 +138,12 @@ class Log:
     def _merged(
         self,
         process: str,
-        behind: Mapping[str, Any],
+        after: Mapping[str, Any],
         entries: Sequence[LogEntry],
         crons: Sequence[Edge],
     ) -> list[Step]:
         steps = list[Step]()
-        slot, tick = int(behind["slot"]), int(behind.get("tick", 0))
+        slot, tick = int(after["slot"]), int(after.get("tick", 0))
         waiting = list(crons)
         for entry in (None, *entries):
             if entry is not None:
@@ -159,29 +159,29 @@ class Log:
         assignment = Assignment(process, edge.slot, tick, edge.timestamp, 0, "")
         message = Message("", "", "", process, (Tag("Cron", edge.cron),), b"", "", "", assignment)
         result = from_json(process, edge.slot, edge.result, 0.0, edge.by, tick=tick)
-        behind = {
+        after = {
             "slot": edge.slot,
             "timestamp": edge.timestamp,
             "cron": edge.cron,
             "tick": tick,
         }
-        return Step(behind, LogEntry(message, result))
+        return Step(after, LogEntry(message, result))
 
     # As the CU lists it -----------------------------------------------------------------------
 
     async def _by_ids(
-        self, process: str, behind: Mapping[str, Any] | None, limit: int
+        self, process: str, after: Mapping[str, Any] | None, limit: int
     ) -> Sequence[Step]:
-        if behind is None:
+        if after is None:
             return [Step(await self._end(process))]
-        slot, steps = int(behind["slot"]), list[Step]()
-        if "id" not in behind:
-            other, behind = "timestamp" in behind, await self._end(process, slot)
+        slot, steps = int(after["slot"]), list[Step]()
+        if "id" not in after:
+            other, after = "timestamp" in after, await self._end(process, slot)
             if other:
-                notice = _changed(self._computer.endpoint, "by message", behind["slot"])
-                steps.append(Step(behind, notice=notice))
-        edges = await self._computer.edges(process, behind["id"], limit=limit)
-        return [*steps, *self._counted(process, int(behind["slot"]), edges)]
+                notice = _changed(self._computer.endpoint, "by message", after["slot"])
+                steps.append(Step(after, notice=notice))
+        edges = await self._computer.edges(process, after["id"], limit=limit)
+        return [*steps, *self._counted(process, int(after["slot"]), edges)]
 
     def _counted(self, process: str, slot: int, edges: Sequence[Edge]) -> list[Step]:
         steps = list[Step]()
@@ -209,8 +209,8 @@ class Log:
         return {"slot": at, "id": id}
 
 
-def _without_id(behind: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in behind.items() if name != "id"}
+def _without_id(after: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in after.items() if name != "id"}
 
 
 def _changed(endpoint: str, way: str, slot: int) -> str:
