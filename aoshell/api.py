@@ -74,10 +74,10 @@ class AoSession:
             await self.session.settle()
         assert came_to.receipt is not None
         later = came_to.later
-        told = make_answer(came_to.receipt.id, await self._address(), came_to.own, later, {})
-        if not told.ok:
-            raise EvalFailed(told.error or told.outcome)
-        return told
+        answer = make_answer(came_to.receipt.id, await self._address(), came_to.own, later, {})
+        if not answer.ok:
+            raise EvalFailed(answer.error or answer.outcome)
+        return answer
 
     async def send(
         self,
@@ -120,8 +120,8 @@ class AoSession:
         Raises:
             EvalFailed: the expression raised an error.
         """
-        told = await self._dry(values.value_query(expression))
-        return values.parse_value(told.result.output)
+        answer = await self._dry(values.value_query(expression))
+        return values.parse_value(answer.result.output)
 
     async def dryrun(self, code: str) -> Answer:
         """Evaluate Lua without changing anything. Raises EvalFailed."""
@@ -152,10 +152,10 @@ class AoSession:
 
     async def _dry(self, code: str) -> Answer:
         came_to = await dryrun(self.session, code)
-        told = make_answer("", came_to.own.process, came_to.own, None, {})
-        if not told.ok:
-            raise EvalFailed(told.error or told.outcome)
-        return told
+        answer = make_answer("", came_to.own.process, came_to.own, None, {})
+        if not answer.ok:
+            raise EvalFailed(answer.error or answer.outcome)
+        return answer
 
     async def _address(self) -> str:
         return (await self.session.wallet()).address
@@ -166,8 +166,8 @@ class _Front:
 
     asks = False
 
-    def __init__(self, said: Callable[[str], None]) -> None:
-        self.feed = self.note = said
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self.feed = self.note = show
 
     def opened(self, node: Node) -> None:
         del node

@@ -286,8 +286,8 @@ async def _address_of(here: str) -> str:
 
     async with _asked_once(here) as client:
         answer = await client.get("schedule", "/")
-    said = answer.json("schedule") if answer.ok else None
-    found = said.get("address") if isinstance(said, dict) else None
+    facts = answer.json("schedule") if answer.ok else None
+    found = facts.get("address") if isinstance(facts, dict) else None
     return found if isinstance(found, str) and has_id_form(found) else ""
 
 

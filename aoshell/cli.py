@@ -229,7 +229,7 @@ def _endpoints(settings: Settings) -> Endpoints:
 
 
 async def _fetch(settings: Settings, module: str) -> Module:
-    """Code by its transaction id, for `aoshell fuzz`. What takes long is told on stderr."""
+    """Code by its transaction id, for `aoshell fuzz`. Progress goes to stderr."""
     from aoshell.shell.view.streams import writer
 
     tell = writer(sys.stderr, needed=False)

@@ -28,11 +28,11 @@ def to_ao_error(error: BaseException) -> AoError:
     """An unexpected exception as an error for people: a lack of something, or else a defect."""
     what = _lack(error)
     if what is None:
-        told = f"a defect of the shell itself: {type(error).__name__}: {error}"
+        text = f"a defect of the shell itself: {type(error).__name__}: {error}"
         hint = "what was acknowledged is on disk; please report this line"
-        return AoError(told, stage="shell", hint=hint)
-    told = f"the shell has too {'few' if what[0] in _COUNTED else 'little'} {what[0]} to go on"
-    return AoError(told, stage="machine", hint=what[1])
+        return AoError(text, stage="shell", hint=hint)
+    text = f"the shell has too {'few' if what[0] in _COUNTED else 'little'} {what[0]} to go on"
+    return AoError(text, stage="machine", hint=what[1])
 
 
 def error_of_context(context: Mapping[str, object]) -> AoError:
@@ -53,8 +53,8 @@ def refuse_too_little() -> None:
 
     bound = resource.getrlimit(resource.RLIMIT_AS)[0]
     if 0 < bound < LEAST:
-        told = f"the shell has too little memory: {bound >> 20} MB, {LEAST >> 20} MB are needed"
-        raise AoError(told, stage="machine", hint=_MEMORY[1])
+        text = f"the shell has too little memory: {bound >> 20} MB, {LEAST >> 20} MB are needed"
+        raise AoError(text, stage="machine", hint=_MEMORY[1])
 
 
 def _lack(error: BaseException | None) -> tuple[str, str] | None:

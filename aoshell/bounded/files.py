@@ -72,12 +72,12 @@ def read(path: Path, largest: int) -> bytes:
         ValueError: the path holds a zero byte.
     """
     with _opened(path) as file:
-        told = _size(file)
-        if told > largest:
+        length = _size(file)
+        if length > largest:
             raise _too_large(largest)
-        data = file.read(told + 1)
-        if len(data) > told:  # it grows, or is one of those in /proc, whose size is 0
-            data += file.read(largest - told)
+        data = file.read(length + 1)
+        if len(data) > length:  # it grows, or is one of those in /proc, whose size is 0
+            data += file.read(largest - length)
     if len(data) > largest:
         raise _too_large(largest)
     return data
@@ -86,9 +86,9 @@ def read(path: Path, largest: int) -> bytes:
 def read_tail(path: Path, most: int) -> bytes:
     """The last `most` bytes of a regular file, all of it where it has fewer. Raises as `read`."""
     with _opened(path) as file:
-        told = _size(file)
-        file.seek(max(0, told - most))
-        return file.read(min(told, most))  # read() takes room for that many bytes at once
+        length = _size(file)
+        file.seek(max(0, length - most))
+        return file.read(min(length, most))  # read() takes room for that many bytes at once
 
 
 def read_head(path: Path, most: int) -> bytes:

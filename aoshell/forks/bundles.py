@@ -64,7 +64,8 @@ def read_bundle(
     """The messages of an answer that `keep_answer` kept, their signatures checked.
 
     Args:
-        as_node: whether they are wanted as a node gives them to a process in Lua (`told`).
+        as_node: whether they are wanted as a node gives them to a process in Lua
+            (`ForeignMessage.as_node`).
 
     Raises:
         AoError: stage "schedule", it is not such an answer; stage "verify", a signature is wrong.
@@ -93,9 +94,9 @@ def _slot_of(edge: Any) -> str:
 
 def _whole(body: Tabm, edge: Any) -> Tabm:
     """A message with its values from JSON, and with its commitments."""
-    said = edge["node"]["message"]
-    values = {words(tag["name"]).lower(): words(tag["value"]) for tag in said["Tags"]}
-    values |= {name.lower(): words(said.get(name)) for name in ("Data", "Target", "Anchor")}
+    message = edge["node"]["message"]
+    values = {words(tag["name"]).lower(): words(tag["value"]) for tag in message["Tags"]}
+    values |= {name.lower(): words(message.get(name)) for name in ("Data", "Target", "Anchor")}
     commitments = body.get("commitments")
     named = commitments.values() if isinstance(commitments, dict) else ()
     listed = [one.get("committed") for one in named if isinstance(one, dict)]
@@ -111,15 +112,15 @@ def _read(
     assert isinstance(body, dict)
     check_number(len(body), where)
     # Before parts are removed below.
-    said_of = [_said(part) for part in (body, assignment)] if as_node else []
+    commitments_of = [_commitments(part) for part in (body, assignment)] if as_node else []
     for part in (body, assignment):
         _complete(part)
     edge = edges.get(str(assignment.get("slot")))
     if edge is not None and httpsig.check_map(body).outcome is SignatureStatus.BAD:
         assignment = {**assignment, "body": (body := _whole(body, edge))}
     checked, inner = httpsig.check_map(assignment), httpsig.check_map(body)
-    said = dict(checked.verified or checked.message)
-    message = placed.to_message({**said, "body": inner.verified or inner.message}, (), where)
+    fields = dict(checked.verified or checked.message)
+    message = placed.to_message({**fields, "body": inner.verified or inner.message}, (), where)
     place = message.assignment
     assert place is not None
     for one, what in ((checked, "assignment"), (inner, "message")):
@@ -147,21 +148,21 @@ def _read(
     taken = _taken(message, identity, owner, assigned)
     scheduler = by[0] if len(by) == 1 else ""
     several = len(inner.committers) > 1
-    told = b""
+    packed = b""
     if as_node:
-        request = {**said, **said_of[1]}
-        request["body"] = {**(inner.verified or inner.message), **said_of[0]}
-        told = _packed(request)
-    return ForeignMessage(assigned, taken, None, is_signed, scheduler, several, told)
+        request = {**fields, **commitments_of[1]}
+        request["body"] = {**(inner.verified or inner.message), **commitments_of[0]}
+        packed = _packed(request)
+    return ForeignMessage(assigned, taken, None, is_signed, scheduler, several, packed)
 
 
-def _said(part: Tabm) -> dict[str, object]:
+def _commitments(part: Tabm) -> dict[str, object]:
     """The commitments of a part in the form that scripts on the node get."""
-    said = part.get("commitments")
-    if not isinstance(said, dict):
+    commitments = part.get("commitments")
+    if not isinstance(commitments, dict):
         return {}
     found: dict[str, object] = {}
-    for identity, commitment in said.items():
+    for identity, commitment in commitments.items():
         if isinstance(commitment, dict):
             keys = commitment.get("committed")
             numbered = keys.items() if isinstance(keys, dict) else ()
@@ -187,8 +188,8 @@ def _signer(checked: Checked, part: Tabm) -> tuple[str, str]:
     for one in checked.commitments:
         if one.committer:
             return one.id, one.committer
-    said = part.get("commitments")
-    for identity, commitment in said.items() if isinstance(said, dict) else ():
+    commitments = part.get("commitments")
+    for identity, commitment in commitments.items() if isinstance(commitments, dict) else ():
         if isinstance(commitment, dict) and commitment.get("committer"):
             return identity, words(commitment["committer"])
     return "", ""
@@ -200,11 +201,11 @@ def _complete(part: Tabm) -> None:
     A missing type of a signature can only be RSA; the check of the signature confirms that. An HMAC
     is left out: everybody knows its key, so it proves nothing.
     """
-    said = part.get("commitments")
-    for identity, commitment in list(said.items()) if isinstance(said, dict) else ():
+    commitments = part.get("commitments")
+    for identity, commitment in list(commitments.items()) if isinstance(commitments, dict) else ():
         if not isinstance(commitment, dict):
             continue
         if str(commitment.get("keyid", "")).startswith("publickey:"):
             commitment.setdefault("type", _RSA)
-        elif "committer" not in commitment and isinstance(said, dict):
-            del said[identity]
+        elif "committer" not in commitment and isinstance(commitments, dict):
+            del commitments[identity]

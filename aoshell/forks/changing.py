@@ -105,7 +105,8 @@ async def _check_loaded(node: LocalNode, process: str, inserted: Inserted) -> No
             continue
         if result.error:
             raise AoError(
-                f"the code fails when it is loaded after slot {inserted.after_slot}: {result.error}",
+                f"the code fails when it is loaded after slot {inserted.after_slot}:"
+                f" {result.error}",
                 stage="load",
                 hint="nothing was compared",
             )

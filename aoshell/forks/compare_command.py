@@ -42,19 +42,19 @@ def main(arguments: Sequence[str]) -> int:
     settings = Settings.find()
     settings.make_folders()
     with interrupts.ended_alike():  # so that the temporary home is removed
-        told = interrupts.run(
+        comparison = interrupts.run(
             compare_live(settings, given.source, given.process, changed, given.gateway or "", tell)
         )
-    for note in told.notes:
+    for note in comparison.notes:
         tell(note)
     say = writer(sys.stdout, needed=True)
     if given.json:
-        say(json.dumps(comparison_value(told)) + "\n")
+        say(json.dumps(comparison_value(comparison)) + "\n")
     else:
-        table = comparison_table(told)
+        table = comparison_table(comparison)
         lines = table_lines(table, columns()) if table else []
-        say(clean("\n".join([*lines, comparison_text(told)]), colour=False) + "\n")
-    return 0 if told.same else DIFFERENT
+        say(clean("\n".join([*lines, comparison_text(comparison)]), colour=False) + "\n")
+    return 0 if comparison.same else DIFFERENT
 
 
 def make_parser() -> ForkParser:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from aoshell.errors import AoError
-from aoshell.forks.log import TOLD_EVERY, Tell
+from aoshell.forks.log import REPORT_EVERY, Tell
 from aoshell.forks.messages import ForeignMessage
 from aoshell.forks.remote import Remote
 from aoshell.protocol.message import Outgoing, Result, text
@@ -93,7 +93,7 @@ async def compare_log(
     ends = messages[0].assigned, messages[-1].assigned
     listed = await remote.results(ends[0].process, *ends)
     gate, start = asyncio.Semaphore(AT_ONCE), time.monotonic()
-    equal, told, done = 0, start, 0
+    equal, done, reported_at = 0, 0, start
     different: list[SlotDifference] = []
     uncompared: list[tuple[int, str]] = []
 
@@ -121,9 +121,9 @@ async def compare_log(
                 equal += 1
             else:
                 different.append(differs)
-            if time.monotonic() - told > TOLD_EVERY:
-                told = time.monotonic()
-                left = (told - start) / done * (len(messages) - done)
+            if time.monotonic() - reported_at > REPORT_EVERY:
+                reported_at = time.monotonic()
+                left = (reported_at - start) / done * (len(messages) - done)
                 tell(f"{done:,} of {len(messages):,} slots compared, {left:.0f} s left")
     finally:
         for task in asking:

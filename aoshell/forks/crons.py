@@ -171,7 +171,7 @@ def parse_crons(tags: Sequence[Tag]) -> Sequence[_Cron]:
             raise InexactCronError(f"{tag.name} comes before any {INTERVAL}")
         elif named and named[1] not in FORGED:
             found[-1][1].append(Tag(named[1], tag.value))
-    crons = [_parse_cron(text, tuple(told)) for text, told in found]
+    crons = [_parse_cron(text, tuple(taken)) for text, taken in found]
     if len(crons) > 1 and any(cron.every <= 0 for cron in crons):
         raise InexactCronError("one of its intervals is invalid")
     ready = [cron for cron in crons if cron.every > 0]

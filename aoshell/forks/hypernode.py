@@ -88,9 +88,9 @@ class HyperNode:
         by = [one.committer for one in checked.commitments if one.id == id and one.committer]
         if not answer.ok or not by:
             return None
-        said = checked.verified
-        data = said.get("data", said.get("body", ""))
-        tags = tuple(Tag(name, words(value)) for name, value in said.items() if name != "data")
+        fields = checked.verified
+        data = fields.get("data", fields.get("body", ""))
+        tags = tuple(Tag(name, words(value)) for name, value in fields.items() if name != "data")
         return VerifiedCode(id, tags, raw(words(data)), b"", by[0])
 
     async def result(self, process: str, slot: int) -> Result:

@@ -24,7 +24,7 @@ from aoshell.forks.remote import Remote
 from aoshell.nodes.values import NotFoundError
 
 LARGEST_LOG = 1 << 30  # bytes of a log, as its source gives it
-TOLD_EVERY = 2.0  # seconds between two lines of progress
+REPORT_EVERY = 2.0  # seconds between two lines of progress
 _LAST = 1 << 53  # no log has so many slots
 
 Tell = Callable[[str], None]
@@ -106,7 +106,8 @@ async def read_log(
     Args:
         begin: the first slot that is read.
         tell: shows the progress.
-        as_node: whether its messages are also needed in the form of a HyperBEAM node (`told`).
+        as_node: whether its messages are also needed in the form of a HyperBEAM node
+            (`ForeignMessage.as_node`).
 
     Raises:
         NotFoundError: the process is not there.
@@ -197,7 +198,7 @@ class _Reading:
                 hint="nothing was forked; has its log been cut?",
             )
         start, began = time.monotonic(), len(self._messages)
-        told = start
+        reported_at = start
         while not self._is_enough:
             page = await self._remote.page(
                 self._process, self._last, _LAST if last is None else last
@@ -210,8 +211,8 @@ class _Reading:
             if last is not None and self._last >= last:
                 return
             now = time.monotonic()
-            if now - told >= TOLD_EVERY:
-                told = now
+            if now - reported_at >= REPORT_EVERY:
+                reported_at = now
                 self._tell(self._progress(last, began, now - start))
 
     def _check_end(self, newest: int | None) -> None:

@@ -64,7 +64,8 @@ class ForkedCode:
         module: id of the code here; that of the environment if nothing else is loaded.
         kind: "lua", "wasm" or "environment".
         data: b"" for the environment.
-        told: JSON in the form of compute units; `AS_NODE` for Lua that a HyperBEAM node runs.
+        module_facts: what compute units say of the module, as JSON; `AS_NODE` for Lua that a
+            HyperBEAM node runs.
         memory: bytes that its guest may grow to.
         notes: sentences for people.
     """
@@ -72,7 +73,7 @@ class ForkedCode:
     module: str
     kind: str
     data: bytes
-    told: str
+    module_facts: str
     memory: int
     notes: tuple[str, ...] = ()
 
@@ -119,12 +120,12 @@ async def find_code(remote: Remote, definition: Message, limits: Limits) -> Fork
     _refuse_weave_drive(code.tags)
     memory, notes = _memory(code, limits)
     notes += left_out(definition, _BY_WASM) if by_node else ()
-    told = {
+    facts = {
         "Id": wanted,
         "Owner": code.owner,
         "Tags": [{"name": tag.name, "value": tag.value} for tag in code.tags],
     }
-    text = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
     return ForkedCode(environment.module_id(code.data), "wasm", code.data, text, memory, notes)
 
 
@@ -134,8 +135,8 @@ def left_out(definition: Message, here: Collection[str]) -> tuple[str, ...]:
     Args:
         here: devices that work the same here.
     """
-    said = definition.tag("Execution-Device")
-    named = _DEVICE.findall(definition.tag("Device-Stack") if said == _STACK else said)
+    device = definition.tag("Execution-Device")
+    named = _DEVICE.findall(definition.tag("Device-Stack") if device == _STACK else device)
     notes = [_WASM64] if _WASM_DEVICE in named else []
     others = [name for name in named if name not in here]
     if others:
@@ -155,20 +156,20 @@ def _lua(code: VerifiedCode, by_node: bool) -> ForkedCode:
     if code.data.startswith(b'{".'):
         return _environment("it runs the environment of another version of aoshell")
     module = environment.module_id(code.data)
-    told, notes = (AS_NODE, (_LUERL,)) if by_node else ("", ())
-    return ForkedCode(module, "lua", code.data, told, Limits().memory, notes)
+    facts, notes = (AS_NODE, (_LUERL,)) if by_node else ("", ())
+    return ForkedCode(module, "lua", code.data, facts, Limits().memory, notes)
 
 
 def _memory(code: VerifiedCode, limits: Limits) -> tuple[int, tuple[str, ...]]:
     """Bytes that a guest may grow to. A guest can observe the limit, so its module decides."""
-    said = next((tag.value for tag in code.tags if tag.name == "Memory-Limit"), "")
-    found = _LIMIT.fullmatch(said.lower())
+    limit = next((tag.value for tag in code.tags if tag.name == "Memory-Limit"), "")
+    found = _LIMIT.fullmatch(limit.lower())
     if found is None:
         return limits.memory, ()
     memory = int(found[1]) * _UNITS[found[2]]
     if memory > LARGEST_MEMORY:
         most = f"{LARGEST_MEMORY >> 30} GB"
-        return LARGEST_MEMORY, (f"its module may take {said} of memory; here it gets {most}",)
+        return LARGEST_MEMORY, (f"its module may take {limit} of memory; here it gets {most}",)
     return memory, ()
 
 
@@ -218,7 +219,7 @@ def make_fork(
     notes = [*code.notes, *crons.notes]
     if first.tag(INTERVAL):
         notes.append("its cron messages are no longer sent automatically: .tick sends one")
-    own, _ = luerl.module() if code.told == AS_NODE else environment.built_in()
+    own, _ = luerl.module() if code.module_facts == AS_NODE else environment.built_in()
     wanted = first.tag("Module")
     row = ProcessRow(
         number=0,
@@ -243,7 +244,7 @@ def make_fork(
         chain=last.chain,
         epoch=last.epoch,
         unsigned=log.unsigned,
-        module=code.told,
+        module=code.module_facts,
     )
     held: list[dict[str, Any]] = []
     if memory is not None:
@@ -303,13 +304,13 @@ def _records(
     found: list[dict[str, Any]] = [{"process": records.without_defaults(row)}]
     if code.data:
         found.append({"module": [code.module, code.kind, records.text_of(code.data)]})
-    if code.told == AS_NODE:
+    if code.module_facts == AS_NODE:
         own, data = luerl.module()
         found.append({"module": [own, "environment", records.text_of(data)]})
     chain, seq = "", 0
     for one in log.messages:
         seq += 1
-        logged = _logged(seq, one, chain, code.told)
+        logged = _logged(seq, one, chain, code.module_facts)
         chain = logged.chain
         entries = [logged]
         if inserted is not None and logged.slot == inserted.after_slot:
@@ -340,8 +341,8 @@ def _cron_message(row: ProcessRow, before: Logged, made: CronMessage) -> Logged:
     )
 
 
-def _logged(seq: int, found: ForeignMessage, before: str, told: str) -> Logged:
-    as_node = told == AS_NODE and bool(found.told)
+def _logged(seq: int, found: ForeignMessage, before: str, facts: str) -> Logged:
+    as_node = facts == AS_NODE and bool(found.as_node)
     signed = found.item.raw if found.item else None
     assigned, message = found.assigned, found.message
     assert message is not None  # `read_log` has fetched those that were assigned by id
@@ -361,7 +362,7 @@ def _logged(seq: int, found: ForeignMessage, before: str, told: str) -> Logged:
         timestamp=assigned.timestamp,
         height=assigned.height,
         chain=chain,
-        signed=found.told if as_node else signed,
+        signed=found.as_node if as_node else signed,
         body=form.dump_wire(form.from_message(message)),
-        form=OF_NODE if as_node else OF_UNIT if told not in ("", AS_NODE) else "",
+        form=OF_NODE if as_node else OF_UNIT if facts not in ("", AS_NODE) else "",
     )

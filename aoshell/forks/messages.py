@@ -60,7 +60,7 @@ class ForeignMessage:
         signed: whether a signature of it was checked, in any form.
         scheduler: address of the checked signer of its assignment; "" if it was not checked.
         several: whether it has several signers: its link then names them all.
-        told: its assignment as a HyperBEAM node gives it (`sandbox.luerl.pack`), b"" for none.
+        as_node: its assignment as a HyperBEAM node gives it (`sandbox.luerl.pack`), b"" for none.
     """
 
     assigned: Assigned
@@ -69,7 +69,7 @@ class ForeignMessage:
     signed: bool = False
     scheduler: str = ""
     several: bool = False
-    told: bytes = b""
+    as_node: bytes = b""
 
 
 def read_edge(edge: Any, where: str) -> ForeignMessage:

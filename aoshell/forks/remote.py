@@ -194,20 +194,20 @@ class Remote:
             return None
         try:
             listed = answer.json("schedule")["assignment"]["tags"]
-            said = words({tag["name"]: tag["value"] for tag in listed}["Nonce"])
+            nonce = words({tag["name"]: tag["value"] for tag in listed}["Nonce"])
         except (AoError, KeyError, TypeError):
             return None
-        return self._slot(process, said)
+        return self._slot(process, nonce)
 
-    def _slot(self, process: str, said: str) -> int:
-        if not (said.isascii() and said.isdecimal() and len(said) <= LONGEST_NUMBER):
+    def _slot(self, process: str, text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER):
             raise AoError(
-                f"{self.source} says that the newest slot of {process} is {brief(said)}, which is"
+                f"{self.source} says that the newest slot of {process} is {brief(text)}, which is"
                 " not a slot",
                 stage="schedule",
                 hint="nothing was forked; PROCESS@SLOT forks it after a slot that it has",
             )
-        return int(said)
+        return int(text)
 
     async def forked(self, process: str) -> ForeignFork | None:
         """What the source says of a process that is a fork there; None for any other.
@@ -261,35 +261,35 @@ class Remote:
         for owner in CHECKPOINT_OWNERS:
             tags = {"Type": "Checkpoint", "Process": process}
             async for node in self.gateway.listed(owner, tags):
-                said = _first_tags(node.get("tags"))
-                nonce = said.get("Nonce", "")
+                named = _first_tags(node.get("tags"))
+                nonce = named.get("Nonce", "")
                 whose = node.get("owner")
                 address = whose.get("address") if isinstance(whose, Mapping) else ""
                 if address != owner or not nonce.isdecimal() or len(nonce) > 15:
                     continue
                 if int(nonce) <= last and (best is None or int(nonce) > best[0]):
-                    best = int(nonce), words(node.get("id")), said
+                    best = int(nonce), words(node.get("id")), named
         return None if best is None else await self._checkpoint(best[1], process, module, best[0])
 
     async def _checkpoint(self, id: str, process: str, module: str, slot: int) -> ForeignMemory:
         code = await self.gateway.code(id)
-        said = {tag.name: tag.value for tag in reversed(code.tags)}
+        named = {tag.name: tag.value for tag in reversed(code.tags)}
         due = {"Process": process, "Nonce": str(slot), "Type": "Checkpoint"}
         for name, value in due.items() | {("Module", module)}:
-            if said.get(name) != value:
-                raise _lies(id, f"its {name} is {brief(said.get(name, ''))}, not {value}")
+            if named.get(name) != value:
+                raise _lies(id, f"its {name} is {brief(named.get(name, ''))}, not {value}")
         if code.owner not in CHECKPOINT_OWNERS:
             raise _lies(id, f"{code.owner} has signed it, and is not trusted for memories")
         memory = code.data
-        if said.get("Content-Encoding") == "gzip":
+        if named.get("Content-Encoding") == "gzip":
             try:
                 memory = _unzipped(code.data)
             except zipped.DamagedZipError as error:
                 raise _lies(id, f"its data {error}") from None
         digest = hashlib.sha256(memory).hexdigest()
-        if said.get("SHA-256") != digest:
+        if named.get("SHA-256") != digest:
             raise _lies(id, "its memory does not have the SHA-256 in its tags")
-        time = said.get("Timestamp", "")
+        time = named.get("Timestamp", "")
         timestamp = int(time) if time.isdecimal() and len(time) <= 15 else 0
         return ForeignMemory(slot, memory, f"{code.owner} (checkpoint {id})", timestamp)
 
@@ -342,10 +342,10 @@ class Remote:
         """Whether it is `aoshell serve`, whose processes may run the built-in environment."""
         answer = await self._scheduler.get("schedule", "/")
         try:
-            told = answer.json("schedule") if answer.body.startswith(b"{") else None
+            facts = answer.json("schedule") if answer.body.startswith(b"{") else None
         except AoError:
             return False
-        return isinstance(told, Mapping) and str(told.get("network", "")).startswith(OWN)
+        return isinstance(facts, Mapping) and str(facts.get("network", "")).startswith(OWN)
 
 
 def _is_number(text: str) -> bool:
@@ -357,13 +357,13 @@ def _fork_of(answer: Response) -> ForeignFork | None:
     if not answer.ok or not answer.body.startswith(b"{"):
         return None
     try:
-        said = answer.json("schedule")["forked"]
-        slot, memory = said["slot"], said["memory"]
+        facts = answer.json("schedule")["forked"]
+        slot, memory = facts["slot"], facts["memory"]
     except (AoError, KeyError, TypeError):
         return None
     if not (is_count(slot) and type(memory) is int and -1 <= memory <= slot):
         return None
-    return ForeignFork(printable(words(said.get("source")))[:LONGEST_SOURCE], slot, memory)
+    return ForeignFork(printable(words(facts.get("source")))[:LONGEST_SOURCE], slot, memory)
 
 
 def _first_tags(listed: object) -> dict[str, str]:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from aoshell.errors import AoError, UsageError
 from aoshell.forks.cache import LogCache, cache_key
 from aoshell.forks.crons import past_crons
-from aoshell.forks.log import TOLD_EVERY, Tell, read_definition, read_log
+from aoshell.forks.log import REPORT_EVERY, Tell, read_definition, read_log
 from aoshell.forks.making import find_code, make_fork
 from aoshell.forks.messages import ForeignMessage
 from aoshell.forks.remote import ForeignMemory, Remote, cache_folder
@@ -124,7 +124,9 @@ async def take_defined(
     begin = memory.slot if memory else 0
     notes = await _of_source(remote, process, begin)
     cache = LogCache(cache_folder(settings), remote.source, cache_key(process, begin))
-    log = await read_log(remote, cache, process, slot, tell, begin, as_node=code.told == AS_NODE)
+    log = await read_log(
+        remote, cache, process, slot, tell, begin, as_node=code.module_facts == AS_NODE
+    )
     if memory is not None:
         log = dataclasses.replace(log, messages=(first, *log.messages))
     crons = await past_crons(remote, log, code.kind == "wasm", memory, tell)
@@ -200,7 +202,7 @@ async def wait_until_computed(node: Node, process: str, slot: int, tell: Tell) -
     waiting = asyncio.ensure_future(node.result(process, slot))
     start = time.monotonic()
     try:
-        while not (await asyncio.wait([waiting], timeout=TOLD_EVERY))[0]:
+        while not (await asyncio.wait([waiting], timeout=REPORT_EVERY))[0]:
             done = (await node.find(process)).computed
             left = (time.monotonic() - start) / max(1, done) * (slot + 1 - done)
             tell(f"{done:,} of {slot + 1:,} slots computed, {left:.0f} s left")

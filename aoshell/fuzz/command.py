@@ -181,8 +181,8 @@ def _put(path: Path, data: bytes) -> None:
 
 
 def _unwritable(path: Path, why: str) -> AoError:
-    told, hint = f"{path} cannot be written: {why}", "--out FILE names another place"
-    return AoError(told, stage="fuzz", hint=hint)
+    what, hint = f"{path} cannot be written: {why}", "--out FILE names another place"
+    return AoError(what, stage="fuzz", hint=hint)
 
 
 def _place(given: argparse.Namespace, is_python: bool, *, is_first: bool) -> Path:

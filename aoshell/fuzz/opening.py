@@ -206,9 +206,9 @@ async def _hold(
     Args:
         given: source, mark, handlers that must answer, and the prefix of printed states.
     """
-    path, (source, mark, meant, told) = target.invariants, given
+    path, (source, mark, meant, prefix) = target.invariants, given
     name = text(name_of(path)) if path else "invariants"
-    code = holding_code(source, name, mark, meant, told)
+    code = holding_code(source, name, mark, meant, prefix)
     tried = await rehearsal.try_out(code, LOADING)
     outcome, result = tried.outcome, tried.result
     if outcome == "ok":

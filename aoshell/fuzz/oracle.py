@@ -11,7 +11,7 @@ from aoshell.nodes.local.log import form
 from aoshell.nodes.local.replaying.rehearsal import Performed, output_of
 from aoshell.shell.view.errors_view import split_error
 from aoshell.shell.view.text import without_colours
-from aoshell.testing.code.invariants import marked, told_values
+from aoshell.testing.code.invariants import marked, reported_values
 
 # Errors of Lua itself, unlike those of a script that refuses a message.
 _CRASH = re.compile(
@@ -119,11 +119,11 @@ class Oracle:
 
     def _of_states(self, done: Performed) -> Verdict | None:
         assert self._holding is not None
-        told = told_values(without_colours(output_of(done.result)), self.mark)
-        if not isinstance(told, dict):  # it waits for another message
+        values = reported_values(without_colours(output_of(done.result)), self.mark)
+        if not isinstance(values, dict):  # it waits for another message
             return None
-        before, after = (told[name] or {} for name in ("before", "after"))
-        broken = self._holding.broken(before, after, told["msg"])
+        before, after = (values[name] or {} for name in ("before", "after"))
+        broken = self._holding.broken(before, after, values["msg"])
         if broken is None:
             return None
         return Verdict("invariant", broken[0], f'invariant "{broken[0]}" {broken[1]}')

@@ -15,7 +15,7 @@ from aoshell.fuzz.shrinking import Shrinking
 SHRINK_SECONDS = 30.0  # most time to shorten a sequence
 MOST_FAULTS = 20  # faults at which a run ends
 _EXAMPLES = 1 << 30  # no limit: time ends a run
-_TOLD = 0.5  # seconds between two progress lines
+_REPORT_EVERY = 0.5  # seconds between two progress lines
 
 
 class _OverError(BaseException):
@@ -84,7 +84,7 @@ class Search:
         self._tell = tell
         self._name = name
         self._begin = time.monotonic()
-        self._told = self._begin
+        self._reported_at = self._begin
         self._sequences = base.sequences
         self.done = Done()
 
@@ -130,8 +130,8 @@ class Search:
         now = time.monotonic()
         if now - self._begin >= self._seconds or self._base.is_used_up:
             raise _OverError
-        if now - self._told >= _TOLD:
-            self._told = now
+        if now - self._reported_at >= _REPORT_EVERY:
+            self._reported_at = now
             self._count()
             self._tell(self.done)
         failed = self._run(self._base.attempt(self._sequences.decode(data)))

@@ -22,7 +22,7 @@ def recorded(name: str) -> Iterator[WorkerTimes]:
     Raises:
         AoError: stage "profile": the file cannot be written; this is tried before the block.
     """
-    with _told(name), ExitStack() as files:
+    with _unwritable_reported(name), ExitStack() as files:
         file = files.enter_context(Path(name).expanduser().open("w", encoding="utf-8"))
         closing = files.pop_all()
     places = Places()
@@ -32,12 +32,12 @@ def recorded(name: str) -> Iterator[WorkerTimes]:
         yield workers
     finally:
         profiles = [loop.stop(), *workers.stop()]
-        with _told(name), closing:
+        with _unwritable_reported(name), closing:
             json.dump(file_of(places, profiles), file, separators=(",", ":"))
 
 
 @contextmanager
-def _told(name: str) -> Iterator[None]:
+def _unwritable_reported(name: str) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:  # RuntimeError: `~` of an unknown user

@@ -58,10 +58,12 @@ def _dump(settings: Settings, given: argparse.Namespace) -> int:
             hint="aoshell dump - | …, or a FILE",
         )
     header = interrupts.run(dump(settings, given.file))
-    told = {name: header[name] for name in ("processes", "messages", "modules", "uploads", "bytes")}
-    text = f"{given.file}: {_counted(told)}, {format_size(told['bytes'])}"
+    counts = {
+        name: header[name] for name in ("processes", "messages", "modules", "uploads", "bytes")
+    }
+    text = f"{given.file}: {_counted(counts)}, {format_size(counts['bytes'])}"
     if given.file != STREAM:
-        _answer(given, told, text)
+        _answer(given, counts, text)
     for line in header["notes"]:
         tell(line)
     return 0
@@ -69,31 +71,31 @@ def _dump(settings: Settings, given: argparse.Namespace) -> int:
 
 def _load(settings: Settings, given: argparse.Namespace) -> int:
     found = interrupts.run(load(settings, given.file))
-    told = {
+    counts = {
         "processes": found.processes,
         "messages": found.messages,
         "modules": found.modules,
         "uploads": found.uploads,
         "waiting": found.waits,
     }
-    _answer(given, told, f"loaded {_counted(told)} into {settings.home}")
+    _answer(given, counts, f"loaded {_counted(counts)} into {settings.home}")
     for line in notes(found):
         tell(line)
     return 0
 
 
-def _counted(told: dict[str, int]) -> str:
+def _counted(counts: dict[str, int]) -> str:
     words = {"processes": "process", "messages": "message", "modules": "module"}
     words["uploads"] = "upload"
     return ", ".join(
-        f"{told[many]:,} {one if told[many] == 1 else many}"
+        f"{counts[many]:,} {one if counts[many] == 1 else many}"
         for many, one in words.items()
-        if told[many] or many == "processes"
+        if counts[many] or many == "processes"
     )
 
 
-def _answer(given: argparse.Namespace, told: dict[str, int], text: str) -> None:
-    line = json.dumps({"file": given.file} | told) if given.json else text
+def _answer(given: argparse.Namespace, counts: dict[str, int], text: str) -> None:
+    line = json.dumps({"file": given.file} | counts) if given.json else text
     writer(sys.stdout, needed=True)(line + "\n")
 
 

@@ -124,11 +124,13 @@ def _write_all(place: BinaryIO, data: Iterator[bytes]) -> int:
 # Loading ------------------------------------------------------------------------------------------
 
 
-async def load(settings: Settings, file: str, told: Callable[[str], None] | None = None) -> Loaded:
+async def load(
+    settings: Settings, file: str, report: Callable[[str], None] | None = None
+) -> Loaded:
     """Load a dump into a home, whole or not at all.
 
     Args:
-        told: called with progress if it takes long; None shows it on standard error.
+        report: called with progress if it takes long; None shows it on standard error.
 
     Raises:
         AoError: stage "state" or "store"; then nothing was loaded.
@@ -143,7 +145,7 @@ async def load(settings: Settings, file: str, told: Callable[[str], None] | None
             hint="leave that one first, or try the file with --state FILE",
         ) from held
     with closing(opened) as store:
-        return await _shown("load", file, 0, partial(_read, store, file), told)
+        return await _shown("load", file, 0, partial(_read, store, file), report)
 
 
 def notes(found: Loaded) -> list[str]:
@@ -209,15 +211,15 @@ async def _shown(
     file: str,
     whole: int,
     work: Callable[[Progress], T],
-    told: Callable[[str], None] | None = None,
+    report: Callable[[str], None] | None = None,
 ) -> T:
     """Do work in a thread, and show its progress if it takes long."""
     long = LongWork()
-    on_terminal = told is None and sys.stderr.isatty()
+    on_terminal = report is None and sys.stderr.isatty()
     if on_terminal:
         showing = asyncio.create_task(waiting.show(long, _rewrite))
     else:
-        showing = asyncio.create_task(waiting.report(long, told or tell))
+        showing = asyncio.create_task(waiting.report(long, report or tell))
     try:
         with long.seen(name, file, whole) as seen:
             return await run_in_thread(work, seen)

@@ -69,7 +69,7 @@ class LuaFile(pytest.File):
 
         file = runs.wait(load())
         if file.problem is not None:
-            raise self.CollectError(_told(file.problem, self.config))
+            raise self.CollectError(_failure_text(file.problem, self.config))
         for index, test in enumerate(file.tests):
             # pytest stores names in a UTF-8 file, and shows them on one line.
             name = test.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
@@ -95,7 +95,7 @@ class LuaTest(pytest.Item):
         if outcome.prints:
             self.add_report_section("call", "stdout", "\n".join(map(safe, outcome.prints)) + "\n")
         if outcome.bad:
-            raise LuaTestError(_told(outcome, self.config))
+            raise LuaTestError(_failure_text(outcome, self.config))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The text of a failure; for a defect of aoshell, that of pytest."""
@@ -108,7 +108,7 @@ class LuaTest(pytest.Item):
         return self.path, self._line, self.name
 
 
-def _told(outcome: TestOutcome, config: pytest.Config) -> str:
+def _failure_text(outcome: TestOutcome, config: pytest.Config) -> str:
     failure = outcome.failure or TestFailure(outcome.outcome)
     folder, file = config.invocation_params.dir, Path(failure.file)
     if failure.file and file.is_relative_to(folder):

@@ -144,7 +144,7 @@ def read_event_log(data: bytes) -> EventLog:
         event = _read_event(reader, sizes, len(events) + 1)
         if event.type == NO_ACTION and event.data.startswith(_LOCALITY):
             if locality is not None or any(one.pcr == 0 for one in events):
-                raise reader.refuse("a locality that is told again, or after events of PCR 0")
+                raise reader.refuse("a second startup locality, or after events of PCR 0")
             locality = _read_locality(reader, event)
         events.append(event)
     return EventLog(tuple(events), locality or 0)
@@ -205,7 +205,7 @@ def _read_size(reader: BytesReader) -> int:
 
 
 def _read_locality(reader: BytesReader, event: LogEvent) -> int:
-    told = event.data[len(_LOCALITY) :]
-    if event.pcr != 0 or len(told) != 1 or told[0] not in _LOCALITIES:
+    locality = event.data[len(_LOCALITY) :]
+    if event.pcr != 0 or len(locality) != 1 or locality[0] not in _LOCALITIES:
         raise reader.refuse("a startup locality that there is not")
-    return told[0]
+    return locality[0]

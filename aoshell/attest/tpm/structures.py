@@ -278,7 +278,7 @@ class Quote:
         clock: milliseconds that the TPM has been powered.
         reset_count: of resets of the TPM, which each boot makes.
         restart_count: of restarts without a reset (sleep).
-        safe: whether no greater `clock` was told before.
+        safe: whether no greater `clock` was reported before.
         selection: numbers of the quoted PCRs in ascending order, by bank (`SHA256`).
         pcr_digest: hash over the values of those PCRs.
     """

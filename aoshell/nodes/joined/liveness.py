@@ -23,8 +23,8 @@ def is_stopped(pid: int) -> bool:
             state = stat.rpartition(b")")[2].split()[0].decode()  # proc(5): the name may hold ")"
         else:
             ask = ["ps", "-o", "state=", "-p", str(pid)]
-            said = subprocess.run(ask, capture_output=True, timeout=_PATIENCE, check=False).stdout
-            state = said.decode("latin-1").strip()
+            output = subprocess.run(ask, capture_output=True, timeout=_PATIENCE, check=False).stdout
+            state = output.decode("latin-1").strip()
     except (OSError, IndexError, subprocess.SubprocessError):
         return False
     return state[:1] in ("T", "t")

@@ -253,13 +253,13 @@ class Reach:
         self._regaining = self._loop.create_task(self._regained(dict(self._watched)))
         self._regaining.add_done_callback(_taken)
 
-    async def _regained(self, told: dict[str, int]) -> None:
+    async def _regained(self, last_slots: dict[str, int]) -> None:
         try:
             await self._reach()
         except AoError as error:
             self._events.notice(f"the node of this home is out of reach: {error}")
             raise
-        self._begin(self._look_up(told))
+        self._begin(self._look_up(last_slots))
 
     async def _reached(self) -> None:
         """Wait until the node can be reached again. Raises AoError."""
@@ -431,15 +431,15 @@ class Reach:
         """The carrier is stopped while a call waits for it."""
         self._events.notice(str(error))
 
-    async def _look_up(self, told: dict[str, int]) -> None:
+    async def _look_up(self, last_slots: dict[str, int]) -> None:
         """Report what happened while there was no carrier.
 
         Args:
-            told: watched processes, and the last slot that was reported before.
+            last_slots: watched processes, and the last slot that was reported before.
         """
         if self._wallets:
             self.knows(tuple(self._wallets))
-        for process, last in told.items():
+        for process, last in last_slots.items():
             with suppress(AoError):  # the process is gone
                 entries = await self.call(verbs.RESULTS, process, last, MISSED)
                 self._tell(process, entries)

@@ -93,11 +93,11 @@ class State:
 @functools.cache
 def build_of_this() -> str:
     """SHA-256 over all verbs and the types of their arguments and answers."""
-    said = [
+    lines = [
         f"{verb.name} {describe(verb.takes)} {describe(verb.answer)}" for verb in VERBS.values()
     ]
-    said += [describe(kind) for kind in (Welcome, State, Event)]
-    return hashlib.sha256("\n".join(said).encode()).hexdigest()
+    lines += [describe(kind) for kind in (Welcome, State, Event)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 class Host:
@@ -108,7 +108,7 @@ class Host:
         self.folder = folder
         self.fixed = fixed
         self._guests: set[Guest] = set()
-        self._told = State(node.limits, node.stage)
+        self._sent = State(node.limits, node.stage)
         self._looking: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -136,8 +136,8 @@ class Host:
             self._looking.cancel()
         self._looking = None
         now = State(self.node.limits, self.node.stage)
-        if now != self._told:
-            self._told = now
+        if now != self._sent:
+            self._sent = now
             for guest in self._guests:
                 guest.give(Code.STATE, 0, *pack(State, now))
         if any(guest.waits for guest in self._guests):

@@ -116,9 +116,9 @@ class Application:
         except asyncio.CancelledError:  # by the server, which waits a little for this answer
             return self._failure(503, "this server is shutting down; the request was cut off")
         except Exception as error:
-            told = to_ao_error(error)
-            self._tell(told)
-            return self._failed(told)
+            reported = to_ao_error(error)
+            self._tell(reported)
+            return self._failed(reported)
 
     async def _made(self, request: Request, share: Share) -> Response | Stream:
         """The answer. A large one needs a share of the room.

@@ -63,15 +63,15 @@ def write_answer(
     Raises:
         AoError: no codec has a form for it.
     """
-    said = _as_message(value)
-    if status != OK or not _has_own_status(said):
-        said["status"] = status
+    message = _as_message(value)
+    if status != OK or not _has_own_status(message):
+        message["status"] = status
     if codec is Codec.HTTPSIG:
         try:
-            return _in_httpsig(said, key, status, more)
+            return _in_httpsig(message, key, status, more)
         except AoError:
             pass  # JSON can hold it
-    return _in_json(said, key, status, more)
+    return _in_json(message, key, status, more)
 
 
 def _as_message(value: object) -> dict[str, Any]:
@@ -80,16 +80,16 @@ def _as_message(value: object) -> dict[str, Any]:
     return {RESULT: "body", "body": value}
 
 
-def _has_own_status(said: Mapping[str, Any]) -> bool:
+def _has_own_status(message: Mapping[str, Any]) -> bool:
     """Whether a message has its own text `status`. A number is taken for the answer's status."""
-    return any(key.lower() == "status" and isinstance(one, str) for key, one in said.items())
+    return any(key.lower() == "status" and isinstance(one, str) for key, one in message.items())
 
 
 def _in_httpsig(
-    said: Mapping[str, Any], key: Wallet, status: int, more: Sequence[tuple[str, str]]
+    message: Mapping[str, Any], key: Wallet, status: int, more: Sequence[tuple[str, str]]
 ) -> Response:
     tabm: Tabm = {}
-    for name, value in _to_tabm(said).items():
+    for name, value in _to_tabm(message).items():
         if normal_key(name) in tabm or not (is_plain(name) or name == TYPES):
             raise AoError(f"{name!r} is no key of a message over HTTP", stage="message")
         tabm[normal_key(name)] = value
@@ -122,9 +122,9 @@ def _legible(tabm: Tabm, key: Wallet) -> tuple[Commitment, Commitment]:
 
 
 def _in_json(
-    said: Mapping[str, Any], key: Wallet, status: int, more: Sequence[tuple[str, str]]
+    message: Mapping[str, Any], key: Wallet, status: int, more: Sequence[tuple[str, str]]
 ) -> Response:
-    plain = _clean(said)
+    plain = _clean(message)
     try:
         commitments = _commit(_to_tabm(plain), key)
     except AoError:  # a message in it has bytes that JSON cannot hold: its signatures would not fit
@@ -145,10 +145,10 @@ def _commit(tabm: Tabm, key: Wallet) -> tuple[Commitment, Commitment]:
     return signing.commit(key, tabm, profile=CURRENT)
 
 
-def _to_tabm(said: Mapping[str, Any]) -> Tabm:
+def _to_tabm(message: Mapping[str, Any]) -> Tabm:
     """A message as TABM. Its keys and its atoms stay as they are."""
-    tabm = from_json(said)
-    atoms = {key: "atom" for key, value in said.items() if isinstance(value, Atom)}
+    tabm = from_json(message)
+    atoms = {key: "atom" for key, value in message.items() if isinstance(value, Atom)}
     if not atoms:
         return tabm
     return tabm | {TYPES: write_types(read_types(tabm) | atoms)}

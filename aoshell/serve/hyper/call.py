@@ -56,14 +56,14 @@ class Call:
         self.request = request
         self.segments = segments
         self.services = services
-        self._said: Mapping[str, str] = {}
+        self._fields: Mapping[str, str] = {}
 
     async def look(self) -> None:
         """Read what the request's message asks for. Call it before `asked` and `codec`."""
         if len(self.request.body) > SMALL:
-            self._said = await self.services.checker.run(lambda: asked_in(self.request))
+            self._fields = await self.services.checker.run(lambda: asked_in(self.request))
         else:
-            self._said = asked_in(self.request)
+            self._fields = asked_in(self.request)
 
     @property
     def network(self) -> NetworkVerbs:
@@ -94,7 +94,7 @@ class Call:
             if (found := segment.parameter(name)) is not None:
                 return found
         found = find_parameter(self.request.parameters, name)
-        return found or self.request.header(name) or self._said.get(name, "")
+        return found or self.request.header(name) or self._fields.get(name, "")
 
     @cached_property
     def codec(self) -> Codec:

@@ -53,15 +53,15 @@ class Evaluated:
     mark = None
 
     def __init__(self, result: Result) -> None:
-        self._said = {"process": result.process, **to_results(result)}
+        self._results = {"process": result.process, **to_results(result)}
 
     async def step(self, segment: Segment, call: Call) -> Found:
-        whole = Plain(self._said)
+        whole = Plain(self._results)
         return whole if segment.name == "results" else await whole.step(segment, call)
 
     async def value(self, call: Call) -> object:
         del call
-        return self._said
+        return self._results
 
 
 async def _message(process: str, segment: Segment, call: Call) -> Message:

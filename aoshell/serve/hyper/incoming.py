@@ -58,8 +58,8 @@ def asked_in(request: Request) -> Mapping[str, str]:
         if has_item(request):
             return by_lower_name(DataItem.parse(request.body).tags)
         headers = [(name, _as_text(value)) for name, value in request.headers]
-        said = httpsig.receive(headers, request.body).tabm
-        return {normal_key(key): one for key, one in said.items() if isinstance(one, str)}
+        tabm = httpsig.receive(headers, request.body).tabm
+        return {normal_key(key): one for key, one in tabm.items() if isinstance(one, str)}
     except ProtocolError:
         return {}
 

@@ -40,14 +40,14 @@ def signed_map(stored: Stored) -> dict[str, Any]:
 
 def in_keys(message: Message) -> dict[str, Any]:
     """A message of a log as a map, without its signatures."""
-    said: dict[str, Any] = {**to_keys(message.tags)}
+    fields: dict[str, Any] = {**to_keys(message.tags)}
     if message.target and message.tag("Type") != "Process":
-        said["target"] = message.target
+        fields["target"] = message.target
     if message.anchor:
-        said["anchor"] = message.anchor
+        fields["anchor"] = message.anchor
     if message.data:
-        said["data"] = text(message.data)
-    return said
+        fields["data"] = text(message.data)
+    return fields
 
 
 def in_map(one: Commitment) -> dict[str, Any]:
@@ -58,15 +58,15 @@ def in_map(one: Commitment) -> dict[str, Any]:
 def _of_item(item: DataItem) -> dict[str, Any] | None:
     if item.type != _ARWEAVE:
         return None
-    said: dict[str, Any] = {normal_key(tag.name): tag.value for tag in item.tags}
+    fields: dict[str, Any] = {normal_key(tag.name): tag.value for tag in item.tags}
     if item.target:
-        said["target"] = item.target
+        fields["target"] = item.target
     if item.anchor:
-        said["anchor"] = b64url(item.anchor) if len(item.anchor) == 32 else text(item.anchor)
+        fields["anchor"] = b64url(item.anchor) if len(item.anchor) == 32 else text(item.anchor)
     if item.data:
-        said["data"] = text(item.data)
+        fields["data"] = text(item.data)
     tags = {str(n): {"name": t.name, "value": t.value} for n, t in enumerate(item.tags, 1)}
-    committed = [key for key in ("data", "target", "anchor") if key in said]
+    committed = [key for key in ("data", "target", "anchor") if key in fields]
     commitment = {
         "bundle": "false",
         "commitment-device": ITEM_DEVICE,
@@ -77,7 +77,7 @@ def _of_item(item: DataItem) -> dict[str, Any] | None:
         "signature": b64url(item.signature),
         "type": "rsa-pss-sha256",
     }
-    return said | {COMMITMENTS: {item.id: commitment}}
+    return fields | {COMMITMENTS: {item.id: commitment}}
 
 
 def _of_httpsig(sent: HttpMessage) -> dict[str, Any] | None:
@@ -88,10 +88,10 @@ def _of_httpsig(sent: HttpMessage) -> dict[str, Any] | None:
     return {**checked.covered, COMMITMENTS: kept} if kept else None
 
 
-def _can_be_checked(said: dict[str, Any]) -> bool:
+def _can_be_checked(fields: dict[str, Any]) -> bool:
     """Whether the commitments of a map verify, and parts of a body can carry it."""
     try:
-        tabm: Tabm = from_json(said)
+        tabm: Tabm = from_json(fields)
         if httpsig.check_map(tabm, CURRENT).outcome is not SignatureStatus.VERIFIED:
             return False
         multipart.encode({"body": tabm}, "body")

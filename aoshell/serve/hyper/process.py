@@ -219,10 +219,10 @@ class Results:
         self.mark = ("results", process, place, state)
 
     async def step(self, segment: Segment, call: Call) -> Found:
-        said = results_of(await self._entry(call))
+        results = results_of(await self._entry(call))
         if segment.name == "json":
-            said |= _legacy(said)
-        return await Plain(said).step(segment, call)
+            results |= _legacy(results)
+        return await Plain(results).step(segment, call)
 
     async def value(self, call: Call) -> object:
         entry = await self._entry(call)

@@ -23,7 +23,7 @@ from aoshell.serve.hyper.results import results_of
 
 SETTLING_SECONDS = 30.0  # that an answer waits for what a message causes
 DEEPEST = 16  # hops in a row that an answer reports
-MOST_TOLD = 200  # messages that an answer reports
+MOST_REPORTED = 200  # messages that an answer reports
 
 _NOBODY = "Could not access target process!"
 
@@ -50,10 +50,10 @@ async def push(process: str, segment: Segment, call: Call) -> Found:
 
 async def _report(process: str, entry: LogEntry, call: Call) -> dict[str, Any]:
     message, placed = entry.message, entry.message.placed
-    said: dict[str, Any] = {"process": process, "slot": placed.slot, "id": message.id}
-    said |= results_of(entry)
+    fields: dict[str, Any] = {"process": process, "slot": placed.slot, "id": message.id}
+    fields |= results_of(entry)
     if entry.result is None or not entry.result.messages:
-        return said
+        return fields
     with suppress(TimeoutError):  # what is not done by then is left out
         async with asyncio.timeout(SETTLING_SECONDS):
             await call.services.node.settled(message.id)
@@ -62,8 +62,8 @@ async def _report(process: str, entry: LogEntry, call: Call) -> dict[str, Any]:
     hops = await local.workbench.trace(message.id, process)
     own = next((n for n, hop in enumerate(hops) if _is(hop, process, placed.slot)), None)
     if own is None:
-        return said
-    return said | _Fates(hops).fates(own, entry.result.messages)
+        return fields
+    return fields | _Fates(hops).fates(own, entry.result.messages)
 
 
 def _is(hop: Hop, process: str, slot: int) -> bool:
@@ -76,12 +76,12 @@ class _Fates:
 
     def __init__(self, hops: Sequence[Hop]) -> None:
         self._hops = hops
-        self._left = MOST_TOLD
+        self._left = MOST_REPORTED
 
     def fates(self, at: int, sent: Iterable[Outgoing], depth: int = 1) -> dict[str, Any]:
         """What became of the messages that a hop has sent, by their numbers."""
         caused = [n for n, hop in enumerate(self._hops) if hop.cause == at]
-        told: dict[str, Any] = {}
+        found_fates: dict[str, Any] = {}
         for number, one in enumerate(sent, 1):
             if not (one.target or one.spawn) or self._left <= 0:
                 continue  # without a target, it is for a device of the process itself
@@ -89,8 +89,8 @@ class _Fates:
             found = next((n for n in caused if _is_same(self._hops[n], one)), None)
             if found is not None:
                 caused.remove(found)
-            told[str(number)] = self._fate(found, one, depth)
-        return told
+            found_fates[str(number)] = self._fate(found, one, depth)
+        return found_fates
 
     def _fate(self, at: int | None, sent: Outgoing, depth: int) -> dict[str, Any]:
         hop = self._hops[at] if at is not None else None
@@ -99,13 +99,13 @@ class _Fates:
             return {"response": "error", "status": 404, "target": sent.target, "reason": why}
         message = hop.entry.message
         placed = message.placed
-        said: dict[str, Any] = {"id": message.id, "target": hop.process, "slot": placed.slot}
+        fields: dict[str, Any] = {"id": message.id, "target": hop.process, "slot": placed.slot}
         if hop.entry.result is None:
-            return said
+            return fields
         then = {"process": hop.process, "slot": placed.slot, **results_of(hop.entry)}
         if depth < DEEPEST:
             then |= self.fates(at, hop.entry.result.messages, depth + 1)
-        return said | {"resulted-in": then}
+        return fields | {"resulted-in": then}
 
 
 def _is_same(hop: Hop, sent: Outgoing) -> bool:

@@ -34,8 +34,8 @@ class Relay:
         if response is None:
             what = f"relay-path {brief(asked.path)} is no path of the compute unit: {_WHAT}"
             raise error_answer(404, what)
-        said = {"status": str(response.status), "body": response.body.decode("utf-8", "replace")}
-        return Plain(said | dict(response.headers))
+        fields = {"status": str(response.status), "body": response.body.decode("utf-8", "replace")}
+        return Plain(fields | dict(response.headers))
 
     async def value(self, call: Call) -> object:
         del call

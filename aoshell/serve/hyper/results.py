@@ -27,10 +27,10 @@ def results_of(entry: LogEntry) -> dict[str, Any]:
 def to_results(result: Result) -> dict[str, Any]:
     """As `results_of`, for a result that is in no log."""
     raw = to_cu(result)
-    said: dict[str, Any] = {"outbox": to_outbox(result.messages), "raw": raw}
+    fields: dict[str, Any] = {"outbox": to_outbox(result.messages), "raw": raw}
     if not result.ok:
-        return said | {"error": raw["Error"], "output": {"data": ""}, "data": ""}
-    return said | {"output": raw["Output"], "data": raw["Output"]["data"]}
+        return fields | {"error": raw["Error"], "output": {"data": ""}, "data": ""}
+    return fields | {"output": raw["Output"], "data": raw["Output"]["data"]}
 
 
 def to_outbox(messages: Iterable[Outgoing]) -> dict[str, dict[str, str]]:
@@ -39,10 +39,10 @@ def to_outbox(messages: Iterable[Outgoing]) -> dict[str, dict[str, str]]:
 
 
 def _sent(sent: Outgoing) -> dict[str, str]:
-    said = to_keys(sent.tags)
-    said |= {"target": printable(sent.target)} if sent.target else {}
-    said |= {"anchor": printable(sent.anchor)} if sent.anchor else {}
-    return said | {"data": sent.data.decode("utf-8", "replace")}
+    fields = to_keys(sent.tags)
+    fields |= {"target": printable(sent.target)} if sent.target else {}
+    fields |= {"anchor": printable(sent.anchor)} if sent.anchor else {}
+    return fields | {"data": sent.data.decode("utf-8", "replace")}
 
 
 def to_keys(tags: Iterable[Tag]) -> dict[str, str]:

@@ -126,25 +126,25 @@ class _Listener:
     def __init__(self, watch: Watch, last: str) -> None:
         self._watch = watch
         self._last = last
-        self._told: Overview | None = None
+        self._sent: Overview | None = None
         self._begun = False
 
     async def __anext__(self) -> bytes:
         if not self._begun:
             self._begun = True
             return f"retry: {RETRY_MS}\n\n".encode()
-        if self._told is not None:
+        if self._sent is not None:
             await asyncio.sleep(PACE)
         while True:
             if self._watch.ended:
                 raise StopAsyncIteration
-            now, told = self._watch.seen, self._told
-            if now is not None and now is not told:
-                self._told = now
+            now, before = self._watch.seen, self._sent
+            if now is not None and now is not before:
+                self._sent = now
                 mark = self._watch.mark
-                if told is None and mark == self._last:
+                if before is None and mark == self._last:
                     return b": nothing has changed\n\n"
-                return _event(told, now, mark)
+                return _event(before, now, mark)
             try:
                 async with asyncio.timeout(ALIVE_SECONDS):
                     await self._watch.change()
@@ -160,11 +160,11 @@ def _digest(seen: Overview) -> str:
     return hashlib.sha256(repr(seen).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def _event(told: Overview | None, now: Overview, mark: str) -> bytes:
+def _event(last: Overview | None, now: Overview, mark: str) -> bytes:
     """An event with the differences; with everything if the client knows nothing yet, or messages
     were taken back."""
-    whole = told is None or told.cuts != now.cuts
-    before = {one.id: one for one in told.processes} if told and not whole else {}
+    whole = last is None or last.cuts != now.cuts
+    before = {one.id: one for one in last.processes} if last and not whole else {}
     here = {one.id for one in now.processes}
     value = {
         "whole": whole,

@@ -96,8 +96,8 @@ class ComputeUnit:
         except NotFoundError:
             raise absent(process) from None
         if entry is None:  # answer as a busy unit does
-            told = f'Evaluation of process "{process}" to "{message}" is in progress.'
-            return json_response({"message": told}, 202)
+            text = f'Evaluation of process "{process}" to "{message}" is in progress.'
+            return json_response({"message": text}, 202)
         response = json_response(result_of(entry))
         self._kept.put(key, response)
         return response

@@ -133,9 +133,9 @@ class Reloader:
         if before is None or after is None:
             return "\n".join([head, *notes])
         was = {name: text for name, text in old.items() if name in bundled.files}
-        told = str(compare_handlers(before, after, was, bundled.files))
+        changes = str(compare_handlers(before, after, was, bundled.files))
         return "\n".join(
-            [head if told else f"{head}; no handler changed", *notes, *filter(None, [told])]
+            [head if changes else f"{head}; no handler changed", *notes, *filter(None, [changes])]
         )
 
     def saved(self) -> list[Path]:
@@ -152,9 +152,9 @@ class Reloader:
             await asyncio.sleep(_EVERY)
             for file in self.saved():
                 async with turn:
-                    told = await self.load(file)
+                    note = await self.load(file)
                 self._session.feed.release()
-                self._session.front.note(told)
+                self._session.front.note(note)
 
     async def _handlers(self, sources: Mapping[str, str]) -> Handlers | None:
         """The handlers; None if the process cannot be asked."""

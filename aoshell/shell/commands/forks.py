@@ -112,7 +112,7 @@ async def compare(session: Session, given: Given) -> CommandOutput:
     """
     local_verbs(session)
     first, _, last = given["RANGE"].partition("..")
-    told = await forking_of(session).compare(
+    comparison = await forking_of(session).compare(
         session.node,
         session.attached,
         given["SOURCE"],
@@ -122,11 +122,11 @@ async def compare(session: Session, given: Given) -> CommandOutput:
         session.front.feed,
     )
     return CommandOutput(
-        comparison_value(told),
-        text=comparison_text(told),
-        table=comparison_table(told),
-        note="\n".join(told.notes),
-        ok=told.same,
+        comparison_value(comparison),
+        text=comparison_text(comparison),
+        table=comparison_table(comparison),
+        note="\n".join(comparison.notes),
+        ok=comparison.same,
     )
 
 
@@ -142,52 +142,52 @@ def read_changed(module: str, load: str) -> Changed:
     return Changed(load=Path(load).expanduser()) if load else Changed()
 
 
-def comparison_value(told: Comparison) -> dict[str, object]:
+def comparison_value(comparison: Comparison) -> dict[str, object]:
     """A comparison for `--json`."""
     return {
-        "process": told.process,
-        "source": told.source,
-        "first": told.first,
-        "last": told.last,
-        "equal": told.equal,
-        "same": told.same,
+        "process": comparison.process,
+        "source": comparison.source,
+        "first": comparison.first,
+        "last": comparison.last,
+        "equal": comparison.equal,
+        "same": comparison.same,
         "different": [
             {"slot": one.slot, "kind": one.kind, "there": one.there, "here": one.here}
-            for one in told.different
+            for one in comparison.different
         ],
-        "uncompared": [{"slot": slot, "reason": reason} for slot, reason in told.uncompared],
+        "uncompared": [{"slot": slot, "reason": reason} for slot, reason in comparison.uncompared],
     }
 
 
-def comparison_table(told: Comparison) -> Table | None:
+def comparison_table(comparison: Comparison) -> Table | None:
     """Differences by kind; None if there are none."""
-    kinds = dict.fromkeys(one.kind for one in told.different)
+    kinds = dict.fromkeys(one.kind for one in comparison.different)
     rows = []
     for kind in kinds:
-        slots = [one.slot for one in told.different if one.kind == kind]
+        slots = [one.slot for one in comparison.different if one.kind == kind]
         rows.append((kind, str(len(slots)), str(slots[0])))
     columns = ("DIFFERS IN", "SLOTS", "FIRST")
     return Table(columns, tuple(rows), frozenset({"SLOTS", "FIRST"})) if rows else None
 
 
-def comparison_text(told: Comparison) -> str:
+def comparison_text(comparison: Comparison) -> str:
     """A comparison for people, with the first difference."""
-    slots = told.last - told.first + 1
-    many = "slot is" if told.equal == 1 else "slots are"
-    lines = [f"{told.equal:,} of {slots:,} {many} as {told.source} has them"]
-    for slot, reason in told.uncompared[:1]:
-        more = len(told.uncompared) - 1
+    slots = comparison.last - comparison.first + 1
+    many = "slot is" if comparison.equal == 1 else "slots are"
+    lines = [f"{comparison.equal:,} of {slots:,} {many} as {comparison.source} has them"]
+    for slot, reason in comparison.uncompared[:1]:
+        more = len(comparison.uncompared) - 1
         others = f", and {more} more" if more else ""
         lines.append(f"slot {slot} is not compared{others}: {reason}")
-    real = [one for one in told.different if one.kind not in EXPLAINED]
-    for one in (real or list(told.different))[:1]:
+    real = [one for one in comparison.different if one.kind not in EXPLAINED]
+    for one in (real or list(comparison.different))[:1]:
         lines += [f"first difference: slot {one.slot}, {one.kind}", f"  there: {one.there!r}"]
         lines.append(f"  here:  {one.here!r}")
     if real:
         lines.append(f".why {real[0].slot} tells which handlers were asked here")
-    elif told.different:
-        if any(one.kind == ORDER for one in told.different):
+    elif comparison.different:
+        if any(one.kind == ORDER for one in comparison.different):
             lines.append("only order and addresses differ: Lua's hash seed decides these")
-        if any(one.kind == POSITION for one in told.different):
+        if any(one.kind == POSITION for one in comparison.different):
             lines.append("errors say here where they were raised, which HyperBEAM does not tell")
     return "\n".join(lines)

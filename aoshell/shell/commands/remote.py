@@ -103,8 +103,8 @@ async def deliver(session: Session, given: Given) -> CommandOutput:
     for message in await session.node.schedule(process, slot, slot):
         session.feed.concern(message.id)
     sent = await node.deliver(process, slot, again=again)
-    told = "the node has delivered what can be delivered"
-    text = f"slot {slot} sends {sent} message{'s' if sent > 1 else ''}; {told}"
+    fate = "the node has delivered what can be delivered"
+    text = f"slot {slot} sends {sent} message{'s' if sent > 1 else ''}; {fate}"
     return CommandOutput(
         {"slot": slot, "messages": sent}, text=text if sent else f"slot {slot} sends nothing"
     )

@@ -56,10 +56,10 @@ async def time_(session: Session, given: Given) -> CommandOutput:
         "gas": run.answer.gas,
         "memory": run.memory,
     }
-    return CommandOutput(value, text=_told(session, run), answer=run.answer, ok=run.answer.ok)
+    return CommandOutput(value, text=_times_text(session, run), answer=run.answer, ok=run.answer.ok)
 
 
-def _told(session: Session, run: Run) -> str:
+def _times_text(session: Session, run: Run) -> str:
     parts = [] if session.remote else [f"{run.answer.milliseconds:.1f} ms computing"]
     parts += [f"{run.whole:.1f} ms in all"]
     parts += [f"{run.answer.gas:,} gas"] if run.answer.gas else []

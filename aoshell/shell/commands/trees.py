@@ -36,8 +36,8 @@ class Tree:
 
     Attributes:
         kind: Lua's type, "list" for a table 1…n, "seen" for a table that was shown already.
-        said: a string, or its beginning; a number's digits, "true" or "false"; file and line of a
-            function, "" for the environment's own; for "seen", the path to it.
+        content: a string, or its beginning; a number's digits, "true" or "false"; file and line of
+            a function, "" for the environment's own; for "seen", the path to it.
         size: bytes of a string that is cut, entries of a table.
         entries: keys and values, in order; None if the table is folded. There may be fewer than
             `size`.
@@ -45,7 +45,7 @@ class Tree:
     """
 
     kind: str
-    said: str = ""
+    content: str = ""
     size: int = 0
     entries: tuple[tuple[Tree, Tree], ...] | None = ()
     meta: Tree | None = None
@@ -79,8 +79,8 @@ async def read_tree(
             split_error(result.error)[1] or f"reading it ended in {result.outcome}", stage="query"
         )
     with suppress(ValueError, RecursionError, LookupError, TypeError):
-        said = result.output.rpartition("\n")[2]
-        return _tree(jsontext.parse(said, deepest=_BRACKETS, strict=False))
+        content = result.output.rpartition("\n")[2]
+        return _tree(jsontext.parse(content, deepest=_BRACKETS, strict=False))
     raise AoError(
         f"the process cannot be read: it answers {result.output[:60]!r}",
         stage="query",
@@ -88,18 +88,20 @@ async def read_tree(
     )
 
 
-def _lua(said: str) -> str:
-    return text(short_string(said))
+def _lua(content: str) -> str:
+    return text(short_string(content))
 
 
 def _tree(node: list[Any]) -> Tree:
-    kind, said, size, entries, meta = [*node, *[None] * 4][:5]
+    kind, content, size, entries, meta = [*node, *[None] * 4][:5]
     members: tuple[tuple[Tree, Tree], ...] | None = None
     if isinstance(entries, list):
         members = tuple((_tree(key), _tree(value)) for key, value in entries)
     elif not size or kind not in ("table", "list"):
         members = ()
-    return Tree(str(kind), str(said or ""), int(size or 0), members, _tree(meta) if meta else None)
+    return Tree(
+        str(kind), str(content or ""), int(size or 0), members, _tree(meta) if meta else None
+    )
 
 
 # For people -----------------------------------------------------------------------------------
@@ -125,8 +127,8 @@ def _below(tree: Tree, lead: str) -> Iterator[str]:
 
 def _key(key: Tree) -> str:
     if key.kind == "string":
-        return key.said if _NAME.match(key.said) and not key.size else f"[{_quoted(key)}]"
-    return f"[{key.said or key.kind}]"
+        return key.content if _NAME.match(key.content) and not key.size else f"[{_quoted(key)}]"
+    return f"[{key.content or key.kind}]"
 
 
 def _summary(tree: Tree) -> str:
@@ -134,9 +136,9 @@ def _summary(tree: Tree) -> str:
         case "string":
             return _quoted(tree)
         case "number" | "boolean":
-            return tree.said
+            return tree.content
         case "function":
-            return f"function {tree.said}" if tree.said else "function (built in)"
+            return f"function {tree.content}" if tree.content else "function (built in)"
         case "list" | "table":
             what = "item" if tree.kind == "list" else "field"
             if not tree.size:
@@ -144,12 +146,12 @@ def _summary(tree: Tree) -> str:
             folded = " …" if tree.entries is None else ""
             return f"{{{tree.size} {what}{'s' * (tree.size != 1)}}}{folded}"
         case "seen":
-            return f"→ {tree.said}"
+            return f"→ {tree.content}"
     return tree.kind
 
 
 def _quoted(tree: Tree) -> str:
-    shown = _ESCAPED.sub(_escape, tree.said)
+    shown = _ESCAPED.sub(_escape, tree.content)
     return f'"{shown}…" ({tree.size} bytes)' if tree.size else f'"{shown}"'
 
 
@@ -169,11 +171,13 @@ def json_value(tree: Tree, place: str, lost: list[str]) -> object:
     """
     match tree.kind:
         case "string":
-            return tree.said
+            return tree.content
         case "boolean":
-            return tree.said == "true"
+            return tree.content == "true"
         case "number":
-            number = int(tree.said) if tree.said.lstrip("-").isdigit() else float(tree.said)
+            number = (
+                int(tree.content) if tree.content.lstrip("-").isdigit() else float(tree.content)
+            )
             if math.isfinite(number):
                 return number
             lost.append(f"{place} is {number}")
@@ -191,11 +195,11 @@ def json_value(tree: Tree, place: str, lost: list[str]) -> object:
         case "table":
             lost.append(f"{place} is too deep")
         case "seen":
-            lost.append(f"{place} is {tree.said} again")
+            lost.append(f"{place} is {tree.content} again")
         case _:
             lost.append(f"{place} is a {tree.kind}")
     return None
 
 
 def _json_key(key: Tree) -> str:
-    return key.said or key.kind
+    return key.content or key.kind

@@ -105,13 +105,13 @@ async def run_batch(
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: renderer.error(error_of_context(context)))
     try:
-        with _told(renderer):
+        with _interruption_noted(renderer):
             session = await open_session(start, settings, open_node, front, patience)
         if asking:
             asking.greet(session)
         hurried = False
         try:
-            with _told(renderer):
+            with _interruption_noted(renderer):
                 return await run_lines(session, aiter(lines), renderer, lines.sourced)
         except asyncio.CancelledError:
             hurried = True
@@ -131,7 +131,7 @@ async def run_batch(
 
 
 @contextmanager
-def _told(renderer: Renderer) -> Iterator[None]:
+def _interruption_noted(renderer: Renderer) -> Iterator[None]:
     """Answer Ctrl-C at once, whatever is running."""
     try:
         yield

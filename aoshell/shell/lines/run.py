@@ -97,5 +97,5 @@ def _follow_pin(session: Session) -> None:
     if node and node.verify is Verify.ATTESTED:
         from aoshell.shell.attestation.holding import follow_pin
 
-        if told := follow_pin(session, node):
-            session.front.feed(told)
+        if notice := follow_pin(session, node):
+            session.front.feed(notice)

@@ -187,15 +187,15 @@ def state_note(process: ProcessInfo, slot: int | None) -> str:
     origin = process.origin
     if origin is None:
         return ""
-    said = []
+    parts = []
     if slot is not None and slot <= origin.slot:
-        said.append(f"the state after slot {slot}, from the log of {origin.source}")
+        parts.append(f"the state after slot {slot}, from the log of {origin.source}")
     if origin.memory >= 0:
-        said.append(
+        parts.append(
             f"it comes from the memory after slot {origin.memory}, for which {origin.vouched} alone"
             " vouches"
         )
-    return "; ".join(said)
+    return "; ".join(parts)
 
 
 def foreign_note(process: ProcessInfo, slot: int) -> str:

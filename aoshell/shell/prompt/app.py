@@ -277,7 +277,7 @@ class Prompt:
         it."""
         if not isinstance(self._queue.first, Following) or session.node.local is None:
             return
-        told = asyncio.get_running_loop().call_later(SHOWN_AFTER, self._show_stage, _CAUSED)
+        timer = asyncio.get_running_loop().call_later(SHOWN_AFTER, self._show_stage, _CAUSED)
         self._running = asyncio.current_task()
         try:
             with suppress(AoError):  # the next line reports the error
@@ -288,7 +288,7 @@ class Prompt:
             session.settling = False
             self._list_held()
         finally:
-            told.cancel()
+            timer.cancel()
             self._show_stage("")
             self._running, self._interrupted = None, False
 

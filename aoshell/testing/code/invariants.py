@@ -29,7 +29,7 @@ def read_invariants(path: Path) -> bytes:
 
 
 def holding_code(
-    source: bytes, name: str, mark: str = "", meant: Iterable[str] = (), told: str = ""
+    source: bytes, name: str, mark: str = "", meant: Iterable[str] = (), prefix: str = ""
 ) -> str:
     """Lua for the owner to evaluate in a process: after that, a message that breaks one fails.
 
@@ -38,8 +38,8 @@ def holding_code(
         name: what errors call it.
         mark: prefix of the error of a message that breaks one.
         meant: handlers that must answer, besides those that the file names.
-        told: prefix of a line that each message then prints, with the states before and after it
-            (see `told_values`); "" for no such line.
+        prefix: the beginning of a line that each message then prints, with the states before and
+            after it (see `reported_values`); "" for no such line.
     """
     checker = long_string(read_file(_CHECKER))
     given = (long_string(source), short_string(name), short_string(mark))
@@ -48,7 +48,7 @@ def holding_code(
         b'local check, why = load(%s, "@.invariants", "t", _G)\n'
         b"if not check then error(why, 0) end\n"
         b"return check(%s, %s, %s, { %s }, %s, %s)\n"
-        % (checker, *given, raw(names), short_string(told), long_string(raw(value_writer())))
+        % (checker, *given, raw(names), short_string(prefix), long_string(raw(value_writer())))
     )
 
 
@@ -58,9 +58,9 @@ def marked(text: str, mark: str) -> str:
     return rest if found else ""
 
 
-def told_values(output: str, told: str) -> Any:
+def reported_values(output: str, prefix: str) -> Any:
     """The states and the message that a message has printed, None if it has not."""
-    _, found, rest = output.rpartition(told)
+    _, found, rest = output.rpartition(prefix)
     return parse_value(rest.partition("\n")[0]) if found else None
 
 

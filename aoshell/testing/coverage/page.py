@@ -86,9 +86,9 @@ def _file(number: int, file: FileTotal) -> Iterator[str]:
         times = file.whole.lines.get(line)
         mark = "" if times is None else "no" if not times else "part" if line in partly else "yes"
         count = "" if times is None else f"{times}×"
-        told = f' title="{html.escape(never[line])}"' if line in never else ""
+        title = f' title="{html.escape(never[line])}"' if line in never else ""
         yield (
-            f'<li id="f{number}-{line}" class="{mark}"{told}><span class="n">{line}</span>'
+            f'<li id="f{number}-{line}" class="{mark}"{title}><span class="n">{line}</span>'
             f'<span class="t">{count}</span>{_safe(text)}</li>'
         )
     yield "</ol>"

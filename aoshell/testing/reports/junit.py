@@ -86,8 +86,8 @@ def _add_case(suite: Element, outcome: TestOutcome) -> None:
         kind = "failure" if outcome.outcome == "failed" else "error"
         lines = outcome.failure.lines() if outcome.failure else []
         message = outcome.failure.text.partition("\n")[0] if outcome.failure else name_of(outcome)
-        told = SubElement(case, kind, type=outcome.outcome, message=_text(message))
-        told.text = _text("\n".join(lines))
+        element = SubElement(case, kind, type=outcome.outcome, message=_text(message))
+        element.text = _text("\n".join(lines))
     if outcome.prints:
         SubElement(case, "system-out").text = _text("\n".join(outcome.prints))
 

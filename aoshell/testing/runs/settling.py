@@ -27,7 +27,7 @@ def settle_snapshots(found: Round, *, update: bool) -> list[str]:
     Raises:
         AoError: a file cannot be written.
     """
-    told = []
+    notes = []
     for file in found.files:
         if file.problem is not None:
             continue
@@ -38,7 +38,7 @@ def settle_snapshots(found: Round, *, update: bool) -> list[str]:
         except SnapshotsError as error:
             failures = [one.failure.text for one in found.outcomes if one.failure]
             if not any(error.what in text for text in failures):
-                told.append(f"{error.what} ({error.hint})")
+                notes.append(f"{error.what} ({error.hint})")
             continue
         passed = {one.name: set(one.taken) for one in of_file if one.outcome == "passed"}
         gone = unused(stored, (test.name for test in file.tests), passed)
@@ -50,8 +50,8 @@ def settle_snapshots(found: Round, *, update: bool) -> list[str]:
         elif gone:
             names = ", ".join(f"{test}: {name}" for test, name in gone[:MOST_NAMED])
             more = f" and {len(gone) - MOST_NAMED} more" if len(gone) > MOST_NAMED else ""
-            told.append(f"{path}: no test takes {names}{more} any more: {UPDATE} removes it")
-    return told
+            notes.append(f"{path}: no test takes {names}{more} any more: {UPDATE} removes it")
+    return notes
 
 
 def settle_failed(found: Round) -> None:

@@ -205,8 +205,8 @@ def is_packed(packed: bytes) -> bool:
     """Whether bytes are a complete file of a memory."""
     if not packed.startswith(MAGIC) or len(packed) <= _HEAD:
         return False
-    said = packed[len(MAGIC) : _HEAD - 1]
-    return hashlib.sha256(packed[_HEAD:]).hexdigest().encode() == said
+    recorded = packed[len(MAGIC) : _HEAD - 1]
+    return hashlib.sha256(packed[_HEAD:]).hexdigest().encode() == recorded
 
 
 def digest_of(packed: bytes) -> str:

@@ -140,15 +140,15 @@ class Origins:
         """Raise AoError if a process that `takes_no_signed` must refuse this message."""
         if not self.accept_signed:
             raise AoError(
-                f"{self._told(process.id)}, and this message is signed: whoever has it could post"
-                " it there",
+                f"{self._kind_of(process.id)}, and this message is signed: whoever has it could"
+                " post it there",
                 stage="message",
                 hint="lines and .send at the prompt go to it unsigned; serve --accept-signed takes"
                 " signed ones, too",
             )
         if not is_item:
             raise AoError(
-                f"{self._told(process.id)}, and takes ANS-104 items only",
+                f"{self._kind_of(process.id)}, and takes ANS-104 items only",
                 stage="message",
                 hint="sign it as one",
             )
@@ -156,7 +156,8 @@ class Origins:
     def not_kept(self, own: str, what: str) -> AoError:
         """The error for a refused item, which is signed for such a process."""
         return AoError(
-            f"{self._told(own)}, and {what} is signed for it: whoever has it could post it there",
+            f"{self._kind_of(own)}, and {what} is signed for it: whoever has it could post it"
+            " there",
             stage="message",
             hint="nothing was kept",
         )
@@ -164,12 +165,12 @@ class Origins:
     def withheld(self, id: str, own: str) -> WithheldError:
         """The error for a message that holds an item for such a process."""
         return WithheldError(
-            f"{id} is not given out: {self._told(own)}, and an item in it is signed for that",
+            f"{id} is not given out: {self._kind_of(own)}, and an item in it is signed for that",
             stage="message",
             hint="whoever has the item could post it there",
         )
 
-    def _told(self, id: str) -> str:
+    def _kind_of(self, id: str) -> str:
         row = self._store.process(id)
         name = row.name or id if row else id
         if row and self.of(row.number) is not None:

@@ -362,8 +362,8 @@ class _Loading:
         """Check the dump as a whole, and write facts about it."""
         header, store = self._header, self._store
         counts = (len(self._processes), len(self._kinds), self._messages, self._uploads)
-        said = tuple(header[name] for name in ("processes", "modules", "messages", "uploads"))
-        demand(counts == said, "it does not have as many records as its header says")
+        promised = tuple(header[name] for name in ("processes", "modules", "messages", "uploads"))
+        demand(counts == promised, "it does not have as many records as its header says")
         demand(all(places.slots for places in self._processes.values()), "a log is missing")
         ends = ((self._processes[one].slots, at.slot) for one, at in self._origins.items())
         demand(all(slot < slots for slots, slot in ends), "a fork begins after its end")

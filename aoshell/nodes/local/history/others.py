@@ -53,11 +53,11 @@ class Others:
             return
         loop = asyncio.get_running_loop()
         end = loop.time() + PATIENCE
-        with self._work.seen("wait", f"for {self._told(line)}"):
+        with self._work.seen("wait", f"for {self._described(line)}"):
             while line is not None:
                 if loop.time() > end:
                     raise AoError(
-                        f"{self._told(line)} is under way",
+                        f"{self._described(line)} is under way",
                         stage=stage,
                         hint="try again when it is done; Ctrl-C twice stops it where it was typed",
                     )
@@ -77,6 +77,6 @@ class Others:
             (line for line in theirs if line.process == process.number or line.seq in here), None
         )
 
-    def _told(self, line: Logged) -> str:
+    def _described(self, line: Logged) -> str:
         row = self._processes.get(line.process)
         return f"slot {line.slot} of {row.name or row.id}, which {line.client} sent,"

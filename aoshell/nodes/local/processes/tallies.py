@@ -30,8 +30,8 @@ class Tallies:
             running = self._running[process] = Running(process, place)
         running.add(logged, computed)
         self._places[process] = place
-        place = logged.slot + logged.tick
-        if place and not place % EVERY:
+        number = logged.slot + logged.tick
+        if number and not number % EVERY:
             self._due.append(process)
 
     def place(self, process: int) -> Place | None:

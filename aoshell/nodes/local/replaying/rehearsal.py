@@ -52,8 +52,8 @@ class Performed(NamedTuple):
         """Where it was computing when a limit stopped it, as "FILE:LINE"; "" if not known."""
         from aoshell.sandbox.lua import PLACE
 
-        told = output_of(self.result).rpartition("\n")[2]
-        return told.removeprefix(PLACE) if told.startswith(PLACE) else ""
+        line = output_of(self.result).rpartition("\n")[2]
+        return line.removeprefix(PLACE) if line.startswith(PLACE) else ""
 
 
 class Rehearsal:

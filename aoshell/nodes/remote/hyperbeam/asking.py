@@ -119,7 +119,7 @@ class Asking:
                 raise
             return answer
 
-    def _said(
+    def _fields(
         self, answer: Response, stage: str, asked: Asked, *, whole: bool = False
     ) -> Mapping[str, Any]:
         """The fields of an answer, which is a message or JSON.

@@ -45,7 +45,7 @@ ANY = Asked()
 
 
 def named(
-    said: Mapping[str, Value], ids: Mapping[str, frozenset[str]], asked: Asked
+    message: Mapping[str, Value], ids: Mapping[str, frozenset[str]], asked: Asked
 ) -> tuple[str, ...]:
     """The facts of a request that the signed part of its answer names.
 
@@ -58,7 +58,7 @@ def named(
     found = []
     for name, due in asked.fields.items():
         for key in _KEYS[name]:
-            value = None if name == MESSAGE else said.get(key)
+            value = None if name == MESSAGE else message.get(key)
             alone = {str(value)} if isinstance(value, (str, int)) else set()
             values = ids.get(key, alone)
             if values and str(due) not in values:

@@ -55,7 +55,7 @@ class Chain:
         process: where it was sent.
         walked: the slots that were read.
         whole: whether these are all, as far as is known.
-        owed: whether its messages are not delivered, and the user was not told so.
+        owed: whether its messages are not delivered, and the user does not know it.
     """
 
     root: str
@@ -137,15 +137,15 @@ class Delivering(Looking):
         )
 
     def _deliver(
-        self, process: str, slot: int, root: str, said: Mapping[str, object] | None = None
+        self, process: str, slot: int, root: str, fields: Mapping[str, object] | None = None
     ) -> None:
         """Start to have the node deliver what a message sends, in the background.
 
         Args:
-            said: the answer to a push that came already, None to push.
+            fields: the answer to a push that came already, None to push.
         """
         place, chain = Place(process, slot), Chain(root, process)
-        work = self._pushed(place, chain) if said is None else self._carried(place, said, chain)
+        work = self._pushed(place, chain) if fields is None else self._carried(place, fields, chain)
         task = asyncio.create_task(self._bounded(slot, work, chain))
         self._deliveries[root] = slot, task
         task.add_done_callback(lambda _: self._ended(root))
@@ -191,8 +191,8 @@ class Delivering(Looking):
         if result.assignments or targeted(result):
             await self._push(place, targeted(result), chain)
 
-    async def _carried(self, place: Place, said: Mapping[str, object], chain: Chain) -> None:
-        await self._follow(place, await self._told(place, said), chain)
+    async def _carried(self, place: Place, fields: Mapping[str, object], chain: Chain) -> None:
+        await self._follow(place, await self._fates_of(place, fields), chain)
 
     # Pushing ------------------------------------------------------------------------------------
 
@@ -204,7 +204,7 @@ class Delivering(Looking):
         """
         for pause in (*AGAIN, None):
             try:
-                said = await self._asked_to_push(place)
+                fields = await self._asked_to_push(place)
             except PushError as error:
                 found = await self._looked_for(place, sent, error.what)
                 if pause is None or not error.momentary or not _is_safe(found):
@@ -214,7 +214,7 @@ class Delivering(Looking):
                     return
                 await asyncio.sleep(pause)
             else:
-                await self._follow(place, await self._told(place, said), chain)
+                await self._follow(place, await self._fates_of(place, fields), chain)
                 return
 
     async def _asked_to_push(self, place: Place) -> Mapping[str, Any]:
@@ -234,18 +234,18 @@ class Delivering(Looking):
             what = self._trust.failure(answer, "push", "does not deliver it", asked)
             end = End.OPEN if answer.status in BUSY else End.FAILED
             raise PushError(what, end, momentary=is_momentary(answer))
-        return self._said(answer, "push", asked, whole=True)
+        return self._fields(answer, "push", asked, whole=True)
 
     # What became of it --------------------------------------------------------------------------
 
-    async def _told(self, place: Place, said: Mapping[str, object]) -> list[Fate]:
+    async def _fates_of(self, place: Place, fields: Mapping[str, object]) -> list[Fate]:
         """The fates in an answer to a push; those that it leaves open, from the targets' logs."""
-        told = fates(said)
-        doubtful = [one.sent for one in told if one.state is State.UNKNOWN]
+        found = fates(fields)
+        doubtful = [one.sent for one in found if one.state is State.UNKNOWN]
         looked = iter(await self._looked_for(place, doubtful, _LEFT_OUT) if doubtful else ())
         return [
             _because(next(looked), one.reason) if one.state is State.UNKNOWN else one
-            for one in told
+            for one in found
         ]
 
     async def _follow(
@@ -266,7 +266,7 @@ class Delivering(Looking):
             chain.walked.add(there)
             result = await self._shown(there, chain.root)
             if fate.then is not None:
-                await self._follow(there, await self._told(there, fate.then), chain)
+                await self._follow(there, await self._fates_of(there, fate.then), chain)
             elif result and (sent := targeted(result)):
                 await self._resumed(there, sent, chain, end)
 

@@ -53,12 +53,12 @@ class Fate:
     then: Mapping[str, object] | None = None
 
 
-def fates(said: Mapping[str, object]) -> list[Fate]:
+def fates(fields: Mapping[str, object]) -> list[Fate]:
     """The fates in an answer, for messages of an outbox with a target."""
-    members = {key.lower(): value for key, value in keyed(said.get("outbox")).items()}
+    members = {key.lower(): value for key, value in keyed(fields.get("outbox")).items()}
     entries = {
         key.lower(): value
-        for key, value in said.items()
+        for key, value in fields.items()
         if isinstance(value, Mapping) and value.keys() & {"resulted-in", "response"}
     }
     found = (_fate(members.get(key, {}), entries.get(key)) for key in {**members, **entries})
@@ -85,8 +85,8 @@ def nowhere(sent: Outgoing) -> Fate:
 
 
 def _reason(value: object) -> str:
-    said = value if isinstance(value, Mapping) else {"reason": words(value)}
-    return refusal_in(said).words
+    fields = value if isinstance(value, Mapping) else {"reason": words(value)}
+    return refusal_in(fields).words
 
 
 def title(sent: Outgoing) -> str:

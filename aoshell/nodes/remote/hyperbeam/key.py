@@ -144,8 +144,8 @@ class NodeKey:
         if signed and not proven:
             raise _refused(answer, "it is not signed")
         self.heard(checked)
-        said = checked.verified if proven else checked.message
-        address = str(said.get("body", said.get("data", ""))).strip()
+        fields = checked.verified if proven else checked.message
+        address = str(fields.get("body", fields.get("data", ""))).strip()
         if proven and checked.committers != (address,):
             who = " and ".join(checked.committers)
             raise _refused(answer, f"it is not that of {who}, who has signed it")

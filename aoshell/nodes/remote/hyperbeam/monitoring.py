@@ -37,11 +37,13 @@ class Monitoring(Reading):
         if on:
             every = await self._interval(process)
             computed = f"/{process}~process@1.0/now"
-            said = await self._cron(f"every?interval={every}&cron-path={computed}", "runs no cron")
-            if not has_id_form(plain(said)):
+            fields = await self._cron(
+                f"every?interval={every}&cron-path={computed}", "runs no cron"
+            )
+            if not has_id_form(plain(fields)):
                 what = f"{self.endpoint} does not say which task it runs, so .unmonitor stops none"
                 raise AoError(what, stage="monitor")
-            self._book.put(self.endpoint, TASK, process, plain(said))
+            self._book.put(self.endpoint, TASK, process, plain(fields))
 
     async def _cron(self, rest: str, what: str, *, gone: bool = False) -> Mapping[str, object]:
         """The answer of the node's cron. Never repeated, as each request makes another task.

@@ -233,7 +233,7 @@ class HyperBeamNode(Publishing, Redelivering, Monitoring, Elsewhere):
         if not pushed or placed.heard is Heard.NOTHING:
             self._deliver(process, slot, item.id)
         elif placed.heard is Heard.PLACED:
-            self._deliver(process, slot, item.id, placed.said)
+            self._deliver(process, slot, item.id, placed.fields)
         else:  # the node may have pushed it: do not push again
             self._notice(f"slot {slot}: it is not known whether its messages were delivered")
             self._owed.end(item.id)
@@ -293,7 +293,7 @@ class HyperBeamNode(Publishing, Redelivering, Monitoring, Elsewhere):
             )
         asked = Asked(id_, {PROCESS: process})
         self._expect(answer, "dryrun", "does not evaluate it", asked)
-        return to_result(process, -1, self._said(answer, "dryrun", asked), answer.by)
+        return to_result(process, -1, self._fields(answer, "dryrun", asked), answer.by)
 
     # Processes and code -----------------------------------------------------------------------
 
@@ -412,5 +412,5 @@ def _check_named(process: str, fact: Mapping[str, Any], name: str, owner: str) -
         raise AoError(
             f"the definition of {process} {wrong}",
             stage="verify",
-            hint="its name was told unsigned; attach it by its id if you mean it",
+            hint="its name came unsigned; attach it by its id if you mean it",
         )

@@ -17,18 +17,18 @@ from aoshell.protocol.commitment import Commitment
 from aoshell.protocol.message import Assignment, Message, Tag, by_lower_name
 
 
-def to_message(said: Mapping[str, object], signed: Iterable[Commitment], where: str) -> Message:
+def to_message(fields: Mapping[str, object], signed: Iterable[Commitment], where: str) -> Message:
     """The message of an assignment.
 
     Args:
-        said: the assignment, with its message under `body`.
+        fields: the assignment, with its message under `body`.
         signed: the checked commitments of the message.
         where: the host that gave it, for errors.
 
     Raises:
         AoError: stage "schedule", it is not an assignment of this form.
     """
-    body, slot = said.get("body"), str(said.get("slot", ""))
+    body, slot = fields.get("body"), str(fields.get("slot", ""))
     if not isinstance(body, Mapping) or not is_number(slot):
         raise AoError(
             f"{where} answers with something that is no assignment",
@@ -49,12 +49,12 @@ def to_message(said: Mapping[str, object], signed: Iterable[Commitment], where: 
         sent.anchor,
         named.get("pushed-for", ""),
         Assignment(
-            words(said.get("process", "")),
+            words(fields.get("process", "")),
             int(slot),
             0,
-            _number(said.get("timestamp")),
-            _number(said.get("block-height")),
-            words(said.get("hash-chain", "")),
+            _number(fields.get("timestamp")),
+            _number(fields.get("block-height")),
+            words(fields.get("hash-chain", "")),
         ),
     )
 

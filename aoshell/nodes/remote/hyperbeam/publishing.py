@@ -74,11 +74,11 @@ class Publishing(Sending):
         none."""
         path = "/~meta@1.0/info/default-module"
         answer = await self._get("info", path)
-        said = plain(self._trust.read(answer, "info")) if answer.ok else ""
-        if not has_id_form(said):
+        offered = plain(self._trust.read(answer, "info")) if answer.ok else ""
+        if not has_id_form(offered):
             return ""
-        self._book.put(self.endpoint, CODE, OFFERED, said, learnt_again=True)
-        return self._remembered(Module(said, "wasm", "aos", b"")).id
+        self._book.put(self.endpoint, CODE, OFFERED, offered, learnt_again=True)
+        return self._remembered(Module(offered, "wasm", "aos", b"")).id
 
     async def fetch(self, reference: str) -> Module:
         own = self._book.all(self.endpoint, CODE)

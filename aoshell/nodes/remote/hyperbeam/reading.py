@@ -110,8 +110,8 @@ class Reading(Asking):
             answer = await self._get("compute", path, COMPUTE)
         what = f"does not compute slot {slot}"
         self._expect_computed(answer, "compute", process, what, asked)
-        said = self._said(answer, "compute", asked)
-        result = to_result(process, slot, said, answer.by)
+        fields = self._fields(answer, "compute", asked)
+        result = to_result(process, slot, fields, answer.by)
         return replace(result, milliseconds=1000 * (time.monotonic() - start))
 
     def _expect_computed(
@@ -129,10 +129,10 @@ class Reading(Asking):
         if stuck is None or not refusal.is_stuck:
             self._expect(answer, stage, what, asked)
             return
-        said = self._trust.failure(answer, stage, what, asked)
+        failure = self._trust.failure(answer, stage, what, asked)
         where = "this slot" if stuck == asked.fields.get(SLOT) else f"slot {stuck}"
         raise StuckError(
-            f"{said}; {where} fails each time, so {process} is stuck there and computes no more",
+            f"{failure}; {where} fails each time, so {process} is stuck there and computes no more",
             stuck,
             stage=stage,
         )
@@ -192,20 +192,20 @@ class Reading(Asking):
                 raise shared
             result = shared or await self._result(process, slot)
         except StuckError as error:
-            told = shared is not None or error.slot != slot
-            return Step(slot, LogEntry(message, None), "" if told else error.what, last=last)
+            is_known = shared is not None or error.slot != slot
+            return Step(slot, LogEntry(message, None), "" if is_known else error.what, last=last)
         return Step(slot, LogEntry(message, result), last=last)
 
     async def slots(self, process: str) -> int:
         answer = await self._get("slot", f"/{process}~process@1.0/slot/current")
         asked = Asked(f"{process} slot")
         self._expect_process(answer, "slot", process, asked)
-        said = plain(self._trust.read(answer, "slot", asked))
-        if said == NO_SLOT:
+        slot = plain(self._trust.read(answer, "slot", asked))
+        if slot == NO_SLOT:
             return self._reached(process, -1) + 1
-        if not is_number(said):
+        if not is_number(slot):
             raise AoError(f"{answer.by} answers {answer.summary()!r} for a slot", stage="slot")
-        return self._reached(process, int(said)) + 1
+        return self._reached(process, int(slot)) + 1
 
     def _reached(self, process: str, slot: int) -> int:
         """The last slot of a process, after an answer that names this slot.
@@ -259,9 +259,9 @@ class Reading(Asking):
         answer = await until_whole(partial(self._client.get, "schedule", path, headers=BUNDLED))
         asked = Asked(f"{process} schedule {slot}", {PROCESS: process, SLOT: slot})
         self._expect_process(answer, "schedule", process, asked)
-        said = self._trust.read(answer, "schedule", asked)
+        fields = self._trust.read(answer, "schedule", asked)
         signed = check_inside(answer.headers, answer.body, "body").commitments
-        message = placed.to_message(said, signed, answer.by)
+        message = placed.to_message(fields, signed, answer.by)
         self._expect_log_of(process, [message], answer.by)
         return message
 
@@ -290,18 +290,19 @@ class Reading(Asking):
         path = f"/{process}~process@1.0/now{inner}"
         answer = await self._get("now", path, COMPUTE)
         # Below the top, keys of these names are the process's own.
-        fields = {} if inner else {PROCESS: process}
-        asked = Asked(f"{process} now {inner}", fields)
+        due = {} if inner else {PROCESS: process}
+        asked = Asked(f"{process} now {inner}", due)
         has_none = f"has no {key or 'state'} of {process}"
         does_not = f"does not give {key or 'the state'} of {process}"
         what = has_none if answer.status == 404 else does_not
         self._expect_computed(answer, "now", process, what, asked)
-        said = dict(self._trust.read(answer, "now", asked))
-        said.pop("status", None)
-        named = said.get("ao-result")
-        if isinstance(named, str) and named in said:
-            return said[named]
-        return said.get("body", said.get("data", "")) if said.keys() <= {"body", "data"} else said
+        fields = dict(self._trust.read(answer, "now", asked))
+        fields.pop("status", None)
+        named = fields.get("ao-result")
+        if isinstance(named, str) and named in fields:
+            return fields[named]
+        is_text = fields.keys() <= {"body", "data"}
+        return fields.get("body", fields.get("data", "")) if is_text else fields
 
     def _expect_process(self, answer: Response, stage: str, process: str, asked: Asked) -> None:
         """Raise AoError if a request about a process failed."""
@@ -310,8 +311,10 @@ class Reading(Asking):
         refusal = self._trust.refusal(answer, stage, asked)
         about = f"the process {process}"
         if answer.status == 404 or refusal.missing == process:
-            said = self._trust.failure(answer, stage, f"knows no process {process}", asked, about)
-            raise NoProcessError(said, stage=stage)
+            failure = self._trust.failure(
+                answer, stage, f"knows no process {process}", asked, about
+            )
+            raise NoProcessError(failure, stage=stage)
         self._expect(answer, stage, f"does not answer about {about}", asked, about)
 
 
@@ -324,9 +327,9 @@ def _no_such_slot(process: str, slot: int, slots: int, by: str) -> AoError:
     )
 
 
-def plain(said: Mapping[str, object]) -> str:
+def plain(fields: Mapping[str, object]) -> str:
     """The body of an answer with a single value."""
-    value = said.get("body", said.get("data", ""))
+    value = fields.get("body", fields.get("data", ""))
     return str(value).strip()
 
 

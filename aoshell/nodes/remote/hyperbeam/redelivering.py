@@ -68,8 +68,8 @@ class Redelivering(Delivering):
             if place not in (None, message, slot) or not self._owed.take(message):
                 continue
             try:
-                if said := await self._left_of(process, message, slot):
-                    self._notice(said, "undelivered")
+                if notice := await self._left_of(process, message, slot):
+                    self._notice(notice, "undelivered")
                 self._owed.end(message)
             finally:
                 self._owed.give_up(message)

@@ -24,16 +24,16 @@ _OWN = frozenset(
 )
 
 
-def to_result(process: str, slot: int, said: Mapping[str, object], where: str) -> Result:
+def to_result(process: str, slot: int, fields: Mapping[str, object], where: str) -> Result:
     """A result in any of the shapes.
 
     Raises:
         AoError: stage "compute", it has none of these shapes.
     """
-    said = unwrapped(said)
-    inner = said.get("results")
-    whole = inner if isinstance(inner, Mapping) else said
-    legacy = said.get("raw", whole.get("raw", whole))
+    fields = unwrapped(fields)
+    inner = fields.get("results")
+    whole = inner if isinstance(inner, Mapping) else fields
+    legacy = fields.get("raw", whole.get("raw", whole))
     if isinstance(legacy, Mapping) and legacy.keys() & {"Output", "Error", "Messages"}:
         return from_json(process, slot, legacy, 0.0, where)
     if not whole.keys() & {"output", "outbox", "data", "error"}:
@@ -73,10 +73,10 @@ def words(value: object) -> str:
     return json_words(value)
 
 
-def unwrapped(said: Mapping[str, object]) -> Mapping[str, object]:
+def unwrapped(fields: Mapping[str, object]) -> Mapping[str, object]:
     """The message under the key that an answer's `ao-result` names, else the answer."""
-    inner = said.get(str(said.get("ao-result", "")))
-    return inner if isinstance(inner, Mapping) else said
+    inner = fields.get(str(fields.get("ao-result", "")))
+    return inner if isinstance(inner, Mapping) else fields
 
 
 def _output(whole: Mapping[str, object]) -> tuple[str, str]:

@@ -52,12 +52,12 @@ class Placed:
     """A message that is in the log.
 
     Attributes:
-        said: the node's own answer; {} if it does not count.
+        fields: the node's own answer; {} if it does not count.
     """
 
     slot: int
     heard: Heard
-    said: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Sending(Delivering):
@@ -92,7 +92,7 @@ class Sending(Delivering):
             return Placed(found, Heard.NOTHING)
         try:
             self._expect(answer, stage, what[0])
-            slot, said = self._assigned(answer, stage, process, item.id)
+            slot, fields = self._assigned(answer, stage, process, item.id)
         except AoError as error:
             doubtful = answer.ok or self._trust.refused
             found = None
@@ -108,7 +108,7 @@ class Sending(Delivering):
             except AoError as error:
                 raise _unknown(error, what[1]) from error
         self._reached(process, slot)
-        return Placed(slot, Heard.PLACED, said)
+        return Placed(slot, Heard.PLACED, fields)
 
     async def _post(self, stage: str, path: str, item: Signed, process: str) -> Response:
         await self._ready()  # raises if the answer would be refused: then nothing is sent
@@ -136,15 +136,15 @@ class Sending(Delivering):
     ) -> tuple[int, Mapping[str, Any]]:
         """The slot that an answer gives a message, and the answer."""
         asked = Asked(message, {PROCESS: process, MESSAGE: message})
-        said = self._said(answer, stage, asked)
+        fields = self._fields(answer, stage, asked)
         try:
-            named(said, {}, asked)  # check unsigned answers, too
+            named(fields, {}, asked)  # check unsigned answers, too
         except ContradictionError as error:
             raise AoError(f"{answer.by} answers for something else: {error}", stage=stage) from None
-        slot = str(said.get("slot", 0 if process == message else ""))
+        slot = str(fields.get("slot", 0 if process == message else ""))
         if not is_number(slot):
             raise AoError(f"{answer.by} does not say the slot of the message", stage=stage)
-        return int(slot), said
+        return int(slot), fields
 
     async def _check_place(self, process: str, slot: int, message: str) -> None:
         """Check that the log has this message in that slot. Raises AoError, stage "verify"."""

@@ -79,7 +79,7 @@ class Trust:
         self._tell = tell
         self._heard = heard
         self._examined: tuple[Response, Checked] | None = None
-        self._told: set[str] = set()
+        self._noted: set[str] = set()
         self._seen = Seen()
         self._signs = False
 
@@ -129,13 +129,13 @@ class Trust:
         Raises:
             AoError: stage "verify", the answer is refused.
         """
-        said = self._read(answer, stage, asked)
+        fields = self._read(answer, stage, asked)
         self._judge(stage, asked)
         rest = self._examine(answer).message
-        if whole and not self.verifies and rest.keys() - said.keys():
+        if whole and not self.verifies and rest.keys() - fields.keys():
             self._tell_once(self._endpoint + _NOT_THESE.format(stage))
             return rest
-        return said
+        return fields
 
     def json(self, answer: Response, stage: str, asked: Asked = ANY) -> Any:
         """The JSON of an answer whose signature covers the bytes of its body.
@@ -150,14 +150,14 @@ class Trust:
             # The content type must be signed, too: a process may print text that looks like JSON.
             if not whole or not str(covered.get("content-type", "")).startswith(JSON):
                 self._unsigned(answer, stage)
-        said = answer.json(stage)
-        if isinstance(said, dict):
+        fields = answer.json(stage)
+        if isinstance(fields, dict):
             try:
-                self.named += named(said, {}, asked)
+                self.named += named(fields, {}, asked)
             except ContradictionError as error:
                 raise self._refused(answer, stage, str(error)) from None
         self._judge(stage, asked)
-        return said
+        return fields
 
     def is_checkable(self, answer: Response) -> bool:
         """Whether the signatures of an answer can be checked."""
@@ -166,12 +166,12 @@ class Trust:
     def refusal(self, answer: Response, stage: str, asked: Asked = ANY) -> Refusal:
         """The refusal in an error, from the fields that count; raises nothing."""
         try:
-            said = self._read(answer, stage, asked)
+            fields = self._read(answer, stage, asked)
         except AoError:
             return Refusal()
-        if self.verifies and said.get("status") != answer.status:
+        if self.verifies and fields.get("status") != answer.status:
             return Refusal()
-        return refusal_in({**dict(answer.headers), **said} if not self.verifies else said)
+        return refusal_in({**dict(answer.headers), **fields} if not self.verifies else fields)
 
     def failure(
         self, answer: Response, stage: str, what: str, asked: Asked = ANY, about: str = ""
@@ -185,19 +185,19 @@ class Trust:
         if not self.verifies:
             words = self.refusal(answer, stage, asked).words or _plain_words(answer)
             return f"{self._who(answer)} {what}: {answer.status} {words}".rstrip()
-        said: Fields = {}
+        fields: Fields = {}
         try:
-            said = self._read(answer, stage, asked)
+            fields = self._read(answer, stage, asked)
             self.state = "verified"
         except NotSignedError:
             pass
         except AoError as error:
             return f"{error.what} (status {answer.status})"
-        if said.get("status") != answer.status:
+        if fields.get("status") != answer.status:
             self.state = REFUSED
             to = f" when asked about {about}" if about else ""
             return f"{self._who(answer)} answers {answer.status}{to} {WITHHELD}"
-        words = refusal_in(said).words
+        words = refusal_in(fields).words
         return f"{self._who(answer)} {what}: {answer.status} {words}".rstrip()
 
     def _examine(self, answer: Response) -> Checked:
@@ -266,13 +266,13 @@ class Trust:
             )
         self.state = UNCHECKABLE if uncheckable else UNSIGNED
         not_signed = _NOT_THESE.format(stage) if self._signs else _NOT_SIGNED
-        told = not_signed if not uncheckable else f"{_NOT_CHECKABLE}{because}"
-        self._tell_once(self._endpoint + told)
+        text = not_signed if not uncheckable else f"{_NOT_CHECKABLE}{because}"
+        self._tell_once(self._endpoint + text)
 
-    def _tell_once(self, said: str) -> None:
-        if said not in self._told:
-            self._told.add(said)
-            self._tell(said)
+    def _tell_once(self, text: str) -> None:
+        if text not in self._noted:
+            self._noted.add(text)
+            self._tell(text)
 
     def _bad(self, answer: Response, checked: Checked, stage: str) -> AoError:
         failure = checked.failure
