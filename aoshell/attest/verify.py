@@ -32,7 +32,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from aoshell.attest.checks import chain, node, policy, report
-from aoshell.attest.checks.custody import Custody, State, judge_custody
+from aoshell.attest.checks.custody import Custody, CustodyState, judge_custody
 from aoshell.attest.checks.frame import Case, Check, CheckResult, Status, TpmCase
 from aoshell.attest.errors import (
     EvidenceError,
@@ -340,9 +340,9 @@ def _run(one: Check, case: Case, blocked: set[str]) -> CheckResult:
 
 
 def _custody_result(kept: Custody | None, overall: str) -> CheckResult:
-    if kept and kept.state is State.EXCLUSIVE:
+    if kept and kept.state is CustodyState.EXCLUSIVE:
         return CheckResult(CUSTODY, Status.PASS, detail=kept.detail)
-    if kept and kept.state is State.UNKNOWN and overall != "PASS":
+    if kept and kept.state is CustodyState.UNKNOWN and overall != "PASS":
         return CheckResult(
             CUSTODY, Status.SKIPPED, detail="not reached: another check did not pass"
         )

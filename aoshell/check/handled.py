@@ -6,33 +6,33 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from aoshell.check.handlers import all_handlers, is_local, own_nodes
-from aoshell.check.program import Placed, Program, Value
+from aoshell.check.program import PlacedNode, Program, Value
 from aoshell.lua import syntax as tree
 
 
-def handled(program: Program) -> list[Placed[tree.Function]]:
+def handled(program: Program) -> list[PlacedNode[tree.Function]]:
     """The functions whose first parameter is a message, each once.
 
     These are the functions passed to `Handlers`, directly, by name or wrapped by functions of the
     program, and those that they call with the message.
     """
     pending = [
-        Placed(part, facts)
+        PlacedNode(part, facts)
         for facts in program.sources
         for handler in all_handlers(facts)
         for part in (handler.pattern, handler.handle)
         if part
     ]
-    found: dict[int, Placed[tree.Function]] = {}
+    found: dict[int, PlacedNode[tree.Function]] = {}
     passed: set[tuple[int, int]] = set()
     while pending:
         placed = program.value(pending.pop())
         node, facts = placed.node, placed.facts
         if isinstance(node, tree.Function):
             if node.parameters and id(node) not in found:
-                found[id(node)] = Placed(node, facts)
+                found[id(node)] = PlacedNode(node, facts)
                 called = _called_with(node, node.parameters[0])
-                pending.extend(Placed(inner, facts) for inner in called)
+                pending.extend(PlacedNode(inner, facts) for inner in called)
         elif isinstance(node, tree.Call):
             pending.extend(_made(node, placed, program, passed))
         else:
@@ -51,7 +51,7 @@ def _arguments(
     passed.add((id(function), index))
     for call, facts in program.calls_of(function):
         if index < len(call.arguments):
-            yield Placed(call.arguments[index], facts)
+            yield PlacedNode(call.arguments[index], facts)
 
 
 def _made(
@@ -64,7 +64,7 @@ def _made(
     passed.add((id(maker.node), -1))
     for node in own_nodes(maker.node):
         if isinstance(node, tree.Return) and node.values:
-            yield Placed(node.values[0], maker.facts)
+            yield PlacedNode(node.values[0], maker.facts)
 
 
 def _called_with(function: tree.Function, message: tree.Local) -> Iterator[tree.Expression]:

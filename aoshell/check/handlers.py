@@ -9,7 +9,7 @@ from aoshell.check.facts import SourceFacts, without_parentheses
 from aoshell.check.finding import Finding
 from aoshell.check.messages import constant_value, kind_of
 from aoshell.check.names import World
-from aoshell.check.program import Placed, Program
+from aoshell.check.program import PlacedNode, Program
 from aoshell.lua import syntax as tree
 from aoshell.protocol.tag_names import lower_case, title_case
 
@@ -294,7 +294,7 @@ def _names_added(call: tree.Call, facts: SourceFacts, program: Program) -> Itera
         if handler and handler.replaces:
             name = handler.name and without_parentheses(handler.name)
             if isinstance(name, tree.Name) and name.local in given:
-                value = constant_value(program.value(Placed(given[name.local], facts)).node)
+                value = constant_value(program.value(PlacedNode(given[name.local], facts)).node)
             else:
                 value = constant_value(name)
             if isinstance(value, str):

@@ -9,7 +9,7 @@ from aoshell.check.facts import SourceFacts, global_path, without_parentheses
 from aoshell.check.finding import Finding
 from aoshell.check.handlers import is_local, key_of
 from aoshell.check.messages import kind_of
-from aoshell.check.program import Placed, Program
+from aoshell.check.program import PlacedNode, Program
 from aoshell.lua import syntax as tree
 
 _DEPTH = 4  # nested calls that are followed
@@ -67,7 +67,7 @@ class _Scope:
         return False
 
 
-def check_late(function: Placed[tree.Function], program: Program) -> Iterator[Finding]:
+def check_late(function: PlacedNode[tree.Function], program: Program) -> Iterator[Finding]:
     """A handler that changes state before it checks the sender: a refusal does not undo that."""
     facts = function.facts
     scope = _Scope(facts, function.node.parameters[0], open=(function.node,))

@@ -19,14 +19,14 @@ Node = TypeVar("Node", bound=tree.Expression, covariant=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Placed(Generic[Node]):
+class PlacedNode(Generic[Node]):
     """An expression and the facts of its file."""
 
     node: Node
     facts: SourceFacts
 
 
-Value: TypeAlias = Placed[tree.Expression]
+Value: TypeAlias = PlacedNode[tree.Expression]
 
 
 class Program:
@@ -44,7 +44,7 @@ class Program:
         self._parameters: dict[tree.Local, tuple[tree.Function, int]] = {}
         by_name = {facts.text.name: facts for facts in sources}
         self._chunks = {
-            module: Placed(by_name[file].main, by_name[file])
+            module: PlacedNode(by_name[file].main, by_name[file])
             for module, file in files.items()
             if file in by_name
         }
@@ -59,23 +59,25 @@ class Program:
         found: list[Value] = []
         match node:
             case tree.Name(local=tree.Local() as local):
-                found = [Placed(facts.values[local], facts)] if local in facts.values else []
+                found = [PlacedNode(facts.values[local], facts)] if local in facts.values else []
             case tree.Name(name=name):
                 found = self._globals.get((name,), [])
             case tree.Index(object=inner, key=tree.Constant(value=str(key))):
                 path = facts.path(node)
-                found = self._field(Placed(inner, facts), key, depth) or (
+                found = self._field(PlacedNode(inner, facts), key, depth) or (
                     self._globals.get(path, []) if path else []
                 )
         if len(found) != 1 or not depth:
-            return Placed(node, facts)
+            return PlacedNode(node, facts)
         return self.value(found[0], depth - 1)
 
-    def function(self, node: tree.Expression, facts: SourceFacts) -> Placed[tree.Function] | None:
+    def function(
+        self, node: tree.Expression, facts: SourceFacts
+    ) -> PlacedNode[tree.Function] | None:
         """The function that an expression is or names, None where that is not certain."""
-        found = self.value(Placed(node, facts))
+        found = self.value(PlacedNode(node, facts))
         if isinstance(found.node, tree.Function):
-            return Placed(found.node, found.facts)
+            return PlacedNode(found.node, found.facts)
         return None
 
     def parameter(self, node: tree.Expression) -> tuple[tree.Function, int] | None:
@@ -106,9 +108,9 @@ class Program:
                 own = self._members.get((local, key), [])
                 if own or local not in facts.values or not depth:
                     return own
-                return self._field(Placed(facts.values[local], facts), key, depth - 1)
+                return self._field(PlacedNode(facts.values[local], facts), key, depth - 1)
             case tree.TableConstructor():
-                return [Placed(value, facts) for name, value in _fields(node) if name == key]
+                return [PlacedNode(value, facts) for name, value in _fields(node) if name == key]
             case tree.Call(arguments=(name, *_)) if depth and facts.path(node.function) == (
                 "require",
             ):
@@ -124,7 +126,7 @@ class Program:
         chunk = self._chunks[str(name.value)]
         last = chunk.node.body.statements[-1:]
         if last and isinstance(last[0], tree.Return) and last[0].values:
-            return Placed(last[0].values[0], chunk.facts)
+            return PlacedNode(last[0].values[0], chunk.facts)
         return None
 
     def _note(self, node: tree.SyntaxNode, facts: SourceFacts) -> None:
@@ -133,11 +135,11 @@ class Program:
                 self._parameters |= {local: (node, index) for index, local in enumerate(parameters)}
             case tree.Assign(targets=targets, values=values):
                 for target, value in zip(targets, values, strict=False):
-                    self._note_assigned(target, Placed(value, facts))
+                    self._note_assigned(target, PlacedNode(value, facts))
             case tree.LocalAssign(locals=locals_, values=values):
                 for local, value in zip(locals_, values, strict=False):
                     for key, field in _fields(value):
-                        self._members[local, key].append(Placed(field, facts))
+                        self._members[local, key].append(PlacedNode(field, facts))
 
     def _note_assigned(self, target: tree.Expression, value: Value) -> None:
         match target:
@@ -152,7 +154,7 @@ class Program:
             self._note_module(path[2], value)
         self._globals[path].append(value)
         for key, field in _fields(value.node):
-            self._globals[*path, key].append(Placed(field, value.facts))
+            self._globals[*path, key].append(PlacedNode(field, value.facts))
 
     def _note_module(self, name: str, value: Value) -> None:
         """Note a module that a function makes: `package.preload[name] = function() … end`."""
@@ -161,7 +163,7 @@ class Program:
             node = node.function
         chunk = value.facts.function(node)
         if chunk:
-            self._chunks[name] = Placed(chunk, value.facts)
+            self._chunks[name] = PlacedNode(chunk, value.facts)
 
 
 def _fields(table: tree.Expression) -> Iterator[tuple[str, tree.Expression]]:

@@ -13,7 +13,7 @@ from aoshell.check.known import Path
 from aoshell.check.late import check_late
 from aoshell.check.messages import constant_value, kind_of
 from aoshell.check.names import World
-from aoshell.check.program import Placed, Program
+from aoshell.check.program import PlacedNode, Program
 from aoshell.lua import syntax as tree
 
 # Fields of a message that are not tags; some are numbers.
@@ -83,7 +83,7 @@ class _Written:
 # Numbers in tags ----------------------------------------------------------------------------------
 
 
-def _numbers(function: Placed[tree.Function], written: _Written) -> Iterator[Finding]:
+def _numbers(function: PlacedNode[tree.Function], written: _Written) -> Iterator[Finding]:
     """Tags, which are texts, used as numbers."""
     facts, message = function.facts, function.node.parameters[0]
     if written.all_values or is_set(message, function.node):
@@ -153,7 +153,7 @@ def _raises(message: str, at: int, name: str, facts: SourceFacts) -> Finding:
 # Floods -------------------------------------------------------------------------------------------
 
 
-def _floods(function: Placed[tree.Function], world: World) -> Iterator[Finding]:
+def _floods(function: PlacedNode[tree.Function], world: World) -> Iterator[Finding]:
     """A message for each entry of a table of the process."""
     facts = function.facts
     for node in own_nodes(function.node):

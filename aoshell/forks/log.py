@@ -114,13 +114,13 @@ async def read_log(
         AoError: it cannot be read, or is invalid; what was read is cached.
     """
     await remote.meet(process)
-    reading = _Reading(remote, process, slot, tell, begin, as_node)
+    reading = _LogReading(remote, process, slot, tell, begin, as_node)
     kept = [page for page in cache.pages() if page]
     try:
         await reading.take_kept(kept)
     except AoError:  # a page of another log, or damaged
         cache.forget()
-        reading = _Reading(remote, process, slot, tell, begin, as_node)
+        reading = _LogReading(remote, process, slot, tell, begin, as_node)
     try:
         await reading.read(cache)
     except AoError as error:
@@ -128,12 +128,12 @@ async def read_log(
             raise
         # The source may have another log now than when a part of it was cached.
         cache.forget()
-        reading = _Reading(remote, process, slot, tell, begin, as_node)
+        reading = _LogReading(remote, process, slot, tell, begin, as_node)
         await reading.read(cache)
     return reading.log()
 
 
-class _Reading:
+class _LogReading:
     def __init__(
         self,
         remote: Remote,

@@ -20,7 +20,7 @@ from aoshell.nodes.remote.memory import ids_named
 from aoshell.nodes.values import NotFoundError
 from aoshell.protocol.encoding import brief, has_id_form
 from aoshell.protocol.message import Message
-from aoshell.shell.ports.forking import ForkedNetwork, NotTaken, Taken
+from aoshell.shell.ports.forking import ForkedNetwork, NotTaken, TakenFork
 
 MOST = 64  # processes of one network
 _PLAIN = re.compile(r"[\w.-]{1,64}", re.ASCII)  # names in definitions that are kept
@@ -102,7 +102,7 @@ class _Taking:
 
     async def all(self, wanted: Sequence[_Wanted]) -> ForkedNetwork:
         """Fork all. Raises AoError if none can be forked."""
-        taken: list[Taken] = []
+        taken: list[TakenFork] = []
         failed: list[NotTaken] = []
         for number, one in enumerate(wanted):
             try:
@@ -115,7 +115,7 @@ class _Taking:
             raise failed[0].error
         return ForkedNetwork(tuple(taken), tuple(failed))
 
-    async def _take(self, number: int, wanted: _Wanted) -> Taken:
+    async def _take(self, number: int, wanted: _Wanted) -> TakenFork:
         process = await self._find(wanted.reference)
         first = await read_definition(self._remote, process)
         assert first.message is not None

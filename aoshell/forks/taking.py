@@ -24,7 +24,7 @@ from aoshell.nodes.local.log.rows import AS_NODE
 from aoshell.nodes.remote.http.client import ConnectionLostError
 from aoshell.nodes.values import NotFoundError
 from aoshell.protocol.encoding import brief, has_id_form
-from aoshell.shell.ports.forking import Taken
+from aoshell.shell.ports.forking import TakenFork
 
 
 def parse_place(text: str) -> tuple[str, int | None]:
@@ -61,7 +61,7 @@ async def take_from(
     gateway: str = "",
     *,
     replay: bool = False,
-) -> Taken:
+) -> TakenFork:
     """As `take`, from the network that a URL or profile names.
 
     Args:
@@ -84,7 +84,7 @@ async def take(
     tell: Tell,
     *,
     replay: bool = False,
-) -> Taken:
+) -> TakenFork:
     """Fork a process.
 
     Args:
@@ -113,7 +113,7 @@ async def take_defined(
     tell: Tell,
     *,
     replay: bool,
-) -> Taken:
+) -> TakenFork:
     """As `take`, for a process whose definition was read. Its id and name must be new here."""
     process = first.assigned.process
     assert node.local is not None and first.message is not None
@@ -136,7 +136,7 @@ async def take_defined(
     )
     await node.local.restore(made.data, name, unique=True)
     await wait_until_computed(node, process, made.slot, tell)
-    return Taken(await node.find(process), (*notes, *made.notes))
+    return TakenFork(await node.find(process), (*notes, *made.notes))
 
 
 async def _of_source(remote: Remote, process: str, begin: int) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from aoshell.fuzz.given_module import GivenModule, path_from
-from aoshell.fuzz.oracle import Oracle, Verdict
+from aoshell.fuzz.oracle import FuzzVerdict, Oracle
 from aoshell.fuzz.sequences import Person, Sequences, Step, spread
 from aoshell.fuzz.words.vocabulary import Vocabulary
 from aoshell.nodes.local.log import form
@@ -61,11 +61,11 @@ class Failed:
     """A failing sequence; its last message is the one that fails."""
 
     steps: tuple[Step, ...]
-    verdict: Verdict
+    verdict: FuzzVerdict
 
     @property
     def fault(self) -> tuple[str, str, str]:
-        """Identifies this fault; see `Verdict.fault`."""
+        """Identifies this fault; see `FuzzVerdict.fault`."""
         return self.verdict.fault(self.steps[-1].handler)
 
 

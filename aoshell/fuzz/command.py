@@ -25,7 +25,7 @@ from aoshell.fuzz.exporting import exported
 from aoshell.fuzz.given_module import Fetch, given_module
 from aoshell.fuzz.installing import require_hypothesis
 from aoshell.fuzz.opening import open_base
-from aoshell.fuzz.report import Report
+from aoshell.fuzz.report import FuzzReport
 from aoshell.fuzz.search import MOST_FAULTS, Fault, Search
 from aoshell.fuzz.writing import TestText, doubt_of
 from aoshell.fuzz.writing_python import PythonTestText, doubt_of_python
@@ -109,7 +109,7 @@ def _fuzz(target: Target, given: argparse.Namespace, run: _Run) -> int:
     opening = open_base(target)
     base = run(opening.__aenter__())
     try:
-        report = Report(base, given.seed, as_json=given.json)
+        report = FuzzReport(base, given.seed, as_json=given.json)
         tests: list[Path] = []
 
         def name(fault: Fault) -> None:

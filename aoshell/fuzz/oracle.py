@@ -36,7 +36,7 @@ _VARYING = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])|\d+")  # addresses, ids, nu
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class FuzzVerdict:
     """What is wrong.
 
     Attributes:
@@ -109,7 +109,7 @@ class Oracle:
     def _full(self) -> str:
         return f"it needs more than {self._memory >> 20} MB"
 
-    def judge(self, step: Step, done: Performed) -> Verdict | None:
+    def judge(self, step: Step, done: Performed) -> FuzzVerdict | None:
         """The verdict on a message's outcome; None if nothing is wrong."""
         if done.outcome == "ok":
             return self._of_states(done) if self._holding else None
@@ -117,7 +117,7 @@ class Oracle:
             return self._of_error(step, form.widen(str(done.result.error)))
         return self._of_death(step, done)
 
-    def _of_states(self, done: Performed) -> Verdict | None:
+    def _of_states(self, done: Performed) -> FuzzVerdict | None:
         assert self._holding is not None
         values = reported_values(without_colours(output_of(done.result)), self.mark)
         if not isinstance(values, dict):  # it waits for another message
@@ -126,25 +126,25 @@ class Oracle:
         broken = self._holding.broken(before, after, values["msg"])
         if broken is None:
             return None
-        return Verdict("invariant", broken[0], f'invariant "{broken[0]}" {broken[1]}')
+        return FuzzVerdict("invariant", broken[0], f'invariant "{broken[0]}" {broken[1]}')
 
-    def _of_error(self, step: Step, error: str) -> Verdict | None:
+    def _of_error(self, step: Step, error: str) -> FuzzVerdict | None:
         if broken := marked(error, self.mark):
             text = without_colours(broken).split("\n")[0]
             kind, _, rest = text.partition(" ")
             about = rest.partition('"')[2].partition('"')[0]
-            return Verdict("answer" if kind == "handler" else "invariant", about, text)
+            return FuzzVerdict("answer" if kind == "handler" else "invariant", about, text)
         reason = _RAISED_AGAIN.sub("", split_error(error)[1].split("\n")[0], count=1)
         if _FULL.fullmatch(reason):
-            return Verdict("memory", step.handler, self._full)
+            return FuzzVerdict("memory", step.handler, self._full)
         if step.formed and (_CRASH.search(reason) or (self.is_bare and _TRAP.search(reason))):
-            return Verdict("raises", step.handler, reason)
+            return FuzzVerdict("raises", step.handler, reason)
         return None
 
-    def _of_death(self, step: Step, done: Performed) -> Verdict:
+    def _of_death(self, step: Step, done: Performed) -> FuzzVerdict:
         where = f", at {done.line}" if done.line else ""
         what = {
             "time": f"it computes for more than {self._seconds:g} s{where}",
             "memory": f"{self._full}{where}",
         }.get(done.outcome, f"its worker dies under it{where}")
-        return Verdict(done.outcome, step.handler, what)
+        return FuzzVerdict(done.outcome, step.handler, what)

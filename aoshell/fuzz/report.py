@@ -14,7 +14,7 @@ from aoshell.shell.view.streams import writer
 from aoshell.shell.view.text import clean
 
 
-class Report:
+class FuzzReport:
     """Of one run.
 
     Args:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from aoshell.fuzz.words.vocabulary import Kind, MessageForm, Vocabulary, Word
+from aoshell.fuzz.words.vocabulary import MessageForm, ValueKind, Vocabulary, Word
 
 MOST = 32  # messages of a sequence
 BLOCK = 14  # most bytes that make a message
@@ -188,13 +188,13 @@ class Sequences:
 
     def _value(self, dice: Dice, word: Word) -> str:
         """A value of the kind that a tag has."""
-        if word.kind is Kind.PARAMETERS:
+        if word.kind is ValueKind.PARAMETERS:
             return f"[{', '.join(dice.of(_OF_TYPE.get(one, _SMALL)) for one in word.choices)}]"
         choices = {
-            Kind.NUMBER: self._numbers,
-            Kind.ADDRESS: self._addresses,
-            Kind.CHOICE: word.choices,
-            Kind.TEXT: self._texts,
+            ValueKind.NUMBER: self._numbers,
+            ValueKind.ADDRESS: self._addresses,
+            ValueKind.CHOICE: word.choices,
+            ValueKind.TEXT: self._texts,
         }[word.kind]
         known = [*word.seen, *self._heard[word.name]]
         return dice.of(known if known and dice.below(4) == 0 else choices)
@@ -219,17 +219,17 @@ class Sequences:
             del tags[place]
         else:
             of = place - len(form.fixed)
-            kind = form.words[of].kind if of >= 0 else Kind.TEXT
+            kind = form.words[of].kind if of >= 0 else ValueKind.TEXT
             tags[place] = (name, dice.of(_WRONG[kind]))
         return tags, data
 
 
 _WRONG = {
-    Kind.NUMBER: _NO_NUMBERS,
-    Kind.ADDRESS: _NO_ADDRESSES,
-    Kind.CHOICE: _NO_TEXTS,
-    Kind.TEXT: _NO_TEXTS,
-    Kind.PARAMETERS: _NO_LISTS,
+    ValueKind.NUMBER: _NO_NUMBERS,
+    ValueKind.ADDRESS: _NO_ADDRESSES,
+    ValueKind.CHOICE: _NO_TEXTS,
+    ValueKind.TEXT: _NO_TEXTS,
+    ValueKind.PARAMETERS: _NO_LISTS,
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aoshell.fuzz.base import Base, Failed, Target
 from aoshell.fuzz.given_module import path_from
-from aoshell.fuzz.oracle import Verdict
+from aoshell.fuzz.oracle import FuzzVerdict
 from aoshell.fuzz.sequences import Step, steps_back
 from aoshell.protocol.message import text
 from aoshell.shell.code.files import read_file
@@ -154,7 +154,7 @@ def _repeated(call: str, times: int) -> str:
     return f"for _ = 1, {times} do {call} end" if times > 1 else call
 
 
-async def doubt_of(test: Path, verdict: Verdict, *, compiles: bool) -> str:
+async def doubt_of(test: Path, verdict: FuzzVerdict, *, compiles: bool) -> str:
     """Why a written test does not fail where it should; "" if it does.
 
     The failing message is in the last line but one. A message that never ends stops the whole test.

@@ -7,7 +7,7 @@ import threading
 import time
 from types import CodeType, FrameType
 
-from aoshell.profiling.speedscope import Place, Places, Profile, sampled
+from aoshell.profiling.speedscope import CodePlace, CodePlaces, Profile, sampled
 
 INTERVAL = 0.002  # seconds between two samples; a busy thread yields every 5 ms only
 MOST = 100_000  # samples that are kept; equal ones in a row count as one
@@ -17,7 +17,7 @@ DEEPEST = 200  # innermost calls of a stack that are kept
 class LoopTimes:
     """Samples the thread that made it, from `start` to `stop`."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: CodePlaces) -> None:
         self._places = places
         self._numbers: dict[CodeType, int] = {}
         self._stacks: list[list[int]] = []
@@ -63,6 +63,6 @@ class LoopTimes:
         if number is None:
             # The module, not its file: a path would show others the user's folders.
             module = str(frame.f_globals.get("__name__", ""))
-            number = self._places.number(Place(code.co_qualname, module, code.co_firstlineno))
+            number = self._places.number(CodePlace(code.co_qualname, module, code.co_firstlineno))
             self._numbers[code] = number
         return number

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aoshell.errors import AoError
 from aoshell.profiling.loop import LoopTimes
-from aoshell.profiling.speedscope import Places, file_of
+from aoshell.profiling.speedscope import CodePlaces, file_of
 from aoshell.profiling.workers import WorkerTimes
 
 
@@ -25,7 +25,7 @@ def recorded(name: str) -> Iterator[WorkerTimes]:
     with _unwritable_reported(name), ExitStack() as files:
         file = files.enter_context(Path(name).expanduser().open("w", encoding="utf-8"))
         closing = files.pop_all()
-    places = Places()
+    places = CodePlaces()
     loop, workers = LoopTimes(places), WorkerTimes(places)
     loop.start()
     try:

@@ -11,7 +11,7 @@ SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 Profile: TypeAlias = dict[str, Any]
 
 
-class Place(NamedTuple):
+class CodePlace(NamedTuple):
     """Where time is spent: a function and its module, or a message in a worker."""
 
     name: str
@@ -19,13 +19,13 @@ class Place(NamedTuple):
     line: int = 0
 
 
-class Places:
+class CodePlaces:
     """All places, each with its number in the file."""
 
     def __init__(self) -> None:
-        self._numbers: dict[Place, int] = {}
+        self._numbers: dict[CodePlace, int] = {}
 
-    def number(self, place: Place) -> int:
+    def number(self, place: CodePlace) -> int:
         return self._numbers.setdefault(place, len(self._numbers))
 
     def frames(self) -> list[dict[str, object]]:
@@ -60,7 +60,7 @@ def evented(name: str, spans: list[tuple[int, float, float]], end: float) -> Pro
     return {"type": "evented", "name": name, "unit": "seconds", **times, "events": events}
 
 
-def file_of(places: Places, profiles: list[Profile]) -> dict[str, Any]:
+def file_of(places: CodePlaces, profiles: list[Profile]) -> dict[str, Any]:
     return {
         "$schema": SCHEMA,
         "name": "aoshell",

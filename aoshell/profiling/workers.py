@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from weakref import WeakKeyDictionary
 
-from aoshell.profiling.speedscope import Place, Places, Profile, evented
+from aoshell.profiling.speedscope import CodePlace, CodePlaces, Profile, evented
 from aoshell.sandbox.frames import Frame
 
 MOST = 100_000  # messages that are kept
@@ -20,7 +20,7 @@ _FIRST_TAG = 12  # of a message in a frame; see `sandbox.lua`
 class WorkerTimes:
     """Gets each frame to and from a worker: `Supervisor(follow=times.follow)`."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: CodePlaces) -> None:
         self._places = places
         self._start = time.monotonic()
         self._processes: WeakKeyDictionary[object, str] = WeakKeyDictionary()
@@ -54,7 +54,7 @@ class WorkerTimes:
             self._left -= 1
             spans = self._spans.setdefault(process, [])
             begin = max([sent, *(over for _, _, over in spans[-1:])])
-            spans.append((self._places.number(Place(name)), begin, begin + seconds))
+            spans.append((self._places.number(CodePlace(name)), begin, begin + seconds))
 
     def stop(self) -> list[Profile]:
         """A profile for each process that has computed; those that took longest come first."""

@@ -31,7 +31,7 @@ from aoshell.testing.runs.rounds import MOST_AT_ONCE, Plan, Round, run_round
 from aoshell.testing.runs.running import SECONDS, Runner
 from aoshell.testing.runs.settling import settle_failed, settle_snapshots
 from aoshell.testing.runs.standing import Standing
-from aoshell.testing.runs.watching import Saved, Watch
+from aoshell.testing.runs.watching import Saved, TestWatch
 
 FAILED, MISUSED = 1, 2
 _REPORTS = ("text", "json", "github")
@@ -146,7 +146,7 @@ class _WatchedRounds:
         self.broken = False
         self._runner = runner
         self._given = given
-        self._watch, self._standing = Watch(given.files), Standing()
+        self._watch, self._standing = TestWatch(given.files), Standing()
         self._tell = writer(sys.stderr, needed=False)
         if given.junit is not None:
             JunitFile(given.junit, time.time())  # refuses now a file that cannot be written

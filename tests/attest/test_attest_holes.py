@@ -14,7 +14,7 @@ from envelope_node import IMAGE, SnpNode, TpmNode, same
 from simulated_tpm import OLDER
 from tpm_writer import GLOBAL, OWNER, SECURITY, X509, LogDraft, boot_log, signature_list, variable
 
-from aoshell.attest.checks.custody import State
+from aoshell.attest.checks.custody import CustodyState
 from aoshell.attest.envelope.activation import make_activation
 from aoshell.attest.evidence import Collateral, Evidence, load_evidence, save_evidence
 from aoshell.attest.policy import Image, Policy
@@ -147,12 +147,12 @@ def test_nobody_has_a_key_for_himself_unless_all_is_verified(
     for asked in (False, True):
         verdict = node.verify(Policy(trusted=(image,), exclusive_key=asked))
         assert verdict.error == error
-        assert verdict.custody and verdict.custody.state is State.UNKNOWN
+        assert verdict.custody and verdict.custody.state is CustodyState.UNKNOWN
     assert verdict.check("key-custody").status.value == "SKIPPED"
     good = Image("i", measurement=IMAGE.measurement, covers_os=True, exclusive_key=True)
     verdict = snp_node.verify(Policy(trusted=(good,), exclusive_key=True))
     assert (verdict.verdict, verdict.check("key-custody").status.value) == ("PASS", "PASS")
-    assert verdict.custody and verdict.custody.state is State.EXCLUSIVE
+    assert verdict.custody and verdict.custody.state is CustodyState.EXCLUSIVE
 
 
 @pytest.mark.parametrize("taken", [-1, 253_402_300_800, 10**17, (1 << 63) - 1])

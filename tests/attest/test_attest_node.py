@@ -14,7 +14,7 @@ from faults import ACCEPTED, FAULTS, INCONCLUSIVE
 
 from aoshell.attest import signed as signed_module
 from aoshell.attest.answer import compute_node_message_id
-from aoshell.attest.checks.custody import State
+from aoshell.attest.checks.custody import CustodyState
 from aoshell.attest.errors import EvidenceError, InconclusiveError
 from aoshell.attest.evidence import (
     Challenge,
@@ -256,7 +256,7 @@ class TestCustody:
         return verdict.custody.state, verdict.verdict
 
     def test_unknown_by_default(self, node: SimulatedNode) -> None:
-        assert self.custody(node) == (State.UNKNOWN, "PASS")
+        assert self.custody(node) == (CustodyState.UNKNOWN, "PASS")
 
     @pytest.mark.parametrize(
         "configuration",
@@ -271,13 +271,13 @@ class TestCustody:
     )
     def test_shared(self, wallet: Wallet, milan: Line, configuration: Any) -> None:
         node = SimulatedNode(wallet, milan, configuration=configuration)
-        assert self.custody(node) == (State.SHARED, "PASS")
+        assert self.custody(node) == (CustodyState.SHARED, "PASS")
         reviewed = Policy(trusted=(Image("i", hashes=IMAGE.hashes, exclusive_key=True),))
-        assert self.custody(node, reviewed) == (State.SHARED, "PASS")
+        assert self.custody(node, reviewed) == (CustodyState.SHARED, "PASS")
 
     def test_exclusive_by_review(self, node: SimulatedNode) -> None:
         reviewed = Image("i", hashes=IMAGE.hashes, exclusive_key=True)
-        assert self.custody(node, Policy(trusted=(reviewed,))) == (State.EXCLUSIVE, "PASS")
+        assert self.custody(node, Policy(trusted=(reviewed,))) == (CustodyState.EXCLUSIVE, "PASS")
         policy = Policy(trusted=(reviewed,), exclusive_key=True)
         assert node.verify(policy).check("key-custody").status.value == "PASS"
 
@@ -289,7 +289,7 @@ class TestCustody:
         changed, error = FAULTS[fault]
         verdict = changed(node, attacker).verify(reviewed)
         assert (verdict.image, verdict.errors) == ("i", (error,))
-        assert verdict.custody and verdict.custody.state is State.UNKNOWN
+        assert verdict.custody and verdict.custody.state is CustodyState.UNKNOWN
 
     def test_asked_for(self, node: SimulatedNode) -> None:
         verdict = node.verify(Policy(trusted=(IMAGE,), exclusive_key=True))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from npm_packages import installed
 
-from aoshell.profiling.speedscope import Places
+from aoshell.profiling.speedscope import CodePlaces
 from aoshell.profiling.workers import WorkerTimes
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -107,7 +107,7 @@ class Worker:
 
 
 def test_messages_of_a_worker_stand_behind_each_other() -> None:
-    places = Places()
+    places = CodePlaces()
     times, worker, other = WorkerTimes(places), Worker(), Worker()
     message = [*["text"] * 12, "Action", "A" * 100]
     for one, process in ((worker, "first"), (other, "second")):

@@ -11,7 +11,7 @@ from aoshell.blueprints import SHIPPED
 from aoshell.fuzz.sequences import SIZE, Person, Sequences, Step, spread
 from aoshell.fuzz.words.listing import read_vocabulary
 from aoshell.fuzz.words.recorded import recorded_messages
-from aoshell.fuzz.words.vocabulary import Kind, MessageForm, Vocabulary
+from aoshell.fuzz.words.vocabulary import MessageForm, ValueKind, Vocabulary
 
 WRAPPED = """
 local utils = require(".utils")
@@ -48,8 +48,8 @@ def test_handlers_are_read_through_functions() -> None:
     buy, set_ = form_of(found, "Buy"), form_of(found, "Set")
     assert buy.fixed == (("Action", "Buy"),)
     kinds = {word.name: (word.kind, word.choices) for word in buy.words}
-    assert kinds["Offer"] == (Kind.NUMBER, ())
-    assert kinds["Side"] == (Kind.CHOICE, ("nay", "yay"))
+    assert kinds["Offer"] == (ValueKind.NUMBER, ())
+    assert kinds["Side"] == (ValueKind.CHOICE, ("nay", "yay"))
     assert (set_.fixed, set_.data, set_.keys) == ((("Action", "Set"),), "json", ("price",))
     assert found.meant == ["Set"]  # Buy answers only for a side
 

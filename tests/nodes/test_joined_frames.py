@@ -27,7 +27,7 @@ from aoshell.nodes.joined.frames import (
     frames_of,
     read_hello,
 )
-from aoshell.nodes.joined.server import Joining, State, Welcome
+from aoshell.nodes.joined.server import Joining, NodeState, Welcome
 from aoshell.nodes.joined.verbs import VERBS
 from aoshell.nodes.values import (
     Event,
@@ -76,7 +76,15 @@ def values_of(kind: Any) -> st.SearchStrategy[Any]:
 
 VALUES = (
     *(Message, Result, LogEntry, ProcessInfo, Receipt, Module, NodeInfo, Limits, Undelivered, Hop),
-    *(Joining, Welcome, State, list[Tag], int | str, bytes | None, tuple[str, int | None, bool]),
+    *(
+        Joining,
+        Welcome,
+        NodeState,
+        list[Tag],
+        int | str,
+        bytes | None,
+        tuple[str, int | None, bool],
+    ),
 )
 
 

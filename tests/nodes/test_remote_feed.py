@@ -14,7 +14,7 @@ from eventually import turns, until
 
 from aoshell.errors import AoError
 from aoshell.nodes.remote import feed as feeds
-from aoshell.nodes.remote.feed import RemoteFeed, Step
+from aoshell.nodes.remote.feed import FeedStep, RemoteFeed
 from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.remote.results import from_json
 from aoshell.nodes.values import Event, LogEntry
@@ -37,14 +37,16 @@ class Log:
         self.looks: list[float] = []
         self.trouble: AoError | None = None
 
-    async def page(self, process: str, cursor: Any) -> Sequence[Step]:
+    async def page(self, process: str, cursor: Any) -> Sequence[FeedStep]:
         assert process == PROCESS
         self.looks.append(asyncio.get_running_loop().time())
         if self.trouble:
             raise self.trouble
         if cursor is None:
-            return [Step(len(self.entries) - 1)]
-        return [Step(slot, self.entries[slot]) for slot in range(cursor + 1, len(self.entries))][:3]
+            return [FeedStep(len(self.entries) - 1)]
+        return [
+            FeedStep(slot, self.entries[slot]) for slot in range(cursor + 1, len(self.entries))
+        ][:3]
 
     def grow(self, count: int) -> None:
         self.entries += [entry(len(self.entries) + n) for n in range(count)]

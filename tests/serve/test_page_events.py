@@ -21,7 +21,7 @@ from aoshell.serve.asgi.app import Application
 from aoshell.serve.asgi.load import Load
 from aoshell.serve.asgi.safety import Guard
 from aoshell.serve.page import events
-from aoshell.serve.page.events import Watch
+from aoshell.serve.page.events import OverviewWatch
 from aoshell.serve.page.role import Page
 
 EVENTS = "/~aoshell@1.0/page/events"
@@ -206,7 +206,7 @@ async def test_who_takes_nothing_costs_nothing(monkeypatch: pytest.MonkeyPatch) 
     """An event is made when the one before is taken, and covers all changes since."""
     monkeypatch.setattr(events, "PACE", 0.0)
     network: Any = Network()
-    watch = Watch(network)
+    watch = OverviewWatch(network)
     stream = watch.listen("")
     assert b"retry" in await stream.parts.__anext__()
     assert b'"whole": true' in await stream.parts.__anext__()
@@ -230,7 +230,7 @@ async def test_who_takes_nothing_costs_nothing(monkeypatch: pytest.MonkeyPatch) 
 async def test_all_listeners_share_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "PACE", 0.0)
     network: Any = Network()
-    watch = Watch(network)
+    watch = OverviewWatch(network)
     streams = [watch.listen("") for _ in range(events.MOST_STREAMS)]
     for stream in streams:
         await stream.parts.__anext__()

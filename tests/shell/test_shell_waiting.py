@@ -40,7 +40,7 @@ class Clock:
 
 def test_stages_are_timed(there: FakeRemote) -> None:
     clock = Clock()
-    watch = waiting.Watch(there, clock)
+    watch = waiting.StageWatch(there, clock)
     compute, note = Stage("compute", URL), Stage("compute", URL, "busy (429)")
 
     def look(seconds: float, stage: Stage | None) -> tuple[Stage, float] | None:

@@ -15,7 +15,7 @@ from aoshell.attest.checks.frame import Case
 from aoshell.attest.kinds import Kind
 
 
-class State(Enum):
+class CustodyState(Enum):
     """Who has the key: this guest only, other nodes as well, or unknown."""
 
     EXCLUSIVE = "EXCLUSIVE"
@@ -27,7 +27,7 @@ class State(Enum):
 class Custody:
     """Who has the key, and the reason (`detail`, for people)."""
 
-    state: State
+    state: CustodyState
     detail: str
 
 
@@ -48,14 +48,15 @@ def judge_custody(case: Case, *, verified: bool) -> Custody | None:
     signs = sorted(_signs(case.configuration or {}))
     if signs:
         what = f"other nodes may have the key: the configuration has {', '.join(signs)}"
-        return Custody(State.SHARED, what)
+        return Custody(CustodyState.SHARED, what)
     if case.image and case.image.exclusive_key and verified:
         return Custody(
-            State.EXCLUSIVE, f"your policy says that {case.image.name} keeps its keys to itself"
+            CustodyState.EXCLUSIVE,
+            f"your policy says that {case.image.name} keeps its keys to itself",
         )
     where = "on this machine" if case.kind is Kind.TPM else "in this guest"
     return Custody(
-        State.UNKNOWN, f"nothing shows that the key was made {where} and never leaves it"
+        CustodyState.UNKNOWN, f"nothing shows that the key was made {where} and never leaves it"
     )
 
 

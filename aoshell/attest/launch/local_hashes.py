@@ -14,7 +14,14 @@ from itertools import islice
 from typing import Any
 
 from aoshell.attest.errors import EvidenceError, InconclusiveError
-from aoshell.attest.launch.pages import MOST_VCPUS, BootHashes, Kind, Layout, Section, measure
+from aoshell.attest.launch.pages import (
+    MOST_VCPUS,
+    BootHashes,
+    FirmwareSection,
+    Layout,
+    PageKind,
+    measure,
+)
 from aoshell.attest.launch.vmsa import GENOA, MILAN, NAPLES, ROME, Processor
 
 QEMU = 1
@@ -29,12 +36,12 @@ _SIGNATURES = {
 
 OVMF_1_55 = Layout(
     (
-        Section(Kind.ZERO, 0x800000, 0x9000),
-        Section(Kind.ZERO, 0x80A000, 0x3000),
-        Section(Kind.SECRETS, 0x80D000, 0x1000),
-        Section(Kind.CPUID, 0x80E000, 0x1000),
-        Section(Kind.NORMAL, 0x80F000, 0x1000),
-        Section(Kind.ZERO, 0x810000, 0x10000),
+        FirmwareSection(PageKind.ZERO, 0x800000, 0x9000),
+        FirmwareSection(PageKind.ZERO, 0x80A000, 0x3000),
+        FirmwareSection(PageKind.SECRETS, 0x80D000, 0x1000),
+        FirmwareSection(PageKind.CPUID, 0x80E000, 0x1000),
+        FirmwareSection(PageKind.NORMAL, 0x80F000, 0x1000),
+        FirmwareSection(PageKind.ZERO, 0x810000, 0x10000),
     ),
     ap_eip=0x80B004,
     table=0xC00,

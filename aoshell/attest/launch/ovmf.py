@@ -21,9 +21,9 @@ from aoshell.attest.launch.pages import (
     PAGE,
     TABLE_SIZE,
     BootHashes,
-    Kind,
+    FirmwareSection,
     Layout,
-    Section,
+    PageKind,
     measure,
     measure_firmware,
 )
@@ -44,11 +44,11 @@ _RESET = UUID("00f771de-1a7e-4fcb-890e-68c77e2fb44e")
 _HEADER = struct.Struct("<4sIII")  # ASEV, size of all, version, number of sections
 _SECTION = struct.Struct("<III")  # address, size, type
 _KINDS = {  # by type: memory for OVMF, secrets, CPUID, a page of the SVSM, hashes of the kernel
-    1: Kind.ZERO,
-    2: Kind.SECRETS,
-    3: Kind.CPUID,
-    4: Kind.ZERO,
-    0x10: Kind.NORMAL,
+    1: PageKind.ZERO,
+    2: PageKind.SECRETS,
+    3: PageKind.CPUID,
+    4: PageKind.ZERO,
+    0x10: PageKind.NORMAL,
 }
 
 
@@ -157,7 +157,9 @@ def _block(blocks: Mapping[UUID, bytes], guid: UUID, size: int, name: str) -> by
     return content
 
 
-def _read_sections(image: bytes, name: str, blocks: Mapping[UUID, bytes]) -> tuple[Section, ...]:
+def _read_sections(
+    image: bytes, name: str, blocks: Mapping[UUID, bytes]
+) -> tuple[FirmwareSection, ...]:
     (before_end,) = struct.unpack("<I", _block(blocks, _METADATA, 4, name))
     begin = len(image) - before_end
     if not _HEADER.size <= before_end <= len(image):
@@ -175,7 +177,7 @@ def _read_sections(image: bytes, name: str, blocks: Mapping[UUID, bytes]) -> tup
     return sections
 
 
-def _section(name: str, address: int, size: int, number: int) -> Section:
+def _section(name: str, address: int, size: int, number: int) -> FirmwareSection:
     kind = _KINDS.get(number)
     if kind is None:
         raise FirmwareError(
@@ -184,16 +186,16 @@ def _section(name: str, address: int, size: int, number: int) -> Section:
     if address % PAGE or size % PAGE or not size:
         where = f"{size:#x} bytes at {address:#x}"
         raise FirmwareError(name, f"has a section of no whole number of pages: {where}")
-    if kind in (Kind.SECRETS, Kind.CPUID) and size != PAGE:
+    if kind in (PageKind.SECRETS, PageKind.CPUID) and size != PAGE:
         raise FirmwareError(name, f"has a section of type {number} with more than one page")
-    return Section(kind, address, size)
+    return FirmwareSection(kind, address, size)
 
 
-def _check_together(name: str, sections: tuple[Section, ...], end: int) -> None:
+def _check_together(name: str, sections: tuple[FirmwareSection, ...], end: int) -> None:
     """Checks sections against each other, and against the address where the image begins."""
     if sum(one.size for one in sections) > LARGEST_SECTIONS:
         raise FirmwareError(name, f"has sections of more than {LARGEST_SECTIONS} bytes")
-    if sum(one.kind == Kind.NORMAL for one in sections) > 1:
+    if sum(one.kind == PageKind.NORMAL for one in sections) > 1:
         raise FirmwareError(name, "has two sections for hashes of a kernel")
     before = 0
     for _, address, size in sorted(sections, key=lambda one: one.address):
@@ -205,10 +207,10 @@ def _check_together(name: str, sections: tuple[Section, ...], end: int) -> None:
 
 
 def _read_table_address(
-    name: str, blocks: Mapping[UUID, bytes], sections: tuple[Section, ...]
+    name: str, blocks: Mapping[UUID, bytes], sections: tuple[FirmwareSection, ...]
 ) -> int | None:
     """Where in its section the table of hashes is; None if there is no place for it."""
-    section = next((one for one in sections if one.kind == Kind.NORMAL), None)
+    section = next((one for one in sections if one.kind == PageKind.NORMAL), None)
     if section is None or _HASHES not in blocks:
         return None
     address, size = struct.unpack("<II", _block(blocks, _HASHES, 8, name))

@@ -27,7 +27,7 @@ _VMSA_ADDRESS = 0xFFFF_FFFF_F000
 _UNHASHED = bytes(48)  # stands for the content of a page whose content is not measured
 
 
-class Kind(IntEnum):
+class PageKind(IntEnum):
     """Kinds of pages, as PAGE_INFO has them."""
 
     NORMAL = 1
@@ -37,11 +37,11 @@ class Kind(IntEnum):
     CPUID = 6
 
 
-class Section(NamedTuple):
+class FirmwareSection(NamedTuple):
     """Memory that a firmware image asks for. The NORMAL one is for the table of hashes: without a
     kernel its pages are ZERO."""
 
-    kind: Kind
+    kind: PageKind
     address: int
     size: int
 
@@ -56,7 +56,7 @@ class Layout:
         table: where in the NORMAL section the table of hashes is; None if it takes no hashes.
     """
 
-    sections: tuple[Section, ...]
+    sections: tuple[FirmwareSection, ...]
     ap_eip: int
     table: int | None
 
@@ -75,7 +75,7 @@ def measure_firmware(image: bytes) -> bytes:
     digest, begin = bytes(48), FIRMWARE_END - len(image)
     for at in range(0, len(image), PAGE):
         page = sha384(image[at : at + PAGE]).digest()
-        digest = _extend(digest, Kind.NORMAL, begin + at, page)
+        digest = _extend(digest, PageKind.NORMAL, begin + at, page)
     return digest
 
 
@@ -95,28 +95,28 @@ def measure(
     first, other = (
         sha384(vmsa.page(eip, processor)).digest() for eip in (vmsa.BOOT_EIP, layout.ap_eip)
     )
-    digest = _extend(digest, Kind.VMSA, _VMSA_ADDRESS, first)
+    digest = _extend(digest, PageKind.VMSA, _VMSA_ADDRESS, first)
     while True:
         yield digest
-        digest = _extend(digest, Kind.VMSA, _VMSA_ADDRESS, other)
+        digest = _extend(digest, PageKind.VMSA, _VMSA_ADDRESS, other)
 
 
 def _extend_section(
-    digest: bytes, section: Section, layout: Layout, boot: BootHashes | None
+    digest: bytes, section: FirmwareSection, layout: Layout, boot: BootHashes | None
 ) -> bytes:
     kind, address, size = section
     content = b""
-    if kind == Kind.NORMAL and boot is not None and layout.table is not None:
+    if kind == PageKind.NORMAL and boot is not None and layout.table is not None:
         content = (bytes(layout.table) + _table(boot)).ljust(size, b"\0")
-    elif kind == Kind.NORMAL:
-        kind = Kind.ZERO
+    elif kind == PageKind.NORMAL:
+        kind = PageKind.ZERO
     for at in range(0, size, PAGE):
         page = sha384(content[at : at + PAGE]).digest() if content else _UNHASHED
         digest = _extend(digest, kind, address + at, page)
     return digest
 
 
-def _extend(digest: bytes, kind: Kind, address: int, page: bytes) -> bytes:
+def _extend(digest: bytes, kind: PageKind, address: int, page: bytes) -> bytes:
     """PAGE_INFO: LD, page, its own length, kind, no IMI, no permissions, address."""
     return sha384(digest + page + struct.pack("<HBBIQ", 0x70, kind, 0, 0, address)).digest()
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from aoshell.fuzz.words.listing import FORMS, Past
-from aoshell.fuzz.words.vocabulary import Kind, MessageForm, Vocabulary, Word
+from aoshell.fuzz.words.vocabulary import MessageForm, ValueKind, Vocabulary, Word
 from aoshell.sandbox.wasm.binary import describe_module
 from aoshell.sandbox.wasm.functions import EXECUTE, is_callable
 from aoshell.sandbox.wasm.strings import ALLOCATORS
@@ -36,7 +36,7 @@ def _functions(data: bytes) -> Iterator[MessageForm]:
         given = _PARAMETERS.search(export.signature)
         takes = tuple(part.strip() for part in given[1].split(",")) if given else ()
         fixed = (("Action", EXECUTE), ("Function", export.name))
-        numbers = Word("Parameters", Kind.PARAMETERS, tuple(filter(None, takes)))
+        numbers = Word("Parameters", ValueKind.PARAMETERS, tuple(filter(None, takes)))
         yield MessageForm(export.name, fixed, (numbers,))
         if takes_text:
             yield MessageForm(export.name, fixed, (Word("InputData"),))
@@ -59,4 +59,4 @@ def _known(past: Past) -> Iterator[MessageForm]:
 
 def _word(name: str, seen: tuple[str, ...]) -> Word:
     is_number = all(value.isdecimal() for value in seen)
-    return Word(name, Kind.NUMBER if is_number else Kind.TEXT, (), seen)
+    return Word(name, ValueKind.NUMBER if is_number else ValueKind.TEXT, (), seen)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from aoshell.check.facts import SourceFacts, Text, read_facts, without_parentheses
 from aoshell.check.handlers import Handler, all_handlers
 from aoshell.check.messages import constant_value
-from aoshell.fuzz.words.vocabulary import Kind, Word
+from aoshell.fuzz.words.vocabulary import ValueKind, Word
 from aoshell.lua import syntax as tree
 from aoshell.lua.strict import LuaSyntaxError
 
@@ -57,10 +57,10 @@ class Reads:
         """A tag with its kind."""
         choices = tuple(sorted(self.choices.get(name, ())))
         if name in self.numbers or _NUMBER.search(name):
-            return Word(name, Kind.NUMBER, choices)
+            return Word(name, ValueKind.NUMBER, choices)
         if choices:
-            return Word(name, Kind.CHOICE, choices)
-        return Word(name, Kind.ADDRESS if _ADDRESS.search(name) else Kind.TEXT)
+            return Word(name, ValueKind.CHOICE, choices)
+        return Word(name, ValueKind.ADDRESS if _ADDRESS.search(name) else ValueKind.TEXT)
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class ValueKind(StrEnum):
     """The kind of a tag's value, as far as the code shows it."""
 
     NUMBER = "number"
@@ -26,7 +26,7 @@ class Word:
     """
 
     name: str
-    kind: Kind = Kind.TEXT
+    kind: ValueKind = ValueKind.TEXT
     choices: tuple[str, ...] = ()
     seen: tuple[str, ...] = ()
 

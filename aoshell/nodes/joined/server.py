@@ -83,7 +83,7 @@ class Welcome:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class NodeState:
     """Facts about the node that change while a shell is joined."""
 
     limits: Limits
@@ -96,7 +96,7 @@ def build_of_this() -> str:
     lines = [
         f"{verb.name} {describe(verb.takes)} {describe(verb.answer)}" for verb in VERBS.values()
     ]
-    lines += [describe(kind) for kind in (Welcome, State, Event)]
+    lines += [describe(kind) for kind in (Welcome, NodeState, Event)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -108,7 +108,7 @@ class Host:
         self.folder = folder
         self.fixed = fixed
         self._guests: set[Guest] = set()
-        self._sent = State(node.limits, node.stage)
+        self._sent = NodeState(node.limits, node.stage)
         self._looking: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -135,11 +135,11 @@ class Host:
         if self._looking is not None:
             self._looking.cancel()
         self._looking = None
-        now = State(self.node.limits, self.node.stage)
+        now = NodeState(self.node.limits, self.node.stage)
         if now != self._sent:
             self._sent = now
             for guest in self._guests:
-                guest.give(Code.STATE, 0, *pack(State, now))
+                guest.give(Code.STATE, 0, *pack(NodeState, now))
         if any(guest.waits for guest in self._guests):
             self._looking = self._loop.call_later(LOOK, self.tell_state)
 

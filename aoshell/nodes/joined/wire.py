@@ -26,7 +26,7 @@ from aoshell.nodes.joined.frames import (
     own_hello,
 )
 from aoshell.nodes.joined.liveness import is_stopped
-from aoshell.nodes.joined.server import Joining, State, Welcome
+from aoshell.nodes.joined.server import Joining, NodeState, Welcome
 from aoshell.nodes.joined.verbs import CLOCK, Verb
 from aoshell.nodes.values import Event, Limits, Stage
 
@@ -287,7 +287,7 @@ class Wire(asyncio.Protocol):
             case Code.MISSED:
                 self._owner.missed(unpack(int, text, blobs))
             case Code.STATE:
-                state = unpack(State, text, blobs)
+                state = unpack(NodeState, text, blobs)
                 self.limits, self.stage = state.limits, state.stage
             case _:
                 raise JoinError(f"{payload.code.name} has no place here")

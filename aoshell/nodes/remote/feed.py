@@ -27,7 +27,7 @@ REMEMBERED = 200  # places of a process in the fact ANSWERED
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class FeedStep:
     """One step of a feed.
 
     Attributes:
@@ -43,7 +43,7 @@ class Step:
     last: bool = False
 
 
-Page: TypeAlias = Callable[[str, Any], Awaitable[Sequence[Step]]]
+Page: TypeAlias = Callable[[str, Any], Awaitable[Sequence[FeedStep]]]
 """Returns the steps of a process after a cursor, oldest first; for None, one step to its end.
 
 Raises AoError if the node cannot be asked; the feed asks again later.
@@ -247,7 +247,7 @@ class RemoteFeed:
             await self._heard.wait()
             wake.clear()
             followed.begun += 1
-            steps: Sequence[Step] = ()
+            steps: Sequence[FeedStep] = ()
             try:
                 steps = await self._page(process, cursor)
                 if trouble:
@@ -270,7 +270,7 @@ class RemoteFeed:
                 await _nap(pause, wake)
             pause = shortest if wake.is_set() else pause
 
-    def _tell(self, process: str, step: Step) -> None:
+    def _tell(self, process: str, step: FeedStep) -> None:
         if step.notice:
             self._put(Event("notice", process, "", step.notice))
         entry = step.entry

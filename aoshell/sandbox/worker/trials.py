@@ -32,7 +32,7 @@ _BEGIN = 8  # bytes of the index, before the errors
 Compute = Callable[[float, tuple[Any, ...]], tuple[str, float, list[Any]]]
 
 
-class Trial:
+class SequenceTrial:
     """One sequence.
 
     Args:

@@ -28,7 +28,7 @@ from aoshell.sandbox.worker.last_lines import LastLines
 from aoshell.sandbox.worker.parking import ROLL_BACK, Parking
 from aoshell.sandbox.worker.printed import Printed
 from aoshell.sandbox.worker.side_work import compile_module, save_image
-from aoshell.sandbox.worker.trials import Trial
+from aoshell.sandbox.worker.trials import SequenceTrial
 from aoshell.sandbox.worker.worker_sockets import WorkerSockets
 
 # Seconds of processor time.
@@ -305,7 +305,9 @@ class Worker:
         self._parking.spoil()
         self._runtime.print_places()
         printed, compute = self._printed, partial(self._compute, sends_lines=False)
-        Trial(self._sockets, self._runtime, printed, compute, token, seconds, end, steps).run()
+        SequenceTrial(
+            self._sockets, self._runtime, printed, compute, token, seconds, end, steps
+        ).run()
 
     def _checkpoint(self, seq: int) -> None:
         save_image(self._sockets, self._runtime, self._floor, seq)

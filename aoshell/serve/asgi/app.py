@@ -80,7 +80,7 @@ class Application:
         if scope["type"] != "http":
             return
         request = _head(scope)
-        reading, share = _Reading(request, receive, self._load), Share(self._load.answers)
+        reading, share = _BodyReading(request, receive, self._load), Share(self._load.answers)
         self._load.requests += 1
         try:
             response = await self._respond(request, reading, share)
@@ -96,7 +96,7 @@ class Application:
             self._load.bodies -= reading.length
 
     async def _respond(
-        self, request: Request, reading: _Reading, share: Share
+        self, request: Request, reading: _BodyReading, share: Share
     ) -> Response | Stream:
         try:
             _check_head(request)
@@ -169,7 +169,7 @@ class Application:
             await self._send_in_pieces(body, send)
 
     async def _send_stream(
-        self, request: Request, stream: Stream, send: Send, reading: _Reading
+        self, request: Request, stream: Stream, send: Send, reading: _BodyReading
     ) -> None:
         """Send each part once the last was taken, until there are no more or the client goes."""
         leaving = asyncio.ensure_future(reading.gone())
@@ -238,7 +238,7 @@ def _head(scope: Scope) -> Request:
     )
 
 
-class _Reading:
+class _BodyReading:
     """Reads the body of one request.
 
     Args:

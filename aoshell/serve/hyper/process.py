@@ -37,7 +37,7 @@ from aoshell.serve.hyper.schedule import Schedule, schedule_message
 from aoshell.serve.items import absent
 
 
-class Process:
+class ServedProcess:
     """A process of this node."""
 
     mark = None
@@ -74,17 +74,17 @@ class Process:
 
     async def _compute(self, segment: Segment, call: Call) -> Found:
         place = segment.value or call.parameter(segment, "slot")
-        return Computed(self.id, place_of(place)) if place else await self._newest(call)
+        return ComputedSlot(self.id, place_of(place)) if place else await self._newest(call)
 
     async def _newest(self, call: Call) -> Found:
         """The newest computed state; waits for the definition's if there is none yet."""
         page = await call.network.page(self.id, Span(newest_first=True), 1)
         if not page.entries:
             return await self._state(0, call)
-        return State(self.id, page.entries[0], call.network.cuts)
+        return ProcessState(self.id, page.entries[0], call.network.cuts)
 
     async def _state(self, place: int | str, call: Call) -> Found:
-        return State(self.id, await computed_entry(self.id, place, call), call.network.cuts)
+        return ProcessState(self.id, await computed_entry(self.id, place, call), call.network.cuts)
 
     async def _schedule(self, segment: Segment, call: Call) -> Found:
         if not call.writes:
@@ -119,7 +119,7 @@ class Slot:
         return {"current": self._newest, "process": self._process}
 
 
-class Computed:
+class ComputedSlot:
     """A slot, or a message by its id. Waits for the state only when it is used."""
 
     mark = None
@@ -137,12 +137,12 @@ class Computed:
     async def value(self, call: Call) -> object:
         return await (await self._state(call)).value(call)
 
-    async def _state(self, call: Call) -> State:
+    async def _state(self, call: Call) -> ProcessState:
         entry = await computed_entry(self._process, self._place, call)
-        return State(self._process, entry, call.network.cuts)
+        return ProcessState(self._process, entry, call.network.cuts)
 
 
-class State:
+class ProcessState:
     """The state of a process after a message. It is read only when it is used.
 
     Args:

@@ -30,7 +30,7 @@ from aoshell.serve.hyper.found import (
 )
 from aoshell.serve.hyper.messages import signed_map
 from aoshell.serve.hyper.path import Segment
-from aoshell.serve.hyper.process import Process
+from aoshell.serve.hyper.process import ServedProcess
 from aoshell.serve.hyper.relay import Relay
 from aoshell.serve.hyper.schedule import Schedule, schedule_message
 from aoshell.serve.items import absent
@@ -70,7 +70,7 @@ async def _by_id(segment: Segment, call: Call) -> Found:
     if device not in ("", PROCESS, JSON_DEVICE, MESSAGE_DEVICE):
         raise no_device(segment.device)
     if device in ("", PROCESS) and await is_process(segment.key, call):
-        return Process(segment.key)
+        return ServedProcess(segment.key)
     stored = None if device == PROCESS else await call.network.item(segment.key)
     if stored is None:
         raise absent(segment.key)

@@ -36,7 +36,7 @@ RETRY_MS = 1000  # after which a browser connects again
 _KIND = ("content-type", "text/event-stream; charset=utf-8")
 
 
-class Watch:
+class OverviewWatch:
     """Looks at the node after each change, once for all listeners, while there are any.
 
     Attributes:
@@ -123,7 +123,7 @@ class Watch:
 class _Listener:
     """One stream: the events for one client."""
 
-    def __init__(self, watch: Watch, last: str) -> None:
+    def __init__(self, watch: OverviewWatch, last: str) -> None:
         self._watch = watch
         self._last = last
         self._sent: Overview | None = None

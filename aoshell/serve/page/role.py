@@ -15,7 +15,7 @@ from aoshell.serve.asgi.http import Request, RequestError, Response, Stream, jso
 from aoshell.serve.asgi.safety import refuse_other_pages
 from aoshell.serve.page import data
 from aoshell.serve.page.accept import prefers_page
-from aoshell.serve.page.events import Watch
+from aoshell.serve.page.events import OverviewWatch
 from aoshell.serve.page.files import (
     DATA_POLICY,
     KEPT_TO_ITSELF,
@@ -52,7 +52,7 @@ class Page:
     def __init__(self, node: Node, network: NetworkVerbs, looks: asyncio.Semaphore) -> None:
         self._node = node
         self._network = network
-        self._watch = Watch(network)
+        self._watch = OverviewWatch(network)
         self._looks = looks
         self._parts: dict[str, Callable[[Request], Awaitable[object]]] = {
             "message": self._message,

@@ -34,7 +34,7 @@ from aoshell.shell.view.errors_view import TYPED
 
 if TYPE_CHECKING:
     from aoshell.shell.attached.past import Past, Recorded
-    from aoshell.shell.attestation.judging import Trial
+    from aoshell.shell.attestation.judging import Judgement
     from aoshell.shell.ports.forking import Forking
 
 EVAL = Tag("Action", "Eval")
@@ -130,7 +130,7 @@ class Session:
         self.watching: asyncio.Task[None] | None = None
         self.visited: dict[str, None] = {}
         self.journal = Journal()
-        self.attested: Trial | None = None
+        self.attested: Judgement | None = None
         self.attestation = ""
         self._following = asyncio.create_task(self.feed.follow())
 

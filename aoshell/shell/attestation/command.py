@@ -24,7 +24,7 @@ from aoshell.home.folders import Settings
 from aoshell.protocol.encoding import brief
 from aoshell.shell.attestation import judging
 from aoshell.shell.attestation.files import read_collateral, read_named_file
-from aoshell.shell.attestation.judging import Trial, Wishes
+from aoshell.shell.attestation.judging import Judgement, Wishes
 from aoshell.shell.attestation.pins import AttestationPins
 from aoshell.shell.attestation.view import render_trial, warn_unprotected
 from aoshell.shell.flags.parser import CommandParser
@@ -92,8 +92,8 @@ def main(
 
 
 async def _tried(
-    target: str, given: argparse.Namespace, ask: Ask, judge: Callable[..., Awaitable[Trial]]
-) -> Trial | AoError:
+    target: str, given: argparse.Namespace, ask: Ask, judge: Callable[..., Awaitable[Judgement]]
+) -> Judgement | AoError:
     """A verdict, or why a node gave no evidence."""
     wishes = _wishes(given)
     settings = _settings()
@@ -193,7 +193,7 @@ def _nothing(why: AoError, given: argparse.Namespace) -> str:
     return json.dumps(nothing)
 
 
-def _warnings(target: str, trial: Trial) -> list[str]:
+def _warnings(target: str, trial: Judgement) -> list[str]:
     """Warnings beside the verdict, for stderr: stdout may be JSON."""
     warnings = []
     if judging.is_url(target) and (warning := warn_unprotected(target)):
@@ -209,7 +209,7 @@ def _warnings(target: str, trial: Trial) -> list[str]:
     return warnings
 
 
-def _trust(trial: Trial, target: str) -> str:
+def _trust(trial: Judgement, target: str) -> str:
     """What to do about software that has no name yet."""
     found = trial.verdict.report
     if found is None or trial.verdict.kind is Kind.SNP:  # there a measurement alone is not enough

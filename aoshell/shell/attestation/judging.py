@@ -55,7 +55,7 @@ class Wishes:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class Judgement:
     """A verdict, and what it was derived from.
 
     Attributes:
@@ -84,7 +84,7 @@ async def judge_evidence(
     test_roots: Mapping[str, str] | None = None,
     test_ek_roots: Mapping[str, EkRoot] | None = None,
     asking: Fetch = fetch_url,
-) -> Trial:
+) -> Judgement:
     """Gathers what is missing and checks evidence.
 
     Args:
@@ -116,7 +116,7 @@ async def judge_evidence(
         if name := wishes.files.get(one.unusable):
             raise UsageError(f"{name} cannot be used: {one.detail}", hint=one.hint)
     problems = () if wishes.offline else gathered.problems
-    return Trial(verdict, evidence, gathered.collateral, problems, at)
+    return Judgement(verdict, evidence, gathered.collateral, problems, at)
 
 
 def _as_wished(evidence: Evidence, wishes: Wishes) -> Evidence:
@@ -225,7 +225,7 @@ def check_target(target: str, save: str, kind: str) -> None:
         raise UsageError(f"{path} cannot be written: there is no such folder", hint="make it first")
 
 
-def save_trial(name: str, trial: Trial) -> None:
+def save_trial(name: str, trial: Judgement) -> None:
     """Writes a node's answer, and what it was checked against, to a new file.
 
     Raises:

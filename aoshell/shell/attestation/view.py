@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from aoshell.attest.checks.frame import IF_KNOWN, CheckResult, Status
 from aoshell.attest.kinds import Kind
 from aoshell.protocol.url import is_loopback
-from aoshell.shell.attestation.judging import Trial
+from aoshell.shell.attestation.judging import Judgement
 from aoshell.shell.table import Table
 from aoshell.shell.view.tables import table_lines
 from aoshell.shell.view.text import clean_line
@@ -27,7 +27,7 @@ _KINDS = {
 _UNREACHED = "not reached"
 
 
-def render_trial(trial: Trial, trust: str) -> str:
+def render_trial(trial: Judgement, trust: str) -> str:
     """The whole output.
 
     Args:
@@ -51,7 +51,7 @@ def render_trial(trial: Trial, trust: str) -> str:
     return "\n".join(map(clean_line, lines)).rstrip("\n")
 
 
-def render_verdict(trial: Trial) -> str:
+def render_verdict(trial: Judgement) -> str:
     """The verdict in one sentence."""
     verdict, primary = trial.verdict, trial.verdict.primary
     if primary:
@@ -64,7 +64,7 @@ def render_verdict(trial: Trial) -> str:
     return f"PASS: {_amd_sentence(trial)}"
 
 
-def _amd_sentence(trial: Trial) -> str:
+def _amd_sentence(trial: Judgement) -> str:
     verdict = trial.verdict
     hardware = f"genuine AMD hardware ({verdict.product})"
     software = verdict.image or "the measurement that was asked for"
@@ -78,7 +78,7 @@ def _amd_sentence(trial: Trial) -> str:
     )
 
 
-def _tpm_sentence(trial: Trial) -> str:
+def _tpm_sentence(trial: Judgement) -> str:
     verdict = trial.verdict
     vendor = verdict.tpm.certificate.vendor if verdict.tpm and verdict.tpm.certificate else ""
     return (
@@ -87,7 +87,7 @@ def _tpm_sentence(trial: Trial) -> str:
     )
 
 
-def _when(trial: Trial) -> str:
+def _when(trial: Judgement) -> str:
     taken = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(trial.evidence.taken))
     return {
         "unknown": ", at an unknown time",

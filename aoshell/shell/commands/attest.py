@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from aoshell.attest.evidence import Evidence
     from aoshell.attest.policy import Image
     from aoshell.attest.tpm.roots import EkRoot
-    from aoshell.shell.attestation.judging import Trial
+    from aoshell.shell.attestation.judging import Judgement
 
 AT_ONCE = 8  # nodes that `.nodes` asks at the same time
 _COVERS_OS = "--covers-os"
@@ -120,7 +120,7 @@ async def _evidence(session: Session, target: str, kind: str) -> Evidence:
     return await session.node.evidence(judging.new_nonce(), endpoint, kind)
 
 
-def _remember(session: Session, trial: Trial, pins: AttestationPins) -> tuple[str, ...]:
+def _remember(session: Session, trial: Judgement, pins: AttestationPins) -> tuple[str, ...]:
     """Pins a node that passed; returns what has changed since it was attested last."""
     verdict, origin = trial.verdict, trial.evidence.origin
     known = pins.get(origin)

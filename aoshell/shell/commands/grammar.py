@@ -37,7 +37,7 @@ _TAG = re.compile(r"""["']?[A-Za-z][\w.-]*=""", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ArgumentKind:
     """A kind of argument.
 
     Attributes:
@@ -57,40 +57,42 @@ class Kind:
     words: tuple[str, ...] = ()
 
 
-KINDS: Mapping[str, Kind] = {
-    "AMOUNT": Kind("a number, or on or off", words=("on", "off")),
-    "BLUEPRINT": Kind("the name of a blueprint", bare=True),
-    "CHOICE": Kind("a value", long=True),
-    "CODE": Kind("Lua", long=True, lua=True),
-    "COMMAND": Kind("a command"),
-    "DATA": Kind("text", long=True),
-    "DURATION": Kind("a time like 90s, 1h30m or 2d", long=True),
-    "FILE": Kind("a file", long=True, bare=True),
-    "FUNCTION": Kind("a function of a process"),
-    "ID": Kind("an id"),
-    "IDENTITY": Kind("the name of an identity"),
-    "KEY": Kind("a key, or a path of keys"),
-    "KIND": Kind("a kind of evidence", words=KIND_NAMES),
-    "LIMIT": Kind("the name of a limit", words=(*RANGES, "network")),
-    "MEASUREMENT": Kind("96 hexadecimal digits"),
-    "MESSAGE": Kind("the id of a message, or its beginning"),
-    "MODULE": Kind("a module: its name or id, or a file", bare=True),
-    "N": Kind("a number", form=_DIGITS),
-    "NAME": Kind("a name", bare=True),
-    "NAME=VALUE": Kind("a tag", long=True, form=_TAG),
-    "NODE": Kind("the URL of a node"),
-    "PORT": Kind("the number of a port", form=_DIGITS),
-    "PROCESS": Kind("a process: its name, or the beginning of its id"),
-    "PROCESS[@SLOT]": Kind("a process, with a slot or without: token, token@7"),
-    "PROCESSES": Kind("processes with commas between them, as in bank,token@7"),
-    "RANGE": Kind("slots, as in 7 or 7..20", form=re.compile(r"[0-9]{1,15}(\.\.[0-9]{1,15})?\Z")),
-    "SETTING": Kind("the name of a setting"),
-    "SLOT": Kind("the number of a slot", form=_DIGITS),
-    "SOURCE": Kind("where a live process is: a URL, a profile, or legacy"),
-    "SNAPSHOT": Kind("the name of a snapshot", bare=True),
-    "URL": Kind("a URL"),
-    "WORD": Kind("a word"),
-    "VALUE": Kind("a Lua expression", long=True, lua=True),
+KINDS: Mapping[str, ArgumentKind] = {
+    "AMOUNT": ArgumentKind("a number, or on or off", words=("on", "off")),
+    "BLUEPRINT": ArgumentKind("the name of a blueprint", bare=True),
+    "CHOICE": ArgumentKind("a value", long=True),
+    "CODE": ArgumentKind("Lua", long=True, lua=True),
+    "COMMAND": ArgumentKind("a command"),
+    "DATA": ArgumentKind("text", long=True),
+    "DURATION": ArgumentKind("a time like 90s, 1h30m or 2d", long=True),
+    "FILE": ArgumentKind("a file", long=True, bare=True),
+    "FUNCTION": ArgumentKind("a function of a process"),
+    "ID": ArgumentKind("an id"),
+    "IDENTITY": ArgumentKind("the name of an identity"),
+    "KEY": ArgumentKind("a key, or a path of keys"),
+    "KIND": ArgumentKind("a kind of evidence", words=KIND_NAMES),
+    "LIMIT": ArgumentKind("the name of a limit", words=(*RANGES, "network")),
+    "MEASUREMENT": ArgumentKind("96 hexadecimal digits"),
+    "MESSAGE": ArgumentKind("the id of a message, or its beginning"),
+    "MODULE": ArgumentKind("a module: its name or id, or a file", bare=True),
+    "N": ArgumentKind("a number", form=_DIGITS),
+    "NAME": ArgumentKind("a name", bare=True),
+    "NAME=VALUE": ArgumentKind("a tag", long=True, form=_TAG),
+    "NODE": ArgumentKind("the URL of a node"),
+    "PORT": ArgumentKind("the number of a port", form=_DIGITS),
+    "PROCESS": ArgumentKind("a process: its name, or the beginning of its id"),
+    "PROCESS[@SLOT]": ArgumentKind("a process, with a slot or without: token, token@7"),
+    "PROCESSES": ArgumentKind("processes with commas between them, as in bank,token@7"),
+    "RANGE": ArgumentKind(
+        "slots, as in 7 or 7..20", form=re.compile(r"[0-9]{1,15}(\.\.[0-9]{1,15})?\Z")
+    ),
+    "SETTING": ArgumentKind("the name of a setting"),
+    "SLOT": ArgumentKind("the number of a slot", form=_DIGITS),
+    "SOURCE": ArgumentKind("where a live process is: a URL, a profile, or legacy"),
+    "SNAPSHOT": ArgumentKind("the name of a snapshot", bare=True),
+    "URL": ArgumentKind("a URL"),
+    "WORD": ArgumentKind("a word"),
+    "VALUE": ArgumentKind("a Lua expression", long=True, lua=True),
 }
 
 
@@ -150,9 +152,9 @@ class _Part:
     inner: tuple[_Part, ...] = ()
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ArgumentKind:
         """The first alternative that is a kind."""
-        return next((KINDS[one] for one in self.options if one in KINDS), Kind(""))
+        return next((KINDS[one] for one in self.options if one in KINDS), ArgumentKind(""))
 
     @property
     def long(self) -> bool:
@@ -226,7 +228,7 @@ class Grammar:
             MisfitError: it does not follow the usage.
         """
         words, flags = self._split(text, whole=True)
-        reading = _Reading(text, words, whole=True)
+        reading = _UsageReading(text, words, whole=True)
         values = reading.match(self._parts, 0, {})
         if values is None:
             raise MisfitError(reading.misfit())
@@ -241,7 +243,7 @@ class Grammar:
         for name, values in self._flags.items():
             if values and flags.get(name) == "":
                 return [Expected(one, begun) for one in values]
-        reading = _Reading(text[:begun], words, whole=False)
+        reading = _UsageReading(text[:begun], words, whole=False)
         reading.match(self._parts, 0, {})
         found = [Expected(what, begun if at < 0 else at) for what, at in reading.due]
         return found + [Expected(name, begun) for name in self._flags if name not in flags]
@@ -289,7 +291,7 @@ class Grammar:
 
 
 @dataclass(slots=True)
-class _Reading:
+class _UsageReading:
     """One text against one usage."""
 
     text: str

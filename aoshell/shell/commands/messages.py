@@ -14,7 +14,7 @@ from aoshell.shell.code.bundle import short_string
 from aoshell.shell.commands import command, usage_error
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.places import (
-    State,
+    StatePlace,
     find_place,
     find_state,
     last_sent,
@@ -205,7 +205,7 @@ def _resolved(begin: str, rows: list[dict[str, object]]) -> str:
 
 
 async def _entries(
-    session: Session, state: State, last: int
+    session: Session, state: StatePlace, last: int
 ) -> list[tuple[Message, Result | None]]:
     """The last messages of a process, up to a slot."""
     process = state.process

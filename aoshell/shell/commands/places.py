@@ -19,7 +19,7 @@ _LOOKED_AT = 200  # newest slots of a remote process in which a message is looke
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class StatePlace:
     """A process, and the slot whose state is meant; None for its newest state."""
 
     process: ProcessInfo
@@ -33,7 +33,7 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LogPlace:
     """A message in the log of a process."""
 
     process: ProcessInfo
@@ -73,7 +73,7 @@ async def process_or_attached(session: Session, reference: str) -> ProcessInfo:
     return await find_process(session, reference) if reference else session.attached
 
 
-async def find_state(session: Session, reference: str) -> State:
+async def find_state(session: Session, reference: str) -> StatePlace:
     """A process with a slot or without: PROCESS, PROCESS@SLOT, or SLOT of the attached process.
 
     Raises:
@@ -81,18 +81,18 @@ async def find_state(session: Session, reference: str) -> State:
         AoError: as `find_process`.
     """
     if not reference:
-        return State(session.attached)
+        return StatePlace(session.attached)
     if reference.isdecimal():
-        state = State(session.attached, int(reference))
+        state = StatePlace(session.attached, int(reference))
     elif found := _WITH_SLOT.match(reference):
-        state = State(await find_process(session, found[1]), int(found[2]))
+        state = StatePlace(await find_process(session, found[1]), int(found[2]))
     else:
-        return State(await find_process(session, reference))
+        return StatePlace(await find_process(session, reference))
     await _check_slot(session, state)
     return state
 
 
-async def _check_slot(session: Session, state: State) -> None:
+async def _check_slot(session: Session, state: StatePlace) -> None:
     slots = await session.node.slots(state.process.id)
     if state.slot is not None and state.slot >= slots:
         name = named_id(state.process.id, state.process.name)
@@ -102,7 +102,7 @@ async def _check_slot(session: Session, state: State) -> None:
         )
 
 
-async def find_place(session: Session, reference: str) -> Place:
+async def find_place(session: Session, reference: str) -> LogPlace:
     """A message: SLOT, PROCESS@SLOT, PROCESS (its newest), or the beginning of an id.
 
     Without a reference it is the last event (`_last`).
@@ -122,11 +122,11 @@ async def find_place(session: Session, reference: str) -> Place:
         what = f"no process and no message here is called {brief(plain_reference(reference))}"
         raise UsageError(what, hint=f"{error.hint}; .messages lists slots and ids") from error
     if state.slot is None:
-        return Place(state.process, max(0, await session.node.slots(state.process.id) - 1))
-    return Place(state.process, state.slot)
+        return LogPlace(state.process, max(0, await session.node.slots(state.process.id) - 1))
+    return LogPlace(state.process, state.slot)
 
 
-async def _message(session: Session, begin: str) -> Place | None:
+async def _message(session: Session, begin: str) -> LogPlace | None:
     """The message whose id begins so; None if there is none, or a process is meant."""
     if len(begin) < SHORTEST:
         return None
@@ -144,10 +144,10 @@ async def _message(session: Session, begin: str) -> Place | None:
         )
     here = [one for one in found if one.process == session.attached.id]
     one = (here or found)[0]
-    return Place(await session.node.find(one.process), one.slot or 0)
+    return LogPlace(await session.node.find(one.process), one.slot or 0)
 
 
-async def _remote_message(session: Session, begin: str) -> Place | None:
+async def _remote_message(session: Session, begin: str) -> LogPlace | None:
     """The same, among the newest slots of the attached process on a remote node."""
     process, known = session.attached, await session.node.processes()
     if any(info.name == begin or info.id.startswith(begin) for info in known):
@@ -155,11 +155,11 @@ async def _remote_message(session: Session, begin: str) -> Place | None:
     last = await session.node.slots(process.id) - 1
     for message in await session.node.schedule(process.id, max(1, last - _LOOKED_AT), last):
         if message.id.startswith(begin) and message.assignment:
-            return Place(process, message.assignment.slot)
+            return LogPlace(process, message.assignment.slot)
     return None
 
 
-async def _last(session: Session) -> Place:
+async def _last(session: Session) -> LogPlace:
     """The last event: what arrived since the last line; else, of all that this line caused, the
     newest failure or the newest message; else the newest slot of the attached process.
     """
@@ -167,12 +167,12 @@ async def _last(session: Session) -> Place:
         return arrived
     sent = await last_sent(session)
     if sent is None:
-        return Place(session.attached, max(0, await session.node.slots(session.attached.id) - 1))
+        return LogPlace(session.attached, max(0, await session.node.slots(session.attached.id) - 1))
     hops = await session.node.local.workbench.trace(sent.id) if session.node.local else ()
     if found := _newest(hops):
-        return Place(await session.node.find(found[0]), found[1])
+        return LogPlace(await session.node.find(found[0]), found[1])
     slot = (await session.node.result(sent.process, sent.place)).slot
-    return Place(await session.node.find(sent.process), slot)
+    return LogPlace(await session.node.find(sent.process), slot)
 
 
 async def last_sent(session: Session) -> Receipt | None:
@@ -187,14 +187,14 @@ async def last_sent(session: Session) -> Receipt | None:
     return sent if any(message.id == sent.id for message in found) else None
 
 
-async def _arrived(session: Session) -> Place | None:
+async def _arrived(session: Session) -> LogPlace | None:
     """What was shown last and no line of this session caused; None where that was taken back."""
     if session.feed.arrived is None:
         return None
     process, slot = session.feed.arrived
     try:
         found = await session.node.find(process)
-        return Place(found, slot) if slot < await session.node.slots(process) else None
+        return LogPlace(found, slot) if slot < await session.node.slots(process) else None
     except NotFoundError:
         return None
 

@@ -17,7 +17,7 @@ from aoshell.protocol.message import text
 from aoshell.shell.attached.questions import dryrun
 from aoshell.shell.attached.session import Session
 from aoshell.shell.code.bundle import short_string
-from aoshell.shell.commands.places import State
+from aoshell.shell.commands.places import StatePlace
 from aoshell.shell.view.errors_view import split_error
 
 DEEPEST = 60  # levels of tables; deeper values are hardly data
@@ -52,7 +52,7 @@ class Tree:
 
 
 async def read_tree(
-    session: Session, state: State, expression: str, depth: int = DEEPEST, *, whole: bool
+    session: Session, state: StatePlace, expression: str, depth: int = DEEPEST, *, whole: bool
 ) -> Tree:
     """Reads the value of a Lua expression in a process, and changes nothing.
 

@@ -78,7 +78,7 @@ class Changed:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class TakenFork:
     """A fork that is in the home, all of it computed.
 
     Attributes:
@@ -101,7 +101,7 @@ class NotTaken:
 class ForkedNetwork:
     """The outcome for each process to fork, in their order. At least one was forked."""
 
-    taken: tuple[Taken, ...]
+    taken: tuple[TakenFork, ...]
     failed: tuple[NotTaken, ...]
 
 

@@ -10,7 +10,7 @@ from aoshell.errors import AoError
 from aoshell.shell.attached.feed import short_id
 from aoshell.shell.attached.session import Session
 from aoshell.shell.lines.multiline import is_command
-from aoshell.shell.view.waiting import EVERY, SHOWN_AFTER, Watch
+from aoshell.shell.view.waiting import EVERY, SHOWN_AFTER, StageWatch
 from aoshell.shell.view.waiting import line as stage_line
 
 _LOOKS = 1.0  # seconds between two checks of what the process computes
@@ -48,7 +48,7 @@ class BusyLine:
             self._show("")
 
     async def _follow(self, session: Session, line: str) -> None:
-        watch, since, doing = Watch(session.node), time.monotonic(), ""
+        watch, since, doing = StageWatch(session.node), time.monotonic(), ""
         await asyncio.sleep(SHOWN_AFTER)
         self.shown = True
         self._begun()

@@ -27,7 +27,7 @@ class Staged(Protocol):
         """What it does now, None for nothing."""
 
 
-class Watch:
+class StageWatch:
     """Measures how long a node's stages last.
 
     Args:
@@ -56,7 +56,7 @@ class Watch:
 
 async def show(node: Staged, pass_on: Callable[[str], None]) -> None:
     """Pass on the line whenever it changes, "" without a stage, until cancelled."""
-    watch = Watch(node)
+    watch = StageWatch(node)
     await asyncio.sleep(SHOWN_AFTER)
     while True:
         now = watch.look()
@@ -66,7 +66,7 @@ async def show(node: Staged, pass_on: Callable[[str], None]) -> None:
 
 async def report(node: Staged, pass_on: Callable[[str], None]) -> None:
     """Pass on one line for each stage that lasts, until cancelled."""
-    watch, reported = Watch(node), None
+    watch, reported = StageWatch(node), None
     while True:
         now = watch.look()
         if now is None or reported != _place(now[0]):

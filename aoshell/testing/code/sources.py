@@ -12,7 +12,7 @@ from aoshell.protocol.message import raw
 from aoshell.shell.code.bundle import ProgramBundle, bundle, long_string, refuse_unloadable
 from aoshell.shell.code.files import read_file
 from aoshell.shell.code.program import Program, read_program
-from aoshell.testing.code.stamps import Reads
+from aoshell.testing.code.stamps import FilesRead
 
 INLINE = "inline.lua"  # the name in errors for source without a file
 WASM = b"\0asm"
@@ -75,7 +75,7 @@ def refuse_outside(name: str, path: Path, roots: Iterable[Path]) -> None:
         )
 
 
-def note_parts(path: Path, roots: Sequence[Path], reads: Reads) -> None:
+def note_parts(path: Path, roots: Sequence[Path], reads: FilesRead) -> None:
     """Note a Lua file, what it requires, and where missing modules may appear, before it is read.
 
     Raises:

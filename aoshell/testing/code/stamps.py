@@ -23,7 +23,7 @@ def stamp_of(path: Path) -> Stamp:
     return about.st_mtime_ns, about.st_size, about.st_ino
 
 
-class Reads:
+class FilesRead:
     """The files that were read, or looked for, each with its stamp at the first time."""
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ _JUMP = struct.Struct("<IIQ")
 _NAMES = 100  # most names of handlers that are kept for one function
 
 
-class Place(NamedTuple):
+class FunctionPlace(NamedTuple):
     """A function: the name and the digest of its file's text, its first and its last line."""
 
     name: str
@@ -65,8 +65,8 @@ class Coverage:
     def __init__(self) -> None:
         self.hand: Callable[[bytes], None] = lambda _packed: None
         self.files: dict[Path, CoveredFile] = {}
-        self.jumps: dict[Place, Counter[tuple[int, int]]] = {}
-        self.handlers: dict[Place, dict[str, None]] = {}
+        self.jumps: dict[FunctionPlace, Counter[tuple[int, int]]] = {}
+        self.handlers: dict[FunctionPlace, dict[str, None]] = {}
         self.modules: dict[Path, None] = {}
         self._known: dict[tuple[str, str], CoveredFile] = {}
         self._made: dict[Path, CoveredFile] = {}  # the newest; shared with copies from `fresh`
@@ -187,24 +187,24 @@ class Coverage:
         self._left_out |= bool(parts.number())
         parts.end()
 
-    def _place(self, parts: _Parts) -> Place | None:
+    def _place(self, parts: _Parts) -> FunctionPlace | None:
         """The next place; None if no test loaded its file."""
         name, digest = parts.text().removeprefix("@"), parts.text()
-        place = Place(name, digest, parts.number(), parts.number())
+        place = FunctionPlace(name, digest, parts.number(), parts.number())
         if (name, digest) in self._known:
             return place if self._has(place) else None
         if place.first and any(name == known for known, _digest in self._known):
             self._other_texts[name] = None
         return None
 
-    def _has(self, place: Place) -> bool:
+    def _has(self, place: FunctionPlace) -> bool:
         functions = self._known[place.name, place.digest].functions
         return any((one.first, one.last) == (place.first, place.last) for one in functions)
 
-    def _count(self, place: Place, jumps: Mapping[tuple[int, int], int]) -> None:
+    def _count(self, place: FunctionPlace, jumps: Mapping[tuple[int, int], int]) -> None:
         self.jumps.setdefault(place, Counter()).update(jumps)
 
-    def _name(self, place: Place, name: str) -> None:
+    def _name(self, place: FunctionPlace, name: str) -> None:
         names = self.handlers.setdefault(place, {})
         if len(names) < _NAMES:
             names[name] = None
@@ -236,10 +236,10 @@ class Coverage:
         for path, name, data, loaded in packed["files"]:
             self._know_file(Path(path), name, raw(data), raw(loaded))
         for *place, jumps in packed["jumps"]:
-            self._count(Place(*place), {(one, other): times for one, other, times in jumps})
+            self._count(FunctionPlace(*place), {(one, other): times for one, other, times in jumps})
         for *place, names in packed["handlers"]:
             for name in names:
-                self._name(Place(*place), name)
+                self._name(FunctionPlace(*place), name)
         self.modules.update(dict.fromkeys(map(Path, packed["modules"])))
         self._in_wasm.update(dict.fromkeys(map(Path, packed["in_wasm"])))
         self._other_texts.update(dict.fromkeys(packed["others"]))

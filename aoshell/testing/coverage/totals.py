@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aoshell.lua.linetable import LuaFunction
 from aoshell.protocol.message import printable, text
-from aoshell.testing.coverage.recorder import Coverage, CoveredFile, Place
+from aoshell.testing.coverage.recorder import Coverage, CoveredFile, FunctionPlace
 
 _NAMED = re.compile(r"\bfunction\s+([\w.:]+)\s*\(|([\w.]+)\s*=\s*function\b")
 
@@ -153,7 +153,7 @@ def _function(
     source: tuple[str, ...],
     begins: Counter[int],
 ) -> FunctionTotal:
-    place = Place(file.name, file.digest, function.first, function.last)
+    place = FunctionPlace(file.name, file.digest, function.first, function.last)
     jumps = coverage.jumps.get(place, Counter[tuple[int, int]]())
     hits = Counter[int]()
     for (_from, to), times in jumps.items():

@@ -13,10 +13,10 @@ from typing import Any
 from aoshell.errors import AoError, UsageError
 from aoshell.testing.code.references import with_ids
 from aoshell.testing.code.sources import Source, note_parts, refuse_outside
-from aoshell.testing.code.stamps import Reads
+from aoshell.testing.code.stamps import FilesRead
 from aoshell.testing.requests import budgets
 from aoshell.testing.requests.explaining import explain, find_troubles, where_it_computes
-from aoshell.testing.requests.snapshots import Taken
+from aoshell.testing.requests.snapshots import TakenSnapshots
 from aoshell.testing.testbed.answers import Answer, Mail
 from aoshell.testing.testbed.identity import Identity
 from aoshell.testing.testbed.node import AsyncNode, AsyncProcess
@@ -46,7 +46,12 @@ class Calls:
     """
 
     def __init__(
-        self, node: AsyncNode, file: Path, roots: tuple[Path, ...], reads: Reads, taken: Taken
+        self,
+        node: AsyncNode,
+        file: Path,
+        roots: tuple[Path, ...],
+        reads: FilesRead,
+        taken: TakenSnapshots,
     ) -> None:
         self._node = node
         self._taken = taken

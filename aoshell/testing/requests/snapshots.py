@@ -143,7 +143,7 @@ def write_snapshots(tests: Path, found: Mapping[Key, str]) -> None:
         ) from None
 
 
-class Taken:
+class TakenSnapshots:
     """The snapshots that one test takes.
 
     Args:

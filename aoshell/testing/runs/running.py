@@ -15,12 +15,12 @@ from aoshell.nodes.values import Limits
 from aoshell.shell.code.bundle import ProgramBundle
 from aoshell.shell.view.errors_view import show_source
 from aoshell.testing.code.sources import bundle_file, note_parts
-from aoshell.testing.code.stamps import Reads, Stamp
+from aoshell.testing.code.stamps import FilesRead, Stamp
 from aoshell.testing.coverage.recorder import Coverage
 from aoshell.testing.coverage.reports import SLOWER
 from aoshell.testing.requests.calls import Calls
 from aoshell.testing.requests.guest import SandboxStoppedError, TestSandbox, base
-from aoshell.testing.requests.snapshots import Taken, snapshots_file
+from aoshell.testing.requests.snapshots import TakenSnapshots, snapshots_file
 from aoshell.testing.runs.outcomes import Difference, TestFailure, TestOutcome
 from aoshell.testing.testbed.clock import BEGIN
 from aoshell.testing.testbed.opening import Zygotes, open_node, remove_folders
@@ -41,8 +41,8 @@ class _TestRun:
     prints: list[str] = field(default_factory=list)
     sources: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    reads: Reads = field(default_factory=Reads)
-    taken: Taken | None = None  # its snapshots
+    reads: FilesRead = field(default_factory=FilesRead)
+    taken: TakenSnapshots | None = None  # its snapshots
     asked: Counter[str] = field(default_factory=Counter)  # its requests
     verb: str = ""  # the request that is carried out
 
@@ -168,7 +168,7 @@ class Runner:
     async def open(self, path: Path) -> TestFile:
         """Load a file of tests; returns what it declares."""
         self.forget_guest()
-        begin, shown, reads = time.perf_counter(), str(path), Reads()
+        begin, shown, reads = time.perf_counter(), str(path), FilesRead()
         try:
             note_parts(path, (path.resolve().parent, *map(Path.resolve, self._roots)), reads)
             program = bundle_file(path)
@@ -204,7 +204,7 @@ class Runner:
             return TestOutcome(shown, test.name, "skipped", 0.0)
         assert file.program is not None
         run, begin = _TestRun(file.path, shown, file.program), time.perf_counter()
-        run.taken = Taken(snapshots_file(file.path), test.name, update=self._update)
+        run.taken = TakenSnapshots(snapshots_file(file.path), test.name, update=self._update)
         problem, outcome = None, "error"
         if self._guest_of is file:
             guest, self._guest, self._guest_of = self._guest, None, None

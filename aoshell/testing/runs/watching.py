@@ -36,7 +36,7 @@ class Saved:
     only: set[tuple[str, str]] = field(default_factory=set)
 
 
-class Watch:
+class TestWatch:
     """The test files, and the files that each test has read.
 
     Args:

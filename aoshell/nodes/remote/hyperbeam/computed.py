@@ -14,7 +14,7 @@ KEPT = 64  # results
 LARGEST = 1 << 20  # bytes of output and messages; larger results are not kept
 
 
-class Computed:
+class ComputedResults:
     """The newest results of one node, by process and slot."""
 
     def __init__(self) -> None:

@@ -20,8 +20,8 @@ from aoshell.errors import AoError
 from aoshell.nodes.remote.http.client import BUSY, Client, ConnectionLostError
 from aoshell.nodes.remote.http.progress import Waiting, hide_progress
 from aoshell.nodes.remote.hyperbeam.binding import PROCESS, SLOT, Asked
-from aoshell.nodes.remote.hyperbeam.fates import Fate, State, fates, short, title
-from aoshell.nodes.remote.hyperbeam.looking import Looking, Place
+from aoshell.nodes.remote.hyperbeam.fates import Fate, FateState, fates, short, title
+from aoshell.nodes.remote.hyperbeam.looking import Looking, ProcessSlot
 from aoshell.nodes.remote.hyperbeam.owed import Owed
 from aoshell.nodes.remote.hyperbeam.reading import UNASKED, StuckError
 from aoshell.nodes.remote.hyperbeam.refusal import is_momentary
@@ -60,7 +60,7 @@ class Chain:
 
     root: str
     process: str
-    walked: set[Place] = field(default_factory=set)
+    walked: set[ProcessSlot] = field(default_factory=set)
     whole: bool = True
     owed: bool = False
 
@@ -144,7 +144,7 @@ class Delivering(Looking):
         Args:
             fields: the answer to a push that came already, None to push.
         """
-        place, chain = Place(process, slot), Chain(root, process)
+        place, chain = ProcessSlot(process, slot), Chain(root, process)
         work = self._pushed(place, chain) if fields is None else self._carried(place, fields, chain)
         task = asyncio.create_task(self._bounded(slot, work, chain))
         self._deliveries[root] = slot, task
@@ -178,7 +178,7 @@ class Delivering(Looking):
             async with asyncio.timeout(SHOWING):
                 await self._feed.caught_up(*processes)
 
-    async def _pushed(self, place: Place, chain: Chain) -> None:
+    async def _pushed(self, place: ProcessSlot, chain: Chain) -> None:
         await self._computed.begun(place.process, place.slot, UNASKED)
         answer = await self._computed.answer(place.process, place.slot)
         if isinstance(answer, AoError):  # the request's caller reports it
@@ -191,12 +191,14 @@ class Delivering(Looking):
         if result.assignments or targeted(result):
             await self._push(place, targeted(result), chain)
 
-    async def _carried(self, place: Place, fields: Mapping[str, object], chain: Chain) -> None:
+    async def _carried(
+        self, place: ProcessSlot, fields: Mapping[str, object], chain: Chain
+    ) -> None:
         await self._follow(place, await self._fates_of(place, fields), chain)
 
     # Pushing ------------------------------------------------------------------------------------
 
-    async def _push(self, place: Place, sent: Sequence[Outgoing], chain: Chain) -> None:
+    async def _push(self, place: ProcessSlot, sent: Sequence[Outgoing], chain: Chain) -> None:
         """Have the node deliver what a slot sends, and find out what became of it.
 
         The push is repeated only after a momentary failure, if nothing has arrived: otherwise some
@@ -217,7 +219,7 @@ class Delivering(Looking):
                 await self._follow(place, await self._fates_of(place, fields), chain)
                 return
 
-    async def _asked_to_push(self, place: Place) -> Mapping[str, Any]:
+    async def _asked_to_push(self, place: ProcessSlot) -> Mapping[str, Any]:
         """Push, and return the node's answer, which comes after delivery. Raises PushError."""
         path = f"/{place.process}~process@1.0/push&slot={place.slot}"
         if (await self._generation()).json:
@@ -238,26 +240,26 @@ class Delivering(Looking):
 
     # What became of it --------------------------------------------------------------------------
 
-    async def _fates_of(self, place: Place, fields: Mapping[str, object]) -> list[Fate]:
+    async def _fates_of(self, place: ProcessSlot, fields: Mapping[str, object]) -> list[Fate]:
         """The fates in an answer to a push; those that it leaves open, from the targets' logs."""
         found = fates(fields)
-        doubtful = [one.sent for one in found if one.state is State.UNKNOWN]
+        doubtful = [one.sent for one in found if one.state is FateState.UNKNOWN]
         looked = iter(await self._looked_for(place, doubtful, _LEFT_OUT) if doubtful else ())
         return [
-            _because(next(looked), one.reason) if one.state is State.UNKNOWN else one
+            _because(next(looked), one.reason) if one.state is FateState.UNKNOWN else one
             for one in found
         ]
 
     async def _follow(
-        self, place: Place, found: Sequence[Fate], chain: Chain, end: End = End.DONE
+        self, place: ProcessSlot, found: Sequence[Fate], chain: Chain, end: End = End.DONE
     ) -> None:
         """Report messages that did not arrive, and show what the others caused."""
         for fate in found:
-            if fate.state is not State.ARRIVED:
-                if end is not End.OPEN or fate.state is State.NOWHERE:
+            if fate.state is not FateState.ARRIVED:
+                if end is not End.OPEN or fate.state is FateState.NOWHERE:
                     self._tell(place, fate, chain)
                 continue
-            there = Place(fate.sent.target, fate.slot)
+            there = ProcessSlot(fate.sent.target, fate.slot)
             if there in chain.walked:
                 continue
             if len(chain.walked) >= WALKED:
@@ -271,20 +273,20 @@ class Delivering(Looking):
                 await self._resumed(there, sent, chain, end)
 
     async def _resumed(
-        self, place: Place, sent: Sequence[Outgoing], chain: Chain, end: End
+        self, place: ProcessSlot, sent: Sequence[Outgoing], chain: Chain, end: End
     ) -> None:
         """Find out what became of a slot's messages that the node's answer leaves out.
 
         If the node failed, and none of them has arrived, push that slot.
         """
         found = await self._looked_for(place, sent, _LEFT_OUT)
-        lost = any(one.state is State.LOST for one in found)
+        lost = any(one.state is FateState.LOST for one in found)
         if end is End.FAILED and lost and _is_safe(found):
             await self._push(place, sent, chain)
         else:
             await self._follow(place, found, chain, end)
 
-    async def _shown(self, place: Place, root: str) -> Result | None:
+    async def _shown(self, place: ProcessSlot, root: str) -> Result | None:
         """Show the result of a slot that message `root` caused; None if it is not known."""
         try:
             result = await self._result_once(place.process, place.slot)
@@ -300,12 +302,12 @@ class Delivering(Looking):
             return None
         return result
 
-    def _tell(self, place: Place, fate: Fate, chain: Chain) -> None:
+    def _tell(self, place: ProcessSlot, fate: Fate, chain: Chain) -> None:
         """Report a message that did not arrive, unless its target is a wallet, which has no log."""
         if fate.sent.target in self._wallets:
             return
         state = "not delivered"
-        if fate.state is State.UNKNOWN:
+        if fate.state is FateState.UNKNOWN:
             state = "it is not known whether it arrived"
         of = "" if place.process == chain.process else f" of {short(place.process)}"
         what = f"slot {place.slot}{of}: {title(fate.sent)}: {state}: {fate.reason}"
@@ -324,4 +326,4 @@ def targeted(result: Result) -> list[Outgoing]:
 
 def _is_safe(found: Iterable[Fate]) -> bool:
     """Whether a push may be repeated: it is certain that nothing of it has arrived."""
-    return all(one.state in (State.LOST, State.NOWHERE) for one in found)
+    return all(one.state in (FateState.LOST, FateState.NOWHERE) for one in found)

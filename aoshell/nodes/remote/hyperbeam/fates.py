@@ -27,7 +27,7 @@ NO_ADDRESS = "the target is no address (43 characters of base64url)"
 _ADDED = frozenset(("data-protocol", "variant", "type"))
 
 
-class State(Enum):
+class FateState(Enum):
     """Where a message is."""
 
     ARRIVED = auto()  # in the log of its target
@@ -47,7 +47,7 @@ class Fate:
     """
 
     sent: Outgoing
-    state: State
+    state: FateState
     slot: int = -1
     reason: str = ""
     then: Mapping[str, object] | None = None
@@ -72,16 +72,16 @@ def _fate(member: Mapping[str, object], entry: Mapping[str, object] | None) -> F
     if is_number(slot):
         then = entry.get("resulted-in")
         then = then if isinstance(then, Mapping) else None
-        return Fate(sent, State.ARRIVED, int(slot), then=then)
+        return Fate(sent, FateState.ARRIVED, int(slot), then=then)
     if str(entry.get("status", "")) == "404":
         return nowhere(sent)
-    return Fate(sent, State.UNKNOWN, reason=_reason(entry.get("reason", "")))
+    return Fate(sent, FateState.UNKNOWN, reason=_reason(entry.get("reason", "")))
 
 
 def nowhere(sent: Outgoing) -> Fate:
     """The fate of a message whose target the node does not know."""
     why = NO_PROCESS if has_id_form(sent.target) else NO_ADDRESS
-    return Fate(sent, State.NOWHERE, reason=why)
+    return Fate(sent, FateState.NOWHERE, reason=why)
 
 
 def _reason(value: object) -> str:

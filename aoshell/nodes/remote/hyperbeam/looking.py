@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aoshell.errors import AoError
 from aoshell.nodes.remote.http.client import Client
-from aoshell.nodes.remote.hyperbeam.fates import Fate, State, has_mark, is_same, nowhere
+from aoshell.nodes.remote.hyperbeam.fates import Fate, FateState, has_mark, is_same, nowhere
 from aoshell.nodes.remote.hyperbeam.reading import NoProcessError, Reading, slot_of
 from aoshell.nodes.remote.memory import Book
 from aoshell.protocol.encoding import has_id_form
@@ -18,7 +18,7 @@ _LONG = f"the log of its target has more than {LOOKED_AT} newer messages"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ProcessSlot:
     """A slot of a process."""
 
     process: str
@@ -40,7 +40,7 @@ class Looking(Reading):
         self._wallets |= set(wallets)
 
     async def _looked_for(
-        self, place: Place, sent: Sequence[Outgoing], why: str, since: int | None = None
+        self, place: ProcessSlot, sent: Sequence[Outgoing], why: str, since: int | None = None
     ) -> list[Fate]:
         """The fates of messages, from the logs of their targets.
 
@@ -57,13 +57,13 @@ class Looking(Reading):
         for one in sent:
             log = logs.get(one.target, ())
             if isinstance(log, str):
-                found.append(Fate(one, State.UNKNOWN, reason=log))
+                found.append(Fate(one, FateState.UNKNOWN, reason=log))
             elif not log:  # no process: its log would have the definition
                 found.append(nowhere(one))
             else:
                 fate = _found(one, log, place.process, why)
-                if fate.state is State.LOST and since is not None and not _reaches(log, since):
-                    fate = Fate(one, State.UNKNOWN, reason=_LONG)
+                if fate.state is FateState.LOST and since is not None and not _reaches(log, since):
+                    fate = Fate(one, FateState.UNKNOWN, reason=_LONG)
                 found.append(fate)
         return found
 
@@ -91,7 +91,7 @@ def _found(sent: Outgoing, log: Iterable[Message], process: str, why: str) -> Fa
     """
     slots = [slot_of(one) for one in log if is_same(sent, one, process)]
     if not slots:
-        return Fate(sent, State.LOST, reason=why)
+        return Fate(sent, FateState.LOST, reason=why)
     if not has_mark(sent):
-        return Fate(sent, State.UNKNOWN, reason=why)
-    return Fate(sent, State.ARRIVED, slots[-1])
+        return Fate(sent, FateState.UNKNOWN, reason=why)
+    return Fate(sent, FateState.ARRIVED, slots[-1])

@@ -11,14 +11,14 @@ from urllib.parse import quote
 
 from aoshell.errors import AoError
 from aoshell.nodes.remote import schedules
-from aoshell.nodes.remote.feed import Step
+from aoshell.nodes.remote.feed import FeedStep
 from aoshell.nodes.remote.http.answer import Response
 from aoshell.nodes.remote.http.client import Client
 from aoshell.nodes.remote.http.pages import is_number, turns
 from aoshell.nodes.remote.hyperbeam import placed
 from aoshell.nodes.remote.hyperbeam.asking import Asking, until_whole
 from aoshell.nodes.remote.hyperbeam.binding import PROCESS, SLOT, Asked
-from aoshell.nodes.remote.hyperbeam.computed import Computed
+from aoshell.nodes.remote.hyperbeam.computed import ComputedResults
 from aoshell.nodes.remote.hyperbeam.key import BUNDLED
 from aoshell.nodes.remote.hyperbeam.refusal import is_unfit_for_json
 from aoshell.nodes.remote.hyperbeam.results import to_result
@@ -62,7 +62,7 @@ class Reading(Asking):
 
     def __init__(self, client: Client, book: Book) -> None:
         Asking.__init__(self, client, book, self._page)
-        self._computed = Computed()
+        self._computed = ComputedResults()
         self._tails = Tails()
         self._last: dict[str, int] = {}
 
@@ -152,10 +152,10 @@ class Reading(Asking):
         last = min(await self.slots(process) - 1, after + limit)
         return await self.schedule(process, after + 1, last) if last > after else ()
 
-    async def _page(self, process: str, after: int | None) -> Sequence[Step]:
+    async def _page(self, process: str, after: int | None) -> Sequence[FeedStep]:
         """A page for the feed, whose cursor is the last slot seen."""
         if after is None:  # ask the node, as slots in earlier answers may be old
-            return (Step(await self.slots(process) - 1),)
+            return (FeedStep(await self.slots(process) - 1),)
         self._tails.passed(process, after)
         last = self._tails.named(process)
         if last is None:
@@ -180,7 +180,7 @@ class Reading(Asking):
             first = slot_of(page[-1]) + 1
         return found
 
-    async def _step(self, process: str, message: Message, *, last: bool) -> Step:
+    async def _step(self, process: str, message: Message, *, last: bool) -> FeedStep:
         """A message with its result. If that cannot be computed, the feed reports it and goes on,
         unless the line that sent it has reported it."""
         slot = slot_of(message)
@@ -193,8 +193,10 @@ class Reading(Asking):
             result = shared or await self._result(process, slot)
         except StuckError as error:
             is_known = shared is not None or error.slot != slot
-            return Step(slot, LogEntry(message, None), "" if is_known else error.what, last=last)
-        return Step(slot, LogEntry(message, result), last=last)
+            return FeedStep(
+                slot, LogEntry(message, None), "" if is_known else error.what, last=last
+            )
+        return FeedStep(slot, LogEntry(message, result), last=last)
 
     async def slots(self, process: str) -> int:
         answer = await self._get("slot", f"/{process}~process@1.0/slot/current")

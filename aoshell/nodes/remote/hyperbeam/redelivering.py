@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Sequence
 
 from aoshell.errors import AoError
-from aoshell.nodes.remote.feed import Step
+from aoshell.nodes.remote.feed import FeedStep
 from aoshell.nodes.remote.hyperbeam.delivering import Delivering, targeted
-from aoshell.nodes.remote.hyperbeam.fates import Fate, State, title
-from aoshell.nodes.remote.hyperbeam.looking import Place
+from aoshell.nodes.remote.hyperbeam.fates import Fate, FateState, title
+from aoshell.nodes.remote.hyperbeam.looking import ProcessSlot
 from aoshell.nodes.remote.hyperbeam.owed import NOWHERE
 from aoshell.protocol.message import Message, Result
 
@@ -17,8 +17,8 @@ LISTED = 3  # messages that a notice names
 LOOK = 20.0  # seconds for finding out what became of one message of an earlier shell
 _UNSENT = "the message {}, which was interrupted while it was sent, is not in the log"
 _STATES = {
-    State.ARRIVED: "it has arrived already",
-    State.UNKNOWN: "it is not known whether it arrived",
+    FateState.ARRIVED: "it has arrived already",
+    FateState.UNKNOWN: "it is not known whether it arrived",
 }
 _DOUBT = "slot {0}: it is not known whether its messages arrived: {1}; .deliver {0} looks again"
 
@@ -31,7 +31,7 @@ class Redelivering(Delivering):
         await self._tell_what_is_left(process, place)
         return result
 
-    async def _page(self, process: str, after: int | None) -> Sequence[Step]:
+    async def _page(self, process: str, after: int | None) -> Sequence[FeedStep]:
         steps = await super()._page(process, after)
         for message in self._owed.left(process) if steps else ():
             if any(one.entry and one.entry.message.id == message for one in steps):
@@ -44,8 +44,8 @@ class Redelivering(Delivering):
             return 0
         (message,) = await self.schedule(process, slot, slot)
         if message.id not in self._deliveries:
-            found = await self._whereabouts(Place(process, slot), result, message)
-            here = [one for one in found if one.state in (State.ARRIVED, State.UNKNOWN)]
+            found = await self._whereabouts(ProcessSlot(process, slot), result, message)
+            here = [one for one in found if one.state in (FateState.ARRIVED, FateState.UNKNOWN)]
             if here and not again:
                 raise AoError(
                     f"slot {slot}: {_listed(here)}: {_STATES[here[0].state]}",
@@ -96,13 +96,15 @@ class Redelivering(Delivering):
                 return _UNSENT.format(message)
             slot = found
         result = await self._result_once(process, slot)
-        whereabouts = await self._whereabouts(Place(process, slot), result)
-        by_state = {state: [one for one in whereabouts if one.state is state] for state in State}
-        for doubtful in by_state[State.UNKNOWN][:1]:
+        whereabouts = await self._whereabouts(ProcessSlot(process, slot), result)
+        by_state = {
+            state: [one for one in whereabouts if one.state is state] for state in FateState
+        }
+        for doubtful in by_state[FateState.UNKNOWN][:1]:
             return _DOUBT.format(slot, doubtful.reason)
-        lost, nowhere = by_state[State.LOST], by_state[State.NOWHERE]
+        lost, nowhere = by_state[FateState.LOST], by_state[FateState.NOWHERE]
         if lost:
-            rest = "tells more" if by_state[State.ARRIVED] else "has the node deliver it"
+            rest = "tells more" if by_state[FateState.ARRIVED] else "has the node deliver it"
             return (
                 f"slot {slot}: {_listed(lost)}: not delivered, as nobody waited for it;"
                 f" .deliver {slot} {rest}"
@@ -112,7 +114,7 @@ class Redelivering(Delivering):
         return ""
 
     async def _whereabouts(
-        self, place: Place, result: Result, message: Message | None = None
+        self, place: ProcessSlot, result: Result, message: Message | None = None
     ) -> Sequence[Fate]:
         """The fates of a slot's messages, except those to wallets known here.
 

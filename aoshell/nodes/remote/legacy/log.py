@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aoshell.errors import AoError
-from aoshell.nodes.remote.feed import Step
+from aoshell.nodes.remote.feed import FeedStep
 from aoshell.nodes.remote.http.pages import turns
 from aoshell.nodes.remote.legacy.units import (
     ComputeUnit,
@@ -50,7 +50,7 @@ class Log:
         except NotListedError:
             return int((await self._end(process))["slot"]) + 1
 
-    async def steps(self, process: str, after: Mapping[str, Any] | None) -> Sequence[Step]:
+    async def steps(self, process: str, after: Mapping[str, Any] | None) -> Sequence[FeedStep]:
         """A page of a feed (`feed.Page`): the results so far, after a short wait."""
         try:
             return await self._by_slots(process, after, PAGE, PROMPT)
@@ -70,16 +70,16 @@ class Log:
 
     async def _by_slots(
         self, process: str, after: Mapping[str, Any] | None, limit: int, seconds: float
-    ) -> Sequence[Step]:
+    ) -> Sequence[FeedStep]:
         if after is None:
             slot, when = place(await self._scheduler.latest(process))
-            return [Step({"slot": slot, "timestamp": when})]
+            return [FeedStep({"slot": slot, "timestamp": when})]
         slot, when = int(after["slot"]), int(after.get("timestamp", 0))
         messages = await self._scheduler.page(process, slot, when, limit)
         steps = await self._with_results(process, after, messages, seconds)
         if "id" in after:
             notice = _changed(self._computer.endpoint, "by time", slot)
-            steps.insert(0, Step(_without_id(after), notice=notice))
+            steps.insert(0, FeedStep(_without_id(after), notice=notice))
         return steps
 
     async def _with_results(
@@ -88,7 +88,7 @@ class Log:
         after: Mapping[str, Any],
         messages: Sequence[Message],
         seconds: float,
-    ) -> list[Step]:
+    ) -> list[FeedStep]:
         """Each message with its result, and the cron results between them.
 
         Args:
@@ -141,21 +141,21 @@ class Log:
         after: Mapping[str, Any],
         entries: Sequence[LogEntry],
         crons: Sequence[Edge],
-    ) -> list[Step]:
-        steps = list[Step]()
+    ) -> list[FeedStep]:
+        steps = list[FeedStep]()
         slot, tick = int(after["slot"]), int(after.get("tick", 0))
         waiting = list(crons)
         for entry in (None, *entries):
             if entry is not None:
                 slot, when = place(entry.message)
                 tick = 0
-                steps.append(Step({"slot": slot, "timestamp": when}, entry))
+                steps.append(FeedStep({"slot": slot, "timestamp": when}, entry))
             for edge in [edge for edge in waiting if edge.slot == slot]:
                 tick += 1
                 steps.append(self._cron(process, edge, tick))
         return steps
 
-    def _cron(self, process: str, edge: Edge, tick: int) -> Step:
+    def _cron(self, process: str, edge: Edge, tick: int) -> FeedStep:
         assignment = Assignment(process, edge.slot, tick, edge.timestamp, 0, "")
         message = Message("", "", "", process, (Tag("Cron", edge.cron),), b"", "", "", assignment)
         result = from_json(process, edge.slot, edge.result, 0.0, edge.by, tick=tick)
@@ -165,26 +165,26 @@ class Log:
             "cron": edge.cron,
             "tick": tick,
         }
-        return Step(after, LogEntry(message, result))
+        return FeedStep(after, LogEntry(message, result))
 
     # As the CU lists it -----------------------------------------------------------------------
 
     async def _by_ids(
         self, process: str, after: Mapping[str, Any] | None, limit: int
-    ) -> Sequence[Step]:
+    ) -> Sequence[FeedStep]:
         if after is None:
-            return [Step(await self._end(process))]
-        slot, steps = int(after["slot"]), list[Step]()
+            return [FeedStep(await self._end(process))]
+        slot, steps = int(after["slot"]), list[FeedStep]()
         if "id" not in after:
             other, after = "timestamp" in after, await self._end(process, slot)
             if other:
                 notice = _changed(self._computer.endpoint, "by message", after["slot"])
-                steps.append(Step(after, notice=notice))
+                steps.append(FeedStep(after, notice=notice))
         edges = await self._computer.edges(process, after["id"], limit=limit)
         return [*steps, *self._counted(process, int(after["slot"]), edges)]
 
-    def _counted(self, process: str, slot: int, edges: Sequence[Edge]) -> list[Step]:
-        steps = list[Step]()
+    def _counted(self, process: str, slot: int, edges: Sequence[Edge]) -> list[FeedStep]:
+        steps = list[FeedStep]()
         for edge in edges:
             if edge.result is None:  # listed, but still computing
                 break
@@ -192,7 +192,7 @@ class Log:
             assignment = Assignment(process, slot, 0, 0, 0, "")
             message = Message(edge.cursor, "", "", process, (), b"", "", "", assignment)
             result = from_json(process, slot, edge.result, 0.0, edge.by)
-            steps.append(Step({"slot": slot, "id": edge.cursor}, LogEntry(message, result)))
+            steps.append(FeedStep({"slot": slot, "id": edge.cursor}, LogEntry(message, result)))
         return steps
 
     async def _end(self, process: str, slot: int | None = None) -> dict[str, Any]:

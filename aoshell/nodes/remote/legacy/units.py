@@ -127,17 +127,17 @@ class SchedulerUnit:
         return AoError(what, stage="schedule", hint=".doctor looks at the SU")
 
 
-class Place(NamedTuple):
+class ScheduledAt(NamedTuple):
     """Slot of a message, and when it was scheduled (milliseconds since the Unix epoch)."""
 
     slot: int
     timestamp: int
 
 
-def place(message: Message | None) -> Place:
+def place(message: Message | None) -> ScheduledAt:
     """The place of a message in its log; slot -1 for None."""
     assignment = message.assignment if message else None
-    return Place(assignment.slot, assignment.timestamp) if assignment else Place(-1, 0)
+    return ScheduledAt(assignment.slot, assignment.timestamp) if assignment else ScheduledAt(-1, 0)
 
 
 @dataclass(frozen=True, slots=True)
