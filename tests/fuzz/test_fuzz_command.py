@@ -89,7 +89,7 @@ def test_what_cannot_be_written_is_told_once(
     def found(*_: object) -> None:
         raise AoError("answers cannot be written: No space left on device", stage="output")
 
-    monkeypatch.setattr("aoshell.fuzz.report.Report.found", found)
+    monkeypatch.setattr("aoshell.fuzz.report.FuzzReport.found", found)
     fuzzing.write("a.lua", 'Handlers.add("A", "A", function(msg) local _ = msg.Data.x.y end)')
     code, said, told = fuzzing.run("a.lua")
     assert (code, said) == (2, "")
@@ -454,7 +454,7 @@ _TOLD = """
 import sys
 from aoshell.fuzz import report
 from aoshell.fuzz.command import main
-report.Report.progress = lambda self, done: print("computing", file=sys.stderr, flush=True)
+report.FuzzReport.progress = lambda self, done: print("computing", file=sys.stderr, flush=True)
 sys.exit(main(sys.argv[1:]))
 """
 
