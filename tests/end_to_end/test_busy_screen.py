@@ -78,6 +78,29 @@ def test_a_loop_is_read_beside_given_up_and_stopped(terminal: Open) -> None:
     shell.shows("^3$")
 
 
+def test_what_a_line_waits_for_is_named_and_stopped(terminal: Open) -> None:
+    """Stopping the line alone leaves its process busy, so "Stopped." would be false."""
+    shell = terminal()
+    shell.type(".limits seconds 600\r")
+    shell.shows("^seconds +600")
+    shell.type('Handlers.add("Loop", "Loop", function() while true do end end); return "added"\r')
+    shell.shows("^added$")
+    shell.type('Send({ Target = ao.id, Action = "Loop" }); return "sent"\r')
+    shell.shows("^sent$")
+    shell.type("1 + 1\r")
+    shell.shows(r"slot 5 of default waits for slot 4  ")
+    shell.type(CTRL_C)
+    shell.shows("^No longer waiting for slot 5")
+    shell.type(CTRL_C)
+    shell.shows(
+        "^Slot 5 will not run. default still computes slot 4, which is before it: Ctrl-C again"
+    )
+    shell.type(CTRL_C)
+    shell.shows("^Stopped.$")
+    shell.type("1 + 2\r")
+    shell.shows("^3$")
+
+
 def test_a_kill_loses_no_line_that_waited(terminal: Open) -> None:
     shell = terminal()
     shell.type('Receive({ Action = "Never" })\r')

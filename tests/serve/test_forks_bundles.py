@@ -88,7 +88,9 @@ def test_a_message_that_was_changed_is_refused(wallet: Wallet) -> None:
 def test_what_was_added_to_a_signed_message_is_no_part_of_it(wallet: Wallet) -> None:
     body = signed(MESSAGE, wallet) | {"from-process": OTHER, "x": "smuggled"}
     (found,) = read(assignment(body))
-    assert b"Eval" in found.as_node and b"smuggled" not in found.as_node  # what its process is given
+    assert (
+        b"Eval" in found.as_node and b"smuggled" not in found.as_node
+    )  # what its process is given
     assert found.message is not None and found.message.from_ == wallet.address
     assert found.message.tag("X") == "" and found.message.tag("Action") == "Eval"
     bare = assignment(signed(MESSAGE, wallet))

@@ -8,7 +8,7 @@ answer is the result of the later slot that ends it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -291,20 +291,23 @@ class Session:
         Returns:
             False if neither runs any more.
         """
-        return await self.stop_lines() or await self.end_watch()
+        return bool(await self.stop_lines()) or await self.end_watch()
 
-    async def stop_lines(self) -> bool:
+    async def stop_lines(self) -> Sequence[Receipt]:
         """Stop computing the last line and all that were given up.
 
         Returns:
-            False if all of them have ended, or none can be stopped.
+            Those that had not ended, oldest first; none of a remote node, where none can be
+            stopped.
         """
-        lines, node, stopped = [*self.given, self.sent], self.node.local, False
+        lines, node, stopped = [*self.given, self.sent], self.node.local, list[Receipt]()
         self.given = []
         # The newest first: no other one begins meanwhile.
         for line in reversed(lines):
-            if line and line.slot is not None and node:
-                stopped |= await node.cancel(line.process, line.slot)
+            if line is None or line.slot is None or node is None:
+                continue
+            if await node.cancel(line.process, line.slot):
+                stopped.insert(0, line)
         return stopped
 
     async def end_watch(self) -> bool:

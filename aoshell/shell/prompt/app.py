@@ -43,6 +43,7 @@ from aoshell.shell.prompt.picker import Picker
 from aoshell.shell.prompt.queued import Queued
 from aoshell.shell.prompt.screen import Marking, Screen
 from aoshell.shell.prompt.signing import SigningAhead
+from aoshell.shell.prompt.stopping import Stopper
 from aoshell.shell.view.render import Renderer, not_run
 from aoshell.shell.view.streams import Write
 from aoshell.shell.view.text import clean, clean_line, clean_prompt, width_of
@@ -95,6 +96,7 @@ class Prompt:
         self._watching: Task[None] | None = None
         self._busy_line = BusyLine(self._show_stage, self._queue.waiting, self._read_early)
         self._beside = Beside(self, lambda: self._session)
+        self._stopper = Stopper()
         self._padded = ""
         self._helpers: Helpers | None = None
         self._unlearned: list[tuple[Session, str, Outcome]] = []
@@ -490,8 +492,8 @@ class Prompt:
 
     async def _stop(self) -> None:
         try:
-            if self._session and await self._session.stop():
-                self.write("Stopped.\n")
+            if self._session and (sentence := await self._stopper.stop(self._session)):
+                self.write(f"{sentence}\n")
                 return
         except AoError as error:
             self.renderer.error(error)
