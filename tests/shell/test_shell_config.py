@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from aoshell.errors import AoError
 from aoshell.home.configfile import line_of
 from aoshell.home.endpoints import resolve_endpoints
-from aoshell.nodes.values import NodeInfo, Receipt
+from aoshell.nodes.values import NodeInfo, ProcessInfo, Receipt
 from aoshell.protocol.message import Result
 from aoshell.shell.outcome import Interrupted, LineAnswer
 from aoshell.shell.prompt.config import Preferences, load_preferences
@@ -172,22 +172,30 @@ def test_the_slot_is_that_of_the_attached_process() -> None:
         result = Result(process, slot, 0, "ok", "", "", "", (), (), False, False, 0.0, 0)
         return LineAnswer(Receipt("m", process, slot), result)
 
+    def process(id: str, name: str, slots: int = 1) -> ProcessInfo:
+        return ProcessInfo(id, name, "o", "m", slots, slots, False, None, 0, 0, 0, "", 0)
+
+    one = process("p", "one")
     facts = ToolbarFacts()
-    facts.attach("p", "one")
+    facts.attach(one)
     facts.learn(answer("p", 7))
-    assert line(facts, "> ", 80).startswith("one · slot 7")
+    assert line(facts, "> ", 80).startswith("one (p) · slot 7")
     facts.learn(answer("q", 3))  # as `.send` to another one
-    facts.attach("p", "one")
+    facts.attach(one)
     assert facts.slot == 7
     facts.learn(Interrupted(Receipt("m", "p", 8)))  # given up, and perhaps stopped
-    assert line(facts, "> ", 80) == "one · slot 8"
+    assert line(facts, "> ", 80) == "one (p) · slot 8"
     facts.learn(Interrupted(None))
     facts.learn(Interrupted(Receipt("m", "q", 9)))
     assert facts.slot == 8
-    facts.attach("q", "two")
+    facts.attach(process("q", "two"))
     assert "slot" not in line(facts, "> ", 80)
     facts.learn(answer("q", 4))
-    assert line(facts, "> ", 80).startswith("two · slot 4")
+    assert line(facts, "> ", 80).startswith("two (q) · slot 4")
+    facts.attach(process("q", "two", 5))  # attached again, or `.undo` of another slot
+    assert facts.slot == 4
+    facts.attach(process("q", "two", 4))  # `.undo` took it back
+    assert line(facts, "> ", 80) == "two (q)"
 
 
 @given(st.text(), st.integers(0, 40))

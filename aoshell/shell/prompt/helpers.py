@@ -15,7 +15,6 @@ from prompt_toolkit.key_binding.vi_state import InputMode
 
 from aoshell.errors import AoError
 from aoshell.nodes.values import ProcessInfo
-from aoshell.shell.attached.feed import named_id
 from aoshell.shell.attached.session import Session
 from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.outcome import Outcome
@@ -105,7 +104,7 @@ class Helpers:
         return "toolbar", toolbar.line(self._facts, prompt, columns, _mode())
 
     def _attach(self, process: ProcessInfo) -> None:
-        self._facts.attach(process.id, named_id(process.id, process.name))
+        self._facts.attach(process)
 
     def signature(self, session: Session | None, columns: int) -> tuple[str, str]:
         """The signature of the call that is being typed."""

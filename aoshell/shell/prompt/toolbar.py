@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from aoshell.nodes.values import NodeInfo
+from aoshell.nodes.values import NodeInfo, ProcessInfo
 from aoshell.shell.attached.feed import named_id, short_id
 from aoshell.shell.help import reference
 from aoshell.shell.lines.multiline import is_command
@@ -40,12 +40,17 @@ class ToolbarFacts:
     gas: int = 0
     attestation: str = ""
     id: str = ""
+    _attached: ProcessInfo | None = None
 
-    def attach(self, id: str, name: str) -> None:
-        """Note the process that lines go to."""
-        if id != self.id:
+    def attach(self, process: ProcessInfo) -> None:
+        """Note the process that lines go to, as `Session.attach` got it."""
+        if process.id != self.id:
             self.slot = None
-        self.id, self.process = id, name
+        # `.undo` attaches the process anew; only then does `slots` count all lines.
+        elif process is not self._attached and self.slot is not None and self.slot >= process.slots:
+            self.slot, self.milliseconds, self.gas = None, None, 0
+        self._attached = process
+        self.id, self.process = process.id, named_id(process.id, process.name)
 
     def learn(self, outcome: Outcome) -> None:
         """Learn from the outcome of a line; only the slots of the attached process count."""
