@@ -269,6 +269,6 @@ def test_quotes_around_a_name_or_a_file_are_no_part_of_it(
             await typed.value(f".spawn {quoted(module)}")
         stand_in = f".mock {'x' * 43} {quoted(code)} as {quoted('e f')}"
         assert (await typed.value(stand_in))["name"] == "e f"
-        assert "NAME is expected, not" in await typed.error(f".spawn aos as {quoted('')}")
+        assert "NAME may not be empty" in await typed.error(f".spawn aos as {quoted('')}")
 
     typing(body)

@@ -382,6 +382,9 @@ class _UsageReading:
         if self.furthest >= len(self.words):
             return f"{_listed(options)} is missing"
         word = brief(self.words[self.furthest][0])
+        values = tuple(one for one in options if one in KINDS)
+        if values and self.words[self.furthest][0] in ('""', "''"):
+            return f"{_listed(values)} may not be empty"
         if not options:
             return f"{word} is not expected here"
         # A word of the usage that is missing before what was typed.
