@@ -41,6 +41,10 @@ VERSIONS = {
     2: ("guard", "objects", "order", "bytecode", "stack", "plain", "bridge", "image"),
     # The same; `next` gives false where 2 gives nil.
     3: ("guard", "objects", "order", "bytecode", "stack", "plain", "bridge", "image"),
+    4: (
+        *("guard", "objects", "order", "sorting", "mathlib", "bytecode", "stack", "plain"),
+        *("bridge", "image"),
+    ),
 }
 # Read at import: a worker cannot open files.
 CHUNKS = {name: read_text(path_of("host", f"{name}.lua")) for name in VERSIONS[max(VERSIONS)]}

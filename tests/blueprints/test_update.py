@@ -255,7 +255,7 @@ def test_a_process_made_now_has_the_newest_host(typing: Callable[[Body], None]) 
         said = "(select(2, pcall(string.format, '%d', 'x')))"
         expected = "bad argument #2 to 'string.format' (number expected, got string)"
         assert await typed.value(said) == expected
-        assert await typed.value("require('.host-version')") == "3"
+        assert await typed.value("require('.host-version')") == "4"
 
     typing(body)
 

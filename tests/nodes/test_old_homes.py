@@ -103,6 +103,7 @@ FORMAT = {
     1: "host:352: bad argument #2 to 'format' (number expected, got string)",
     2: "[string \"aos\"]:1: bad argument #2 to 'format' (number expected, got string)",
     3: "[string \"aos\"]:1: bad argument #2 to 'format' (number expected, got string)",
+    4: "[string \"aos\"]:1: bad argument #2 to 'format' (number expected, got string)",
 }
 
 

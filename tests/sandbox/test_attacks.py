@@ -55,6 +55,7 @@ SWALLOWING: dict[int, tuple[Cut, ...]] = {
     1: (("if not ok and ran_out((...)) then", "if false then"),),
     2: _SINCE_2,
     3: _SINCE_2,
+    4: _SINCE_2,
 }
 
 

@@ -1,2 +1,2 @@
 -- Which host this environment was made for: a key of VERSIONS in sandbox/lua.py.
-return 3
+return 4

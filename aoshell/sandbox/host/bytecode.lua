@@ -95,6 +95,7 @@ for name in gmatch([[date format getenv getinfo load next pairs pcall require re
     sort tostring traceback wrap xpcall Assign Receive Send Spawn assign forward receive reply send spawn]], "%a+") do
   NAMED[name] = true
 end
+for name in gmatch(H.newer_names or "", "%w+") do NAMED[name] = true end  -- since version 4
 
 -- The function of a text, as it was compiled or with calls in place of tail calls.
 -- env: what `load` takes as its fourth argument, or nothing.

@@ -351,3 +351,6 @@ function string.format(pattern, ...)
   end
   return format(pattern, ...)
 end
+
+-- For later chunks.
+H.less, H.uniform = less, uniform
