@@ -41,6 +41,7 @@ VERSIONS = {
     2: ("guard", "objects", "order", "bytecode", "stack", "plain", "bridge", "image"),
     # The same; `next` gives false where 2 gives nil.
     3: ("guard", "objects", "order", "bytecode", "stack", "plain", "bridge", "image"),
+    # `table.sort` as the core's, functions of Lua 5.2 in `math`, `package.path` and `cpath`.
     4: (
         *("guard", "objects", "order", "sorting", "mathlib", "bytecode", "stack", "plain"),
         *("bridge", "image"),
