@@ -158,6 +158,28 @@ CASES = [
         end return table.concat(out, '; ')""",
     ),
     case(
+        "math of Lua 5.2: exact",
+        """local said = {} for _, x in ipairs({ 0, 1, -3, 10, 0.1, 1e300, 5e-324, 1 / 0 }) do
+          local part, exponent = math.frexp(x)
+          said[#said + 1] = ('%.17g %.17g'):format(part, x == 1 / 0 and 0 or exponent)
+          for _, by in ipairs({ -1100, -1060, -3, 0, 5, 1000 }) do
+            said[#said + 1] = ('%.17g'):format(math.ldexp(x, by)) end
+          said[#said + 1] = math.pow(x, 2) .. ' ' .. math.log10(x * x) .. ' ' .. math.atan2(x) end
+        return table.concat(said, ' ')""",
+    ),
+    case(
+        "math of Lua 5.2: 14 digits",
+        """local said = {} for x = -8, 8, 0.37 do for _, name in ipairs({ 'cosh', 'sinh', 'tanh' }) do
+          said[#said + 1] = math[name](x) .. ' ' .. math[name](x * 100) end
+          said[#said + 1] = math.pow(1.7, x) .. ' ' .. math.log10(x * x) .. ' ' .. math.atan2(x, 3) end
+        return table.concat(said, ' ')""",
+    ),
+    case(
+        "package: texts",
+        "package.path = package.path .. ';x' package.cpath = package.cpath .. ';x'",
+        "type(package.path) .. type(package.cpath)",
+    ),
+    case(
         "sort: elements that differ",
         """local list = {} for i = 1, 120 do list[i] = { key = i * 37 % 121 } end
         table.sort(list, function(a, b) return a.key < b.key end)
@@ -179,6 +201,18 @@ CASES = [
           local ok, why = pcall(table.sort, list, function() return true end)
           out[#out + 1] = tostring(ok) .. ' ' .. tostring(why)
         end return table.concat(out, '; ')""",
+    ),
+    case(
+        "sort: many lists with equal elements, also of a metatable",
+        """local said, seed = {}, 1
+        for count = 1, 250, 7 do
+          local list = {} for i = 1, count do seed = (seed * 1103515245 + 12345) % 2147483648
+            list[i] = { key = seed // 65536 % (count // 5 + 2), at = i } end
+          if count % 2 == 0 then setmetatable(list, {}) end
+          table.sort(list, function(a, b) return a.key < b.key end)
+          for i, one in ipairs(list) do list[i] = one.at end
+          said[count // 7 + 1] = table.concat(list, ' ')
+        end return table.concat(said, ',')""",
     ),
     case("error: bit32.band({})", "bit32.band({})"),
     case(

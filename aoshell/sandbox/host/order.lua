@@ -232,7 +232,7 @@ end
 
 -- Sorting --------------------------------------------------------------------------------------
 -- The raw sort picks its pivot by the clock: harmless only where equal elements cannot be told
--- apart. Otherwise a stable merge sort.
+-- apart. Otherwise a stable merge sort; from version 4 on, sorting.lua.
 
 -- The text of the core's own sort, which has no position.
 local function less(a, b)
