@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from lupa import lua53
 
-from aoshell.sandbox import environment
+from aoshell.sandbox import environment, hyperbolic
 from aoshell.sandbox.digests import Digests, pbkdf2
 from aoshell.sandbox.runtime import OutOfMemoryError
 from aoshell.sandbox.textfiles import path_of, read_text
@@ -41,10 +41,10 @@ VERSIONS = {
     2: ("guard", "objects", "order", "bytecode", "stack", "plain", "bridge", "image"),
     # The same; `next` gives false where 2 gives nil.
     3: ("guard", "objects", "order", "bytecode", "stack", "plain", "bridge", "image"),
-    # `table.sort` as the core's, functions of Lua 5.2 in `math`, `package.path` and `cpath`.
+    # `table.sort` as the core's; functions of Lua 5.2 in `math`; `package.path` and `cpath`.
     4: (
-        *("guard", "objects", "order", "sorting", "mathlib", "bytecode", "stack", "plain"),
-        *("bridge", "image"),
+        *("guard", "objects", "order", "sort", "bytecode", "stack", "plain", "bridge"),
+        *("mathlib", "image"),
     ),
 }
 # Read at import: a worker cannot open files.
@@ -153,6 +153,7 @@ class LuaRuntime:
             {"begin": digests.begin, "add": digests.add, "end": digests.end}
         )
         self._host.pbkdf2 = pbkdf2
+        self._host.hyperbolic = self._lua.table_from(hyperbolic.FUNCTIONS)
         load = self._lua.globals().load
         self._host.version = environment.host_version(sources)
         chunks = _chunks(sources)

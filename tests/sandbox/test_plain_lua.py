@@ -138,19 +138,28 @@ def test_what_is_missing_is_what_is_said_to_be(guest: Guest) -> None:
     assert set(found) == MISSING
 
 
-@pytest.mark.parametrize("name", CALLED)
-def test_bad_arguments_are_told_as_plain_lua_tells_them(guest: Guest, name: str) -> None:
-    calls = [
+def calls_of(name: str) -> list[str]:
+    """Calls of a function with arguments of all kinds, in all forms."""
+    return [
         form.format(name=name, arguments=given, behind=f", {given}" if given else "")
         for given in ARGUMENTS
         for form in FORMS
     ]
+
+
+def answers(guest: Guest, calls: list[str]) -> tuple[list[str], list[str]]:
+    """What each call comes to in a guest and in plain Lua."""
     program = PREAMBLE + "".join(f"try([==[{call}]==])\n" for call in calls)
     ours, plain = both(guest, program + "return table.concat(said, '\\1')")
-    expected = [_at_home(text) for text in plain.split("\1")]
+    return _at_home(ours).split("\1"), [_at_home(text) for text in plain.split("\1")]
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_bad_arguments_are_told_as_plain_lua_tells_them(guest: Guest, name: str) -> None:
+    calls = calls_of(name)
     differing = [
         (call, said, due)
-        for call, said, due in zip(calls, _at_home(ours).split("\1"), expected, strict=True)
+        for call, said, due in zip(calls, *answers(guest, calls), strict=True)
         if said != due and not any(name == of and re.search(what, due) for of, what in OTHERWISE)
     ]
     assert differing == []

@@ -251,3 +251,5 @@ function H.put_returned(out, n, result)
   out[n + 1] = sub(returned, 1, MAX_RETURNED)
   return n + 1
 end
+
+H.called = called

@@ -91,11 +91,11 @@ end
 
 -- Functions that stand for the core's, and those of the environment that report a script's mistakes.
 local NAMED = {}
+H.stands_for_core = NAMED
 for name in gmatch([[date format getenv getinfo load next pairs pcall require resume setmetatable
     sort tostring traceback wrap xpcall Assign Receive Send Spawn assign forward receive reply send spawn]], "%a+") do
   NAMED[name] = true
 end
-for name in gmatch(H.newer_names or "", "%w+") do NAMED[name] = true end  -- since version 4
 
 -- The function of a text, as it was compiled or with calls in place of tail calls.
 -- env: what `load` takes as its fourth argument, or nothing.

@@ -232,7 +232,7 @@ end
 
 -- Sorting --------------------------------------------------------------------------------------
 -- The raw sort picks its pivot by the clock: harmless only where equal elements cannot be told
--- apart. Otherwise a stable merge sort; from version 4 on, sorting.lua.
+-- apart. Otherwise a stable merge sort; from version 4 on, sort.lua.
 
 -- The text of the core's own sort, which has no position.
 local function less(a, b)
@@ -352,5 +352,5 @@ function string.format(pattern, ...)
   return format(pattern, ...)
 end
 
--- For later chunks.
-H.less, H.uniform = less, uniform
+-- At the end, as scripts of version 1 can see the lines of what stands above: for later chunks.
+H.type_name, H.is_uniform = type_name, uniform

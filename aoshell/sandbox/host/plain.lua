@@ -271,6 +271,8 @@ local preload = {}
 local library = _G.package
 library.preload = preload
 library.config = "/\n;\n?\n!\n-\n"
+-- There are no files to search; scripts of aos add to the texts.
+if H.version > 3 then library.path, library.cpath = "", "" end
 library.searchers = {
   function(name)
     local loader = preload[name]
