@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import IO, Any, NoReturn
+from typing import Any, NoReturn
 
 from aoshell.protocol.encoding import has_id_form
 from aoshell.shell.view.streams import writer
@@ -29,7 +29,7 @@ class CommandParser(argparse.ArgumentParser):
         """As `parse_args`: exits with code 2 if the arguments cannot be understood."""
         return self.parse_args([_MARK + one if _is_id(one) else one for one in arguments])
 
-    def print_help(self, file: IO[str] | None = None) -> None:
+    def print_help(self, file: Any = None) -> None:
         """Show the help. Raises AoError if it cannot be written, which argparse would hide."""
         writer(file or sys.stdout, needed=True)(self.format_help())
 
