@@ -10,7 +10,7 @@ import io
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext, redirect_stdout
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -57,10 +57,10 @@ def main(argv: Sequence[str] | None = None, backend: Backend | None = None) -> i
 def _open_streams() -> None:
     """Open standard streams that the parent closed, before another file gets their number.
 
-    Reading gives nothing then, notes are lost, and answers fail as on the closed stream.
+    Reading and answers then fail as on the closed stream, and notes are lost.
     """
     streams = (
-        ("stdin", os.O_RDONLY, "r"),
+        ("stdin", os.O_WRONLY, "r"),
         ("stdout", os.O_RDONLY, "w"),
         ("stderr", os.O_WRONLY, "w"),
     )
@@ -116,12 +116,9 @@ def _run(arguments: list[str], backend: Backend | None) -> int:
         from aoshell.commandline.command import main as completion
 
         return completion(arguments[1:], _known_names)
-    printed = io.StringIO()
     try:
-        with redirect_stdout(printed):
-            options = _parse_options(arguments)
+        options = _parse_options(arguments)
     except SystemExit as leaving:  # argparse has printed the reason
-        _write_out(printed.getvalue())
         return leaving.code if isinstance(leaving.code, int) else MISUSED
     return _start(options, backend)
 

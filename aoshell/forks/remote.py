@@ -123,7 +123,7 @@ class Remote:
             raise AoError(
                 f"{reference} is this home, and no live process is there",
                 stage="fork",
-                hint=".fork [PROCESS[@SLOT]] as NAME copies a process of this node",
+                hint="at the prompt, .fork [PROCESS[@SLOT]] as NAME copies a process of this node",
             )
         own = found.node if found.kind == HYPERBEAM else found.su
         if is_loopback(own) and "gateway" not in found.sources:

@@ -33,7 +33,7 @@ def parse_place(text: str) -> tuple[str, int | None]:
     if not has_id_form(process):
         raise UsageError(
             f"{brief(process)} is not the id of a process (43 characters)",
-            hint=".fork URL PROCESS[@SLOT] as NAME",
+            hint="PROCESS, or PROCESS@SLOT",
         )
     return process, slot
 
@@ -42,7 +42,7 @@ def parse_slot(text: str) -> tuple[str, int | None]:
     """The name or id, and the slot, of PROCESS[@SLOT]. Raises UsageError."""
     process, separator, slot = text.partition("@")
     if not process:
-        raise UsageError("a process is missing", hint=".fork URL PROCESS[@SLOT] as NAME")
+        raise UsageError("a process is missing", hint="PROCESS, or PROCESS@SLOT")
     if separator and not (slot.isascii() and slot.isdecimal() and len(slot) < 16):
         raise UsageError(
             f"{brief(slot) if slot else 'nothing'} is not a slot",
@@ -191,7 +191,8 @@ async def check_new(node: Node, process: str, name: str) -> None:
                 raise AoError(
                     f"process {process} is in this home already, as {found.name or 'no name'}",
                     stage="fork",
-                    hint=f".delete {found.name or found.id} first: a home holds one fork of an id",
+                    hint=f"at the prompt, .delete {found.name or found.id} first: a home holds one"
+                    " fork of an id",
                 )
             if name == found.name:
                 raise UsageError(f"{name} exists already", hint="choose a new name")

@@ -45,7 +45,9 @@ def _find(store: Store, what: str) -> ProcessRow:
     """The process with a name or an id. Raises AoError: there is none, or several."""
     found = store.find_processes(what)
     if len(found) > 1:
-        raise UsageError(f"several processes are called {what}", hint="name its id; .ps lists them")
+        raise UsageError(
+            f"several processes are called {what}", hint="name its id; aoshell --list shows them"
+        )
     if not found:
         raise _no_process(what)
     return found[0]
@@ -54,5 +56,5 @@ def _find(store: Store, what: str) -> ProcessRow:
 def _no_process(what: str) -> AoError:
     return UsageError(
         f"there is no file and no process {what}",
-        hint="aoshell fuzz FILE|PROCESS; aoshell .ps lists the processes of this home",
+        hint="aoshell fuzz FILE|PROCESS; aoshell --list shows the processes of this home",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import select
 import sys
@@ -186,20 +187,30 @@ def _pieces(file: str, go_on: Callable[[], None]) -> Iterator[bytes]:
             yield from files.pieces(Path(file).expanduser(), parts.LARGEST)
     except OSError as error:
         it = "it " if isinstance(error, files.UnfitFileError) else ""
-        raise AoError(
-            f"{file} cannot be read: {it}{error.strerror or error}",
-            stage="state",
-            hint="give a file of aoshell dump",
-        ) from error
+        why = f"{it}{error.strerror or error}"
+        if file == STREAM and error.errno == errno.EBADF:
+            why = "it is not open for reading"
+        raise _unreadable(file, why) from error
+
+
+def _unreadable(file: str, why: str) -> AoError:
+    what = "standard input" if file == STREAM else file
+    return AoError(
+        f"{what} cannot be read: {why}", stage="state", hint="give a file of aoshell dump"
+    )
 
 
 def _piped(pipe: int, go_on: Callable[[], None]) -> Iterator[bytes]:
+    is_empty = True
     while True:
         while not select.select([pipe], [], [], _LOOK)[0]:
             go_on()
         piece = os.read(pipe, _PIECE)
+        if not piece and is_empty:
+            raise _unreadable(STREAM, "it is empty")
         if not piece:
             return
+        is_empty = False
         yield piece
 
 

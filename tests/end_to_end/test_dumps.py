@@ -256,6 +256,28 @@ def test_what_takes_long_is_told(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("arguments", [["load", "-"], ["--list", "--state", "-"]])
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ("<&-", "it is not open for reading"),
+        ("0>>nothing", "it is not open for reading"),
+        ("</dev/null", "it is empty"),
+    ],
+)
+def test_a_standard_input_without_a_dump(environment, tmp_path, arguments, given, why):
+    done = program.run(
+        ["sh", "-c", f'exec "$0" "$@" {given}', *AOSHELL, *arguments],
+        capture_output=True,
+        env=environment,
+        cwd=tmp_path,
+        check=False,
+    )
+    said = done.stderr.decode()
+    assert done.returncode == 1
+    assert said.startswith(f"state: standard input cannot be read: {why}\n"), said
+
+
+@pytest.mark.parametrize("arguments", [["load", "-"], ["--list", "--state", "-"]])
 def test_ctrl_c_ends_a_load_that_waits_for_more(environment, bank, temporary, arguments):
     environment["AOSHELL_HOME"] = str(temporary / "other")
     command = [*AOSHELL, *arguments]

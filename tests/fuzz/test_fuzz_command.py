@@ -162,6 +162,14 @@ def test_hypothesis_is_named_where_it_is_missing(
     assert hint in told
 
 
+def test_what_is_neither_file_nor_process_is_refused_with_a_command_that_lists(
+    fuzzing: Fuzzing,
+) -> None:
+    code, _, told = fuzzing.run("nothing")
+    assert code == 2
+    assert "no file and no process nothing\n" in told and "aoshell --list shows" in told
+
+
 def test_hypothesis_is_imported_for_fuzzing_only() -> None:
     code = "import aoshell.cli, aoshell.commandline.table, sys; print('hypothesis' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -83,6 +83,8 @@ def test_reads(usage: str, text: str, given: dict[str, str] | tuple[str, str]) -
         ("[PROCESS] as NAME", "a as", "NAME is missing"),
         ("[PROCESS] as NAME", 'a as ""', "NAME may not be empty"),
         ("FILE [as NAME]", "''", "FILE may not be empty"),
+        ("FILE [as NAME]", 'x y.lua as ""', "NAME may not be empty"),
+        ("ID FILE [as NAME]", "z x.lua as ''", "NAME may not be empty"),
         ("[PROCESS] [--last N]", "--last", "--last needs N"),
         ("[PROCESS] [--last N]", "--last 1 --last 2", "--last is given twice"),
         ("FILE [as NAME]", "x.lua as", "NAME is missing"),

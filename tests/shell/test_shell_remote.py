@@ -165,7 +165,8 @@ def test_doctor(there: FakeRemote, home: Settings) -> None:
         narrow: list[str] = []
         Renderer(narrow.append, narrow.append, colour=False, columns=lambda: 40).outcome("", reply)
         shown = " ".join("".join(narrow).split())  # broken between words, and none is missing
-        assert not reply.ok and f"bad {why} → spell it" in shown
+        assert not reply.ok and f"gateway bad https://gw {why} → spell it" in shown
+        assert shown.startswith("WHAT STATE ENDPOINT FOUND ")
 
     use(there, home, body)
 

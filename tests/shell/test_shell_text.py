@@ -347,6 +347,24 @@ def test_sentences_of_the_shell_are_broken_between_words(columns: int) -> None:
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("name", ["", "market", "slot 4", "世界"])
+def test_what_arrives_is_broken_between_words_beside_its_name(columns: int, name: str) -> None:
+    """An id that fits is whole, so that it can be copied."""
+    shown: list[str] = []
+    renderer = Renderer(shown.append, shown.append, colour=False, columns=lambda: columns)
+    text = f"a message to {'i' * 43} was not delivered: it has no process, and nobody fetches one"
+    gutter = f"{name} │ " if name else ""
+    renderer.feed(gutter + text)
+    lines = "".join(shown).removesuffix("\n").split("\n")
+    room = columns - width_of(gutter)
+    assert all(width_of(line) <= columns for line in lines if "iii" not in line or room >= 43)
+    under = " " * (width_of(gutter) - 2) + "│ " if name else ""
+    parts = [lines[0].removeprefix(gutter), *(line.removeprefix(under) for line in lines[1:])]
+    assert not name or all("│" not in part for part in parts)
+    assert " ".join(parts) == text
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
 @pytest.mark.parametrize("before", ["x", "世界", "e\u0301"])
 def test_the_caret_is_on_the_screen_under_its_place(columns: int, before: str) -> None:
     """The excerpt was as wide as 160 columns on every screen, and wrapped above the caret."""

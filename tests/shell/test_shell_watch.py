@@ -84,6 +84,13 @@ def test_a_mistake_is_told_and_mended(typing: Use, file: Path) -> None:
     typing(body)
 
 
+def test_an_empty_name_is_no_folder(typing: Use) -> None:
+    async def body(typed: Typing) -> None:
+        assert "FILE may not be empty" in await typed.error('.watch ""')
+
+    typing(body)
+
+
 def test_several_files(typing: Use, tmp_path: Path) -> None:
     names = [tmp_path / "a b.lua", tmp_path / "c.lua"]
     for number, name in enumerate(names):

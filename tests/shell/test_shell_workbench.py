@@ -89,6 +89,34 @@ def test_what_was_sent_to_a_deleted_process_is_not_the_last_thing_either(typing:
     typing(body)
 
 
+def test_ctrl_c_stops_no_message_that_has_the_slot_of_a_line_taken_back(typing: Use) -> None:
+    async def body(typed: Typing) -> None:
+        await typed("X = 1")
+        undone = typed.session.last_sent
+        await typed(".undo")
+        await typed(".fork as twin")
+        await typed(".send twin Action=Hi")
+        deleted = typed.session.last_sent
+        await typed(".delete twin --yes")
+        await typed("X = 2")
+        assert undone and deleted and typed.session.last_sent
+        assert typed.session.last_sent.slot == undone.slot
+        typed.session.given = [undone, deleted]  # as if both were given up
+        node, cancelled = typed.session.node.local, list[int]()
+        assert node
+
+        async def cancel(_process: str, slot: int) -> bool:
+            cancelled.append(slot)
+            return True
+
+        node.cancel = cancel  # type: ignore[method-assign]
+        typed.session.sent = None
+        assert await typed.session.stop_lines() == []
+        assert cancelled == []
+
+    typing(body)
+
+
 def test_time(typing: Use) -> None:
     async def body(typed: Typing) -> None:
         before = int(await typed.value("os.time()"))

@@ -356,6 +356,20 @@ def test_misuse_is_told(run: Run, body: str, text: str) -> None:
     assert found["line"] == 3
 
 
+@pytest.mark.parametrize(
+    ("body", "hint"),
+    [
+        ('t:spawn { module = "aos@2.0.6" }', "t:publish(FILE) in a test"),
+        ("t:spawn():step(1)", "in a test, p:queued()"),
+        ("t:spawn():tick()", "in a test, the tag Cron-Interval does"),
+        ('t:mock(t:spawn().id, "echo.lua")', "at the prompt, .delete"),
+    ],
+)
+def test_hints_name_what_a_test_has(run: Run, body: str, hint: str) -> None:
+    """A dot command is of the prompt alone, so a hint with one says that."""
+    assert hint in failure(run, body)["text"]
+
+
 def test_each_test_begins_where_its_file_was_loaded(run: Run) -> None:
     """Also behind a test that failed, one that was stopped, and one that waits in a coroutine."""
     source = """

@@ -170,7 +170,7 @@ class LocalWorkbench:
                 f"{len(queue)} messages wait, and none is number {index + 1}"
                 if queue
                 else "nothing waits in its queue",
-                hint=".queue lists what waits",
+                hint=".queue lists what waits; in a test, p:queued()",
             )
         self._engine.keeping.release([queue[index]])
 
@@ -181,7 +181,9 @@ class LocalWorkbench:
         if not has_id_form(id):
             raise UsageError(f"{id} is no address", hint="43 characters of A-Z a-z 0-9 - and _")
         if engine.processes.find(id) is not None:
-            raise UsageError(f"{id} is a process of this node already", hint=".delete it first")
+            raise UsageError(
+                f"{id} is a process of this node already", hint="at the prompt, .delete it first"
+            )
         self._free(name)
         module = engine.modules.check(source, "")
         engine.modules.keep(module)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aoshell.errors import AoError
 from aoshell.nodes.base import Node
-from aoshell.nodes.values import ProcessInfo, Receipt, Sent
+from aoshell.nodes.values import NotFoundError, ProcessInfo, Receipt, Sent
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Result, Tag, raw
 from aoshell.protocol.wallet import Wallet
@@ -306,9 +306,20 @@ class Session:
         for line in reversed(lines):
             if line is None or line.slot is None or node is None:
                 continue
-            if await node.cancel(line.process, line.slot):
+            # By now another message may have the slot of a line that was taken back.
+            if await self.is_in_log(line) and await node.cancel(line.process, line.slot):
                 stopped.insert(0, line)
         return stopped
+
+    async def is_in_log(self, line: Receipt) -> bool:
+        """Whether a line with a slot was neither taken back nor deleted with its process."""
+        if line.slot is None:
+            return False
+        try:
+            found = await self.node.schedule(line.process, line.slot, line.slot)
+        except NotFoundError:
+            return False
+        return any(message.id == line.id for message in found)
 
     async def end_watch(self) -> bool:
         """End the background task; False if there is none."""

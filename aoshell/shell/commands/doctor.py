@@ -32,9 +32,10 @@ async def doctor(session: Session, _: Given) -> CommandOutput:
         found = [one async for one in _examined(session, local)]
     else:
         found = list(await _remote(session))
-    rows = [(one.name, one.endpoint, "ok" if one.ok else "bad", one.detail) for one in found]
-    # Text and not a table: a narrow screen would cut the reasons off.
-    columns = ("WHAT", "WHERE" if local else "ENDPOINT", "", "FOUND")
+    rows = [(one.name, "ok" if one.ok else "bad", one.endpoint, one.detail) for one in found]
+    # Text and not a table: a narrow screen would cut the reasons off. On one, they go below the
+    # third column, so the short ones come first.
+    columns = ("WHAT", "STATE", "WHERE" if local else "ENDPOINT", "FOUND")
     heading, *lines = table_lines(Table(columns, tuple(rows)))
     shown = [heading]
     for one, line in zip(found, lines, strict=True):

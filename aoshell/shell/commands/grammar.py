@@ -27,6 +27,7 @@ from aoshell.protocol.encoding import brief, has_id_form
 from aoshell.shell.flags.limits import RANGES
 
 _TOKEN = re.compile(r"\[@SLOT\]|\[|\]|[^\s\[\]]+(?:\[@SLOT\])?")
+_EMPTY = ('""', "''")  # an empty value in quotes
 _WORD = re.compile(r"""(?:"[^"]*+"|'[^']*+'|\S)++""")  # quotes keep blanks together
 _DIGITS = re.compile(r"[0-9]+\Z")
 _PLACE = re.compile(r"\S+(?:@[0-9]+|…)\Z|[\w-]{43}\Z", re.ASCII)  # can be no Lua before Lua
@@ -345,7 +346,10 @@ class _UsageReading:
             yield len(self.words)
             return
         yield from range(at + 1, len(self.words))
-        if not rest or rest[0].first.key != self.words[-1][0]:
+        *_, before, last = ("", *(word[0] for word in self.words))
+        if rest and rest[0].inner and before == rest[0].first.key and last in _EMPTY:
+            return  # `x.lua as ""`: an empty name, and no part of the file's
+        if not rest or rest[0].first.key != last:
             yield len(self.words)
         elif rest[0].inner:  # `x.lua as` lacks a name
             self._note(len(self.words), rest[0].inner[1].options)
@@ -383,7 +387,7 @@ class _UsageReading:
             return f"{_listed(options)} is missing"
         word = brief(self.words[self.furthest][0])
         values = tuple(one for one in options if one in KINDS)
-        if values and self.words[self.furthest][0] in ('""', "''"):
+        if values and self.words[self.furthest][0] in _EMPTY:
             return f"{_listed(values)} may not be empty"
         if not options:
             return f"{word} is not expected here"

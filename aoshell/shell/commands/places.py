@@ -180,11 +180,7 @@ async def last_sent(session: Session) -> Receipt | None:
     sent = session.last_sent
     if sent is None or sent.slot is None or session.node.local is None:
         return sent
-    try:
-        found = await session.node.schedule(sent.process, sent.slot, sent.slot)
-    except NotFoundError:
-        return None
-    return sent if any(message.id == sent.id for message in found) else None
+    return sent if await session.is_in_log(sent) else None
 
 
 async def _arrived(session: Session) -> LogPlace | None:

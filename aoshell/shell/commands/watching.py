@@ -6,6 +6,7 @@ import asyncio
 from contextlib import nullcontext
 from pathlib import Path
 
+from aoshell.errors import UsageError
 from aoshell.shell.attached.feed import Where
 from aoshell.shell.attached.session import Session
 from aoshell.shell.code.files import path_of_argument, read_file
@@ -77,4 +78,7 @@ def _files(rest: str) -> list[Path]:
     """The files of an argument; names with spaces are in quotes."""
     if path_of_argument(rest).is_file():
         return [path_of_argument(rest)]
-    return [path_of_argument(word) for word in quoted_words("watch", rest)]
+    words = quoted_words("watch", rest)
+    if "" in words:
+        raise UsageError(".watch: FILE may not be empty", hint=".help watch")
+    return [path_of_argument(word) for word in words]

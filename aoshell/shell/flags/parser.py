@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from aoshell.protocol.encoding import has_id_form
+from aoshell.shell.view.streams import writer
 
 _MARK = "\0"  # before ids that argparse would take for flags; no argument can hold one
 
@@ -26,6 +28,10 @@ class CommandParser(argparse.ArgumentParser):
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
         """As `parse_args`: exits with code 2 if the arguments cannot be understood."""
         return self.parse_args([_MARK + one if _is_id(one) else one for one in arguments])
+
+    def print_help(self, file: Any = None) -> None:
+        """Show the help. Raises AoError if it cannot be written, which argparse would hide."""
+        writer(file or sys.stdout, needed=True)(self.format_help())
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
         return super()._get_value(action, arg_string.removeprefix(_MARK))

@@ -16,7 +16,14 @@ from aoshell.shell.table import Table
 from aoshell.shell.view.errors_view import failure_text
 from aoshell.shell.view.streams import Write
 from aoshell.shell.view.tables import process_table, remote_table, table_lines
-from aoshell.shell.view.text import clean, fitted_excerpts, wrapped, wrapped_rows, wrapped_sentences
+from aoshell.shell.view.text import (
+    clean,
+    fitted_excerpts,
+    wrapped,
+    wrapped_feed,
+    wrapped_rows,
+    wrapped_sentences,
+)
 from aoshell.shell.view.values import outcome_value, process_value, unevaluated
 
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
@@ -68,11 +75,11 @@ class Renderer:
 
     def feed(self, text: str) -> None:
         """Show what arrived, apart from answers."""
-        self._untrusted(self._err, text)
+        self._arrived(self._err, text)
 
     def followed(self, text: str) -> None:
         """Show what arrived, as the answer (`--watch`)."""
-        self._untrusted(self._out, text)
+        self._arrived(self._out, text)
 
     def note(self, text: str) -> None:
         """Show sentences of the shell."""
@@ -132,6 +139,10 @@ class Renderer:
 
         # ASCII only: every control, and bytes that are not UTF-8, become \\u escapes.
         self._out(json.dumps(value) + "\n")
+
+    def _arrived(self, write: Write, text: str) -> None:
+        columns = self._columns()
+        self._untrusted(write, wrapped_feed(text, columns) if columns else text)
 
     def _untrusted(self, write: Write, text: str) -> None:
         if text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -47,7 +48,9 @@ def broken(error: OSError) -> Exception:
     """The error for an answer that could not be written."""
     if isinstance(error, BrokenPipeError):
         return error
-    return AoError(f"answers cannot be written: {error.strerror or error}", stage="output")
+    closed = "standard output is not open for writing" if error.errno == errno.EBADF else ""
+    why = closed or error.strerror or error
+    return AoError(f"answers cannot be written: {why}", stage="output")
 
 
 def to_nowhere(stream: IO[str]) -> None:

@@ -28,6 +28,8 @@ _LEAD = re.compile(r"[\s│├└─]*(?:→ )?")
 _BRANCHES = str.maketrans({"├": "│", "└": " ", "─": " ", "→": " "})  # for the lines below
 _WORD = re.compile(r"( *)([^ ]+)")
 _GUTTER = re.compile(r"\s*\d* │ ")
+_CODE = re.compile(r"\s*\d+ │ ")
+_NAME = re.compile(r"[^│]* │ ")  # of a process, or blanks below it, before what the feed shows
 # A source line and a caret under it, after a gutter; the feed puts a name before both.
 _EXCERPT = re.compile(
     r"^(?P<gutter>.*?\d │ )(?P<code>.*)\n(?P<blank>.*?│ )(?P<pad> *)\^$", re.MULTILINE
@@ -90,6 +92,22 @@ def wrapped_sentences(text: str, columns: int) -> str:
     broken."""
     lines = ([line] if _GUTTER.match(line) else _broken(line, columns) for line in text.split("\n"))
     return "\n".join(part for line in lines for part in line)
+
+
+def wrapped_feed(text: str, columns: int) -> str:
+    """What arrived, broken between words, beside the name before it; code is not broken."""
+    return "\n".join(part for line in text.split("\n") for part in _beside_name(line, columns))
+
+
+def _beside_name(line: str, columns: int) -> list[str]:
+    name = _NAME.match(line)
+    before = name[0] if name else ""
+    rest, used = line[len(before) :], _width(before)
+    if _width(line) <= columns or _CODE.match(line) or _GUTTER.match(rest):
+        return [line]
+    first, *others = _broken(rest, max(columns - used, _NARROWEST))
+    below = " " * (used - len("│ ")) + "│ " if before else ""
+    return [before + first, *(below + part for part in others)]
 
 
 def _is_of_a_paragraph(line: str) -> bool:

@@ -121,7 +121,9 @@ class Ticking:
         schedules = cron.load_schedules(row.cron)
         if not schedules:
             raise UsageError(
-                f"{row.name or row.id} has no cron", hint="spawn it with --cron 5-minutes"
+                f"{row.name or row.id} has no cron",
+                hint="aoshell NAME --cron 5-minutes makes a process with cron; in a test, the tag"
+                " Cron-Interval does",
             )
         self._schedule(row, Batch(), [item.tags for item in schedules])
         return len(schedules)

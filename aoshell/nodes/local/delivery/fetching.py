@@ -61,7 +61,7 @@ class Fetching:
             AoError: it cannot be fetched, or is no module.
         """
         if self._fetch is None:
-            raise AoError("this node asks no network", stage="module", hint=".publish it here")
+            raise AoError("this node asks no network", stage="module", hint="publish it here")
         found = await self._fetch(module)
         checked = self._modules.check(found.data, module)
         self._modules.keep(checked)

@@ -167,7 +167,7 @@ class Intake:
         raise AoError(
             f"process {process.id} is on this node, and not made by this definition",
             stage="schedule",
-            hint=".delete it first to replace it",
+            hint="at the prompt, .delete it first to replace it",
         )
 
     def _schedule(

@@ -62,7 +62,7 @@ class Adding:
             raise AoError(
                 f"process {process_id} is on this node already",
                 stage="import",
-                hint=".delete it first to replace it",
+                hint="at the prompt, .delete it first to replace it",
             )
 
     async def add(

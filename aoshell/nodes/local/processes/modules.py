@@ -102,7 +102,7 @@ class Modules:
             raise AoError(
                 f"no module {reference!r} is on this node",
                 stage="module",
-                hint="store one with .publish FILE, or with .load FILE",
+                hint="store one: .publish FILE at the prompt, t:publish(FILE) in a test",
             )
         return module_id
 
