@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from functools import partial
-from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from aoshell import durable
@@ -88,17 +87,17 @@ def _write(store: Store, header: dict[str, Any], file: str, progress: Progress) 
 
 
 def _write_file(file: str, data: Iterator[bytes]) -> int:
-    path = Path(file).expanduser()
+    path = files.path_of(file)
     try:
         with durable.writing(path, new=True, mode=durable.USERS_FILE) as place:
             return _write_all(place, data)
     except FileExistsError:
         raise AoError(
-            f"{path} exists already", stage="dump", hint="name a file that does not"
+            f"{files.shown(path)} exists already", stage="dump", hint="name a file that does not"
         ) from None
     except OSError as error:
         raise AoError(
-            f"{path} cannot be written: {error.strerror or error}",
+            f"{files.shown(path)} cannot be written: {files.reason_of(error)}",
             stage="dump",
             hint="free some room on the disk, or name another place",
         ) from error
@@ -183,11 +182,11 @@ def _pieces(file: str, go_on: Callable[[], None]) -> Iterator[bytes]:
         if file == STREAM:
             yield from _piped(sys.stdin.fileno(), go_on)
         else:
-            yield from files.pieces(Path(file).expanduser(), parts.LARGEST)
+            yield from files.pieces(files.path_of(file), parts.LARGEST)
     except OSError as error:
         it = "it " if isinstance(error, files.UnfitFileError) else ""
         raise AoError(
-            f"{file} cannot be read: {it}{error.strerror or error}",
+            f"{files.shown(file)} cannot be read: {it}{files.reason_of(error)}",
             stage="state",
             hint="give a file of aoshell dump",
         ) from error

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from aoshell.protocol.encoding import has_id_form
 
+_BYTES = frozenset({"CODE", "FILE", "FOLDER", "TEXT", "VALUE"})  # in metavars
+_NOT_UTF8 = re.compile("[\ud800-\udfff]")  # as Python has such bytes
 _MARK = "\0"  # before ids that argparse would take for flags; no argument can hold one
 
 
@@ -28,10 +31,18 @@ class CommandParser(argparse.ArgumentParser):
         return self.parse_args([_MARK + one if _is_id(one) else one for one in arguments])
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
-        return super()._get_value(action, arg_string.removeprefix(_MARK))
+        value = arg_string.removeprefix(_MARK)
+        if _NOT_UTF8.search(value) and not _takes_bytes(action):
+            raise argparse.ArgumentError(action, "it must be UTF-8 text")
+        return super()._get_value(action, value)
 
     def error(self, message: str) -> NoReturn:
         super().error(message.replace(_MARK, ""))
+
+
+def _takes_bytes(action: argparse.Action) -> bool:
+    """Whether a value may be any bytes: a file's name, Lua, or what a message or a machine gets."""
+    return bool(_BYTES & set(re.findall("[A-Z]+", str(action.metavar))))
 
 
 def _is_id(argument: str) -> bool:
