@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from aoshell import durable, interrupts
-from aoshell.bounded.files import is_file, is_there, shown
+from aoshell.bounded.files import is_file, is_folder, is_there, shown
 from aoshell.errors import AoError, UsageError
 from aoshell.fuzz.base import Base, Target
 from aoshell.fuzz.exporting import exported
@@ -167,6 +167,10 @@ def _write(base: Base, fault: Fault, given: argparse.Namespace, before: list[Pat
 
 def _refuse_unwritable(path: Path) -> None:
     """Refuse, at the start, a place that could not be written at the end of the run."""
+    if is_folder(path):
+        raise _unwritable(path, "it is a folder")
+    if not is_there(path.parent):
+        raise _unwritable(path, f"there is no folder {shown(path.parent)}")
     if why := durable.refusal(path):
         raise _unwritable(path, why)
 

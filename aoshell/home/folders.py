@@ -138,6 +138,8 @@ def _absolute(name: str) -> Path:
         AoError: stage "home": no file can be in it, or it cannot be looked at.
     """
     path = path_of(name)
+    if name.startswith("~") and path == Path(name):  # a folder of that name would surprise
+        raise _no_home(path, "cannot be found: no such user has a home here")
     try:
         path = path.absolute()
         os.lstat(path / ("_" * _ROOM))

@@ -66,7 +66,7 @@ COMMANDS: dict[tuple[str, str], tuple[str, ...]] = {
     ("attest measure", "--initrd"): (*GUEST, "--kernel=file", "--initrd=@"),
     ("attest measure", "--policy"): (*GUEST, "--trust=x", "--policy=@"),
 }
-HOMES = ("a long name", "a long path", "a circle of links", "a file as a folder")
+HOMES = ("a long name", "a long path", "a circle of links", "a file as a folder", "an unknown user")
 FILE_KINDS = re.compile("FILE|MODULE|BLUEPRINT")
 # The same for dot commands.
 LINES = {
