@@ -184,14 +184,14 @@ class RemoteBackend:
         self, settings: Settings, tell: Callable[[str], None]
     ) -> Sequence[ProcessInfo]:
         import asyncio
-        from pathlib import Path
 
+        from aoshell.bounded.files import path_of
         from aoshell.home.wallets import load_wallet
         from aoshell.protocol.url import unprotected
         from aoshell.shell.view.waiting import report
 
         async def key() -> Wallet:
-            return load_wallet(Path(self._wallet).expanduser() if self._wallet else settings.wallet)
+            return load_wallet(path_of(self._wallet) if self._wallet else settings.wallet)
 
         if warning := unprotected(self._endpoints.urls):
             tell(warning)

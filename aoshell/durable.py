@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -69,6 +70,25 @@ def make_folder(path: Path) -> None:
             with suppress(FileExistsError):  # made by another process; or a file, which fails below
                 folder.mkdir(PRIVATE_FOLDER)
             sync_folder(folder.parent)
+
+
+def refusal(path: Path) -> str:
+    """Why a file cannot be written at a path, as far as this shows beforehand; "" if it can.
+
+    A link is followed. A device or a pipe is refused.
+    """
+    place = Path(os.path.realpath(path))
+    try:
+        mode = place.stat().st_mode
+    except FileNotFoundError:
+        if not place.parent.is_dir():
+            return "there is no such folder"
+        return "" if os.access(place.parent, os.W_OK) else os.strerror(errno.EACCES)
+    except OSError as error:
+        return error.strerror or str(error)
+    if not stat.S_ISREG(mode):
+        return "it is no regular file"
+    return "" if os.access(place, os.W_OK) else os.strerror(errno.EACCES)
 
 
 def sync_folder(path: Path) -> None:

@@ -34,7 +34,7 @@ BELOW: dict[str, set[str]] = {
     "check": {"protocol", "lua"},
     "blueprints": {"errors", "bounded", "durable", "protocol"},
     "sandbox": {"errors", "bounded", "lua"},
-    "profiling": {"errors", "sandbox"},
+    "profiling": {"errors", "bounded", "sandbox"},
     "nodes": {"errors", "bounded", "durable", "protocol", "attest", "sandbox"},
     "shell": {
         *(*LOWEST, "attest", "lua", "check", "blueprints", "sandbox", "home", "nodes"),
@@ -50,10 +50,19 @@ BELOW: dict[str, set[str]] = {
     },
     "fuzz": {
         *("errors", "interrupts", "protocol", "check", "lua", "sandbox", "home", "nodes"),
-        *("shell", "testing"),
+        *("shell", "testing", "bounded", "durable"),
     },
     "commandline": {"errors", "shell", "serve", "forks", "states", "testing", "fuzz"},
-    "backends": {"errors", "interrupts", "protocol", "sandbox", "home", "nodes", "shell"},
+    "backends": {
+        "errors",
+        "interrupts",
+        "bounded",
+        "protocol",
+        "sandbox",
+        "home",
+        "nodes",
+        "shell",
+    },
     "api": {
         *("errors", "protocol", "home", "nodes", "shell", "states", "testing", "backends"),
     },

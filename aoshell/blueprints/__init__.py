@@ -57,11 +57,11 @@ def blueprint_path(name: str, folder: Path) -> Path:
     if NAME.fullmatch(name):
         for place in (folder, SHIPPED):
             path = place / f"{name}.lua"
-            if path.is_file():
+            if files.is_file(path):
                 return path
     known = ", ".join(sorted(blueprint_names(folder)))
     raise AoError(
-        f"there is no blueprint {name}",
+        f"there is no blueprint {files.shown(name)}",
         stage="blueprint",
         hint=f"there are {known}; put your own into {folder}",
     )

@@ -1,15 +1,21 @@
 """Reads files that others may have written: regular ones only, of a bounded size, without waiting.
 
+Paths that a user, a file or a peer names are made, looked at and shown here: no such name may end
+the program, whatever the system thinks of it.
+
 A pipe is read only if the command line names it (`take_pipe`): then the user expects to wait, and
 can press Ctrl-C.
 """
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import re
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,6 +34,8 @@ LARGEST_PIPE = 64 << 20  # bytes
 _PIECE = 1 << 20  # bytes that are read at a time
 _taken: dict[str, bytes] = {}  # what came through the pipes of the command line, by their names
 
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
 
 class UnfitFileError(OSError):
     """A file that is refused; `strerror` says why and completes "the file …"."""
@@ -37,6 +45,60 @@ class UnfitFileError(OSError):
 
     def __str__(self) -> str:
         return str(self.strerror)
+
+
+def path_of(name: str) -> Path:
+    """The path that somebody names; `~` of an unknown user stays, as in shells."""
+    path = Path(name)
+    with suppress(RuntimeError):  # there is no such user, or no home
+        return path.expanduser()
+    return path
+
+
+def shown(path: object) -> str:
+    """A path for one line of text: control characters and line breaks escaped."""
+    return _CONTROLS.sub(lambda found: repr(found[0])[1:-1], str(path))
+
+
+def reason_of(error: BaseException) -> str:
+    """Why the system refuses a path."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
+def is_there(path: Path) -> bool:
+    """Whether something lies at a path. True also if that cannot be found out: reading says why."""
+    return _looked_at(path) is not None
+
+
+def is_file(path: Path) -> bool:
+    """The same for a regular file. A pipe that was taken counts."""
+    mode = _looked_at(path)
+    return mode is not None and (mode == 0 or stat.S_ISREG(mode) or str(path) in _taken)
+
+
+def is_folder(path: Path) -> bool:
+    """The same for a folder; False if that cannot be found out."""
+    mode = _looked_at(path)
+    return mode is not None and stat.S_ISDIR(mode)
+
+
+def real(path: Path) -> Path:
+    """The path without links, as far as they can be followed; absolute.
+
+    Raises:
+        ValueError: it holds a zero byte.
+    """
+    return Path(os.path.realpath(path))
+
+
+def _looked_at(path: Path) -> int | None:
+    """The mode of what lies at a path; None for nothing, 0 if it cannot be looked at."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    except OSError as error:
+        return None if error.errno == errno.ENAMETOOLONG else 0
 
 
 def take_pipe(path: Path) -> None:

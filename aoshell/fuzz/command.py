@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import errno
-import os
 import re
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -18,7 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from aoshell import interrupts
+from aoshell import durable, interrupts
+from aoshell.bounded.files import is_file, is_folder, is_there, shown
 from aoshell.errors import AoError, UsageError
 from aoshell.fuzz.base import Base, Target
 from aoshell.fuzz.exporting import exported
@@ -42,6 +41,7 @@ FOUND, MISUSED = 1, 2
 _CODE = (".lua", ".wasm")
 _LONGEST = 7 * 24 * 3600.0  # seconds of a run
 _Run = Callable[[Coroutine[Any, Any, Any]], Any]  # runs a coroutine to its end
+_PLAIN = re.compile(r"[0-9]+\.?[0-9]*|\.[0-9]+")  # seconds without a unit
 _TESTS = 1000  # most tests of one file with numbered names
 
 
@@ -83,8 +83,10 @@ def _target(given: argparse.Namespace, file: Path | None) -> Target:
     """What is fuzzed, but for its module. Looked at before a module is fetched."""
     path = file or Path(given.what)
     invariants = Path(given.invariants) if given.invariants else _beside(path)
-    if invariants is not None and not invariants.is_file():
-        raise UsageError(f"there is no file {invariants}", hint="--invariants FILE names one")
+    if invariants is not None and not is_file(invariants):
+        raise UsageError(
+            f"there is no file {shown(invariants)}", hint="--invariants FILE names one"
+        )
     if (given.tag or given.module) and file is not None:
         raise UsageError(
             "--tag and --module are for a file", hint="a process has a definition with both"
@@ -102,7 +104,7 @@ def _target(given: argparse.Namespace, file: Path | None) -> Target:
 def _beside(path: Path) -> Path | None:
     """`token.invariants.lua`, or `.py`, beside `token.lua`."""
     names = (path.with_suffix(f".invariants{suffix}") for suffix in (".lua", ".py"))
-    return next((name for name in names if name.is_file()), None)
+    return next((name for name in names if is_file(name)), None)
 
 
 def _fuzz(target: Target, given: argparse.Namespace, run: _Run) -> int:
@@ -165,12 +167,12 @@ def _write(base: Base, fault: Fault, given: argparse.Namespace, before: list[Pat
 
 def _refuse_unwritable(path: Path) -> None:
     """Refuse, at the start, a place that could not be written at the end of the run."""
-    if not path.parent.is_dir():
-        raise _unwritable(path, f"there is no folder {path.parent}")
-    if path.is_dir():
+    if is_folder(path):
         raise _unwritable(path, "it is a folder")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise _unwritable(path, os.strerror(errno.EACCES))
+    if not is_there(path.parent):
+        raise _unwritable(path, f"there is no folder {shown(path.parent)}")
+    if why := durable.refusal(path):
+        raise _unwritable(path, why)
 
 
 def _put(path: Path, data: bytes) -> None:
@@ -181,7 +183,7 @@ def _put(path: Path, data: bytes) -> None:
 
 
 def _unwritable(path: Path, why: str) -> AoError:
-    what, hint = f"{path} cannot be written: {why}", "--out FILE names another place"
+    what, hint = f"{shown(path)} cannot be written: {why}", "--out FILE names another place"
     return AoError(what, stage="fuzz", hint=hint)
 
 
@@ -197,7 +199,7 @@ def _place(given: argparse.Namespace, is_python: bool, *, is_first: bool) -> Pat
     word = "" if given.out else "_fuzz"
     form = "test_{}{}{}.py" if is_python else "{}{}{}_test.lua"
     names = [form.format(stem, word, number or "") for number in range(_TESTS)]
-    free = (folder / name for name in names if not (folder / name).exists())
+    free = (folder / name for name in names if not is_there(folder / name))
     return next(free, folder / names[0])
 
 
@@ -269,7 +271,7 @@ def _tag(text: str) -> tuple[str, str]:
 
 def _seconds(text: str) -> float:
     try:
-        value = parse_span(float(text) if text.replace(".", "", 1).isdigit() else text) / 1000
+        value = parse_span(float(text) if _PLAIN.fullmatch(text) else text) / 1000
     except UsageError as error:
         raise argparse.ArgumentTypeError(error.what) from error
     if not 0.1 <= value <= _LONGEST:

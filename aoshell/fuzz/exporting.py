@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from aoshell.bounded.files import is_file, shown
 from aoshell.errors import AoError, UsageError
 from aoshell.home.folders import Settings
 from aoshell.nodes.local.history.transfer import export_process
@@ -23,9 +24,9 @@ def exported(settings: Settings, what: str) -> Iterator[Path | None]:
     Raises:
         AoError: there is no such file or process, or it cannot be exported.
     """
-    if what.endswith((".lua", ".wasm")) or Path(what).is_file():
-        if not Path(what).is_file():
-            raise UsageError(f"there is no file {what}", hint="aoshell fuzz FILE|PROCESS")
+    if what.endswith((".lua", ".wasm")) or is_file(Path(what)):
+        if not is_file(Path(what)):
+            raise UsageError(f"there is no file {shown(what)}", hint="aoshell fuzz FILE|PROCESS")
         yield None
         return
     if not settings.node_db.exists():
@@ -55,6 +56,6 @@ def _find(store: Store, what: str) -> ProcessRow:
 
 def _no_process(what: str) -> AoError:
     return UsageError(
-        f"there is no file and no process {what}",
+        f"there is no file and no process {shown(what)}",
         hint="aoshell fuzz FILE|PROCESS; aoshell --list shows the processes of this home",
     )

@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from aoshell.bounded.files import is_file, path_of, real
 from aoshell.errors import AoError
 from aoshell.home.folders import Settings
 from aoshell.nodes.local.log.store import Store
@@ -32,7 +33,7 @@ _SHORT = 8  # characters of an id in a file's name
 
 def path_from(file: Path, folder: Path) -> str:
     """A file as tests in a folder name it."""
-    return Path(os.path.relpath(file.resolve(), folder.resolve())).as_posix()
+    return Path(os.path.relpath(real(file), real(folder))).as_posix()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,9 @@ class GivenModule:
 
     def copy_for(self, folder: Path) -> str:
         """The name of the copy that tests in a folder need; "" where they may read its file."""
-        real = self.file.resolve()
-        roots = (folder.resolve(), Path.cwd())
-        if not self.is_passing and any(real.is_relative_to(root) for root in roots):
+        followed = real(self.file)
+        roots = (real(folder), Path.cwd())
+        if not self.is_passing and any(followed.is_relative_to(root) for root in roots):
             return ""
         short = environment.module_id(self.data)[:_SHORT]
         return f"{self.file.stem}-{short}{_suffix(self.data)}"
@@ -86,8 +87,8 @@ def given_module(
     Raises:
         AoError: there is none, it cannot be fetched, or its file cannot be read.
     """
-    path = Path(reference).expanduser()
-    if path.is_file():
+    path = path_of(reference)
+    if is_file(path):
         data = _code(path)
         if path.suffix == _suffix(data):
             yield GivenModule(reference, path, data)

@@ -281,14 +281,9 @@ def _checked(key: str, value: _Value) -> _Value:
             )
     if key not in _URLS:
         return value
-    from urllib.parse import urlsplit
+    from aoshell.protocol.url import is_web_url
 
-    try:
-        parts = urlsplit(value.text)
-        fine = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        fine = False
-    if not fine or set("?#@") & set(value.text) or not value.text.isprintable():
+    if not is_web_url(value.text) or set("?#@") & set(value.text):
         # No message, not even this one, may show a password.
         shown = repr(value.text) if "@" not in value.text else "it"
         raise _value_error(

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aoshell import durable
+from aoshell.bounded.files import path_of, reason_of, shown
 from aoshell.errors import AoError
 
 APP = "aoshell"
+_ROOM = 100  # characters of the longest name of a file of ours below a folder
 
 
 class Settings(NamedTuple):
@@ -130,20 +132,27 @@ def make_folder(path: Path) -> None:
 
 
 def _absolute(name: str) -> Path:
-    """A folder's name from the environment, `~` resolved."""
+    """A folder's name from the environment, `~` resolved.
+
+    Raises:
+        AoError: stage "home": no file can be in it, or it cannot be looked at.
+    """
+    path = path_of(name)
+    if name.startswith("~") and path == Path(name):  # a folder of that name would surprise
+        raise _no_home(path, "cannot be found: no such user has a home here")
     try:
-        return Path(name).expanduser().absolute()
-    except (RuntimeError, OSError) as error:
-        raise _no_home(Path(name), f"cannot be found: {error}") from None
+        path = path.absolute()
+        os.lstat(path / ("_" * _ROOM))
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # it is made when it is needed
+    except OSError as error:
+        raise _no_home(path, f"cannot be found: {reason_of(error)}") from None
+    return path
 
 
 def _no_home(path: Path, why: str) -> AoError:
     return AoError(
-        f"the folder {path} {why}",
+        f"the folder {shown(path)} {why}",
         stage="home",
         hint="set AOSHELL_HOME to a folder that you can write to",
     )
-
-
-def reason_of(error: OSError) -> str:
-    return error.strerror or str(error)

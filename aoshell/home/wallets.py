@@ -9,7 +9,7 @@ from pathlib import Path
 from aoshell import durable
 from aoshell.bounded import files
 from aoshell.errors import AoError
-from aoshell.home.folders import make_folder, reason_of
+from aoshell.home.folders import make_folder
 from aoshell.protocol.wallet import Wallet
 from aoshell.texts import strip_mark
 
@@ -33,7 +33,7 @@ def load_wallet(path: Path, called: str = WALLET) -> Wallet:
         value = jsontext.parse(strip_mark(content, f"{called} {path}", "wallet"))
     except ValueError:
         raise AoError(
-            f"{called} {path} is not valid JSON",
+            f"{called} {files.shown(path)} is not valid JSON",
             stage="wallet",
             hint="restore it from a copy, or move it away; it was not changed",
         ) from None
@@ -64,19 +64,19 @@ def _read(path: Path, called: str) -> bytes:
         return files.read(path, LARGEST_WALLET)
     except files.UnfitFileError as error:
         raise AoError(
-            f"{called} {path} {error}",
+            f"{called} {files.shown(path)} {error}",
             stage="wallet",
             hint="it is an Arweave key as a JSON file of about 3 KB",
         ) from None
     except FileNotFoundError:
         raise AoError(
-            f"there is no wallet at {path}",
+            f"there is no wallet at {files.shown(path)}",
             stage="wallet",
             hint="check the path after --wallet; without --wallet one is made",
         ) from None
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise AoError(
-            f"{called} {path} cannot be read: {reason_of(error)}",
+            f"{called} {files.shown(path)} cannot be read: {files.reason_of(error)}",
             stage="wallet",
             hint="check the permissions of the file and its folder",
         ) from error
@@ -91,7 +91,7 @@ def _write_once(path: Path, wallet: Wallet, called: str) -> None:
             durable.write(path, [json.dumps(wallet.jwk()).encode()], new=True)
     except OSError as error:
         raise AoError(
-            f"{called} {path} cannot be written: {reason_of(error)}",
+            f"{called} {files.shown(path)} cannot be written: {files.reason_of(error)}",
             stage="home",
             hint="free some space or set AOSHELL_HOME to a folder on another disk",
         ) from error

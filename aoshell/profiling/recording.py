@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
+from aoshell.bounded.files import path_of, reason_of, shown
 from aoshell.errors import AoError
 from aoshell.profiling.loop import LoopTimes
 from aoshell.profiling.speedscope import CodePlaces, file_of
@@ -23,7 +23,7 @@ def recorded(name: str) -> Iterator[WorkerTimes]:
         AoError: stage "profile": the file cannot be written; this is tried before the block.
     """
     with _unwritable_reported(name), ExitStack() as files:
-        file = files.enter_context(Path(name).expanduser().open("w", encoding="utf-8"))
+        file = files.enter_context(path_of(name).open("w", encoding="utf-8"))
         closing = files.pop_all()
     places = CodePlaces()
     loop, workers = LoopTimes(places), WorkerTimes(places)
@@ -40,10 +40,9 @@ def recorded(name: str) -> Iterator[WorkerTimes]:
 def _unwritable_reported(name: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, RuntimeError) as error:  # RuntimeError: `~` of an unknown user
-        why = getattr(error, "strerror", None) or error
+    except OSError as error:
         raise AoError(
-            f"the profile {name} cannot be written: {why}",
+            f"the profile {shown(name)} cannot be written: {reason_of(error)}",
             stage="profile",
             hint="name a file in a folder that you can write to",
         ) from error

@@ -12,6 +12,27 @@ def host_of(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
+def is_host(name: str) -> bool:
+    """Whether a look-up takes a name of a host: no empty or overlong part, not in other scripts
+    either (RFC 5890)."""
+    try:
+        name.encode("idna")
+    except UnicodeError:
+        return False
+    return bool(name)
+
+
+def is_web_url(url: str) -> bool:
+    """Whether a text is a URL of http or https with a host that can be looked up."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # of the brackets or the port
+        return False
+    is_web = parts.scheme in ("http", "https") and port != 0 and is_host(parts.hostname or "")
+    return is_web and url.isprintable()
+
+
 def is_loopback(url: str) -> bool:
     """Whether a URL leads to this machine itself: localhost, 127.0.0.0/8 or ::1."""
     host = (urlsplit(url).hostname or "").rstrip(".")

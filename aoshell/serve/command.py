@@ -32,7 +32,7 @@ from aoshell.serve.asgi.safety import ANY, is_loopback
 from aoshell.serve.serving import HOST, LAYOUT, PORT, ServeOptions, Serving, network_of
 from aoshell.shell.flags.limits import MEGABYTE, RANGES, Range
 from aoshell.shell.flags.parser import CommandParser
-from aoshell.shell.flags.values import state_file, within
+from aoshell.shell.flags.values import state_file, whole_within, within
 from aoshell.shell.names.identities import Identities
 from aoshell.shell.ports.serving import node_key
 from aoshell.shell.view.streams import writer
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 MISUSED = 2
 _LAST_PORT = 65535
+_PORTS = Range("a port", 0, _LAST_PORT, whole=True)
 _LAYOUT_ROOM = max(map(max, LAYOUT.values()))  # ports after the first one that --ports needs
 _BODY = Range("it", 0.001, LARGEST_BODIES / MEGABYTE)
 _COUNT, _FEW = Range("it", 1, 65_536, whole=True), Range("it", 1, 64, whole=True)
@@ -156,7 +157,7 @@ def make_parser() -> CommandParser:
     )
     flag = parser.add_argument
     port = f"to listen on ({PORT}); 0 for any that is free"
-    flag("--port", type=_port, default=PORT, metavar="PORT", help=port)
+    flag("--port", type=whole_within(_PORTS), default=PORT, metavar="PORT", help=port)
     flag(
         "--host",
         nargs="+",
@@ -237,12 +238,6 @@ def _options(given: argparse.Namespace) -> ServeOptions:
         bounds=Bounds(int(given.body * MEGABYTE), int(given.requests), int(given.dry_runs)),
         connections=int(given.connections) if given.connections else None,
     )
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()) or int(text[:6]) > _LAST_PORT:
-        raise argparse.ArgumentTypeError(f"{text} is no port: 0 to {_LAST_PORT}")
-    return int(text)
 
 
 def _origin(text: str) -> str:

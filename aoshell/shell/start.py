@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from aoshell.bounded.files import path_of
 from aoshell.errors import AoError, UsageError
 from aoshell.home.folders import Settings
 from aoshell.home.wallets import ensure_wallet, load_wallet
@@ -114,7 +115,7 @@ async def open_session(
         AoError: a step failed; nothing is left open.
     """
     settings.make_folders()
-    wallet_file = Path(start.wallet).expanduser() if start.wallet else settings.wallet
+    wallet_file = path_of(start.wallet) if start.wallet else settings.wallet
     new = not start.wallet and not wallet_file.exists()
     # In a thread: making a key takes a second, and the prompt must answer keys meanwhile.
     wallet = in_background(partial(_ready_wallet, wallet_file, not start.wallet))
@@ -308,4 +309,4 @@ async def _spawn(session: Session, start: Start) -> ProcessInfo:
 def _file(name: str) -> bytes:
     from aoshell.shell.code.files import read_file
 
-    return read_file(Path(name).expanduser())
+    return read_file(path_of(name))

@@ -13,6 +13,7 @@ from contextlib import closing
 from typing import NoReturn
 
 from aoshell import interrupts
+from aoshell.bounded.files import shown
 from aoshell.errors import UsageError
 from aoshell.home.folders import Settings
 from aoshell.nodes.local.log.store import Store
@@ -61,7 +62,7 @@ def _dump(settings: Settings, given: argparse.Namespace) -> int:
     counts = {
         name: header[name] for name in ("processes", "messages", "modules", "uploads", "bytes")
     }
-    text = f"{given.file}: {_counted(counts)}, {format_size(counts['bytes'])}"
+    text = f"{shown(given.file)}: {_counted(counts)}, {format_size(counts['bytes'])}"
     if given.file != STREAM:
         _answer(given, counts, text)
     for line in header["notes"]:
@@ -78,7 +79,7 @@ def _load(settings: Settings, given: argparse.Namespace) -> int:
         "uploads": found.uploads,
         "waiting": found.waits,
     }
-    _answer(given, counts, f"loaded {_counted(counts)} into {settings.home}")
+    _answer(given, counts, f"loaded {_counted(counts)} into {shown(settings.home)}")
     for line in notes(found):
         tell(line)
     return 0

@@ -9,8 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aoshell import interrupts
+from aoshell.bounded.files import reason_of
 from aoshell.errors import AoError
-from aoshell.home.folders import Settings, reason_of
+from aoshell.home.folders import Settings
 from aoshell.states.working import load, notes, tell
 
 # Removes the home once its input ends, which happens however this process ends.

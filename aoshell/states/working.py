@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from functools import partial
-from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from aoshell import durable
@@ -89,17 +88,17 @@ def _write(store: Store, header: dict[str, Any], file: str, progress: Progress) 
 
 
 def _write_file(file: str, data: Iterator[bytes]) -> int:
-    path = Path(file).expanduser()
+    path = files.path_of(file)
     try:
         with durable.writing(path, new=True, mode=durable.USERS_FILE) as place:
             return _write_all(place, data)
     except FileExistsError:
         raise AoError(
-            f"{path} exists already", stage="dump", hint="name a file that does not"
+            f"{files.shown(path)} exists already", stage="dump", hint="name a file that does not"
         ) from None
     except OSError as error:
         raise AoError(
-            f"{path} cannot be written: {error.strerror or error}",
+            f"{files.shown(path)} cannot be written: {files.reason_of(error)}",
             stage="dump",
             hint="free some room on the disk, or name another place",
         ) from error
@@ -184,17 +183,17 @@ def _pieces(file: str, go_on: Callable[[], None]) -> Iterator[bytes]:
         if file == STREAM:
             yield from _piped(sys.stdin.fileno(), go_on)
         else:
-            yield from files.pieces(Path(file).expanduser(), parts.LARGEST)
+            yield from files.pieces(files.path_of(file), parts.LARGEST)
     except OSError as error:
         it = "it " if isinstance(error, files.UnfitFileError) else ""
-        why = f"{it}{error.strerror or error}"
+        why = f"{it}{files.reason_of(error)}"
         if file == STREAM and error.errno == errno.EBADF:
             why = "it is not open for reading"
         raise _unreadable(file, why) from error
 
 
 def _unreadable(file: str, why: str) -> AoError:
-    what = "standard input" if file == STREAM else file
+    what = "standard input" if file == STREAM else files.shown(file)
     return AoError(
         f"{what} cannot be read: {why}", stage="state", hint="give a file of aoshell dump"
     )

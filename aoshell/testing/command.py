@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from aoshell import interrupts
+from aoshell.bounded.files import real
 from aoshell.errors import UsageError
+from aoshell.shell.flags.limits import Range
 from aoshell.shell.flags.parser import CommandParser
+from aoshell.shell.flags.values import named, whole_within, within
 from aoshell.shell.view.streams import Write, colours, writer
 from aoshell.shell.view.text import clean_line
 from aoshell.testing.coverage.recorder import Coverage
@@ -35,7 +38,9 @@ from aoshell.testing.runs.watching import Saved, TestWatch
 
 FAILED, MISUSED = 1, 2
 _REPORTS = ("text", "json", "github")
-_MOST_LISTED = 10_000  # tests that --durations lists
+_SECONDS = Range("it", 0.1, 3600)
+_AT_ONCE = Range("it", 1, MOST_AT_ONCE, whole=True)
+_LISTED = Range("it", 1, 10_000, whole=True)  # tests that --durations lists
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -218,7 +223,7 @@ def _reports(given: argparse.Namespace, junit: Path | None) -> list[TestReport]:
 
 def _only(files: list[Path], warn: Write) -> frozenset[tuple[str, str]] | None:
     """The tests of these files that failed last time, None if there are none."""
-    paths = {str(path.resolve()) for path in files}
+    paths = {str(real(path)) for path in files}
     found = frozenset(pair for pair in last_failed() if pair[0] in paths)
     if not found:
         warn("no test of these files failed last time: all are run\n")
@@ -233,7 +238,8 @@ def make_parser() -> CommandParser:
         epilog="Without FILE: *_test.lua and test_*.lua below the current folder.",
         allow_abbrev=False,
     )
-    parser.add_argument("files", nargs="*", metavar="FILE", help="test files, or folders of them")
+    files = "test files, or folders of them"
+    parser.add_argument("files", nargs="*", type=named, metavar="FILE", help=files)
     parser.add_argument(
         "-k",
         default="",
@@ -243,7 +249,7 @@ def make_parser() -> CommandParser:
     parser.add_argument("-x", action="store_true", help="stop at the first test that fails")
     parser.add_argument(
         "-j",
-        type=_at_once,
+        type=whole_within(_AT_ONCE),
         default=0,
         metavar="N",
         help="how many tests run at once (as many as there are cores, up to 8)",
@@ -264,7 +270,11 @@ def make_parser() -> CommandParser:
         help="store what t:snapshot finds as the expected text from now on",
     )
     parser.add_argument(
-        "--durations", type=_listed, default=0, metavar="N", help="list the N slowest tests"
+        "--durations",
+        type=whole_within(_LISTED),
+        default=0,
+        metavar="N",
+        help="list the N slowest tests",
     )
     parser.add_argument(
         "--junit", type=Path, metavar="FILE", help="write the outcomes to FILE as JUnit's XML"
@@ -286,30 +296,9 @@ def make_parser() -> CommandParser:
     )
     parser.add_argument(
         "--timeout",
-        type=_seconds,
+        type=within(_SECONDS),
         default=SECONDS,
         metavar="S",
         help=f"seconds that a test may take ({SECONDS:g})",
     )
     return parser
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0.1 <= value <= 3600:
-        raise argparse.ArgumentTypeError("0.1 to 3600 seconds")
-    return value
-
-
-def _at_once(text: str) -> int:
-    return _whole(text, MOST_AT_ONCE)
-
-
-def _listed(text: str) -> int:
-    return _whole(text, _MOST_LISTED)
-
-
-def _whole(text: str, most: int) -> int:
-    if not (text.isdecimal() and text.isascii() and 1 <= int(text[:9]) <= most):
-        raise argparse.ArgumentTypeError(f"a whole number from 1 to {most:,}")
-    return int(text)

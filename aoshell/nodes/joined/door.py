@@ -31,13 +31,13 @@ _LOCAL_PEERCRED = 1
 
 def socket_path(folder: Path) -> Path:
     """Where the carrier of a folder listens: in the folder, or in a private one if that is too
-    long.
+    long, or has a line break.
 
     Raises:
         OSError: there is no private folder.
     """
     path = folder / "node.sock"
-    if len(os.fsencode(path)) <= LONGEST_PATH:
+    if len(os.fsencode(path)) <= LONGEST_PATH and "\n" not in str(path):  # the lock has a line
         return path
     import hashlib
     import tempfile  # imported here, as it is slow and most paths are short

@@ -123,7 +123,7 @@ def home_of(path: Path, reference: str) -> tuple[str, bool] | None:
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as book:
             row = book.execute(query, (reference,)).fetchone()
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeEncodeError):
         return None
     return row and (str(row[0]), bool(row[1]))
 

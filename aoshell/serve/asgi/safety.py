@@ -99,7 +99,10 @@ class Guard:
     def _allows(self, origin: str) -> bool:
         if ANY in self._origins or origin.lower() in self._origins:
             return True
-        parts = urlsplit(origin)
+        try:
+            parts = urlsplit(origin)
+        except ValueError:  # of the brackets
+            return False
         return parts.scheme in ("http", "https") and is_loopback(name_in(parts.netloc))
 
     def _preflight(self, request: Request) -> Response:

@@ -48,7 +48,10 @@ _WHAT = "/result/…, /results/…, /cron/…, /dry-run"
 def _relayed(call: Call) -> Request:
     """The request to relay. Raises RequestError if it is for another server."""
     wanted = call.asked("relay-path")
-    parts = urlsplit(wanted)
+    try:
+        parts = urlsplit(wanted)
+    except ValueError:  # of the brackets
+        raise RequestError(400, f"relay-path is no URL: {brief(wanted)}") from None
     if not parts.path.startswith("/") or not _is_own(parts.netloc, call):
         raise RequestError(
             403,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -91,9 +92,9 @@ class MessengerUnit:
 
     async def _push(self, request: Request, message: str, number: str) -> Response:
         """Check that a message of a result was pushed: the node does that when it stores it."""
-        if not (number.isascii() and number.isdecimal()):
+        if not re.fullmatch("[0-9]{1,9}", number):
             raise RequestError(400, "'number' parameter must be a valid number")
-        await self._traces.push(request.parameter("process-id"), message, int(number[:9]))
+        await self._traces.push(request.parameter("process-id"), message, int(number))
         return json_response({"message": "Processing Message Result", "id": message}, 202)
 
     async def _monitor(self, request: Request, process: str) -> Response:

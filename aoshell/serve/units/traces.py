@@ -6,6 +6,7 @@ unit's own table of traces. Source: servers/mu of permaweb/ao, routes/root.js, c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -118,6 +119,6 @@ def _row(hops: Sequence[Hop], hop: Hop) -> dict[str, Any]:
 
 def _number(request: Request, name: str, default: int) -> int:
     text = request.parameter(name) or str(default)
-    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:9]) <= MOST_ROWS:
+    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= MOST_ROWS:
         raise RequestError(422, f"{name} is a number from 1 to {MOST_ROWS:,}")
     return int(text)

@@ -30,17 +30,19 @@ def read_named_file(name: str, most: int = kept.LARGEST) -> bytes:
         UsageError: it cannot be read.
     """
     try:
-        return files.read_head(Path(name).expanduser(), most + 1)
-    except (OSError, ValueError, RuntimeError) as error:
+        return files.read_head(files.path_of(name), most + 1)
+    except (OSError, ValueError) as error:
         raise unreadable_error(name, error) from None
 
 
 def unreadable_error(name: str, error: Exception) -> UsageError:
     """The error for a file that cannot be read."""
-    why = (isinstance(error, OSError) and error.strerror) or str(error)
+    why = files.reason_of(error)
     if isinstance(error, files.UnfitFileError):
         why = f"it {why}"
-    return UsageError(f"{name} cannot be read: {why}", hint="check its name, and who may read it")
+    return UsageError(
+        f"{files.shown(name)} cannot be read: {why}", hint="check its name, and who may read it"
+    )
 
 
 def read_collateral(names: Mapping[str, str]) -> Collateral:
@@ -80,9 +82,9 @@ def _read(part: str, name: str, data: bytes) -> Material:
 
 def _content(name: str) -> bytes:
     try:
-        folder = Path(name).expanduser()
+        folder = files.path_of(name)
         inside = sorted(folder.iterdir())[: MOST_FILES + 1] if folder.is_dir() else None
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError) as error:
         raise unreadable_error(name, error) from None
     return read_named_file(name, material.LARGEST) if inside is None else _together(name, inside)
 

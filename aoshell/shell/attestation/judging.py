@@ -17,6 +17,7 @@ from aoshell.attest.policy import LARGEST as LARGEST_POLICY
 from aoshell.attest.policy import Policy, load_policy
 from aoshell.attest.unverified import kind_of
 from aoshell.attest.verify import Verdict, verify_evidence
+from aoshell.bounded.files import path_of, reason_of, shown
 from aoshell.errors import AoError, UsageError
 from aoshell.home.folders import Settings
 from aoshell.protocol.encoding import b64url
@@ -218,11 +219,13 @@ def check_target(target: str, save: str, kind: str) -> None:
         )
     if not save:
         return
-    path = Path(save).expanduser()
+    path = path_of(save)
     if file_exists(path):
-        raise UsageError(f"{path} exists already", hint="name a file that does not")
+        raise UsageError(f"{shown(path)} exists already", hint="name a file that does not")
     if not path.parent.is_dir():
-        raise UsageError(f"{path} cannot be written: there is no such folder", hint="make it first")
+        raise UsageError(
+            f"{shown(path)} cannot be written: there is no such folder", hint="make it first"
+        )
 
 
 def save_trial(name: str, trial: Judgement) -> None:
@@ -233,14 +236,16 @@ def save_trial(name: str, trial: Judgement) -> None:
     """
     if trial.evidence.answer is None and trial.evidence.exchange is None:
         raise UsageError("only a node's answer is kept", hint="this evidence is a file already")
-    path = Path(name).expanduser()
+    path = path_of(name)
     try:
         content = kept.save_evidence(
             trial.evidence, trial.collateral.filled(trial.evidence.collateral)
         )
         durable.write(path, [content], new=True, mode=durable.USERS_FILE)
     except FileExistsError:
-        raise UsageError(f"{path} exists already", hint="name a file that does not") from None
+        raise UsageError(
+            f"{shown(path)} exists already", hint="name a file that does not"
+        ) from None
     except (OSError, ValueError) as error:
-        why = (isinstance(error, OSError) and error.strerror) or str(error)
-        raise UsageError(f"{path} cannot be written: {why}", hint="name another file") from None
+        what = f"{shown(path)} cannot be written: {reason_of(error)}"
+        raise UsageError(what, hint="name another file") from None

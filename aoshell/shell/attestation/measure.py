@@ -87,10 +87,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _policy(given: argparse.Namespace) -> PolicyFile:
     """The file that --trust writes to. Refuses a name that is taken before anything is read."""
-    if any("\ud800" <= character <= "\udfff" for character in given.trust):
-        raise UsageError("the name of an image must be UTF-8 text")
     if given.policy:
-        found = PolicyFile(Path(given.policy))
+        found = PolicyFile(files.path_of(given.policy))
     else:
         settings = Settings.find()
         found = PolicyFile(policy_file(settings))
@@ -146,7 +144,7 @@ def _digest_file(path: Path, progress: Progress) -> bytes:
         for piece in files.pieces(path, LARGEST_BOOT):
             state.update(piece)
             done += len(piece)
-            progress.show(f"reading {path}: {done >> 20} MB")
+            progress.show(f"reading {files.shown(path)}: {done >> 20} MB")
     finally:
         progress.clear()
     return state.digest()
@@ -154,8 +152,8 @@ def _digest_file(path: Path, progress: Progress) -> bytes:
 
 def _read(name: str, read: Callable[[Path], _T]) -> _T:
     try:
-        return read(Path(name).expanduser())
-    except (OSError, ValueError, RuntimeError) as error:
+        return read(files.path_of(name))
+    except (OSError, ValueError) as error:
         raise unreadable_error(name, error) from None
 
 

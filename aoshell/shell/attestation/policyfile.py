@@ -23,8 +23,8 @@ class PolicyFile:
 
     def __init__(self, path: Path) -> None:
         try:
-            self.path = path.expanduser().resolve()
-        except (OSError, ValueError, RuntimeError) as error:
+            self.path = files.real(path)
+        except ValueError as error:
             raise unreadable_error(str(path), error) from None
 
     def refuse_taken(self, name: str) -> None:
@@ -55,8 +55,8 @@ class PolicyFile:
             durable.make_folder(self.path.parent)
             durable.write(self.path, [content], mode=self._mode())
         except OSError as error:
-            why = error.strerror or str(error)
-            raise UsageError(f"{self.path} cannot be written: {why}") from None
+            what = f"{files.shown(self.path)} cannot be written: {files.reason_of(error)}"
+            raise UsageError(what, hint="name another file: --policy FILE") from None
 
     def _content(self) -> bytes:
         try:

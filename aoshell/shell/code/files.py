@@ -18,7 +18,7 @@ def path_of_argument(rest: str) -> Path:
     """The file that an argument names, in quotes or without."""
     quoted = len(rest) > 1 and rest[0] == rest[-1] and rest[0] in "\"'"
     name = rest[1:-1] if quoted else rest
-    return Path(_decoded(name)).expanduser()
+    return files.path_of(_decoded(name))
 
 
 def read_file(path: Path, largest: int = _LARGEST) -> bytes:
@@ -30,11 +30,11 @@ def read_file(path: Path, largest: int = _LARGEST) -> bytes:
     try:
         return files.read(path, largest)
     except files.UnfitFileError as error:
-        what = f"{path} {error}"
+        what = f"{files.shown(path)} {error}"
     except FileNotFoundError:
-        what = f"there is no file {path}"
+        what = f"there is no file {files.shown(path)}"
     except (OSError, ValueError) as error:
-        what = f"{path} cannot be read: {getattr(error, 'strerror', None) or error}"
+        what = f"{files.shown(path)} cannot be read: {files.reason_of(error)}"
     raise AoError(what, stage="load", hint=f"paths start from {Path.cwd()}")
 
 
@@ -53,11 +53,13 @@ def write_new_file(path: Path, data: bytes, stage: str) -> None:
         durable.write(path, [data], new=True, mode=durable.USERS_FILE)
     except FileExistsError:
         raise AoError(
-            f"{path} exists already", stage=stage, hint="name a file that does not"
+            f"{files.shown(path)} exists already", stage=stage, hint="name a file that does not"
         ) from None
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise AoError(
-            f"{path} cannot be written: {error.strerror or error}", stage=stage
+            f"{files.shown(path)} cannot be written: {files.reason_of(error)}",
+            stage=stage,
+            hint="name a file in a folder that you can write to",
         ) from error
 
 

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from aoshell.bounded.files import is_file, path_of
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.values import NodeInfo, ProcessInfo
 from aoshell.protocol.aos_modules import module_id
@@ -108,8 +109,8 @@ def _tags(wanted: SpawnRequest, module: str) -> tuple[Tag, ...]:
 
 async def _module(session: Session, reference: str) -> str:
     """The id of a module on the built-in node; a file is stored as one."""
-    file = Path(reference).expanduser()
-    if file.is_file():
+    file = path_of(reference)
+    if is_file(file):
         module = await session.node.upload(_program(session, file), "")
         session.journal.files[module.id] = file.absolute()
         return module.id
@@ -150,7 +151,7 @@ async def _module_there(session: Session, reference: str) -> tuple[str, str]:
     """The id of a module on a remote node, and a note: kind, size, name."""
     if not reference:
         reference = await _default_module_there(session)
-    if Path(reference).expanduser().is_file():
+    if is_file(path_of(reference)):
         raise UsageError(
             f"{reference} is a file, and a remote node takes code by its id",
             hint=f".publish {reference} shows what that costs, and gives the id",

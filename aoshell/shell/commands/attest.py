@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from aoshell.attest.kinds import KIND_NAMES
 from aoshell.errors import AoError, UsageError
-from aoshell.protocol.url import unprotected
+from aoshell.protocol.encoding import brief
+from aoshell.protocol.url import is_web_url, unprotected
 from aoshell.shell.attached.session import Session
 from aoshell.shell.attestation.holding import format_time, hold_to_pin
 from aoshell.shell.attestation.pins import LIFETIME, AttestationPins, Passed, Trusted
@@ -241,10 +242,9 @@ async def nodes(session: Session, given: Given) -> CommandOutput:
 
 
 async def _offers(session: Session, urls: Sequence[str]) -> list[dict[str, object]]:
-    if wrong := [url for url in urls if not url.startswith(("http://", "https://"))]:
-        raise UsageError(
-            f"{wrong[0]} is not the URL of a node", hint="like https://node.example:8734"
-        )
+    if wrong := [url for url in urls if not is_web_url(url)]:
+        what = f"{brief(wrong[0])[1:-1]} is not the URL of a node"
+        raise UsageError(what, hint="like https://node.example:8734")
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def one(url: str) -> dict[str, object]:

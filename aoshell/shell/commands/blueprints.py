@@ -13,6 +13,7 @@ from aoshell.blueprints import (
     blueprint_path,
     describe_changes,
 )
+from aoshell.bounded.files import path_of
 from aoshell.errors import AoError, UnsupportedError
 from aoshell.protocol.message import text
 from aoshell.shell.attached.questions import query
@@ -75,7 +76,7 @@ async def load_blueprint(session: Session, given: Given) -> CommandOutput:
 def _found(reference: str, folder: Path) -> tuple[str, Path]:
     """The name under which it is remembered, and its file."""
     if "/" in reference or reference.endswith(".lua"):
-        path = Path(reference).expanduser().absolute()
+        path = path_of(reference).absolute()
         return str(path), path
     return reference, blueprint_path(reference, folder)
 

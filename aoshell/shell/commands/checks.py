@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
+from aoshell.bounded.files import is_file
 from aoshell.check.checker import check_bundle
 from aoshell.check.finding import TARGETS, Finding
 from aoshell.errors import AoError, UsageError
@@ -60,7 +61,7 @@ async def _sources(session: Session, name: str) -> _Sources:
     """The texts to check by name, in the order in which they run; the text of each module, by the
     module's name; and notes for the user."""
     path = path_of_argument(name)
-    if path.is_file() or path.suffix == ".lua":
+    if is_file(path) or path.suffix == ".lua":
         program = bundle(path)
         sources = {file: raw(source) for file, source in program.files.items()}
         return sources, program.program.modules, program.program.notes

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from aoshell.bounded.files import path_of
 from aoshell.errors import UnsupportedError, UsageError
 from aoshell.shell.attached.session import Session
+from aoshell.shell.code.files import read_file
 from aoshell.shell.commands import command, usage_error
 from aoshell.shell.commands.grammar import Given
 from aoshell.shell.commands.places import find_state
@@ -131,15 +133,27 @@ async def compare(session: Session, given: Given) -> CommandOutput:
 
 
 def read_changed(module: str, load: str) -> Changed:
-    """The other code that the values of --module and --load ask for. Raises UsageError."""
+    """The other code that the values of --module and --load ask for.
+
+    Raises:
+        UsageError: both are given.
+        AoError: stage "load": the file cannot be read.
+    """
     if module and load:
         raise UsageError("--module and --load both change the code", hint="give one of them")
     if module:
-        return Changed(module=Path(module).expanduser())
+        return Changed(module=_readable(module))
     name, separator, slot = load.rpartition("@")
     if separator and slot.isdecimal() and len(slot) < 16:
-        return Changed(load=Path(name).expanduser(), after_slot=int(slot))
-    return Changed(load=Path(load).expanduser()) if load else Changed()
+        return Changed(load=_readable(name), after_slot=int(slot))
+    return Changed(load=_readable(load)) if load else Changed()
+
+
+def _readable(name: str) -> Path:
+    """The file of a name; one that cannot be read is refused before the network is asked."""
+    path = path_of(name)
+    read_file(path)
+    return path
 
 
 def comparison_value(comparison: Comparison) -> dict[str, object]:

@@ -29,7 +29,7 @@ from aoshell.shell.flags.limits import RANGES
 _TOKEN = re.compile(r"\[@SLOT\]|\[|\]|[^\s\[\]]+(?:\[@SLOT\])?")
 _EMPTY = ('""', "''")  # an empty value in quotes
 _WORD = re.compile(r"""(?:"[^"]*+"|'[^']*+'|\S)++""")  # quotes keep blanks together
-_DIGITS = re.compile(r"[0-9]+\Z")
+_DIGITS = re.compile(r"[0-9]{1,15}\Z")  # no number of ours is larger
 _PLACE = re.compile(r"\S+(?:@[0-9]+|…)\Z|[\w-]{43}\Z", re.ASCII)  # can be no Lua before Lua
 # How flags look, even mistyped ones; ids may begin with two hyphens, too.
 _FLAG = re.compile(r"--([A-Za-z][a-z]*(-[a-z]+)*)?\Z")

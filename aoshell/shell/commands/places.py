@@ -14,7 +14,8 @@ from aoshell.shell.attached.questions import global_hint
 from aoshell.shell.attached.session import Session
 from aoshell.shell.names.naming import SHORTEST, plain_reference
 
-_WITH_SLOT = re.compile(r"(.+)@([0-9]+)\Z", re.DOTALL)
+_SLOT = re.compile(r"[0-9]{1,15}")  # no slot is larger
+_WITH_SLOT = re.compile(rf"(.+)@({_SLOT.pattern})\Z", re.DOTALL)
 _LOOKED_AT = 200  # newest slots of a remote process in which a message is looked for
 
 
@@ -82,7 +83,7 @@ async def find_state(session: Session, reference: str) -> StatePlace:
     """
     if not reference:
         return StatePlace(session.attached)
-    if reference.isdecimal():
+    if _SLOT.fullmatch(reference):
         state = StatePlace(session.attached, int(reference))
     elif found := _WITH_SLOT.match(reference):
         state = StatePlace(await find_process(session, found[1]), int(found[2]))
@@ -113,7 +114,7 @@ async def find_place(session: Session, reference: str) -> LogPlace:
     """
     if not reference:
         return await _last(session)
-    is_id = not reference.isdecimal() and not _WITH_SLOT.match(reference)
+    is_id = not _SLOT.fullmatch(reference) and not _WITH_SLOT.match(reference)
     if is_id and (found := await _message(session, plain_reference(reference))):
         return found
     try:

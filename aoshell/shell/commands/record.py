@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from aoshell.bounded.files import is_there
 from aoshell.errors import AoError, UnsupportedError
 from aoshell.nodes.values import LogEntry, Module, ProcessInfo
 from aoshell.protocol.message import raw, text
@@ -47,7 +48,7 @@ async def record(session: Session, given: Given) -> CommandOutput:
     write_new_file(path, raw(made.test), "record")
     for name, data in made.beside.items():
         beside = path.with_name(name)
-        if not beside.exists():  # its name comes from its content
+        if not is_there(beside):  # its name comes from its content
             write_new_file(beside, data, "record")
     value = {
         "file": str(path),

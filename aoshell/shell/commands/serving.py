@@ -38,7 +38,7 @@ async def serve(session: Session, given: Given) -> CommandOutput:
 
 
 def _check_port(text: str) -> None:
-    if int(text[:6]) > MOST:
+    if int(text) > MOST:
         raise usage_error("serve", f"a port is a number up to {MOST}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from statistics import median
 from aoshell.errors import UsageError
 from aoshell.lua import compiling
 from aoshell.lua.references import masked
+from aoshell.protocol.encoding import brief
 from aoshell.shell.attached.questions import dryrun
 from aoshell.shell.attached.session import Session
 from aoshell.shell.commands import command
@@ -99,8 +101,8 @@ def split_count(text: str) -> tuple[str, int]:
     head, _, last = text.rpartition(" ")
     if not last.isdecimal() or not head.strip() or not compiling.check_line(masked(text)).error:
         return text, RUNS
-    if not (last.isascii() and 1 <= int(last[:9]) <= MOST_RUNS):
-        raise UsageError(f"it cannot run {last} times", hint=f"1 to {MOST_RUNS:,}")
+    if not (re.fullmatch("[0-9]{1,9}", last) and 1 <= int(last) <= MOST_RUNS):
+        raise UsageError(f"it cannot run {brief(last)[1:-1]} times", hint=f"1 to {MOST_RUNS:,}")
     return head.strip(), int(last)
 
 

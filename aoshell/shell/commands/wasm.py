@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aoshell.bounded.files import is_file, path_of
 from aoshell.errors import AoError
 from aoshell.shell.attached.session import Session
 from aoshell.shell.code.files import read_file
@@ -49,8 +49,8 @@ async def wasm(session: Session, given: Given) -> CommandOutput:
 
 
 async def _data(session: Session, rest: str) -> bytes:
-    path = Path(rest.strip("\"'")).expanduser()
-    if path.is_file():
+    path = path_of(rest.strip("\"'"))
+    if is_file(path):
         return read_file(path)
     module = await session.node.fetch(rest)
     if module.kind != "wasm":

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import nullcontext
 from pathlib import Path
 
+from aoshell.bounded.files import is_file
 from aoshell.errors import UsageError
 from aoshell.shell.attached.feed import Where
 from aoshell.shell.attached.session import Session
@@ -76,7 +77,7 @@ async def watch(session: Session, given: Given) -> CommandOutput:
 
 def _files(rest: str) -> list[Path]:
     """The files of an argument; names with spaces are in quotes."""
-    if path_of_argument(rest).is_file():
+    if is_file(path_of_argument(rest)):
         return [path_of_argument(rest)]
     words = quoted_words("watch", rest)
     if "" in words:

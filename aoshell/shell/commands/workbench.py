@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from math import isfinite
 
 from aoshell.errors import UsageError
 from aoshell.nodes.base import Workbench
 from aoshell.nodes.values import ProcessInfo
+from aoshell.protocol.encoding import brief
 from aoshell.shell.attached.feed import named_id
 from aoshell.shell.attached.journal import Deed
 from aoshell.shell.attached.session import Session
@@ -30,7 +32,7 @@ _EMPTY = {
     "off": "what other processes send to it is delivered as it comes",
 }
 _NAMED = 100  # messages that .undo takes back and whose senders it looks up
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_SPAN = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w)")
 
 
 def workbench_of(session: Session) -> Workbench:
@@ -183,6 +185,7 @@ async def step(session: Session, given: Given) -> CommandOutput:
 async def mock(session: Session, given: Given) -> CommandOutput:
     """Make a stand-in for an address that is not on this node: a process from FILE."""
     id, name = given["ID"], given["NAME"]
+    name.encode()  # raises what is reported as text that is not UTF-8
     file = path_of_argument(given["FILE"])
     program = bundle(file)
     refuse_unloadable(program)
@@ -196,9 +199,12 @@ async def mock(session: Session, given: Given) -> CommandOutput:
 def parse_duration(text: str) -> int:
     """A duration like 90s, 1h30m or 2d in milliseconds. Raises UsageError."""
     parts = _SPAN.findall(text.replace(" ", ""))
-    if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", ""):
-        raise UsageError(f"{text or 'nothing'} is not a duration", hint="like 90s, 1h30m or 2d")
-    return round(sum(float(number) * _UNITS[unit] for number, unit in parts))
+    whole = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    written = "".join(number + unit for number, unit in parts)
+    if not parts or written != text.replace(" ", "") or not isfinite(whole):
+        found = brief(text)[1:-1] or "nothing"
+        raise UsageError(f"{found} is not a duration", hint="like 90s, 1h30m or 2d")
+    return round(whole)
 
 
 def duration_text(milliseconds: int) -> str:

@@ -73,8 +73,6 @@ def parse_arguments(arguments: Sequence[str]) -> Options:
         )
     reference = given.process or ""
     _refuse_contradictions(given, reference)
-    if any("\ud800" <= character <= "\udfff" for character in reference):
-        raise UsageError("the name of a process must be UTF-8 text")
     script = given.script or []
     return Options(
         reference=reference,

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from aoshell.errors import UsageError
+from aoshell.protocol.encoding import brief
 
+_WHOLE = re.compile(r"[0-9]+")
+# Python reads more than people mean by it: 1_0 is 10, and digits of other scripts count.
+_NUMBER = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 MEGABYTE = 1024 * 1024
 
 
@@ -23,14 +28,11 @@ class Range(NamedTuple):
         Raises:
             UsageError: it is not a number of this range; the hint names the range.
         """
-        try:
-            number = float(int(value)) if self.whole else float(value)
-        except (ValueError, OverflowError):
-            pass
-        else:
+        if (_WHOLE if self.whole else _NUMBER).fullmatch(value):
+            number = float(value)
             if self.least <= number <= self.most:
                 return number
-        raise UsageError(f"{self.name} cannot be {value}", hint=str(self))
+        raise UsageError(f"{self.name} cannot be {brief(value)[1:-1]}", hint=str(self))
 
     def __str__(self) -> str:
         kind = "a whole number" if self.whole else "a number"

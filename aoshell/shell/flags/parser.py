@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -10,6 +11,8 @@ from typing import Any, NoReturn
 from aoshell.protocol.encoding import has_id_form
 from aoshell.shell.view.streams import writer
 
+_BYTES = frozenset({"CODE", "FILE", "FOLDER", "TEXT", "VALUE"})  # in metavars
+_NOT_UTF8 = re.compile("[\ud800-\udfff]")  # as Python has such bytes
 _MARK = "\0"  # before ids that argparse would take for flags; no argument can hold one
 
 
@@ -34,10 +37,18 @@ class CommandParser(argparse.ArgumentParser):
         writer(file or sys.stdout, needed=True)(self.format_help())
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
-        return super()._get_value(action, arg_string.removeprefix(_MARK))
+        value = arg_string.removeprefix(_MARK)
+        if _NOT_UTF8.search(value) and not _takes_bytes(action):
+            raise argparse.ArgumentError(action, "it must be UTF-8 text")
+        return super()._get_value(action, value)
 
     def error(self, message: str) -> NoReturn:
         super().error(message.replace(_MARK, ""))
+
+
+def _takes_bytes(action: argparse.Action) -> bool:
+    """Whether a value may be any bytes: a file's name, Lua, or what a message or a machine gets."""
+    return bool(_BYTES & set(re.findall("[A-Z]+", str(action.metavar))))
 
 
 def _is_id(argument: str) -> bool:

@@ -14,15 +14,13 @@ if TYPE_CHECKING:
 
 def file(text: str) -> str:
     """The name of a file, not empty. A pipe, such as `<(…)`, is read now."""
-    from pathlib import Path
-
     from aoshell.bounded import files
 
     try:
-        files.take_pipe(Path(named(text)).expanduser())
-    except (OSError, RuntimeError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise argparse.ArgumentTypeError(f"{text} cannot be read: it {why}") from None
+        files.take_pipe(files.path_of(named(text)))
+    except OSError as error:
+        why = files.reason_of(error)
+        raise argparse.ArgumentTypeError(f"{files.shown(text)} cannot be read: it {why}") from None
     return text
 
 
@@ -48,3 +46,9 @@ def within(numbers: Range) -> Callable[[str], float]:
             raise argparse.ArgumentTypeError(f"{error.what}: {error.hint}") from None
 
     return number
+
+
+def whole_within(numbers: Range) -> Callable[[str], int]:
+    """The same for whole numbers."""
+    read = within(numbers)
+    return lambda text: int(read(text))

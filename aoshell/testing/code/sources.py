@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from aoshell.bounded.files import path_of, real
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw
 from aoshell.shell.code.bundle import ProgramBundle, bundle, long_string, refuse_unloadable
@@ -56,7 +57,7 @@ def read_source(source: Source, folder: Path | None = None) -> ModuleSource:
     """
     path = source_file(source)
     if path is not None:
-        return _file((folder or Path()) / path.expanduser())
+        return _file((folder or Path()) / path_of(str(path)))
     data = source if isinstance(source, bytes) else raw(str(source))
     if data.startswith(WASM) or not data:
         return ModuleSource(data, {})
@@ -67,7 +68,7 @@ def read_source(source: Source, folder: Path | None = None) -> ModuleSource:
 
 def refuse_outside(name: str, path: Path, roots: Iterable[Path]) -> None:
     """Raises AoError, stage "load", if a file (links resolved) is outside all roots."""
-    if not any(path.resolve().is_relative_to(root) for root in roots):
+    if not any(real(path).is_relative_to(root) for root in roots):
         raise AoError(
             f"{name} is outside of the folder that tests may read",
             stage="load",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from aoshell.blueprints import SHIPPED
+from aoshell.bounded.files import real
 from aoshell.lua.linetable import LuaFunction, compiled, line_table
 from aoshell.protocol.message import raw, text
 from aoshell.sandbox.digests import text_digest
@@ -116,12 +117,12 @@ class Coverage:
             in_wasm: a WebAssembly process evaluates them, where nothing counts lines.
         """
         if module.path is not None:
-            self.modules[module.path.resolve()] = None
+            self.modules[real(module.path)] = None
         program = module.program
         if program is None or program.root == SHIPPED:
             return
         for file in program.files:
-            path = (program.root / file.path).resolve()
+            path = real(program.root / file.path)
             if in_wasm:
                 self._in_wasm[path] = None
                 continue

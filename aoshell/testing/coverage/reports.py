@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from aoshell.bounded.files import shown
 from aoshell.errors import AoError, UsageError
 from aoshell.testing.coverage.recorder import Coverage
 from aoshell.testing.coverage.totals import FileTotal, file_totals
@@ -55,7 +56,7 @@ def write_reports(wanted: Sequence[Wanted], coverage: Coverage, say: Callable[[s
                 say(line)
         else:
             _write(one.file, _text(one.form, files, notes))
-            say(f"coverage written to {one.file}")
+            say(f"coverage written to {shown(one.file)}")
 
 
 def _text(form: str, files: Sequence[FileTotal], notes: Sequence[str]) -> str:
@@ -73,7 +74,7 @@ def _write(file: Path, text: str) -> None:
         file.write_text(text, encoding="utf-8", errors="replace", newline="\n")
     except OSError as error:
         raise AoError(
-            f"{file} cannot be written: {error.strerror}",
+            f"{shown(file)} cannot be written: {error.strerror}",
             stage="output",
             hint="name another file: --coverage-report lcov:FILE",
         ) from error

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from aoshell.blueprints import SHIPPED
+from aoshell.bounded.files import is_file, real
 from aoshell.errors import AoError
 from aoshell.sandbox import environment
 from aoshell.shell.attached.past import Past
@@ -57,11 +58,11 @@ class CodeFiles:
 
     def path(self, path: Path) -> str:
         """A file's path from the test's folder; "" if tests may not read it."""
-        folder = self._past.folder.resolve()
         with suppress(OSError, ValueError):
-            real = path.resolve()
-            if real.is_file() and any(real.is_relative_to(at) for at in (folder, Path.cwd())):
-                return Path(os.path.relpath(real, folder)).as_posix()
+            folder = real(self._past.folder)
+            found = real(path)
+            if is_file(found) and any(found.is_relative_to(at) for at in (folder, Path.cwd())):
+                return Path(os.path.relpath(found, folder)).as_posix()
         return ""
 
     def copy(self, path: Path) -> str:

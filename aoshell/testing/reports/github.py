@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from aoshell.bounded.files import real
 from aoshell.testing.coverage.recorder import Coverage
 from aoshell.testing.coverage.reports import Wanted
 from aoshell.testing.reports.base import name_of, safe
@@ -50,9 +51,9 @@ def _annotation(outcome: TestOutcome) -> str:
 
 def _from_workspace(file: str) -> str:
     workspace = os.environ.get(WORKSPACE)
-    path = Path(file).resolve()
-    if workspace and path.is_relative_to(Path(workspace).resolve()):
-        return path.relative_to(Path(workspace).resolve()).as_posix()
+    path = real(Path(file))
+    if workspace and path.is_relative_to(real(Path(workspace))):
+        return path.relative_to(real(Path(workspace))).as_posix()
     return file
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from aoshell import durable
+from aoshell.bounded.files import real, shown
 from aoshell.errors import AoError
 from aoshell.testing.coverage.recorder import Coverage
 from aoshell.testing.coverage.reports import Wanted
@@ -32,10 +33,8 @@ class JunitFile(TestReport):
     def __init__(self, path: Path, began: float) -> None:
         super().__init__(lambda _text: None)
         self._path = path
-        if path.exists() and not path.is_file():
-            raise self._unwritable("it is no regular file")
-        if not path.resolve().parent.is_dir():
-            raise self._unwritable("there is no such folder")
+        if why := durable.refusal(path):
+            raise self._unwritable(why)
         self._began = datetime.fromtimestamp(began, UTC).replace(microsecond=0)
 
     def end(self, seconds: float, coverage: Coverage | None, wanted: Sequence[Wanted]) -> None:
@@ -51,13 +50,13 @@ class JunitFile(TestReport):
             self._add_suite(whole, file, list(found))
         data = tostring(whole, encoding="utf-8", xml_declaration=True) + b"\n"
         try:
-            durable.write(self._path.resolve(), [data], mode=durable.USERS_FILE)  # a link is kept
+            durable.write(real(self._path), [data], mode=durable.USERS_FILE)  # a link is kept
         except OSError as error:
             raise self._unwritable(error.strerror or str(error)) from None
 
     def _unwritable(self, why: str) -> AoError:
         hint = "name a file in an existing folder: --junit FILE"
-        return AoError(f"{self._path} cannot be written: {why}", stage="output", hint=hint)
+        return AoError(f"{shown(self._path)} cannot be written: {why}", stage="output", hint=hint)
 
     def _add_suite(self, whole: Element, file: str, found: list[TestOutcome]) -> None:
         about = {

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from aoshell.bounded.files import is_file, real
 from aoshell.errors import AoError, UsageError
 from aoshell.testing.code.references import with_ids
 from aoshell.testing.code.sources import Source, note_parts, refuse_outside
@@ -56,8 +57,8 @@ class Calls:
         self._node = node
         self._taken = taken
         self._reads = reads
-        self._folder = file.resolve().parent
-        self._roots = tuple(root.resolve() for root in (self._folder, *roots))
+        self._folder = real(file).parent
+        self._roots = tuple(real(root) for root in (self._folder, *roots))
         self._owners: dict[str, Identity] = {}
         self._budgets: list[budgets.Mark] = []
         self.warnings: list[str] = []
@@ -273,14 +274,14 @@ class Calls:
         path = self._found(name)
         if path.suffix not in _CODE:
             raise AoError(f"{name} is not code", stage="load", hint="name a .lua or .wasm file")
-        if path.suffix == ".lua" and path.is_file():
+        if path.suffix == ".lua" and is_file(path):
             note_parts(path, self._roots, self._reads)
         return path
 
     def _found(self, name: str) -> Path:
         """A file in the author's folders. Raises AoError."""
         try:
-            path = (self._folder / name).resolve()
+            path = real(self._folder / name)
         except (OSError, ValueError) as error:
             raise AoError(f"{name!r} is not a file name", stage="load") from error
         refuse_outside(name, path, self._roots)

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from aoshell import durable
 from aoshell.bounded import files
+from aoshell.bounded.files import real
 from aoshell.errors import AoError
 
 LARGEST = 16 << 20  # bytes of a file of snapshots
@@ -133,7 +134,7 @@ def write_snapshots(tests: Path, found: Mapping[Key, str]) -> None:
     try:
         if found:
             data = "".join(parts).encode()
-            durable.write(path.resolve(), [data], mode=durable.USERS_FILE)
+            durable.write(real(path), [data], mode=durable.USERS_FILE)
         else:
             path.unlink(missing_ok=True)
     except OSError as error:

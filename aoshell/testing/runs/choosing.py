@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
+from aoshell.bounded.files import is_folder, is_there, shown
 from aoshell.errors import UsageError
 
 PATTERNS = ("*_test.lua", "test_*.lua")
@@ -32,9 +33,9 @@ def find_test_files(given: Iterable[str]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for path in [Path(name) for name in given] or [Path()]:
-        if not path.exists():
-            raise UsageError(f"there is no file {path}", hint="aoshell test [FILE|FOLDER…]")
-        found.update(dict.fromkeys(_below_folder(path) if path.is_dir() else [path]))
+        if not is_there(path):
+            raise UsageError(f"there is no file {shown(path)}", hint="aoshell test [FILE|FOLDER…]")
+        found.update(dict.fromkeys(_below_folder(path) if is_folder(path) else [path]))
     if not found:
         raise UsageError("there are no test files", hint=f"they are named {' or '.join(PATTERNS)}")
     return list(found)

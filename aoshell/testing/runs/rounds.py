@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from aoshell import interrupts
+from aoshell.bounded.files import real
 from aoshell.testing.runs.choosing import Test
 from aoshell.testing.runs.lasting import Failed
 from aoshell.testing.runs.outcomes import TestOutcome
@@ -147,7 +148,7 @@ def _steps(place: int, file: TestFile, plan: Plan) -> list[Step]:
     """The tests of a file to run, or the outcome if it could not be loaded."""
     if file.problem is not None:
         return [file.problem]
-    path = str(file.path.resolve())
+    path = str(real(file.path))
     named = None if plan.only is None else {name for at, name in plan.only if at == path}
     whole = named is not None and "" in named  # it could not be loaded last time
     return [

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from aoshell.bounded.files import real
 from aoshell.errors import AoError
 from aoshell.nodes.values import Limits
 from aoshell.shell.code.bundle import ProgramBundle
@@ -170,7 +171,7 @@ class Runner:
         self.forget_guest()
         begin, shown, reads = time.perf_counter(), str(path), FilesRead()
         try:
-            note_parts(path, (path.resolve().parent, *map(Path.resolve, self._roots)), reads)
+            note_parts(path, (real(path).parent, *map(real, self._roots)), reads)
             program = bundle_file(path)
         except AoError as error:
             failed = TestOutcome(shown, "", "error", 0.0, TestFailure(f"{error.what}", shown))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from aoshell.bounded.files import real
 from aoshell.testing.requests.snapshots import (
     UPDATE,
     SnapshotsError,
@@ -71,4 +72,4 @@ def settle_failed(found: Round) -> None:
 
 
 def _resolved(file: str) -> str:
-    return str(Path(file).resolve())
+    return str(real(Path(file)))

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aoshell.bounded.files import real
 from aoshell.errors import UsageError
 from aoshell.testing.code.stamps import ABSENT, Stamp, stamp_of
 from aoshell.testing.runs.choosing import find_test_files
@@ -92,7 +93,7 @@ class TestWatch:
             if path not in self._files and stamp_of(path) != ABSENT:
                 saved.files.append(path)
                 saved.tests.append(path)
-                saved.only.add((str(path.resolve()), ""))
+                saved.only.add((str(real(path)), ""))
 
     def _present(self) -> Iterator[Path]:
         for given in self._given or ["."]:
@@ -109,11 +110,11 @@ class TestWatch:
                     self._forget(path)
                 continue
             if _take(stamps, settled):
-                saved.only.add((str(path.resolve()), ""))
+                saved.only.add((str(real(path)), ""))
                 saved.tests.append(path)
         for (path, name), stamps in self._tests.items():
             if _take(stamps, settled):
-                saved.only.add((str(path.resolve()), name))
+                saved.only.add((str(real(path)), name))
                 if path not in saved.tests:
                     saved.tests.append(path)
         return saved

@@ -47,7 +47,7 @@ class HomeLock:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._handle = path.open("a+")
+        self._handle = path.open("a+", encoding="utf-8", errors="surrogateescape")
         try:
             path.chmod(0o600)
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

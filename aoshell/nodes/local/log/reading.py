@@ -36,14 +36,16 @@ class Reader:
         return database.translated_errors(self.path)
 
     def select(self, sql: str, *args: Any) -> list[Any]:
-        """The rows that a query finds. Raises AoError."""
-        with self._translated_errors():
+        """The rows that a query finds; none by a text that is not UTF-8. Raises AoError."""
+        with self._translated_errors(), contextlib.suppress(UnicodeEncodeError):
             return self._db.execute(sql, args).fetchall()
+        return []
 
     def select_one(self, sql: str, *args: Any) -> Any:
-        """The first row that a query finds, None if there is none. Raises AoError."""
-        with self._translated_errors():
+        """The first row that a query finds, None if there is none, as for `select`."""
+        with self._translated_errors(), contextlib.suppress(UnicodeEncodeError):
             return self._db.execute(sql, args).fetchone()
+        return None
 
     def stream(self, sql: str, *args: Any) -> Iterator[Any]:
         """The rows that a query finds, read one at a time. Raises AoError."""

@@ -23,7 +23,7 @@ from aoshell.nodes.remote.http.broken import mended
 from aoshell.nodes.remote.http.progress import Waiting, tries_left
 from aoshell.nodes.remote.http.route import place, proxy_of
 from aoshell.protocol.encoding import brief
-from aoshell.protocol.url import host_of, is_loopback
+from aoshell.protocol.url import host_of, is_host, is_loopback, is_web_url
 
 if TYPE_CHECKING:
     import httpx
@@ -372,7 +372,7 @@ class Client:
         """Why a redirect is not followed, "" if it is."""
         here, there = urlsplit(url), urlsplit(onward)
         own, other = here.hostname or "", there.hostname or ""
-        if not other or there.scheme not in ("http", "https"):
+        if not is_host(other) or there.scheme not in ("http", "https"):
             return "which is no URL of a node"
         # Arweave gateways serve each transaction from its own subdomain.
         above = own.partition(".")[2]
@@ -418,12 +418,7 @@ class _TransientError(Exception):
 
 def checked_endpoint(endpoint: str) -> str:
     """An endpoint without its last slash. Raises UsageError if it is no URL of http or https."""
-    try:
-        parts = urlsplit(endpoint)
-        fine = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # of the brackets or the port
-        fine = False
-    if not fine or set("?#") & set(endpoint) or not endpoint.isprintable() or " " in endpoint:
+    if not is_web_url(endpoint) or set("?# ") & set(endpoint):
         raise UsageError(
             f"{brief(endpoint)} is no URL of a node", hint="like https://router.example:8734"
         )
