@@ -14,6 +14,7 @@ _PATH = re.compile(r"(?<![\w/.-])(?:[\w-]+/)+(?:[\w-]+\.(?:py|lua|md|toml|sh|c|m
 _LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 _CONSTANT = re.compile(r"^((?:_?[A-Z][A-Z_]*(?:, )?)+)(?:: \w+)? = ", re.MULTILINE)
 _RULE = re.compile(r"\|(?: *:?-+:? *\|)+$")  # below the header of a table
+_JOINED = re.compile(r"\w+[.;:] [-*] \w+")  # an item of a list behind the one before it
 _ROOTS = ("", "aoshell", "tests", "docs")
 
 
@@ -58,6 +59,16 @@ def test_a_wrong_row_is_seen() -> None:
     assert wrong_rows(f"{table}\n{table}```\n| x |\n```\n") == []
     assert wrong_rows(f"{table}| 1 |\n") == ["| 1 |"]
     assert wrong_rows(f"{table}\n| 3 | 4 |\n| 5 | 6 |\n") == ["| 3 | 4 |"]
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_each_item_of_a_list_has_its_own_line(page: Path) -> None:
+    assert not _JOINED.findall(page.read_text(encoding="utf-8"))
+
+
+def test_a_joined_item_is_seen() -> None:
+    assert _JOINED.findall("- It is found. - It does\n  not exist.\n") == ["found. - It"]
+    assert not _JOINED.findall("- It is 3 - 1.\n- It ends\n  here.\n- One more.\n| a. | - |\n")
 
 
 @pytest.mark.parametrize("name", ["docs/architecture.md", "tests/README.md", "README.md"])

@@ -21,6 +21,7 @@ from aoshell.nodes.remote.arweave import gateway
 from aoshell.nodes.remote.arweave.gateway import Gateway
 from aoshell.nodes.remote.http.client import Client
 from aoshell.nodes.remote.http.progress import Waiting
+from aoshell.nodes.values import NotFoundError
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.wallet import Wallet
 
@@ -177,6 +178,17 @@ def test_names_are_no_part_of_the_query(ask: Any, network: Network) -> None:
     asked = json.loads(body)
     assert name not in asked["query"]
     assert {"name": "Name", "values": [name]} in asked["variables"]["tags"]
+
+
+def test_a_name_that_is_not_found_says_what_was_asked_for(ask: Any, network: Network) -> None:
+    network.fail("gateway", listing(), listing())
+    with pytest.raises(NotFoundError) as raised:
+        ask("find", "bank", "o" * 43, "ao.TN.1")
+    # A process of another network may have the name, and one without a tag Name is not listed.
+    assert f"{'o' * 43} has no process named 'bank' of Variant ao.TN.1, says " in raised.value.what
+    assert "without a tag Name" in raised.value.hint
+    with pytest.raises(NotFoundError, match="has no process named 'bank', says "):
+        ask("find", "bank", "o" * 43)
 
 
 def listing(*ids: str) -> Reply:

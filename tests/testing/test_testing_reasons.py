@@ -100,6 +100,27 @@ def test_a_state_that_a_failed_message_left(fail: Fail) -> None:
 
 
 @pytest.mark.parametrize(
+    ("asserting", "says"),
+    [
+        ("t:fails(sent)", "it did not fail"),
+        ("t:fails(function() end)", "it did not fail"),
+        ('t:matches(p:get("tostring(N)"), "5")', "no match"),
+        ('t:has({ n = p:get("N") }, { n = 5 })', "something lacks"),
+        ("t:ok(nil)", "it is nil"),
+    ],
+)
+def test_a_message_that_the_sent_one_caused_failed(fail: Fail, asserting: str, says: str) -> None:
+    handler = 'function(msg) Send({ Target = msg.To, Action = "Add", Quantity = "5" }) end'
+    text = fail(
+        f"""local relay = t:spawn {{ source = [[Handlers.add("Go", "Go", {handler})]] }}
+        local sent = relay:send {{ Action = "Go", To = p }}
+        {asserting}"""
+    )["text"]
+    assert text.startswith(f"{says}\n→ before this, Add failed: "), text
+    assert "only the owner adds" in text
+
+
+@pytest.mark.parametrize(
     ("body", "doing"),
     [
         ("while true do end", "; its requests: "),

@@ -90,6 +90,9 @@ async def spawn(session: Session, given: Given) -> CommandOutput:
     aos@2.0.3 and aos@2.0.6 are modules of aos, which are fetched once. With --tags as-sent its
     handlers also get tags under their original names, like aos 2.0.1. On a remote node a process is
     public and permanent, so it asks first.
+
+    Other tags and cron are flags of the command line, where --module takes what MODULE is:
+    aoshell NAME --module MODULE --cron 1-minute --tag-name Token --tag-value ID
     """
     name, module = given["NAME"], given["MODULE"]
     if name and await _taken(session, name):

@@ -54,8 +54,8 @@ end
 function asserting:matches(text, pattern, note)
   need(type(pattern) == "string", "t:matches(TEXT, PATTERN)")
   if type(text) == "string" and find(text, pattern) then return end
-  local expected = "a match of " .. show.value(pattern)
-  raise(note and tostring(note) or "no match", { { path = "", expected = expected, actual = show.value(text) } })
+  local difference = { path = "", expected = "a match of " .. show.value(pattern), actual = show.value(text) }
+  raise((note and tostring(note) or "no match") .. earlier(), { difference })
 end
 
 -- A result that failed, or a function that raises; returns the error.
@@ -69,7 +69,7 @@ function asserting:fails(value, pattern)
     actors.see(value)
     reason = not value.ok and value.error
   end
-  if not reason then raise("it did not fail") end
+  if not reason then raise("it did not fail" .. earlier()) end
   if pattern then self:matches(reason, pattern, "it failed otherwise") end
   return reason
 end

@@ -100,10 +100,12 @@ class Gateway:
         listed = self.listed(owner, tags | _without_empty(Variant=variant))
         found = [id async for node in listed if is_id(id := words(node.get("id")))]
         if not found:
+            of = f" of Variant {variant}" if variant else ""
             raise NotFoundError(
-                f"{owner} has no process named {brief(name)}, says {self.endpoint}",
+                f"{owner} has no process named {brief(name)}{of}, says {self.endpoint}",
                 stage="lookup",
-                hint="a new one takes minutes to be listed; its id works at once",
+                hint="an id works at once; a gateway may list a new process only after minutes, "
+                "and it finds none without a tag Name by its name",
             )
         if len(found) > 1:
             what = f"{len(found)} processes of {owner} are named {brief(name)}"
