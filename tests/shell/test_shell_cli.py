@@ -105,6 +105,8 @@ def test_json_objects(home: Settings) -> None:
         (["--list", "--run", "1"], "--list only lists, and --run or --load"),
         (["na\udcff", "--run", "1"], "UTF-8"),
         (["--memory", "x"], "--memory"),
+        (["lod", "x"], "unrecognized arguments: x (aoshell load is a command)"),
+        (["alpha", "beta"], "unrecognized arguments: beta\n"),
         (["x", "--cron", "soon", "--run", "1"], "no interval"),
     ],
 )

@@ -13,6 +13,7 @@ from aoshell.shell.flags import aos
 from aoshell.shell.flags.limits import RANGES
 from aoshell.shell.flags.options import Options
 from aoshell.shell.flags.parser import CommandParser, Hidden
+from aoshell.shell.flags.subcommands import command_like
 from aoshell.shell.flags.values import file, named, state_file, within
 
 _EPILOGUE = """\
@@ -30,15 +31,25 @@ aoshell attest measure computes the measurement of a guest from its files."""
 # Flags that name the node: `--NAME`, or `--NAME-url`.
 _NETWORK = ("node", "profile", "mu", "cu", "su", "gateway", "scheduler", "authority")
 
-_LIKE_A_FLAG = re.compile(r"unrecognized arguments: (-[^- ][^ ]*)$")
+_TOO_MANY = "unrecognized arguments: "  # argparse's words
+_LIKE_A_FLAG = re.compile(rf"{_TOO_MANY}(-[^- ][^ ]*)$")
 
 
 class _Parser(CommandParser):
-    """A parser whose errors say how to give a NAME that begins like a flag."""
+    """A parser whose errors say how to give a NAME that begins like a flag, and name the command
+    that a first word may have meant."""
+
+    _first = ""
+
+    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
+        self._first = arguments[0] if arguments else ""
+        return super().parse(arguments)
 
     def error(self, message: str) -> NoReturn:
         found = _LIKE_A_FLAG.search(message)
         how = f" (if it is a NAME, give it last: -- {found[1]})" if found else ""
+        if message.startswith(_TOO_MANY) and (meant := command_like(self._first)):
+            how = f" ({meant})"
         super().error(message + how)
 
 
