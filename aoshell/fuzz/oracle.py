@@ -30,8 +30,11 @@ _TRAP = re.compile(
 # What Lua in WebAssembly says where its memory cannot grow: the limit of our own host.
 _FULL = re.compile(r'(?:\[string "[\w.-]+"\]:\d+: )*not enough memory')
 _RAISED_AGAIN = re.compile(r'(?:\[string "[\w.-]+"\]:\d+: )+(?=\S+:\d+: )')  # by aos, in front
-_PLACE = re.compile(r"(?P<file>[^\s:\"]+):(?P<line>\d+): ")
-_AT = re.compile(r"[^\s:\"]+:\d+")
+# A name is tried from its first character only: a long text without a place would take the square
+# of its length.
+_FILE = r"(?<![^\s:\"])[^\s:\"]++"
+_PLACE = re.compile(rf"(?P<file>{_FILE}):(?P<line>\d+): ")
+_AT = re.compile(rf"{_FILE}:\d+")
 _VARYING = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])|\d+")  # addresses, ids, numbers
 
 

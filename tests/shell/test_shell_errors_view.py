@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from aoshell.shell.view.errors_view import TYPED, failure_text, show_source, split_error
+from aoshell.shell.help import mistakes
+from aoshell.shell.view.errors_view import (
+    TYPED,
+    failure_text,
+    names_a_file,
+    place_of,
+    show_source,
+    split_error,
+)
 
 TYPED_CODE = 'local a = 1\n\tfoo.bar(1) x = = 2\nreturn\nx = 2 error("no")'
 
@@ -92,3 +101,33 @@ def test_a_place_behind_another_is_found() -> None:
     """What is rethrown names the place that rethrew it first."""
     error = f'[string ".handlers"]:723: {TYPED}:1: went wrong'
     assert show_source(error, {TYPED: "foo() bar()"}) == "  1 │ foo() bar()"
+
+
+_LONG = 1_000_000  # characters of an error
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "y",
+        "y ",
+        "y:1: ",
+        "near '",
+        ":1: x near '",
+        f"{TYPED}:99: ",
+        f"{TYPED}:1: near '",
+        '[string "',
+        "\n",
+        "(global '",
+    ],
+)
+def test_no_error_that_a_process_makes_up_takes_the_shell_long(unit: str) -> None:
+    error = f"{TYPED}:1: module '{unit * (_LONG // len(unit))}"
+    before = time.process_time()
+    show_source(error, {TYPED: "return 1"})
+    names_a_file(error)
+    place_of(error, "return 1")
+    for end in ("", "'"):
+        for length in (len(error), 9_000):
+            mistakes._on_syntax("return 1", error[:length] + end)
+    assert time.process_time() - before < 3

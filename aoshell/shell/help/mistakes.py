@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MOST = 5_000  # names of a table that are compared
 PATIENCE = 0.5  # seconds that the process has to list its names
 _NEAR = 0.7  # how similar two names must be, from 0 to 1
-_LONGEST = 10_000  # characters of a line; longer ones get no advice
+_LONGEST = 10_000  # characters of a line, or of an error; longer ones get no advice
 
 # Syntax of other languages, and that of Lua.
 _OTHERS = tuple(
@@ -62,7 +62,8 @@ _NO_SQLITE = (
     "does aoshell NAME --sqlite"
 )
 _NIL_GLOBAL = re.compile(r"\(global '(\w+)'\)")
-_STOPPED = re.compile(r":(?P<line>\d{1,9}): [^\n]* near '(?P<token>.*)'\Z", re.DOTALL)
+# Begins at the start of the error: a search from each colon would take the cube of its length.
+_STOPPED = re.compile(r"[^:\n]*:(?P<line>\d{1,9}): [^\n]* near '(?P<token>.*)'\Z", re.DOTALL)
 _PATH = re.compile(r"\s*((?:[A-Za-z_]\w*\.)*)([A-Za-z_]\w*)\s*\Z")
 
 
@@ -120,7 +121,7 @@ def _did_you_mean(name: str, names: Iterable[str]) -> str:
 def _on_syntax(source: str, reason: str) -> str:
     """The syntax of Lua for where the parser stopped, "" if that is not known from another
     language."""
-    if not reason.startswith(TYPED):
+    if not reason.startswith(TYPED) or len(reason) > _LONGEST:
         return ""
     opaque = ("string", "comment")
     code = "".join(
@@ -129,7 +130,7 @@ def _on_syntax(source: str, reason: str) -> str:
     ).split("\n")
     # A process says where the text stops being a statement; as an expression it may go on.
     for error in (reason, compiling.find_syntax_error(f"return {masked(source)}")):
-        stop = _STOPPED.search(error)
+        stop = _STOPPED.match(error)
         line = code[int(stop["line"]) - 1] if stop and int(stop["line"]) <= len(code) else ""
         for pattern, hint in _OTHERS:
             if stop and any(stop["token"] in found[0] for found in pattern.finditer(line)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Mapping
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from aoshell.protocol.message import Result
@@ -16,13 +17,17 @@ if TYPE_CHECKING:
 TYPED = '[string "aos"]'
 """The name under which a process compiles what was typed."""
 
+# A process chooses the text of its errors, so no search in it may take longer than its length
+# allows: names are bounded (Lua shortens them to 59 characters), and so are the characters and the
+# places that are looked at.
+_READ = 64 << 10  # characters of an error
+_PLACES = 100  # places in it
 _PLACE = re.compile(
-    r'(?P<chunk>\[string "[^"\n]*"\]|[^\s:\[\]"\'][^:\n\[\]"]*):(?P<line>\d{1,9}): '
-    r"(?=(?P<what>[^\n]*))"
+    r'(?P<chunk>\[string "[^"\n]{0,255}"\]|[^\s:\[\]"\'][^:\n\[\]"]{0,255}):(?P<line>\d{1,9}): '
 )
 # What an environment prints above the reason, in colour.
 _HEADING = re.compile(rf"(?:^|\n)(?:{SGR.pattern})*error:(?:{SGR.pattern})*\n")
-_NEAR = re.compile(r"near (?:'(?P<token>.*)'|<eof>)$", re.DOTALL)
+_NEAR = "near '"
 _VARIABLE = re.compile(
     r"\((?:global|local|upvalue|field|method|constant) '([^']+)'\)|^bad argument #\d+ to '([^']+)'"
 )
@@ -47,14 +52,14 @@ def show_source(error: str, sources: Mapping[str, str]) -> str:
         sources: text by chunk name: `TYPED`, and files by the path that messages use.
     """
     _, error = split_error(error)  # printed text may name places, too
-    for place in _PLACE.finditer(error):
+    for place in islice(_PLACE.finditer(error, 0, _READ), _PLACES):
         source = _source(place["chunk"], sources)
         if source is None:
             continue
         from aoshell.lua.lexer import BREAK  # not needed at a start without errors
 
         lines = BREAK.split(source)
-        number, what = int(place["line"]), error[place.start("what") :]
+        number, what = int(place["line"]), error[place.end() : _READ]
         if not 1 <= number <= len(lines):
             continue
         if what.split("\n", 1)[0].endswith("near <eof>"):
@@ -68,7 +73,7 @@ def show_source(error: str, sources: Mapping[str, str]) -> str:
 def names_a_file(error: str) -> bool:
     """Whether an error names a line of a file, not only of typed text."""
     _, reason = split_error(error)
-    return any(place["chunk"][0] != "[" for place in _PLACE.finditer(reason))
+    return any(place["chunk"][0] != "[" for place in _PLACE.finditer(reason, 0, _READ))
 
 
 def place_of(error: str, source: str) -> int | None:
@@ -79,12 +84,12 @@ def place_of(error: str, source: str) -> int | None:
     """
     from aoshell.lua.lexer import BREAK
 
-    place = _PLACE.search(error)
+    place = _PLACE.search(error, 0, _READ)
     lines = BREAK.split(source)
     if not place or not 1 <= int(place["line"]) <= len(lines):
         return None
     number = int(place["line"])
-    column = _column(error[place.start("what") :], lines, number)
+    column = _column(error[place.end() : _READ], lines, number)
     if column is None or column < 0:
         return None
     return sum(len(line) + 1 for line in lines[: number - 1]) + column
@@ -108,8 +113,11 @@ def _column(what: str, lines: list[str], number: int) -> int | None:
     line, message = lines[number - 1], what.split("\n", 1)[0]
     if message.endswith("near <eof>"):
         return len(line.rstrip())
-    if near := _NEAR.search(message) or _NEAR.search(what):
-        return _stop(lines, number, near["token"])
+    token = _token_of(message)
+    if token is None:
+        token = _token_of(what)
+    if token is not None:
+        return _stop(lines, number, token)
     if variable := _VARIABLE.search(message):
         name = variable[1] or variable[2]
         found = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", line)
@@ -121,6 +129,12 @@ def _column(what: str, lines: list[str], number: int) -> int | None:
     words = set(re.findall(r"\w+", message))
     places = raising or [token.start for token in names if token.text in words]
     return places[0] if len(places) == 1 else -1
+
+
+def _token_of(message: str) -> str | None:
+    """The token in quotes at the end of a message of the compiler; None if it names none."""
+    _, near, rest = message.removesuffix("\n").partition(_NEAR)
+    return rest[:-1] if near and rest.endswith("'") else None
 
 
 def _stop(lines: list[str], number: int, token: str) -> int:
