@@ -87,6 +87,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _policy(given: argparse.Namespace) -> PolicyFile:
     """The file that --trust writes to. Refuses a name that is taken before anything is read."""
+    if any("\ud800" <= character <= "\udfff" for character in given.trust):
+        raise UsageError("the name of an image must be UTF-8 text")
     if given.policy:
         found = PolicyFile(files.path_of(given.policy))
     else:

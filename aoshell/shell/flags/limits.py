@@ -6,11 +6,11 @@ import re
 from typing import NamedTuple
 
 from aoshell.errors import UsageError
-from aoshell.protocol.encoding import brief
 
 _WHOLE = re.compile(r"[0-9]+")
 # Python reads more than people mean by it: 1_0 is 10, and digits of other scripts count.
 _NUMBER = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+_SHOWN = 64  # characters of a wrong value in its error; an id has 43
 MEGABYTE = 1024 * 1024
 
 
@@ -32,7 +32,8 @@ class Range(NamedTuple):
             number = float(value)
             if self.least <= number <= self.most:
                 return number
-        raise UsageError(f"{self.name} cannot be {brief(value)[1:-1]}", hint=str(self))
+        found = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…"
+        raise UsageError(f"{self.name} cannot be {found}", hint=str(self))
 
     def __str__(self) -> str:
         kind = "a whole number" if self.whole else "a number"
