@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from eventually import in_loop
 from test_local_transfer import elsewhere, lived, rewritten, spoil
 
 from aoshell.errors import AoError
-from aoshell.nodes.local.history import transfer
+from aoshell.nodes.local.history import records, transfer
+from aoshell.nodes.local.log.rows import Origin
+from aoshell.nodes.local.log.store import Store
 
 __all__ = ["elsewhere"]  # fixtures
 
@@ -104,3 +109,19 @@ async def test_damaged_files_are_refused(opening):
             assert raised.value.stage == "import"
         assert await local.node.processes() == []
         await local.node.restore(data)
+
+
+@pytest.mark.parametrize("field", ["source", "chain", "vouched", "memory", "module"])
+def test_what_a_fork_says_of_its_origin_is_text(field: str) -> None:
+    origin = Origin(1, "https://node.example", 3, 1, 1, "", 0, 0)
+    assert records.read_origin(origin._asdict()) == origin
+    with pytest.raises(ValueError, match="a text of a fork is invalid"):
+        records.read_origin({**origin._asdict(), field: 7})
+
+
+@pytest.mark.parametrize("ids", [["x" * 42], ["x" * 43, 7], {"x" * 43: 1}])
+def test_the_ids_that_others_run_are_a_list_of_ids(tmp_path: Path, ids: Any) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(ValueError, match="an id of a fork is invalid"):
+        records.read_elsewhere(store, ids)
+    store.close()

@@ -378,6 +378,7 @@ def test_a_guest_may_grow_to_what_its_module_says(said: str, memory: int, noted:
     code = VerifiedCode("M" * 43, tags_of([("Memory-Limit", said)]), b"", b"")
     found, notes = making._memory(code, replace(Limits(), memory=9))
     assert (found, len(notes)) == (memory, noted)
+    assert all("may take 16-gb of memory; here it gets 4 GB" in note for note in notes)
 
 
 @in_loop

@@ -12,6 +12,8 @@ from test_hyper_role import GONE, PATCH
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import text
 from aoshell.protocol.wallet import Wallet
+from aoshell.serve.asgi.http import Request
+from aoshell.serve.hyper.process import without_commitments
 
 
 @in_loop
@@ -61,6 +63,20 @@ async def test_writes(tmp_path: Path, wallet: Wallet, other_wallet: Wallet) -> N
 
 
 @in_loop
+async def test_a_write_to_another_name_schedules_nothing(
+    tmp_path: Path, wallet: Wallet, other_wallet: Wallet
+) -> None:
+    async with hyper_home(tmp_path, other_wallet, wallet) as home:
+        process = await home.spawn()
+        for path in ("/pull", "/pushed"):
+            answer = await home.role.answer(
+                Request("POST", path, "", ITEM, home.item(process, "1", Action="Eval").raw)
+            )
+            assert answer is None or answer.status == 404, path
+        assert await home.slots(process) == 1
+
+
+@in_loop
 async def test_a_push_tells_what_it_caused(
     tmp_path: Path, wallet: Wallet, other_wallet: Wallet
 ) -> None:
@@ -75,6 +91,8 @@ async def test_a_push_tells_what_it_caused(
         back = there["resulted-in"]["1"]
         assert (back["target"], back["slot"]) == (first, said["slot"] + 1)
         assert said["2"]["status"] == 404 and said["2"]["target"] == GONE
+        (kept,) = await home.node.undelivered(first)
+        assert said["2"]["reason"] == kept.reason
         assert "3" not in said  # it is for a device of the process itself
         path = f"/{first}~process@1.0/push&slot={said['slot']}&result-depth+integer=1000"
         told = home.checked(await home.ask("POST", path, AS_JSON))
@@ -108,6 +126,9 @@ async def test_schedules(tmp_path: Path, wallet: Wallet, other_wallet: Wallet) -
             assert {"name": "Action", "value": "Eval"} in message["Tags"]
             assert {"name": "Slot", "value": "1"} in placed["Tags"]
             home.checked(answer)
+        # Any assignment has its path, whichever part of the log was asked for.
+        part = f"/{process}~process@1.0/schedule&from=0&to=1/assignments"
+        assert await home.text(f"{part}/3/slot") == "3"
         whole = await home.said(f"/{process}~process@1.0/schedule")
         assert list(whole["assignments"]) == ["0", "1", "2", "3", "4"]
         assert whole["assignments"]["2"]["body"]["data"] == "1"
@@ -169,3 +190,9 @@ async def test_cron_of_a_process(tmp_path: Path, wallet: Wallet, other_wallet: W
             answer = await home.get(path)
             assert (answer.status, words in answer.body.decode()) == (status, True), answer.body
         assert not await runs()
+
+
+def test_nothing_in_a_state_passes_for_a_commitment() -> None:
+    """At any depth, in lists as well."""
+    state = {"a": [{"commitments": {"x": 1}, "b": 2}], "commitments": {"x": 1}}
+    assert without_commitments(state) == {"a": [{"b": 2}]}
