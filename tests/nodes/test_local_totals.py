@@ -10,6 +10,7 @@ from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.log.totals import PER_MESSAGE, Totals, key_of, totals_of
 from aoshell.nodes.local.processes import tallies
 from aoshell.nodes.local.processes.peek import list_processes
+from aoshell.nodes.served import Span
 
 WAIT = 'return Receive({Action = "Never"})'
 
@@ -180,3 +181,15 @@ async def test_an_overview_asks_the_log_about_no_process_twice(opening):
         await lines(local, processes[0], 2)
         seen = {one.id: one.computed.slot for one in (await glances.overview(10)).processes}
         assert seen == {one: 2 if one == processes[0] else 0 for one in processes}
+
+
+@in_loop
+async def test_a_page_of_entries_ends_at_its_limit_and_at_its_size(opening):
+    """The message that goes beyond the size is the last one on the page."""
+    async with opening() as local:
+        process = await local.spawn()
+        await lines(local, process, 3)
+        glances, all_ = local.node.network.glances, len(await local.messages(process))
+        for limit, largest, due in ((2, 1 << 30, 2), (all_, 1 << 30, all_), (all_, 0, 1)):
+            page = await glances.entries(process, Span(), limit, largest)
+            assert (len(page.entries), page.more) == (due, due < all_)

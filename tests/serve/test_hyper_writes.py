@@ -12,7 +12,6 @@ from test_hyper_role import GONE, PATCH
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import text
 from aoshell.protocol.wallet import Wallet
-from aoshell.serve.asgi.http import Request
 from aoshell.serve.hyper.process import without_commitments
 
 
@@ -60,20 +59,6 @@ async def test_writes(tmp_path: Path, wallet: Wallet, other_wallet: Wallet) -> N
         missing = await home.post("/push", home.definition(Module=GONE))
         assert (missing.status, b"no module" in missing.body) == (400, True)
         assert b"--fetch" in missing.body
-
-
-@in_loop
-async def test_a_write_to_another_name_schedules_nothing(
-    tmp_path: Path, wallet: Wallet, other_wallet: Wallet
-) -> None:
-    async with hyper_home(tmp_path, other_wallet, wallet) as home:
-        process = await home.spawn()
-        for path in ("/pull", "/pushed"):
-            answer = await home.role.answer(
-                Request("POST", path, "", ITEM, home.item(process, "1", Action="Eval").raw)
-            )
-            assert answer is None or answer.status == 404, path
-        assert await home.slots(process) == 1
 
 
 @in_loop
