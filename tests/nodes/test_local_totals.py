@@ -8,6 +8,7 @@ from local_home import Local
 
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.log.totals import PER_MESSAGE, Totals, key_of, totals_of
+from aoshell.nodes.local.network import states
 from aoshell.nodes.local.processes import tallies
 from aoshell.nodes.local.processes.peek import list_processes
 from aoshell.nodes.served import Span
@@ -193,3 +194,14 @@ async def test_a_page_of_entries_ends_at_its_limit_and_at_its_size(opening):
         for limit, largest, due in ((2, 1 << 30, 2), (all_, 1 << 30, all_), (all_, 0, 1)):
             page = await glances.entries(process, Span(), limit, largest)
             assert (len(page.entries), page.more) == (due, due < all_)
+
+
+def test_kept_states_have_a_bound_and_the_oldest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text that is too large alone takes nothing else away."""
+    monkeypatch.setattr(states, "LARGEST", 10)
+    kept = states.States(None, None, None)  # type: ignore[arg-type]
+    for name, length in (("a", 4), ("b", 6), ("too large", 11), ("b", 6)):
+        kept._keep((0, 0, 0, name), "x" * length)
+    assert [key[-1] for key in kept._kept] == ["a", "b"]
+    kept._keep((0, 0, 0, "c"), "x")
+    assert [key[-1] for key in kept._kept] == ["b", "c"]

@@ -179,5 +179,5 @@ async def test_cron_of_a_process(tmp_path: Path, wallet: Wallet, other_wallet: W
 
 def test_nothing_in_a_state_passes_for_a_commitment() -> None:
     """At any depth, in lists as well."""
-    state = {"a": [{"commitments": {"x": 1}, "b": 2}], "commitments": {"x": 1}}
+    state = {"a": [{"commitments": {"x": 1}, "b": 2}], "commitments": {"x": 1}, "": 1}
     assert without_commitments(state) == {"a": [{"b": 2}]}
