@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from eventually import in_loop
 from local_home import Local
 
+from aoshell.errors import AoError
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.log.totals import PER_MESSAGE, Totals, key_of, totals_of
 from aoshell.nodes.local.network import states
+from aoshell.nodes.local.network.glances import LocalGlances
 from aoshell.nodes.local.processes import tallies
 from aoshell.nodes.local.processes.peek import list_processes
 from aoshell.nodes.served import Span
+from aoshell.nodes.values import LogEntry
+from aoshell.protocol.message import Message
 
 WAIT = 'return Receive({Action = "Never"})'
 
@@ -205,3 +211,18 @@ def test_kept_states_have_a_bound_and_the_oldest_goes(monkeypatch: pytest.Monkey
     assert [key[-1] for key in kept._kept] == ["a", "b"]
     kept._keep((0, 0, 0, "c"), "x")
     assert [key[-1] for key in kept._kept] == ["b", "c"]
+
+
+def test_the_page_gets_a_sentence_for_data_that_holds_an_item_for_a_fork() -> None:
+    class Elsewhere:
+        def within(self, data: bytes) -> str:
+            return "F" * 43 if b"item" in data else ""
+
+    def withheld(_id: str, own: str) -> AoError:
+        return AoError(f"withheld for {own}", stage="node")
+
+    origins = SimpleNamespace(elsewhere=Elsewhere(), withheld=withheld)
+    glances = LocalGlances(SimpleNamespace(origins=origins))  # type: ignore[arg-type]
+    for data, due in ((b"an item", b"withheld for " + b"F" * 43), (b"other", b"other")):
+        message = Message("i" * 43, "", "", "p" * 43, (), data)
+        assert glances._given(LogEntry(message, None)).message.data == due

@@ -9,9 +9,11 @@ from eventually import in_loop
 from hyper_home import AS_JSON, ITEM, hyper_home
 from test_hyper_role import GONE, PATCH
 
+from aoshell.nodes.served import Stored
 from aoshell.protocol.ans104 import DataItem
-from aoshell.protocol.message import text
+from aoshell.protocol.message import Message, tags_of, text
 from aoshell.protocol.wallet import Wallet
+from aoshell.serve.hyper.messages import signed_map
 from aoshell.serve.hyper.process import without_commitments
 
 
@@ -181,3 +183,14 @@ def test_nothing_in_a_state_passes_for_a_commitment() -> None:
     """At any depth, in lists as well."""
     state = {"a": [{"commitments": {"x": 1}, "b": 2}], "commitments": {"x": 1}, "": 1}
     assert without_commitments(state) == {"a": [{"b": 2}]}
+
+
+def test_a_message_shows_no_commitment_that_a_client_could_not_check(wallet: Wallet) -> None:
+    """Of two tags of one name a map holds one, and the signature covers both."""
+    for names, shown in (("AB", True), ("AA", False)):
+        tags = tags_of(zip(names, "12", strict=True))
+        item = DataItem.sign(wallet, GONE, tags, b"x")
+        message = Message(item.id, "", "", GONE, item.tags, item.data)
+        found = signed_map(Stored(1, GONE, message, item))
+        assert ("commitments" in found) is shown
+        assert found["a"] == ("1" if shown else "2") and found["data"] == "x"
