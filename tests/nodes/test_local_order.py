@@ -514,6 +514,21 @@ async def test_who_waits_for_another_process_than_the_stuck_one_waits_on(opening
 
 
 @in_loop
+async def test_a_process_gets_what_it_was_sent_once_its_log_is_cut(opening):
+    async with opening() as local:
+        sender, cut = await local.spawn(), await local.spawn()
+        send = f'Send({{ Target = "{cut}", Action = "Hi" }})'
+        row = local.engine.processes.find(cut)
+        async with local.engine.cutting._alone(row, AoError("taken back", stage="node")):
+            await local.eval(sender, send)
+            assert len(await local.messages(cut)) == 1
+        for count in (1, 2):
+            got = [message.tag("Action") for message in (await local.messages(cut))[1:]]
+            assert got == ["Hi"] * count
+            await local.eval(sender, send)
+
+
+@in_loop
 async def test_what_waited_while_a_log_was_cut_is_delivered_by_the_next_start(opening):
     """A node may end in a cut. What waits for a paused process goes on waiting."""
     async with opening() as local:
