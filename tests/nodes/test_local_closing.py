@@ -13,6 +13,7 @@ import sqlite3
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from eventually import in_loop, until
@@ -22,9 +23,16 @@ import aoshell.api
 from aoshell.errors import AoError
 from aoshell.nodes.database_errors import LEAST_ROOM, UnusableDatabaseError, as_ao_error
 from aoshell.nodes.local import committing, engine
+from aoshell.nodes.local.clock.ticking import Ticking
+from aoshell.nodes.local.committing import Committing
+from aoshell.nodes.local.delivery.fetching import Fetching
 from aoshell.nodes.local.log.database import open_to_read
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.node import LocalNode
+from aoshell.nodes.local.waiting.events import Events
+from aoshell.nodes.local.waiting.retries import Retries
+from aoshell.nodes.local.workers.loader import Loader
+from aoshell.nodes.local.workers.pool import Computer
 from aoshell.protocol.wallet import Wallet
 
 PLAYER = """
@@ -72,6 +80,56 @@ async def test_a_node_closes_in_order_while_messages_go_on(opening, monkeypatch)
         for info in await local.node.processes():
             last = await local.node.slots(info.id) - 1
             assert (await local.node.result(info.id, last)).ok
+
+
+@in_loop
+async def test_the_parts_of_a_node_close_in_order(opening, monkeypatch):
+    """First nothing new begins, then no worker answers, then all is written; the log closes last.
+
+    What would go on without being awaited ends, too.
+    """
+    order: list[str] = []
+
+    def note(part: type, name: str) -> None:
+        real = getattr(part, name)
+
+        def noting(self: Any, *args: Any) -> Any:
+            order.append(f"{part.__name__} {name}")
+            return real(self, *args)
+
+        monkeypatch.setattr(part, name, noting)
+
+    async with opening():
+        for part in (Ticking, Fetching, Computer, Loader, Retries):
+            note(part, "stop")
+        for part in (Computer, Fetching, Events, Store):
+            note(part, "close")
+        note(Committing, "sync")
+        note(Committing, "forget")
+    at_once = ["Computer stop", "Fetching stop", "Loader stop", "Retries stop", "Committing forget"]
+    first = list(dict.fromkeys(order))
+    assert [one for one in first if one not in at_once] == [
+        "Ticking stop",
+        "Computer close",
+        "Committing sync",
+        "Fetching close",
+        "Events close",
+        "Store close",
+    ]
+    assert set(at_once) <= set(order)
+
+
+@in_loop
+async def test_a_close_repeats_no_error_that_was_reported(opening, monkeypatch):
+    """An error that the retries have told of is not raised once more by closing."""
+    async with opening() as local:
+        retries = local.engine.retries
+
+        def fail() -> None:
+            raise AoError("the disk is full", stage="node")
+
+        monkeypatch.setattr(local.engine, "sync", fail)
+        monkeypatch.setattr(retries, "failures", 1)
 
 
 @in_loop

@@ -50,6 +50,22 @@ async def ticking(local, interval="1-second", **more):
     return await local.spawn(TICK, Cron_Interval=interval, Cron_Tag_Action="Tick", **more)
 
 
+@pytest.mark.usefixtures("clock")
+@in_loop
+async def test_each_way_to_a_process_with_cron_sets_the_timer(opening):
+    """One that a client spawns, one that a process spawns, and one that a node starts with."""
+    async with opening() as local:
+        pid = await local.spawn()
+        assert local.engine.ticking._timer is None
+        await ticking(local, "1-hour")
+        assert local.engine.ticking._timer is not None
+        local.engine.ticking.stop()
+        await local.eval(pid, 'Spawn(ao.env.Module.Id, { ["Cron-Interval"] = "1-hour" })')
+        assert local.engine.ticking._timer is not None
+    async with opening() as local:
+        assert local.engine.ticking._timer is not None
+
+
 @in_loop
 async def test_a_tick_has_no_place_of_its_own(opening, clock):
     async with opening() as local:

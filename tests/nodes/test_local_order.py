@@ -497,6 +497,53 @@ async def test_who_waits_for_what_a_stuck_process_was_just_sent_gets_an_error(op
 
 
 @in_loop
+async def test_who_waits_for_another_process_than_the_stuck_one_waits_on(opening):
+    async with opening() as local:
+        pid, other = await local.spawn(), await local.spawn()
+        sent = await local.post(pid, "while true do end", Action="Eval")
+        settled = asyncio.ensure_future(local.node.settled(sent.id))
+        result = asyncio.ensure_future(local.node.result(pid, sent.slot))
+        await until(lambda: local.engine.roots.awaited)
+        local.engine._report_stuck(local.engine.processes.find(other), "on purpose")
+        await asyncio.sleep(0)
+        assert not settled.done() and not result.done()
+        await local.node.workbench.undo(pid, sent.slot)
+        await settled
+        with pytest.raises(AoError, match="taken back"):
+            await result
+
+
+@in_loop
+async def test_a_process_gets_what_it_was_sent_once_its_log_is_cut(opening):
+    async with opening() as local:
+        sender, cut = await local.spawn(), await local.spawn()
+        send = f'Send({{ Target = "{cut}", Action = "Hi" }})'
+        row = local.engine.processes.find(cut)
+        async with local.engine.cutting._alone(row, AoError("taken back", stage="node")):
+            await local.eval(sender, send)
+            assert len(await local.messages(cut)) == 1
+        for count in (1, 2):
+            got = [message.tag("Action") for message in (await local.messages(cut))[1:]]
+            assert got == ["Hi"] * count
+            await local.eval(sender, send)
+
+
+@in_loop
+async def test_what_waited_while_a_log_was_cut_is_delivered_by_the_next_start(opening):
+    """A node may end in a cut. What waits for a paused process goes on waiting."""
+    async with opening() as local:
+        sender, cut, paused = [await local.spawn() for _ in range(3)]
+        await local.node.workbench.pause(paused, True)
+        local.engine.cutting.held = cut
+        for target in (cut, paused):
+            await local.eval(sender, f'Send({{ Target = "{target}", Action = "Hi" }})')
+        assert len(await local.messages(cut)) == len(await local.messages(paused)) == 1
+    async with opening() as local:
+        assert [message.tag("Action") for message in (await local.messages(cut))[1:]] == ["Hi"]
+        assert len(await local.messages(paused)) == 1
+
+
+@in_loop
 async def test_a_line_that_is_taken_back_has_settled(opening):
     """It has settled also if all its messages were taken back."""
     async with opening() as local:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from eventually import in_loop
 from local_home import Local
 
+from aoshell.errors import AoError
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.log.totals import PER_MESSAGE, Totals, key_of, totals_of
+from aoshell.nodes.local.network import states
+from aoshell.nodes.local.network.glances import LocalGlances
 from aoshell.nodes.local.processes import tallies
 from aoshell.nodes.local.processes.peek import list_processes
+from aoshell.nodes.served import Span
+from aoshell.nodes.values import LogEntry
+from aoshell.protocol.message import Message
 
 WAIT = 'return Receive({Action = "Never"})'
 
@@ -180,3 +188,41 @@ async def test_an_overview_asks_the_log_about_no_process_twice(opening):
         await lines(local, processes[0], 2)
         seen = {one.id: one.computed.slot for one in (await glances.overview(10)).processes}
         assert seen == {one: 2 if one == processes[0] else 0 for one in processes}
+
+
+@in_loop
+async def test_a_page_of_entries_ends_at_its_limit_and_at_its_size(opening):
+    """The message that goes beyond the size is the last one on the page."""
+    async with opening() as local:
+        process = await local.spawn()
+        await lines(local, process, 3)
+        glances, all_ = local.node.network.glances, len(await local.messages(process))
+        for limit, largest, due in ((2, 1 << 30, 2), (all_, 1 << 30, all_), (all_, 0, 1)):
+            page = await glances.entries(process, Span(), limit, largest)
+            assert (len(page.entries), page.more) == (due, due < all_)
+
+
+def test_kept_states_have_a_bound_and_the_oldest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text that is too large alone takes nothing else away."""
+    monkeypatch.setattr(states, "LARGEST", 10)
+    kept = states.States(None, None, None)  # type: ignore[arg-type]
+    for name, length in (("a", 4), ("b", 6), ("too large", 11), ("b", 6)):
+        kept._keep((0, 0, 0, name), "x" * length)
+    assert [key[-1] for key in kept._kept] == ["a", "b"]
+    kept._keep((0, 0, 0, "c"), "x")
+    assert [key[-1] for key in kept._kept] == ["b", "c"]
+
+
+def test_the_page_gets_a_sentence_for_data_that_holds_an_item_for_a_fork() -> None:
+    class Elsewhere:
+        def within(self, data: bytes) -> str:
+            return "F" * 43 if b"item" in data else ""
+
+    def withheld(_id: str, own: str) -> AoError:
+        return AoError(f"withheld for {own}", stage="node")
+
+    origins = SimpleNamespace(elsewhere=Elsewhere(), withheld=withheld)
+    glances = LocalGlances(SimpleNamespace(origins=origins))  # type: ignore[arg-type]
+    for data, due in ((b"an item", b"withheld for " + b"F" * 43), (b"other", b"other")):
+        message = Message("i" * 43, "", "", "p" * 43, (), data)
+        assert glances._given(LogEntry(message, None)).message.data == due

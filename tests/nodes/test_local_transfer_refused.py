@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
 import pytest
 from eventually import in_loop
 from test_local_transfer import elsewhere, lived, rewritten, spoil
 
 from aoshell.errors import AoError
-from aoshell.nodes.local.history import transfer
+from aoshell.nodes.local.history import records, transfer
+from aoshell.nodes.local.log.rows import Origin, ProcessRow
+from aoshell.nodes.local.log.store import Store
 
 __all__ = ["elsewhere"]  # fixtures
 
@@ -104,3 +111,29 @@ async def test_damaged_files_are_refused(opening):
             assert raised.value.stage == "import"
         assert await local.node.processes() == []
         await local.node.restore(data)
+
+
+@pytest.mark.parametrize("field", ["source", "chain", "vouched", "memory", "module"])
+def test_what_a_fork_says_of_its_origin_is_text(field: str) -> None:
+    origin = Origin(1, "https://node.example", 3, 1, 1, "", 0, 0)
+    assert records.read_origin(origin._asdict()) == origin
+    with pytest.raises(ValueError, match="a text of a fork is invalid"):
+        records.read_origin({**origin._asdict(), field: 7})
+
+
+@pytest.mark.parametrize("ids", [["x" * 42], ["x" * 43, 7], {"x" * 43: 1}])
+def test_the_ids_that_others_run_are_a_list_of_ids(tmp_path: Path, ids: Any) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(ValueError, match="an id of a fork is invalid"):
+        records.read_elsewhere(store, ids)
+    store.close()
+
+
+@pytest.mark.parametrize("first", ["origin", "process"])
+def test_a_fork_has_one_origin_before_all_else(first: str) -> None:
+    origin = {"origin": Origin(1, "https://node.example", 3, 1, 1, "", 0, 0)._asdict()}
+    row = ProcessRow(1, "x" * 43, "", "", "", "", 0, "[]", 1)
+    records_ = [origin if first == "origin" else {"process": row._asdict()}, origin]
+    lines = "".join(json.dumps(one) + "\n" for one in records_).encode()
+    with pytest.raises(ValueError, match="it has two origins"):
+        transfer._read(transfer.FORKED + zlib.compress(lines), None, lambda _done: None)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from served_node import COUNTER, served
 from test_forks import counted, home, settings
 
 from aoshell.errors import AoError
-from aoshell.forks import making
+from aoshell.forks import log, making
 from aoshell.forks import remote as remotes
 from aoshell.forks.messages import MOST_TAGS
 from aoshell.forks.remote import ForeignMemory, Remote
@@ -378,6 +378,51 @@ def test_a_guest_may_grow_to_what_its_module_says(said: str, memory: int, noted:
     code = VerifiedCode("M" * 43, tags_of([("Memory-Limit", said)]), b"", b"")
     found, notes = making._memory(code, replace(Limits(), memory=9))
     assert (found, len(notes)) == (memory, noted)
+    assert all("may take 16-gb of memory; here it gets 4 GB" in note for note in notes)
+
+
+class Listing:
+    """A scheduler that names a newest slot and lists nothing."""
+
+    source, is_hyperbeam = "https://node.example", False
+
+    def __init__(self, newest: int) -> None:
+        self._newest = newest
+
+    async def newest(self, process: str) -> int:
+        del process
+        return self._newest
+
+    async def page(self, *asked: Any) -> list[Any]:
+        del asked
+        return []
+
+
+@pytest.mark.parametrize(
+    ("newest", "said"),
+    [(1, "has given slot 2"), (2, ""), (3, "lists none after 2")],
+)
+@in_loop
+async def test_a_log_that_is_known_longer_or_shorter_than_it_is_told_is_refused(
+    newest: int, said: str
+) -> None:
+    """Three slots are known, as from the cache."""
+    remote: Any = Listing(newest)
+    reading = log._LogReading(remote, "p", None, lambda _text: None, 0, False)
+    reading._messages = [None] * 3  # type: ignore[list-item]
+    cache: Any = None
+    with pytest.raises(AoError, match=said) if said else contextlib.nullcontext():
+        await reading.read(cache)
+
+
+def test_reading_a_log_tells_how_long_it_will_take() -> None:
+    remote: Any = Listing(0)
+    reading = log._LogReading(remote, "p", None, lambda _text: None, 0, False)
+    reading._messages = [None] * 3000  # type: ignore[list-item]
+    reading._bytes = 3 << 19
+    assert reading._progress(8998, 1000, 2.0) == "3,000 of 8,999 slots read, 1.5 MB, 6 s left"
+    for last, began in ((None, 0), (8998, 3000)):
+        assert reading._progress(last, began, 2.0) == "3,000 slots read, 1.5 MB"
 
 
 @in_loop

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from aoshell.errors import AoError
+from aoshell.forks import bundles
 from aoshell.forks.bundles import BUNDLE, read_bundle
 from aoshell.forks.messages import ForeignMessage
 from aoshell.protocol import signing, wire
@@ -103,3 +104,15 @@ def test_a_page_is_in_the_order_of_its_slots(wallet: Wallet) -> None:
     body = signed(MESSAGE, wallet)
     found = read(*(assignment(body, slot=str(slot)) for slot in (3, 1, 2)))
     assert [one.assigned.slot for one in found] == [1, 2, 3]
+
+
+def test_only_a_signature_gets_the_type_that_its_node_lost() -> None:
+    """A commitment that names neither a key nor who made it proves nothing."""
+    signature = {"keyid": "publickey:x"}
+    named = {"committer": "c", "keyid": "other"}
+    part: Tabm = {"commitments": {"a": signature, "b": {"keyid": "constant:ao"}, "c": named}}
+    bundles._complete(part)
+    typed = {**signature, "type": "rsa-pss-sha512"}
+    assert part == {"commitments": {"a": typed, "c": {"committer": "c", "keyid": "other"}}}
+    bundles._complete(part)  # one that has a type keeps it
+    assert part == {"commitments": {"a": typed, "c": {"committer": "c", "keyid": "other"}}}

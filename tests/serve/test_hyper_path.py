@@ -85,6 +85,14 @@ def test_what_exceeds_a_bound_is_refused(path: str, status: int) -> None:
     assert caught.value.status == status
 
 
+def test_what_reaches_a_bound_is_read() -> None:
+    whole = "/a" * MOST_SEGMENTS
+    assert len(parse_path("/" * (LONGEST - len(whole)) + whole)) == MOST_SEGMENTS
+    assert parse_path("/" + "a" * LONGEST_KEY)[0].key == "a" * LONGEST_KEY
+    most = parse_path("/a&" + "&".join("b" * MOST_PARAMETERS))
+    assert len(most[0].parameters) == MOST_PARAMETERS
+
+
 PRINTABLE = st.characters(
     exclude_categories=("C", "Z"), include_characters=" ", exclude_characters="+~"
 )

@@ -9,9 +9,12 @@ from eventually import in_loop
 from hyper_home import AS_JSON, ITEM, hyper_home
 from test_hyper_role import GONE, PATCH
 
+from aoshell.nodes.served import Stored
 from aoshell.protocol.ans104 import DataItem
-from aoshell.protocol.message import text
+from aoshell.protocol.message import Message, tags_of, text
 from aoshell.protocol.wallet import Wallet
+from aoshell.serve.hyper.messages import signed_map
+from aoshell.serve.hyper.process import without_commitments
 
 
 @in_loop
@@ -75,6 +78,8 @@ async def test_a_push_tells_what_it_caused(
         back = there["resulted-in"]["1"]
         assert (back["target"], back["slot"]) == (first, said["slot"] + 1)
         assert said["2"]["status"] == 404 and said["2"]["target"] == GONE
+        (kept,) = await home.node.undelivered(first)
+        assert said["2"]["reason"] == kept.reason
         assert "3" not in said  # it is for a device of the process itself
         path = f"/{first}~process@1.0/push&slot={said['slot']}&result-depth+integer=1000"
         told = home.checked(await home.ask("POST", path, AS_JSON))
@@ -108,6 +113,9 @@ async def test_schedules(tmp_path: Path, wallet: Wallet, other_wallet: Wallet) -
             assert {"name": "Action", "value": "Eval"} in message["Tags"]
             assert {"name": "Slot", "value": "1"} in placed["Tags"]
             home.checked(answer)
+        # Any assignment has its path, whichever part of the log was asked for.
+        part = f"/{process}~process@1.0/schedule&from=0&to=1/assignments"
+        assert await home.text(f"{part}/3/slot") == "3"
         whole = await home.said(f"/{process}~process@1.0/schedule")
         assert list(whole["assignments"]) == ["0", "1", "2", "3", "4"]
         assert whole["assignments"]["2"]["body"]["data"] == "1"
@@ -169,3 +177,20 @@ async def test_cron_of_a_process(tmp_path: Path, wallet: Wallet, other_wallet: W
             answer = await home.get(path)
             assert (answer.status, words in answer.body.decode()) == (status, True), answer.body
         assert not await runs()
+
+
+def test_nothing_in_a_state_passes_for_a_commitment() -> None:
+    """At any depth, in lists as well."""
+    state = {"a": [{"commitments": {"x": 1}, "b": 2}], "commitments": {"x": 1}, "": 1}
+    assert without_commitments(state) == {"a": [{"b": 2}]}
+
+
+def test_a_message_shows_no_commitment_that_a_client_could_not_check(wallet: Wallet) -> None:
+    """Of two tags of one name a map holds one, and the signature covers both."""
+    for names, shown in (("AB", True), ("AA", False)):
+        tags = tags_of(zip(names, "12", strict=True))
+        item = DataItem.sign(wallet, GONE, tags, b"x")
+        message = Message(item.id, "", "", GONE, item.tags, item.data)
+        found = signed_map(Stored(1, GONE, message, item))
+        assert ("commitments" in found) is shown
+        assert found["a"] == ("1" if shown else "2") and found["data"] == "x"
