@@ -29,13 +29,19 @@ _TRAP = re.compile(
 )
 # What Lua in WebAssembly says where its memory cannot grow: the limit of our own host.
 _FULL = re.compile(r'(?:\[string "[\w.-]+"\]:\d+: )*not enough memory')
-_RAISED_AGAIN = re.compile(r'(?:\[string "[\w.-]+"\]:\d+: )+(?=\S+:\d+: )')  # by aos, in front
+# By aos, at the beginning; searched for elsewhere, it would take the square of the error's length.
+_RAISED_AGAIN = re.compile(r'\A(?:\[string "[\w.-]+"\]:\d+: )+(?=\S+:\d+: )')
 # A name is tried from its first character only: a long text without a place would take the square
 # of its length.
 _FILE = r"(?<![^\s:\"])[^\s:\"]++"
 _PLACE = re.compile(rf"(?P<file>{_FILE}):(?P<line>\d+): ")
 _AT = re.compile(rf"{_FILE}:\d+")
 _VARYING = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])|\d+")  # addresses, ids, numbers
+
+
+def reason_of(error: str) -> str:
+    """The first line of a raised error, without the places that aos puts before it."""
+    return _RAISED_AGAIN.sub("", split_error(error)[1].split("\n")[0], count=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +143,7 @@ class Oracle:
             kind, _, rest = text.partition(" ")
             about = rest.partition('"')[2].partition('"')[0]
             return FuzzVerdict("answer" if kind == "handler" else "invariant", about, text)
-        reason = _RAISED_AGAIN.sub("", split_error(error)[1].split("\n")[0], count=1)
+        reason = reason_of(error)
         if _FULL.fullmatch(reason):
             return FuzzVerdict("memory", step.handler, self._full)
         if step.formed and (_CRASH.search(reason) or (self.is_bare and _TRAP.search(reason))):
