@@ -267,7 +267,7 @@ async def test_our_own_shell_speaks_to_its_units(
         assert out.startswith("2\n") and "boom" in out + err, (out, err)
         found = {words[0]: words[1:3] for words in map(str.split, out.splitlines()) if words}
         for what in ("MU", "SU", "CU", "gateway"):
-            assert found[what] == [facts["url"], "ok"], out
+            assert found[what] == ["ok", facts["url"]], out
         again = await start(*once, "--run", "Name")
         out, err = (text.decode() for text in await again.communicate())
         assert (again.returncode, out) == (0, "desk\n"), err
