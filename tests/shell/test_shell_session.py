@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from eventually import turns, until
@@ -353,3 +355,22 @@ def test_a_script_goes_on_behind_what_cannot_be_computed(
         shown.append(str(error))
     assert node.codes[-run:] == ["1+1", "2+2"][:run]
     assert "".join(shown).count("its code does not load") == run
+
+
+@pytest.mark.parametrize(("ready", "shown"), [(False, ["Making it"]), (True, [])])
+def test_the_note_about_the_wallet_is_shown_once_while_it_is_made(
+    ready: bool, shown: list[str]
+) -> None:
+    notes: list[str] = []
+
+    async def wallet() -> str:
+        return "the wallet"
+
+    session: Any = SimpleNamespace(
+        wallet_note="Making it",
+        identities=SimpleNamespace(ready=ready, wallet=wallet),
+        front=SimpleNamespace(note=notes.append),
+    )
+    for _ in range(2):
+        assert asyncio.run(Session.wallet(session)) == "the wallet"
+    assert notes == shown

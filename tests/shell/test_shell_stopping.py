@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,15 +22,20 @@ class BusyNode:
     Attributes:
         computed: slots of the process that have results.
         cancelled: the slots that were cancelled, in order.
+        ids: of the messages at slots, other than the usual one.
     """
 
     def __init__(self, computed: int, *, ends: bool = False) -> None:
         self.computed, self._ends = computed, ends
         self.cancelled: list[int] = []
+        self.ids: dict[int, str] = {}
 
     @property
     def local(self) -> BusyNode:
         return self
+
+    async def is_in_log(self, line: Receipt) -> bool:
+        return line.slot is not None and self.ids.get(line.slot, "M" * 43) == line.id
 
     async def cancel(self, _process: str, slot: int) -> bool:
         self.cancelled.append(slot)
@@ -39,6 +45,9 @@ class BusyNode:
         if not self._ends:
             await asyncio.Event().wait()
 
+    async def schedule(self, _process: str, first: int, last: int) -> list[Any]:
+        return [SimpleNamespace(id=self.ids.get(slot, "M" * 43)) for slot in range(first, last + 1)]
+
     async def find(self, process: str) -> Any:
         return SimpleNamespace(id=process, name="desk", computed=self.computed)
 
@@ -47,13 +56,22 @@ class BusyNode:
         return [Receipt("M" * 43, PROCESS, 5)]
 
 
-def pressed(node: BusyNode, times: int = 1) -> list[str]:
-    """What each Ctrl-C says."""
+def pressed(node: BusyNode, times: int = 1, *, meanwhile: Mapping[int, str] = {}) -> list[str]:
+    """What each Ctrl-C says.
+
+    Args:
+        meanwhile: ids that messages have after the first.
+    """
 
     async def press() -> list[str]:
-        session: Any = SimpleNamespace(node=node, stop_lines=node.stop_lines)
-        stopper = Stopper()
-        return [await stopper.stop(session) for _ in range(times)]
+        session: Any = SimpleNamespace(
+            node=node, stop_lines=node.stop_lines, is_in_log=node.is_in_log
+        )
+        stopper, said = Stopper(), []
+        for _ in range(times):
+            said.append(await stopper.stop(session))
+            node.ids.update(meanwhile)
+        return said
 
     return asyncio.run(press())
 
@@ -72,6 +90,13 @@ def test_what_is_computed_before_it_is_named_and_stopped_by_the_next() -> None:
     first, _ = pressed(node, 2)
     assert first.startswith("Slot 5 will not run. desk still computes slot 4, which is before it:")
     assert node.cancelled == [5, 4, 5]
+
+
+def test_a_message_that_got_the_slot_since_then_is_not_stopped() -> None:
+    """`.undo` has taken the other one back."""
+    node = BusyNode(4)
+    pressed(node, 2, meanwhile={4: "N" * 43})
+    assert node.cancelled == [5, 5]
 
 
 def test_a_cron_message_before_it_is_not_called_stopped() -> None:

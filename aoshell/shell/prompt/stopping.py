@@ -19,7 +19,7 @@ class Stopper:
 
     def __init__(self) -> None:
         self._lines: Sequence[Receipt] = ()  # that were stopped last
-        self._before: tuple[str, int] | None = None  # process and slot, offered to be stopped
+        self._before: Receipt | None = None  # the message that is offered to be stopped
 
     async def stop(self, session: Session) -> str:
         """Stop what can be stopped.
@@ -30,14 +30,20 @@ class Stopper:
         Raises:
             AoError: the node cannot be asked.
         """
-        before, self._before = self._before, None
-        local = session.node.local
-        stopped = before is not None and local is not None and await local.cancel(*before)
+        stopped = await self._stop_before(session)
         if lines := await session.stop_lines():
             self._lines, stopped = lines, True
         if not stopped:
             return STOPPED if await session.end_watch() else ""
         return await self._sentence(session)
+
+    async def _stop_before(self, session: Session) -> bool:
+        before, self._before = self._before, None
+        local = session.node.local
+        if before is None or before.slot is None or local is None:
+            return False
+        # By now `.undo` may have given its slot to another message.
+        return await session.is_in_log(before) and await local.cancel(before.process, before.slot)
 
     async def _sentence(self, session: Session) -> str:
         """What is true of the stopped lines now."""
@@ -49,10 +55,11 @@ class Stopper:
         if slot in {one.slot for one in self._lines if one.process == line.process}:
             # Its worker starts, or computes a cron message.
             return f"Slot {line.slot} will not run. {name} still computes what is before it."
-        self._before = line.process, slot
+        for message in await session.node.schedule(line.process, slot, slot):
+            self._before = Receipt(message.id, line.process, slot)
         return (
             f"Slot {line.slot} will not run. {name} still computes slot {slot}, which is before it:"
-            f" Ctrl-C again stops that, too."
+            " Ctrl-C again stops that, too."
         )
 
 
@@ -66,4 +73,4 @@ async def _unended(session: Session, lines: Sequence[Receipt]) -> Receipt | None
         )
     finally:
         for each in results:
-            each.cancel()
+            each.cancel()  # one that failed is then not reported either
